@@ -1,0 +1,99 @@
+"""From any Gymnasium vector environment to Stable-Baselines3's, with the task index as the last observation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+# The largest task index that the observation space admits. It is fixed, since `set_env` refuses another space.
+MAX_SLOT = 1023
+
+
+class SlotVecEnv(VecEnv):
+    """Adapts `env` (N environments, same-step autoreset) and appends `slot` to every observation.
+
+    Observations are (N, d + 1) float32; the last component is the slot's index, 0 … MAX_SLOT.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], slot: int) -> None:
+        """Wrap the environment.
+
+        Raises:
+            ValueError: the environment does not reset in the same step, or its observations are not a flat box.
+        """
+        mode = env.metadata.get("autoreset_mode")
+        if mode != gym.vector.AutoresetMode.SAME_STEP:
+            raise ValueError(f"autoreset mode {mode}; expected SAME_STEP: build the vector environment with it")
+        space = env.single_observation_space
+        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+            raise ValueError(f"observation space {space}; expected a Box of one dimension: flatten it first")
+        self.env = env
+        self.slot = slot
+        low = np.append(space.low, 0).astype(np.float32)
+        high = np.append(space.high, MAX_SLOT).astype(np.float32)
+        self.render_mode = None
+        super().__init__(env.num_envs, gym.spaces.Box(low, high, dtype=np.float32), env.single_action_space)
+        self._actions: NDArray[Any] = np.empty(0)
+        self._seed: int | None = None
+
+    def _with_slot(self, obs: NDArray[Any]) -> NDArray[np.float32]:
+        column = np.full((len(obs), 1), self.slot, np.float32)
+        return np.concatenate([obs.astype(np.float32, copy=False), column], axis=1)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the next reset; environment i gets ``seed + i``."""
+        self._seed = seed
+        return [None if seed is None else seed + i for i in range(self.num_envs)]
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start new episodes and return the observations (N, d + 1)."""
+        obs, _ = self.env.reset(seed=self._seed)
+        self._seed = None
+        return self._with_slot(obs)
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Remember the actions for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Step; an ended episode's info has `terminal_observation`, `TimeLimit.truncated` and its final info."""
+        obs, rewards, terminated, truncated, info = self.env.step(self._actions)
+        dones = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(dones):
+            last = np.asarray(info["final_obs"][i])
+            final = {key: value[i] for key, value in info["final_info"].items() if not key.startswith("_")}
+            infos[i] = {
+                **final,
+                "terminal_observation": self._with_slot(last[None])[0],
+                "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
+            }
+        return self._with_slot(obs), rewards.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Close the wrapped environment."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return the wrapped environment's attribute, once for each index."""
+        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set the wrapped environment's attribute: the simulations share one object."""
+        setattr(self.env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call the wrapped environment's method once, and return its result for each index."""
+        result = getattr(self.env, method_name)(*args, **kwargs)
+        return [result] * len(list(self._get_indices(indices)))
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Return False for each index: the simulations carry no Gymnasium wrappers."""
+        return [False] * len(list(self._get_indices(indices)))

@@ -1,0 +1,212 @@
+"""The batched simulation: N copies of one task, stepped together on MuJoCo's native thread pool.
+
+Everything that changes is in the state rows of `mujoco.batch.Batch` (joint positions and velocities, the hand's
+target as control, the goal as a mocap body), in three arrays of counters, and in one random generator for each
+simulation. Results do not depend on the number of threads or on N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import mujoco
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from clrobot.envs import arm
+from clrobot.envs.rewards import Array
+from clrobot.envs.task import Features, Ids, Mask, Task
+
+HORIZON: Final = 100  # control steps in an episode (4 s)
+MAX_STEP: Final = 0.03  # m, the farthest one action moves the hand's target
+LEASH: Final = 0.08  # m, the farthest the target may lead the hand, along each axis
+
+# The observation: (name, size, offset, scale); the value shown is (x - offset) / scale, clipped to ±OBS_LIMIT.
+CENTRE: Final = (0.5, 0.0, 0.15)  # m
+OBS_LIMIT: Final = 5.0
+OBS_LAYOUT: Final = (
+    ("hand position", 3, CENTRE, 0.2),
+    ("hand target - hand", 3, 0.0, 0.05),
+    ("finger opening", 1, arm.FINGER_TRAVEL / 2, arm.FINGER_TRAVEL / 2),
+    ("thing position", 3, CENTRE, 0.2),
+    ("other object position", 3, CENTRE, 0.2),
+    ("mechanism position", 1, 0.0, 1.0),
+    ("goal position", 3, CENTRE, 0.2),
+    ("thing - hand", 3, 0.0, 0.1),
+    ("goal - thing", 3, 0.0, 0.1),
+)
+OBS_SIZE: Final = sum(size for _, size, _, _ in OBS_LAYOUT)
+ACTION_SIZE: Final = 4
+
+_HOME_JOINTS = np.array([joint.home for joint in arm.JOINTS] + [arm.FINGER_TRAVEL] * 2)
+_STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
+
+
+class NeedsBatch(ImportError):
+    """The installed MuJoCo is too old for the native tasks."""
+
+
+def build_model(task: Task) -> mujoco.MjModel:
+    """Compile the scene of `task`: the arm, its table and the task's objects."""
+    spec = arm.arm_spec()
+    task.build(spec)
+    return spec.compile()
+
+
+class Simulation:
+    """N simulations of one task, from start states to rewards.
+
+    Attributes:
+        n: the number of simulations.
+        batch: the `mujoco.batch.Batch`; `batch.state` (N, nstate) holds the full states.
+        elapsed: control steps since the last reset, (N,).
+        solved: whether the episode has been solved at any step so far, (N,).
+        solved_now: whether it is solved at this step, (N,).
+    """
+
+    def __init__(self, task: Task, n: int, threads: int = 0) -> None:
+        """Compile the task's model and allocate N simulations on `threads` threads (0: all cores).
+
+        Raises:
+            NeedsBatch: MuJoCo is older than 3.17.
+        """
+        try:
+            from mujoco.batch import Batch
+        except ImportError as error:
+            raise NeedsBatch(
+                f"clrobot's own tasks need mujoco 3.17 or newer, and this is {mujoco.__version__}; "
+                "install a newer mujoco, or use a suite that works with this one"
+            ) from error
+        self.task = task
+        self.n = n
+        self.model = build_model(task)
+        # A persistent batch continues from the stages computed after a step, which therefore cost nothing.
+        self.batch: Any = Batch(self.model, n, threads, persistent=True)
+        self.qpos: Array = self.batch.bind("qpos")
+        self.mocap: Array = self.batch.bind("mocap_pos")
+        self._ctrl: Array = self.batch.bind("ctrl")
+        self._views: dict[str, Array] = {}
+        self.hand = self.site("pinch")
+        self._fingers = self.qpos[:, 7:9]
+        self.elapsed = np.zeros(n, np.int64)
+        self.solved = np.zeros(n, np.bool_)
+        self.solved_now = np.zeros(n, np.bool_)
+        self._rngs: list[np.random.Generator] = [seeding.np_random()[0] for _ in range(n)]
+        self._draw_low = np.concatenate([np.asarray(box.low) for box in task.varies.values()])
+        self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
+        self._obs_offset = np.concatenate([np.broadcast_to(o, size) for _, size, o, _ in OBS_LAYOUT])
+        self._obs_scale = np.concatenate([np.broadcast_to(s, size) for _, size, _, s in OBS_LAYOUT])
+        self._raw_obs = np.zeros((n, OBS_SIZE))
+
+    # --- live views, for tasks -------------------------------------------------------------------------------
+
+    def site(self, name: str) -> Array:
+        """Return the live world positions (N, 3) of the site `name`, m."""
+        if name not in self._views:
+            self._views[name] = self.batch.bind("site_xpos")[:, self.model.site(name).id]
+        return self._views[name]
+
+    def joint_qpos(self, name: str) -> Array:
+        """Return the live, writable positions of the joint `name`: (N, 1) for a slide or hinge, (N, 7) if free."""
+        key = f"joint {name}"
+        if key not in self._views:
+            start = self.model.joint(name).qposadr[0]
+            free = self.model.joint(name).type[0] == int(mujoco.mjtJoint.mjJNT_FREE)
+            self._views[key] = self.qpos[:, start : start + (7 if free else 1)]
+        return self._views[key]
+
+    def mocap_pos(self, body: str) -> Array:
+        """Return the live, writable positions (N, 3) of the mocap body `body`, m."""
+        return self.mocap[:, self.model.body(body).mocapid[0]]
+
+    @property
+    def opening(self) -> Array:
+        """Half the gap between the fingertips, (N,), from 0 to `arm.FINGER_TRAVEL`, m."""
+        return 0.5 * (self._fingers[:, 0] + self._fingers[:, 1])
+
+    # --- episodes --------------------------------------------------------------------------------------------
+
+    def seed(self, seeds: Sequence[int] | None) -> None:
+        """Give each simulation a generator of its own: seeds (N,), or fresh entropy for None."""
+        chosen: Sequence[int | None] = [None] * self.n if seeds is None else seeds
+        self._rngs = [seeding.np_random(seed)[0] for seed in chosen]
+
+    def use_generators(self, rngs: list[np.random.Generator]) -> None:
+        """Draw start states from these generators (N of them) from now on."""
+        self._rngs = rngs
+
+    def reset(self, ids: Ids | None = None) -> None:
+        """Put the simulations `ids` (None: all) at new start states drawn from their generators."""
+        if ids is None:
+            ids = np.arange(self.n)
+        self.batch.reset(ids, stage=0)
+        self.qpos[ids, :9] = _HOME_JOINTS
+        self._ctrl[ids, :3] = arm.HOME
+        self._ctrl[ids, 6:8] = arm.FINGER_TRAVEL
+        width = len(self._draw_low)
+        uniform = np.stack([self._rngs[i].random(width) for i in ids])
+        values = self._draw_low + uniform * (self._draw_high - self._draw_low)
+        drawn, start = {}, 0
+        for name, box in self.task.varies.items():
+            drawn[name] = values[:, start : start + len(box.low)]
+            start += len(box.low)
+        self.task.place(self, ids, drawn)
+        self.batch.forward(ids, stage=_STAGE)
+        self.elapsed[ids] = 0
+        self.solved[ids] = False
+        self.solved_now[ids] = False
+
+    def step(self, actions: NDArray[Any]) -> tuple[Features, Array]:
+        """Advance every simulation by one control step (40 ms).
+
+        Args:
+            actions: (N, 4) in [-1, 1], clipped to it. The first three move the hand's target by up to MAX_STEP
+                along x, y and z; the last sets the fingers, from -1 (open) to 1 (closed).
+
+        Returns:
+            The features after the step, and the rewards (N,) in [0, 1].
+
+        Raises:
+            ValueError: an action is NaN or infinite.
+        """
+        a = np.clip(np.asarray(actions, np.float64), -1.0, 1.0)
+        if not np.isfinite(a).all():
+            bad = int(np.flatnonzero(~np.isfinite(a).all(axis=1))[0])
+            raise ValueError(
+                f"action {np.asarray(actions)[bad].tolist()} of simulation {bad} is not finite; "
+                f"expected {ACTION_SIZE} numbers in [-1, 1]"
+            )
+        hand, ctrl = self.hand, self._ctrl
+        target = ctrl[:, :3] + MAX_STEP * a[:, :3]
+        target = np.clip(target, hand - LEASH, hand + LEASH)
+        ctrl[:, :3] = np.clip(target, arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH)
+        ctrl[:, 6:8] = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3:])
+        self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
+        self.elapsed += 1
+        features = self.task.features(self)
+        self.solved_now = self.task.success(self, features)
+        self.solved |= self.solved_now
+        return features, self.task.reward(self, features)
+
+    def observe(self, features: Features | None = None) -> NDArray[np.float32]:
+        """Return the observations (N, OBS_SIZE), laid out and scaled as OBS_LAYOUT says."""
+        f = self.task.features(self) if features is None else features
+        raw = self._raw_obs
+        raw[:, 0:3] = self.hand
+        raw[:, 3:6] = self._ctrl[:, :3] - self.hand
+        raw[:, 6] = self.opening
+        raw[:, 7:10] = f.thing
+        raw[:, 10:13] = CENTRE if f.other is None else f.other
+        raw[:, 13] = 0.0 if f.joint is None else f.joint
+        raw[:, 14:17] = f.goal
+        raw[:, 17:20] = f.thing - self.hand
+        raw[:, 20:23] = f.goal - f.thing
+        scaled = (raw - self._obs_offset) / self._obs_scale
+        return np.clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
+
+    @property
+    def finished(self) -> Mask:
+        """Whether each simulation's episode has run its full length, (N,)."""
+        return self.elapsed >= HORIZON

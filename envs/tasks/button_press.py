@@ -1,0 +1,78 @@
+"""Button-press: push a spring-loaded button down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.arm import ARM_BIT
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+TRAVEL = 0.030  # m, from released to fully pressed
+SUCCESS_PRESS = 0.8  # of the travel
+SPRING = 250.0  # N/m: about 6 N to press it
+CAP_HEIGHT = 0.125  # m, the released cap's top above the table
+CAP_RADIUS = 0.026  # m
+MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+
+class ButtonPress(Task):
+    """Push the red button down into its blue box.
+
+    Goal: the button pressed. Success: at least 80 % of its 30 mm travel. Varies: the box's place on the table, in
+    0.24 x 0.40 m.
+    """
+
+    id: ClassVar = "button-press"
+    varies: ClassVar = {"place": Box((0.40, -0.20), (0.64, 0.20))}
+    weights: ClassVar = {"near": 0.4, "pressed": 0.6}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        box = add_fixture(spec, "box", [0.5, 0.0, 0.0])
+        add_box(box, [0.055, 0.055, 0.040], [0, 0, 0.040], FIXTURE_BLUE)
+        button = box.add_body(name="button", pos=[0, 0, CAP_HEIGHT], gravcomp=1.0)
+        button.add_joint(
+            name="button",
+            type=mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=[0, 0, -1],
+            range=[0.0, TRAVEL],
+            stiffness=[SPRING, 0, 0],
+            damping=[4.0, 0, 0],
+            armature=0.02,
+        )
+        button.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=[CAP_RADIUS, 0.021, 0],
+            pos=[0, 0, -0.021],
+            rgba=OBJECT_RED,
+            mass=0.05,
+            # Touched by the arm only: the cap sinks into its box.
+            contype=0,
+            conaffinity=ARM_BIT,
+        )
+        add_site(button, "cap")
+        add_site(box, "pressed", [0, 0, CAP_HEIGHT - TRAVEL])
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.mocap_pos("box")[ids, :2] = drawn["place"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        pressed = sim.joint_qpos("button")[:, 0] / TRAVEL
+        return Features(thing=sim.site("cap"), goal=sim.site("pressed"), joint=pressed)
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        assert features.joint is not None
+        return {
+            "near": tolerance(distance(sim.hand, features.thing), within=0.01, margin=MARGIN),
+            "pressed": np.clip(features.joint / SUCCESS_PRESS, 0.0, 1.0),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        assert features.joint is not None
+        return features.joint >= SUCCESS_PRESS

@@ -1,0 +1,44 @@
+"""Reach: bring the hand to a point in the air."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import add_goal
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+SUCCESS_DISTANCE = 0.03  # m, between the fingertips' middle and the goal
+MARGIN = 0.20  # m, where the reward for nearness has fallen to a tenth
+
+
+class Reach(Task):
+    """Move the fingertips to the green ball.
+
+    Goal: a point in the air. Success: the fingertips' middle within 0.03 m of it. Varies: the goal, in a box of
+    0.30 x 0.44 x 0.25 m above the table.
+    """
+
+    id: ClassVar = "reach"
+    varies: ClassVar = {"goal": Box((0.36, -0.22, 0.08), (0.66, 0.22, 0.33))}
+    weights: ClassVar = {"near": 0.7, "there": 0.3}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        add_goal(spec, SUCCESS_DISTANCE)
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.mocap_pos("goal")[ids] = drawn["goal"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        return Features(thing=sim.hand, goal=sim.site("goal"))
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        d = distance(sim.hand, features.goal)
+        return {"near": tolerance(d, margin=MARGIN), "there": tolerance(d, margin=SUCCESS_DISTANCE)}
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        return distance(sim.hand, features.goal) < SUCCESS_DISTANCE

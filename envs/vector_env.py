@@ -1,0 +1,97 @@
+"""The batched door: any number of simulations of one task as a Gymnasium vector environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from clrobot.envs.arm import CONTROL_STEP
+from clrobot.envs.rewards import Array
+from clrobot.envs.sim import ACTION_SIZE, HORIZON, OBS_LIMIT, OBS_SIZE, Simulation
+from clrobot.envs.task import Mask, Task
+
+FPS = round(1 / CONTROL_STEP)
+
+
+def observation_space() -> gym.spaces.Box:
+    """Return the space that all native tasks share: OBS_SIZE numbers in ±OBS_LIMIT."""
+    return gym.spaces.Box(-OBS_LIMIT, OBS_LIMIT, (OBS_SIZE,), np.float32)
+
+
+def action_space() -> gym.spaces.Box:
+    """Return the space that all native tasks share: hand dx, dy, dz and fingers, each in [-1, 1]."""
+    return gym.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
+
+
+class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Array]):
+    """N simulations of a task, with same-step autoreset.
+
+    Episodes last exactly HORIZON steps and are truncated, never terminated. On the step that ends an episode,
+    ``infos`` holds `final_obs` (N, OBS_SIZE) and `final_info`, a dictionary of arrays (N,): `is_success` (solved at
+    any step) and `success_final` (solved at the last step); `_final_obs` and `_final_info` mark whose they are.
+    """
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": FPS, "render_modes": []}  # noqa: RUF012
+
+    def __init__(self, task: Task, num_envs: int, *, threads: int = 0, stagger: bool = False) -> None:
+        """Build the simulations.
+
+        Args:
+            task: the task.
+            num_envs: how many simulations.
+            threads: of the physics; 0 means all cores. The results do not depend on it.
+            stagger: after a reset of all, spread the simulations over the phases of an episode, so that a short
+                rollout sees every phase. For training; evaluation wants whole episodes.
+        """
+        self.sim = Simulation(task, num_envs, threads)
+        self.num_envs = num_envs
+        self._stagger = stagger
+        self.single_observation_space = observation_space()
+        self.single_action_space = action_space()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start new episodes everywhere; an integer seed gives simulation i the seed ``seed + i``."""
+        if isinstance(seed, (int, np.integer)):
+            self.sim.seed(range(int(seed), int(seed) + self.num_envs))
+        elif seed is not None:
+            self.sim.seed([int(s) for s in seed if s is not None])
+        self.sim.reset()
+        if self._stagger:
+            self.sim.elapsed[:] = np.arange(self.num_envs) * HORIZON // self.num_envs
+        return self.sim.observe(), {}
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
+        """Advance all simulations by one control step; finished ones come back at their next start."""
+        sim = self.sim
+        features, rewards = sim.step(actions)
+        obs = sim.observe(features)
+        truncated = sim.finished
+        infos: dict[str, Any] = {}
+        if truncated.any():
+            infos = {
+                "final_obs": obs,
+                "_final_obs": truncated,
+                "final_info": {"is_success": sim.solved.copy(), "success_final": sim.solved_now.copy()},
+                "_final_info": truncated,
+            }
+            sim.reset(np.flatnonzero(truncated))
+            obs = sim.observe()
+        return obs, rewards, np.zeros(self.num_envs, np.bool_), truncated, infos
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Nothing to release beyond memory."""
