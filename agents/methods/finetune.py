@@ -1,0 +1,14 @@
+"""Fine-tuning: go on training, protect nothing. The lower line of every comparison."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clrobot.agents.method import Method
+
+
+class Finetune(Method):
+    """Train each task in turn with the shared trunk free to move."""
+
+    name: ClassVar = "finetune"
+    summary: ClassVar = "no protection: the lower line"

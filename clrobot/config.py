@@ -1,0 +1,141 @@
+"""The settings of a run: one frozen model, from defaults, a file and flags, written back as `config.yaml`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+import yaml
+from pydantic import BaseModel, Field, ValidationError, create_model, field_serializer, field_validator, model_validator
+
+from clrobot.agents.method import FrozenSettings
+from clrobot.agents.methods import METHODS
+from clrobot.agents.ppo import PPOSettings
+from clrobot.curriculum import Curriculum, explain, load_curriculum, nearest
+from clrobot.errors import UserError
+
+if TYPE_CHECKING:
+    from clrobot.agents.method import Method
+
+
+def _curriculum_argument() -> Any:
+    """Tell tyro that a curriculum is one word on the command line: a name or a file."""
+    return tyro.conf.arg(
+        constructor=tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="NAME|FILE",
+            instance_from_str=lambda words: load_curriculum(words[0]),
+            is_instance=lambda value: isinstance(value, Curriculum),
+            str_from_instance=lambda value: [value.name],
+        )
+    )
+
+
+class EvaluationSettings(FrozenSettings):
+    """How skills are measured."""
+
+    episodes: int = Field(50, ge=1)
+    """Episodes of each task after each stage."""
+    curve_points: int = Field(10, ge=0)
+    """Evaluations of a stage's own task during it, for learning curves and transfer."""
+    curve_episodes: int = Field(20, ge=1)
+    """Episodes in each of those."""
+    seed: int = Field(1_000_000, ge=0)
+    """Of the start states, which are the same in every run that has the same seed here."""
+
+
+class VideoSettings(FrozenSettings):
+    """Which films a training makes."""
+
+    enabled: bool = True
+    """Record each task seen so far after each stage."""
+    episodes: int = Field(1, ge=1)
+    """Episodes in each film."""
+
+
+class NetworkSettings(FrozenSettings):
+    """The sizes of the networks."""
+
+    widths: tuple[int, ...] = Field((128, 128), min_length=1)
+    """Units in each hidden layer of actor and critic (of each column, in a progressive network)."""
+
+    @field_validator("widths")
+    @classmethod
+    def _positive(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        if min(widths) < 1:
+            raise ValueError(f"widths {widths}; expected positive numbers of units")
+        return widths
+
+
+class _Base(FrozenSettings):
+    curriculum: Annotated[Curriculum, _curriculum_argument()] = load_curriculum("quick")
+    """A curriculum's name (`clrobot curricula`) or a YAML file."""
+    method: str = "ewc"
+    """The continual-learning method (`clrobot methods`)."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Of everything random in the run."""
+    steps: int | None = Field(None, gt=0)
+    """Control steps in every stage, in place of the curriculum's own."""
+    torch_threads: int = Field(1, ge=1)
+    """Threads of torch; another number gives other bits."""
+    device: str = "cpu"
+    """Where the networks live: cpu, cuda, …"""
+    network: NetworkSettings = NetworkSettings()
+    ppo: PPOSettings = PPOSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    video: VideoSettings = VideoSettings()
+
+    @field_validator("curriculum", mode="before")
+    @classmethod
+    def _load(cls, value: Any) -> Any:
+        return load_curriculum(value) if isinstance(value, str | Path) else value
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        method_class(name)
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_steps(cls, data: Any) -> Any:
+        """Write `steps` into the curriculum, so that what was used stands in one place."""
+        if isinstance(data, dict) and isinstance(data.get("steps"), int) and data["steps"] > 0:
+            curriculum = data.get("curriculum", cls.model_fields["curriculum"].default)
+            if isinstance(curriculum, str | Path):
+                curriculum = load_curriculum(curriculum)
+            elif isinstance(curriculum, dict):
+                curriculum = Curriculum.model_validate(curriculum)
+            data = {**data, "curriculum": curriculum.with_steps(data["steps"])}
+        return data
+
+    @field_serializer("curriculum")
+    def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
+        return curriculum.model_dump(mode="json")
+
+
+def method_class(name: str) -> type[Method]:
+    """Return the method of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    for method in METHODS:
+        if method.name == name:
+            return method
+    raise UserError(f"unknown method {name!r}{nearest(name, (m.name for m in METHODS))}")
+
+
+def _settings_fields() -> dict[str, Any]:
+    return {
+        method.name: (method.Settings, Field(default_factory=method.Settings))
+        for method in METHODS
+        if method.Settings.model_fields
+    }
+
+
+# One group of settings for each method that has any, under the method's name: `--ewc.strength`.
+RunConfig: type[_Base] = create_model("RunConfig", __base__=_Base, **_settings_fields())
+RunConfig.__doc__ = "Train one agent through a curriculum."

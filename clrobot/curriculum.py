@@ -1,0 +1,169 @@
+"""Curricula: sequences of stages, as data.
+
+A curriculum is a name and a list of stages; a stage is a task and a number of control steps. Curricula add and
+multiply (`2 * CURRICULA["quick"]` has six stages). A file of the user's own is YAML:
+
+    name: my-own
+    stages:
+      - {task: reach, steps: 50_000}
+      - {task: drawer-open, steps: 100_000}
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from clrobot.envs.tasks import TASKS
+from clrobot.errors import UserError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stage(_Frozen):
+    """One stage: train on `task` for `steps` control steps (rounded up to whole updates by the algorithm)."""
+
+    task: str
+    steps: int = Field(gt=0)
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, task: str) -> str:
+        if task not in TASK_IDS:
+            raise ValueError(f"unknown task {task!r}{nearest(task, TASK_IDS)}")
+        return task
+
+
+class Curriculum(_Frozen):
+    """A named sequence of stages."""
+
+    name: str = Field(min_length=1)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """One name for each stage: the task's, numbered from its second appearance (`push`, `push-2`)."""
+        seen: Counter[str] = Counter()
+        names = []
+        for stage in self.stages:
+            seen[stage.task] += 1
+            names.append(stage.task if seen[stage.task] == 1 else f"{stage.task}-{seen[stage.task]}")
+        return tuple(names)
+
+    def __add__(self, other: Curriculum) -> Curriculum:
+        return Curriculum(name=f"{self.name}+{other.name}", stages=self.stages + other.stages)
+
+    def __rmul__(self, times: int) -> Curriculum:
+        return Curriculum(name=f"{times}*{self.name}", stages=self.stages * times)
+
+    def with_steps(self, steps: int) -> Curriculum:
+        """Return the same curriculum with `steps` in every stage."""
+        return Curriculum(name=self.name, stages=tuple(Stage(task=s.task, steps=steps) for s in self.stages))
+
+
+TASK_IDS = tuple(task.id for task in TASKS)
+
+
+def _curriculum(name: str, *stages: tuple[str, int]) -> Curriculum:
+    return Curriculum(name=name, stages=tuple(Stage(task=task, steps=steps) for task, steps in stages))
+
+
+CURRICULA: dict[str, Curriculum] = {
+    c.name: c
+    for c in (
+        # Minutes, for a first look.
+        _curriculum("quick", ("reach", 60_000), ("button-press", 80_000), ("drawer-open", 80_000)),
+        # The same and then a harder skill, long enough for an unprotected agent to forget.
+        _curriculum(
+            "cr4", ("reach", 80_000), ("button-press", 100_000), ("drawer-open", 100_000), ("pick-place", 400_000)
+        ),
+    )
+}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error's sentence: the names nearest to `word`, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
+
+
+def load_curriculum(source: str | Path) -> Curriculum:
+    """Return the curriculum of that name, or the one in that YAML file.
+
+    Raises:
+        UserError: no such name or file, or the file is malformed (its line is named).
+    """
+    text = str(source)
+    if text in CURRICULA:
+        return CURRICULA[text]
+    path = Path(text)
+    if not path.suffix and not path.exists():
+        raise UserError(f"unknown curriculum {text!r}{nearest(text, CURRICULA)}, or give a YAML file")
+    try:
+        content = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"curriculum file {text}: {error.strerror}; give a readable YAML file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"curriculum file {text}: not UTF-8 text; give a YAML file") from error
+    return _parse(content, text)
+
+
+def _parse(content: str, name: str) -> Curriculum:
+    try:
+        root = yaml.compose(content, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"curriculum file {name}{line}: {problem}; expected YAML") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"curriculum file {name}: {error}; expected YAML") from error
+    if not isinstance(data, dict):
+        raise UserError(
+            f"curriculum file {name}, line 1: {type(data).__name__}; expected a mapping with `name` and `stages`"
+        )
+    try:
+        return Curriculum.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        line = _line_of(root, first["loc"])
+        raise UserError(f"curriculum file {name}, line {line}: {explain(first)}") from error
+
+
+def explain(error: Any) -> str:
+    """Return one clause for one of pydantic's errors: where, what was wrong, and the value."""
+    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if error["type"] == "missing":
+        return f"`{where}` is missing"
+    if error["type"] == "extra_forbidden":
+        return f"`{where}` is not a known key"
+    if error["type"] == "value_error":
+        return f"`{where}`: {message}" if where else message
+    return f"`{where}` is {error['input']!r}; {message}"
+
+
+def _line_of(node: Any, location: tuple[int | str, ...]) -> int:
+    """Return the line (from 1) of the deepest node on the way to `location` in a composed YAML tree."""
+    for part in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        elif isinstance(node, yaml.MappingNode):
+            found = [value for key, value in node.value if key.value == part]
+            if not found:
+                break
+            node = found[0]
+        else:
+            break
+    return int(node.start_mark.line) + 1 if node is not None else 1

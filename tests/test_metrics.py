@@ -1,0 +1,367 @@
+"""Metrics on matrices worked out by hand, and the algebra between them."""
+
+import dataclasses
+import json
+import math
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clrobot import metrics
+from clrobot.errors import UserError
+from clrobot.metrics import Score
+
+NAN = math.nan
+R = np.array(
+    [
+        [0.0, 0.1, 0.0],
+        [0.8, 0.3, 0.1],
+        [0.6, 1.0, 0.4],
+        [0.2, 0.7, 0.9],
+    ]
+)
+"""Three tasks; row 0 before any training."""
+
+
+def random_matrix(seed: int, tasks: int) -> metrics.Array:
+    return np.random.default_rng(seed).uniform(size=(tasks + 1, tasks))
+
+
+# By hand ---------------------------------------------------------------------------------------------------
+
+
+def test_average_success() -> None:
+    assert metrics.average_success(R) == pytest.approx(0.6)  # (0.2 + 0.7 + 0.9) / 3
+
+
+def test_forgetting() -> None:
+    forgot = metrics.forgetting(R)
+    assert forgot.per_task == pytest.approx([0.6, 0.3, 0.0])
+    assert forgot.mean == pytest.approx(0.45)
+    assert forgot.mean_all == pytest.approx(0.3)
+
+
+def test_backward_transfer() -> None:
+    assert metrics.backward_transfer(R) == pytest.approx(-0.45)
+
+
+def test_zero_shot_transfer() -> None:
+    assert metrics.zero_shot_transfer(R) == pytest.approx(0.3)  # ((0.3 - 0.1) + (0.4 - 0.0)) / 2
+
+
+def test_isolated_forgetting() -> None:
+    expected = [[NAN, NAN, NAN], [0.2, NAN, NAN], [0.4, 0.3, NAN]]
+    np.testing.assert_allclose(metrics.isolated_forgetting(R), expected)
+
+
+def test_retention() -> None:
+    kept = metrics.retention(R)
+    np.testing.assert_allclose(kept.per_task, [0.25, 0.7, 1.0])
+    assert kept.mean == pytest.approx(0.475)
+    assert kept.unlearned_share == 0
+
+
+def test_retention_leaves_out_and_counts_what_was_not_learned() -> None:
+    weak = R.copy()
+    weak[1, 0], weak[3, 2] = 0.49, 0.1
+    kept = metrics.retention(weak)
+    np.testing.assert_allclose(kept.per_task, [NAN, 0.7, NAN])
+    assert kept.mean == pytest.approx(0.7)
+    assert kept.unlearned_share == pytest.approx(2 / 3)
+    assert metrics.retention(weak, learned=0.4).mean == pytest.approx((0.2 / 0.49 + 0.7) / 2)
+
+
+def test_half_is_learned() -> None:
+    assert metrics.retention([[0.0, 0.0], [0.5, 0.0], [0.25, 0.0]]).mean == 0.5
+
+
+def test_auc() -> None:
+    # Trapezoids over [100, 300]: (0 + 1) / 2 * 100 + (1 + 0.5) / 2 * 100 = 125.
+    assert metrics.auc([100, 200, 300], [0.0, 1.0, 0.5], 100, 300) == pytest.approx(0.625)
+
+
+def test_auc_is_constant_beyond_its_points_and_cut_at_the_window() -> None:
+    assert metrics.auc([100, 200], [0.0, 1.0], 0, 300) == pytest.approx((0 + 0.5 + 1) / 3)
+    assert metrics.auc([0, 100, 200, 300], [0.0, 0.4, 0.8, 0.0], 100, 200) == pytest.approx(0.6)
+
+
+def test_forward_transfer() -> None:
+    np.testing.assert_allclose(
+        metrics.forward_transfer([0.6, 0.2, 0.9, NAN], [0.2, 0.6, 1.0, 0.5]), [0.5, -1.0, NAN, NAN]
+    )
+
+
+# Algebra ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 10])
+def test_algebra(tasks: int) -> None:
+    R = random_matrix(tasks, tasks)
+    learned = np.diagonal(R[1:])
+    forgot = metrics.forgetting(R)
+    assert metrics.average_success(R) == pytest.approx(learned.mean() - forgot.mean_all)
+    assert metrics.backward_transfer(R) == pytest.approx(-forgot.mean)
+    assert forgot.mean_all == pytest.approx(forgot.mean * (tasks - 1) / tasks)
+    # The steps of a fall add up to the fall.
+    np.testing.assert_allclose(np.nansum(metrics.isolated_forgetting(R), axis=0), forgot.per_task, atol=1e-12)
+
+
+def test_nothing_changes_nothing_is_forgotten() -> None:
+    R = np.full((5, 4), 0.8)
+    assert metrics.forgetting(R).mean == metrics.backward_transfer(R) == metrics.zero_shot_transfer(R) == 0
+    assert metrics.retention(R).mean == 1
+
+
+def test_a_curve_equal_to_the_reference_transfers_nothing() -> None:
+    areas = np.random.default_rng(0).uniform(size=5)
+    np.testing.assert_array_equal(metrics.forward_transfer(areas, areas), np.zeros(5))
+
+
+def test_auc_of_a_line_is_its_middle() -> None:
+    steps = np.array([0.0, 7.0, 20.0, 50.0])
+    assert metrics.auc(steps, steps / 50, 0, 50) == pytest.approx(0.5)
+
+
+# Undefined is nan ------------------------------------------------------------------------------------------
+
+
+def test_one_task_has_nothing_to_forget() -> None:
+    one = np.array([[0.0], [0.9]])
+    assert metrics.average_success(one) == 0.9
+    assert metrics.forgetting(one).mean_all == 0
+    undefined = [
+        metrics.forgetting(one).mean,
+        metrics.backward_transfer(one),
+        metrics.zero_shot_transfer(one),
+        metrics.retention(one).mean,
+    ]
+    assert np.isnan(undefined).all()
+
+
+def test_a_missing_score_makes_the_mean_undefined() -> None:
+    holed = R.copy()
+    holed[3, 1] = NAN
+    assert math.isnan(metrics.average_success(holed))
+    assert math.isnan(metrics.forgetting(holed).mean)
+    assert math.isnan(metrics.retention(holed).mean)
+    holed[2, 1] = NAN
+    assert math.isnan(metrics.retention(holed).unlearned_share)
+
+
+def test_no_task_learned() -> None:
+    kept = metrics.retention(np.zeros((4, 3)))
+    assert math.isnan(kept.mean)
+    assert kept.unlearned_share == 1
+
+
+def test_auc_without_a_curve() -> None:
+    assert math.isnan(metrics.auc([], [], 0, 10))
+    assert math.isnan(metrics.auc([5], [1.0], 0, 10))
+    assert math.isnan(metrics.auc([0, 10], [0.0, 1.0], 10, 10))
+    assert math.isnan(metrics.auc([0, 10], [0.0, NAN], 0, 10))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4,), (3, 4)])
+def test_a_wrong_shape_is_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\(N\+1, N\)"):
+        metrics.average_success(np.zeros(shape))
+
+
+def test_auc_refuses_steps_out_of_order() -> None:
+    with pytest.raises(ValueError, match="increase"):
+        metrics.auc([0, 2, 2], [0, 0, 0], 0, 2)
+
+
+def test_to_json() -> None:
+    value = {
+        "a": np.array([[1.0, NAN]]),
+        "b": (np.float64(0.5), np.int64(3)),
+        "c": math.inf,
+        "d": None,
+        "e": True,
+    }
+    expected = {"a": [[1.0, None]], "b": [0.5, 3], "c": None, "d": None, "e": True}
+    assert metrics.to_json(value) == expected
+    json.dumps(metrics.to_json(value), allow_nan=False)
+
+
+# The scores of a run ---------------------------------------------------------------------------------------
+
+
+def score(stage: int, step: int, slot: int, success: float) -> Score:
+    return Score(stage, step, slot, 10, success, success / 2, 1.0)
+
+
+STAGE_ENDS = [100, 300]
+TWO_TASKS = [
+    score(0, 0, 1, 0.0),
+    score(0, 0, 2, 0.2),
+    score(1, 50, 1, 0.6),
+    score(1, 100, 1, 0.7),
+    score(1, 100, 1, 0.8),  # the end of the stage: the last line counts
+    score(1, 100, 2, 0.4),
+    score(2, 200, 2, 0.8),
+    score(2, 300, 1, 0.6),
+    score(2, 300, 2, 1.0),
+]
+COST: dict[str, Any] = {
+    "parameters": {"trainable": 3, "total": 5},
+    "memory_bytes": 7,
+    "seconds": {"train": 1.5, "evaluate": 0.5, "method": 0.25},
+}
+
+
+def test_success_matrix() -> None:
+    np.testing.assert_array_equal(metrics.success_matrix(TWO_TASKS, 2), [[0, 0.2], [0.8, 0.4], [0.6, 1]])
+    np.testing.assert_array_equal(
+        metrics.success_matrix(TWO_TASKS, 2, "final"), [[0, 0.1], [0.4, 0.2], [0.3, 0.5]]
+    )
+
+
+@pytest.mark.parametrize(("lines", "rows"), [(0, 0), (1, 0), (2, 1), (5, 1), (6, 2), (8, 2), (9, 3)])
+def test_rows_not_reached_are_nan(lines: int, rows: int) -> None:
+    matrix = metrics.success_matrix(TWO_TASKS[:lines], 2)
+    assert np.isfinite(matrix[:rows]).all()
+    assert np.isnan(matrix[rows:]).all()
+
+
+def test_scores_of_another_curriculum_are_refused() -> None:
+    with pytest.raises(ValueError, match="curriculum of 1"):
+        metrics.success_matrix(TWO_TASKS, 1)
+
+
+def test_learning_curve() -> None:
+    first, second = (metrics.learning_curve(TWO_TASKS, slot, STAGE_ENDS) for slot in (1, 2))
+    assert (first.steps.tolist(), first.success.tolist()) == ([0, 50, 100], [0, 0.6, 0.8])
+    assert (second.steps.tolist(), second.success.tolist()) == ([100, 200, 300], [0.4, 0.8, 1.0])
+
+
+def test_learning_curve_of_a_stage_that_has_not_ended() -> None:
+    assert metrics.learning_curve(TWO_TASKS[:7], 2, [100]).steps.tolist() == [100, 200]
+    assert metrics.learning_curve(TWO_TASKS[:4], 2, []).steps.tolist() == []
+
+
+def test_run_metrics() -> None:
+    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.5, 0.4], **COST)
+    headline = {
+        "average_success": 0.8,
+        "average_success_final_step": 0.4,
+        "forgetting": 0.2,
+        "forgetting_all_tasks": 0.1,
+        "backward_transfer": -0.2,
+        # AUC 0.5 and 0.75 against 0.5 and 0.4: (0 + 0.35 / 0.6) / 2
+        "forward_transfer": 0.35 / 1.2,
+        "zero_shot_transfer": 0.2,
+        "retention": 0.75,
+        "unlearned_share": 0.0,
+    }
+    assert {key: result[key] for key in headline} == pytest.approx(headline)
+    assert result["success_reading"] == "any"
+    assert result["success_matrix"] == [[0, 0.2], [0.8, 0.4], [0.6, 1]]
+    assert result["success_matrix_final"] == [[0, 0.1], [0.4, 0.2], [0.3, 0.5]]
+    assert result["isolated_forgetting"][0] == [None, None]
+    assert result["isolated_forgetting"][1] == [pytest.approx(0.2), None]
+    assert {key: result[key] for key in COST} == COST
+    reach, push = result["per_task"]
+    assert (reach["slot"], reach["task"], push["slot"], push["task"]) == (1, "reach", 2, "push")
+    assert (reach["learned"], reach["final"], reach["auc"]) == (0.8, 0.6, pytest.approx(0.5))
+    assert (push["learned"], push["final"], push["auc"]) == (1.0, 1.0, pytest.approx(0.75))
+    assert push["zero_shot_transfer"] == pytest.approx(0.2)
+    assert reach["zero_shot_transfer"] is None
+
+
+def test_without_a_reference_forward_transfer_is_null() -> None:
+    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)
+    assert result["forward_transfer"] is None
+    assert [task["forward_transfer"] for task in result["per_task"]] == [None, None]
+
+
+def test_an_interrupted_run_is_the_run_of_its_finished_stages() -> None:
+    result = metrics.run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
+    assert (result["stages"], result["stages_done"], result["stage_ends"]) == (2, 1, [100])
+    assert result["average_success"] == 0.8
+    assert result["forgetting_all_tasks"] == 0
+    assert result["forgetting"] is result["backward_transfer"] is result["retention"] is None
+    assert result["success_matrix"] == [[0, 0.2], [0.8, 0.4], [None, None]]
+    reach, push = result["per_task"]
+    assert reach["final"] == 0.8
+    assert set(push.values()) == {2, "push", None}
+
+
+def test_a_stage_in_progress_is_not_finished_even_when_it_is_the_only_one() -> None:
+    result = metrics.run_metrics([score(0, 0, 1, 0.0), score(1, 50, 1, 0.6)], ["reach"], [], **COST)
+    assert result["stages_done"] == 0
+    assert result["average_success"] is result["unlearned_share"] is None
+    assert result["success_matrix"] == [[0], [None]]
+
+
+def test_a_run_that_has_not_begun() -> None:
+    result = metrics.run_metrics([], ["reach", "push"], [], **COST)
+    assert result["average_success"] is None
+    assert result["success_matrix"] == [[None, None]] * 3
+    json.dumps(result, allow_nan=False)
+
+
+# The file --------------------------------------------------------------------------------------------------
+
+
+def write(path: pathlib.Path, scores: list[Score], tail: str = "") -> pathlib.Path:
+    path.write_text("".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in scores) + tail)
+    return path
+
+
+def test_read_scores(tmp_path: pathlib.Path) -> None:
+    assert metrics.read_scores(write(tmp_path / "scores.jsonl", TWO_TASKS)) == TWO_TASKS
+
+
+def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path: pathlib.Path) -> None:
+    path = write(tmp_path / "scores.jsonl", TWO_TASKS, tail='{"stage": 2, "st')
+    assert metrics.read_scores(path) == TWO_TASKS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slot": 0}, "slot = 0 is less than 1"),
+        ({"slot": 1.0}, "slot = 1.0 is not an integer"),
+        ({"slot": True}, "slot = True is not an integer"),
+        ({"success_any": 1.5}, r"success_any = 1.5 is outside \[0, 1\]"),
+        ({"success_final": math.nan}, "success_final = nan is outside"),
+        ({"success_final": None}, "success_final = None is not a number"),
+        ({"episodes": 0}, "episodes = 0 is less than 1"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: pathlib.Path, change: dict[str, object], message: str) -> None:
+    good = dataclasses.asdict(TWO_TASKS[0])
+    path = write(tmp_path / "scores.jsonl", TWO_TASKS[:1], tail=json.dumps(good | change) + "\n")
+    with pytest.raises(UserError, match=f"line 2: not a score: {message}"):
+        metrics.read_scores(path)
+
+
+@pytest.mark.parametrize("text", ["{}\n", "[]\n", "nonsense\n", '{"stage": 1'])
+def test_what_is_not_a_score(tmp_path: pathlib.Path, text: str) -> None:
+    path = tmp_path / "scores.jsonl"
+    path.write_text(text + "\n")
+    with pytest.raises(UserError, match="line 1"):
+        metrics.read_scores(path)
+
+
+def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match=r"scores\.jsonl"):
+        metrics.read_scores(tmp_path / "scores.jsonl")
+
+
+def test_a_return_that_is_not_finite_is_null_in_the_file(tmp_path: pathlib.Path) -> None:
+    line = dataclasses.asdict(TWO_TASKS[0]) | {"return_mean": None}
+    (tmp_path / "scores.jsonl").write_text(json.dumps(line) + "\n")
+    assert math.isnan(metrics.read_scores(tmp_path / "scores.jsonl")[0].return_mean)
+
+
+def test_metrics_are_light() -> None:
+    heavy = "{'torch', 'stable_baselines3', 'matplotlib', 'mujoco', 'gymnasium'}"
+    code = f"import sys, clrobot.metrics; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
