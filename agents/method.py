@@ -18,7 +18,9 @@ from clrobot.agents.policies import MultiHeadPolicy
 class FrozenSettings(BaseModel):
     """The base of every settings class: frozen, and unknown names are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, revalidate_instances="always"
+    )
 
 
 class Experience(NamedTuple):

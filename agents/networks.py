@@ -72,7 +72,7 @@ class SlotNetwork(nn.Module, ABC):
         if bool((index == first).all()):
             return self.forward_slot(x, first)
         out = x.new_zeros(len(x), self.outputs)
-        for slot in index.unique().tolist():
+        for slot in sorted(set(index.tolist())):
             rows = (index == slot).nonzero().squeeze(1)
             out = out.index_copy(0, rows, self.forward_slot(x[rows], slot))
         return out

@@ -53,6 +53,8 @@ class MultiHeadPolicy(ActorCriticPolicy):
     """
 
     network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
+    action_net: SlotNetwork  # type: ignore[assignment]
+    value_net: SlotNetwork  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -83,8 +85,8 @@ class MultiHeadPolicy(ActorCriticPolicy):
         assert isinstance(self.action_space, spaces.Box)
         self._actions = int(self.action_space.shape[0])
         build = partial(self.network_class, self.features_dim - 1, self._widths)
-        self.action_net: SlotNetwork = build(self._actions, ACTOR_GAIN)
-        self.value_net: SlotNetwork = build(1, CRITIC_GAIN)
+        self.action_net = build(self._actions, ACTOR_GAIN)
+        self.value_net = build(1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
         for _ in range(self._initial_slots - 1):
             self.add_slot()
@@ -99,9 +101,10 @@ class MultiHeadPolicy(ActorCriticPolicy):
         return self.action_net.slots
 
     @property
-    def log_std(self) -> th.Tensor:
+    def log_std(self) -> nn.Parameter:  # type: ignore[override]
         """The newest head's log standard deviations (A,); Stable-Baselines3 logs it."""
-        return self.log_stds[-1]
+        newest: nn.Parameter = self.log_stds[-1]
+        return newest
 
     def add_slot(self) -> None:
         """Give the next slot its head; earlier heads are frozen. Follow with `rebuild_optimizer`."""
@@ -124,10 +127,8 @@ class MultiHeadPolicy(ActorCriticPolicy):
         mean = self.action_net(latent_pi)
         index = slot_of(latent_pi, self.slots)
         first = int(index[0])
-        if bool((index == first).all()):
-            log_std = self.log_stds[first]
-        else:
-            log_std = th.stack(list(self.log_stds))[index]
+        one_slot = bool((index == first).all())
+        log_std = self.log_stds[first] if one_slot else th.stack(list(self.log_stds))[index]
         return self.action_dist.proba_distribution(mean, log_std)
 
     def parameter_counts(self) -> dict[str, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import tyro
 import yaml
-from pydantic import BaseModel, Field, ValidationError, create_model, field_serializer, field_validator, model_validator
+from pydantic import Field, ValidationError, create_model, field_serializer, field_validator, model_validator
+from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from clrobot.agents.method import FrozenSettings
 from clrobot.agents.methods import METHODS
@@ -20,17 +21,33 @@ if TYPE_CHECKING:
     from clrobot.agents.method import Method
 
 
-def _curriculum_argument() -> Any:
-    """Tell tyro that a curriculum is one word on the command line: a name or a file."""
-    return tyro.conf.arg(
-        constructor=tyro.constructors.PrimitiveConstructorSpec(
-            nargs=1,
-            metavar="NAME|FILE",
-            instance_from_str=lambda words: load_curriculum(words[0]),
-            is_instance=lambda value: isinstance(value, Curriculum),
-            str_from_instance=lambda value: [value.name],
-        )
+# A curriculum is one word on the command line: a name or a file.
+_CURRICULUM_WORD = tyro.constructors.PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="NAME|FILE",
+    instance_from_str=lambda words: load_curriculum(words[0]),
+    is_instance=lambda value: isinstance(value, Curriculum),
+    str_from_instance=lambda value: [value.name],
+)
+
+
+# How settings are read from the command line; pass it to tyro as `registry`.
+COMMAND_LINE = tyro.constructors.ConstructorRegistry()
+
+
+@COMMAND_LINE.struct_rule
+def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Let tyro only assemble settings; RunConfig validates the whole at once and names a bad value's full path."""
+    if not (isinstance(info.type, type) and issubclass(info.type, FrozenSettings)):
+        return None
+    inner = info.default if isinstance(info.default, FrozenSettings) else info.type.model_construct()
+    hints = get_type_hints(info.type, include_extras=True)
+    fields = tuple(
+        StructFieldSpec(name, hints[name], getattr(inner, name), field.description)
+        for name, field in info.type.model_fields.items()
     )
+    whole = issubclass(info.type, RunConfig)
+    return StructConstructorSpec(make_config if whole else info.type.model_construct, fields)
 
 
 class EvaluationSettings(FrozenSettings):
@@ -69,8 +86,10 @@ class NetworkSettings(FrozenSettings):
         return widths
 
 
-class _Base(FrozenSettings):
-    curriculum: Annotated[Curriculum, _curriculum_argument()] = load_curriculum("quick")
+class RunConfig(FrozenSettings):
+    """Train one agent through a curriculum."""
+
+    curriculum: Annotated[Curriculum, _CURRICULUM_WORD] = load_curriculum("quick")
     """A curriculum's name (`clrobot curricula`) or a YAML file."""
     method: str = "ewc"
     """The continual-learning method (`clrobot methods`)."""
@@ -128,14 +147,53 @@ def method_class(name: str) -> type[Method]:
     raise UserError(f"unknown method {name!r}{nearest(name, (m.name for m in METHODS))}")
 
 
-def _settings_fields() -> dict[str, Any]:
-    return {
-        method.name: (method.Settings, Field(default_factory=method.Settings))
-        for method in METHODS
-        if method.Settings.model_fields
+@cache
+def full_config_class() -> type[RunConfig]:
+    """Return RunConfig with one more group of settings for each method that has any: `--ewc.strength`."""
+    groups: dict[str, Any] = {
+        method.name: (method.Settings, method.Settings()) for method in METHODS if method.Settings.model_fields
     }
+    return create_model("RunConfig", __base__=RunConfig, __doc__=RunConfig.__doc__, **groups)
 
 
-# One group of settings for each method that has any, under the method's name: `--ewc.strength`.
-RunConfig: type[_Base] = create_model("RunConfig", __base__=_Base, **_settings_fields())
-RunConfig.__doc__ = "Train one agent through a curriculum."
+def make_method(config: RunConfig) -> Method:
+    """Return the configured method with its settings."""
+    chosen = method_class(config.method)
+    return chosen(getattr(config, chosen.name, chosen.Settings()))
+
+
+def make_config(**settings: Any) -> RunConfig:
+    """Return a configuration from keyword arguments: `make_config(method="ewc", ewc={"strength": 10})`.
+
+    Raises:
+        UserError: a name or a value is not valid.
+    """
+    try:
+        return full_config_class().model_validate(settings)
+    except ValidationError as error:
+        raise UserError(explain(error.errors()[0])) from error
+
+
+def read_config(path: Path) -> RunConfig:
+    """Return the configuration in a YAML file, such as a run's `config.yaml`.
+
+    Raises:
+        UserError: the file cannot be read or is not a configuration.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"configuration {path}: {error.strerror}; give a readable YAML file") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"configuration {path}: {' '.join(str(error).split())}; expected YAML") from error
+    if not isinstance(data, dict):
+        raise UserError(f"configuration {path}: {type(data).__name__}; expected a mapping of settings")
+    try:
+        return full_config_class().model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"configuration {path}: {explain(error.errors()[0])}") from error
+
+
+def dump_config(config: RunConfig) -> str:
+    """Return the YAML text that `read_config` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

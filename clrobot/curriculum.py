@@ -136,8 +136,8 @@ def _parse(content: str, name: str) -> Curriculum:
         return Curriculum.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        line = _line_of(root, first["loc"])
-        raise UserError(f"curriculum file {name}, line {line}: {explain(first)}") from error
+        where = _line_of(root, first["loc"])
+        raise UserError(f"curriculum file {name}, line {where}: {explain(first)}") from error
 
 
 def explain(error: Any) -> str:

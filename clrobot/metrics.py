@@ -243,9 +243,7 @@ def success_curve(scores: Sequence[Score], slot: int, reading: Reading = "any") 
     return Curve(np.array(steps, float), np.array([points[step] for step in steps], float))
 
 
-def learning_curve(
-    scores: Sequence[Score], slot: int, stage_ends: Sequence[int], reading: Reading = "any"
-) -> Curve:
+def learning_curve(scores: Sequence[Score], slot: int, stage_ends: Sequence[int], reading: Reading = "any") -> Curve:
     """Success of one slot during its own stage, both ends included.
 
     Its first point is the end-of-stage score of the stage before (for slot 1 that of the untrained agent).

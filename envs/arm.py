@@ -106,10 +106,11 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
     visual.headlight.diffuse = [0.30, 0.30, 0.30]
     visual.headlight.specular = [0.1, 0.1, 0.1]
     visual.map.znear = 0.02
+    visual.map.shadowclip = 0.5  # of the scene's extent: sharper shadows
     world = spec.worldbody
     world.add_light(
-        pos=[0.1, -0.6, 2.0],
-        dir=[0.2, 0.35, -1.0],
+        pos=[0.2, -0.5, 2.0],
+        dir=[0.12, 0.30, -1.0],
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
         diffuse=[0.62, 0.61, 0.58],
         specular=[0.2, 0.2, 0.2],
@@ -130,12 +131,22 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         size=[3.0, 3.0, 0.1],
         pos=[0.0, 0.0, -0.75],
-        rgba=[0.55, 0.60, 0.66, 1.0],
+        rgba=[0.62, 0.67, 0.73, 1.0],
         contype=0,
         conaffinity=0,
     )
-    camera_pos, camera_look = np.array([1.42, -0.98, 0.86]), np.array([0.42, 0.02, 0.16])
-    world.add_camera(name="film", pos=camera_pos, quat=_look_at(camera_pos, camera_look), fovy=38.0)
+    # From the side: an arm on the left that works towards the right, with a drawer's front in view.
+    camera_pos, camera_look = np.array([0.12, -1.25, 0.80]), np.array([0.385, 0.0, 0.28])
+    world.add_camera(name="film", pos=camera_pos, quat=_look_at(camera_pos, camera_look), fovy=37.0)
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.88, 0.92, 0.96],
+        rgb2=[0.55, 0.64, 0.75],
+        width=64,
+        height=384,
+    )
 
 
 def _look_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:

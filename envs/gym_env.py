@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import mujoco
@@ -28,11 +28,9 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     `render_mode="rgb_array"` works without OpenGL; `"human"` opens MuJoCo's viewer and needs a screen.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": FPS}
+    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": FPS}  # noqa: RUF012
 
-    def __init__(
-        self, task: Task, render_mode: str | None = None, width: int = 480, height: int = 480
-    ) -> None:
+    def __init__(self, task: Task, render_mode: str | None = None, width: int = 480, height: int = 480) -> None:
         """Build one simulation; pictures are `width` x `height` pixels."""
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r}; expected 'rgb_array', 'human' or None")
@@ -55,9 +53,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._show()
         return self.sim.observe()[0], {}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Advance by one control step."""
         features, rewards = self.sim.step(np.asarray(action)[None])
         self._show()
@@ -66,7 +62,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             info["success_final"] = info["success"]
         return self.sim.observe(features)[0], float(rewards[0]), False, bool(self.sim.finished[0]), info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Return the picture (height, width, 3) in `rgb_array` mode."""
         if self.render_mode != "rgb_array":
             return None

@@ -27,7 +27,8 @@ def tolerance(x: Array, *, within: float = 0.0, margin: float, at_margin: float 
         Values in (0, 1], in the shape of `x`.
     """
     u = np.maximum(x - within, 0.0) / margin
-    return 1.0 / (1.0 + (1.0 / at_margin - 1.0) * u * u)
+    value: Array = 1.0 / (1.0 + (1.0 / at_margin - 1.0) * u * u)
+    return value
 
 
 def distance(a: Array, b: Array) -> Array:

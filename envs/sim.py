@@ -124,7 +124,8 @@ class Simulation:
     @property
     def opening(self) -> Array:
         """Half the gap between the fingertips, (N,), from 0 to `arm.FINGER_TRAVEL`, m."""
-        return 0.5 * (self._fingers[:, 0] + self._fingers[:, 1])
+        opening: Array = 0.5 * (self._fingers[:, 0] + self._fingers[:, 1])
+        return opening
 
     # --- episodes --------------------------------------------------------------------------------------------
 
@@ -204,7 +205,8 @@ class Simulation:
         raw[:, 17:20] = f.thing - self.hand
         raw[:, 20:23] = f.goal - f.thing
         scaled = (raw - self._obs_offset) / self._obs_scale
-        return np.clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
+        obs: NDArray[np.float32] = np.clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
+        return obs
 
     @property
     def finished(self) -> Mask:

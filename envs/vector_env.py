@@ -19,14 +19,19 @@ from clrobot.envs.task import Mask, Task
 FPS = round(1 / CONTROL_STEP)
 
 
-def observation_space() -> gym.spaces.Box:
+def observation_space() -> gym.Space[NDArray[np.float32]]:
     """Return the space that all native tasks share: OBS_SIZE numbers in ±OBS_LIMIT."""
-    return gym.spaces.Box(-OBS_LIMIT, OBS_LIMIT, (OBS_SIZE,), np.float32)
+    return _box(-OBS_LIMIT, OBS_LIMIT, OBS_SIZE)
 
 
-def action_space() -> gym.spaces.Box:
+def action_space() -> gym.Space[NDArray[np.float32]]:
     """Return the space that all native tasks share: hand dx, dy, dz and fingers, each in [-1, 1]."""
-    return gym.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
+    return _box(-1.0, 1.0, ACTION_SIZE)
+
+
+def _box(low: float, high: float, size: int) -> gym.Space[NDArray[np.float32]]:
+    box: gym.Space[Any] = gym.spaces.Box(low, high, (size,), np.float32)
+    return box
 
 
 class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Array]):
@@ -73,7 +78,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
             self.sim.elapsed[:] = np.arange(self.num_envs) * HORIZON // self.num_envs
         return self.sim.observe(), {}
 
-    def step(
+    def step(  # type: ignore[override]  # Gymnasium types the flags as rewards
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
         """Advance all simulations by one control step; finished ones come back at their next start."""

@@ -217,9 +217,7 @@ COST: dict[str, Any] = {
 
 def test_success_matrix() -> None:
     np.testing.assert_array_equal(metrics.success_matrix(TWO_TASKS, 2), [[0, 0.2], [0.8, 0.4], [0.6, 1]])
-    np.testing.assert_array_equal(
-        metrics.success_matrix(TWO_TASKS, 2, "final"), [[0, 0.1], [0.4, 0.2], [0.3, 0.5]]
-    )
+    np.testing.assert_array_equal(metrics.success_matrix(TWO_TASKS, 2, "final"), [[0, 0.1], [0.4, 0.2], [0.3, 0.5]])
 
 
 @pytest.mark.parametrize(("lines", "rows"), [(0, 0), (1, 0), (2, 1), (5, 1), (6, 2), (8, 2), (9, 3)])

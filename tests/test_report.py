@@ -190,9 +190,7 @@ def test_the_page_is_replaced_whole(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("name", ["metrics.json", "scores.jsonl", "config.yaml", "environment.json"])
 @pytest.mark.parametrize("content", [None, "[1, {", "[]", '"text"', b"\xff\xfe"])
-def test_a_missing_or_malformed_file_is_named(
-    tmp_path: pathlib.Path, name: str, content: str | bytes | None
-) -> None:
+def test_a_missing_or_malformed_file_is_named(tmp_path: pathlib.Path, name: str, content: str | bytes | None) -> None:
     run = make_run(tmp_path / "run")
     if content is None:
         (run / name).unlink()
@@ -213,9 +211,7 @@ def test_a_missing_or_malformed_file_is_named(
         ({"seconds": {}}, r"seconds\.train: Field required"),
     ],
 )
-def test_metrics_that_do_not_fit_are_named(
-    tmp_path: pathlib.Path, change: dict[str, Any], message: str
-) -> None:
+def test_metrics_that_do_not_fit_are_named(tmp_path: pathlib.Path, change: dict[str, Any], message: str) -> None:
     run = make_run(tmp_path / "run")
     metrics = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").write_text(json.dumps(metrics | change))

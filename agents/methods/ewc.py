@@ -41,14 +41,12 @@ def fisher_diagonal(network: SlotNetwork, slot: int, obs: th.Tensor, log_std: th
 
     def scaled_mean(parameters: dict[str, th.Tensor], x: th.Tensor) -> th.Tensor:
         # (A,): μ_i / σ_i, whose squared Jacobian is the term under the sum.
-        mean: th.Tensor = functional_call(_OneSlot(network, slot), _prefixed(parameters | rest), (x[None],))[
-            0
-        ]
+        mean: th.Tensor = functional_call(_OneSlot(network, slot), _prefixed(parameters | rest), (x[None],))[0]
         return mean * inverse_std
 
     jacobians = vmap(jacrev(scaled_mean), in_dims=(None, 0))
     total = {name: th.zeros_like(p) for name, p in shared.items()}
-    for chunk in obs.split(_CHUNK):
+    for chunk in th.split(obs, _CHUNK):
         for name, jacobian in jacobians(shared, chunk).items():  # each (chunk, A, *shape)
             total[name] += jacobian.square().sum(dim=(0, 1))
     return {name: f / len(obs) for name, f in total.items()}

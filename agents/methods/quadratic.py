@@ -8,7 +8,7 @@ import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.method import Collect, FrozenSettings, Method
+from clrobot.agents.method import Collect, Method
 from clrobot.agents.policies import MultiHeadPolicy
 
 Importance = dict[str, th.Tensor]  # by parameter name, each in its parameter's shape
@@ -36,7 +36,7 @@ class QuadraticMethod(Method, ABC):
     so the memory is two numbers for each protected parameter however many tasks there were.
     """
 
-    class Settings(FrozenSettings):
+    class Settings(Method.Settings):
         """The weight of the penalty."""
 
         strength: float = Field(1.0, ge=0)

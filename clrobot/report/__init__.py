@@ -191,8 +191,7 @@ def _validated(model: type[_Model], path: pathlib.Path, content: object) -> _Mod
         return model.model_validate(content)
     except pydantic.ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}"
-            for problem in error.errors()
+            f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}" for problem in error.errors()
         )
         raise UserError(f"{path}: {problems}") from None
 

@@ -14,3 +14,5 @@ TASKS: tuple[type[Task], ...] = (
     DrawerOpen,
     PickPlace,
 )
+
+TASKS_BY_ID = {task.id: task for task in TASKS}

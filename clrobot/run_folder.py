@@ -1,0 +1,178 @@
+"""A run is a folder: where everything in it lies, and how it is opened, checked and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from clrobot.config import RunConfig, dump_config, read_config
+from clrobot.errors import UserError
+
+_STAGE = re.compile(r"stage_(\d\d+)")
+_PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
+
+
+def stage_name(stage: int) -> str:
+    """Return the folder name of a stage: `stage_02`."""
+    return f"stage_{stage:02d}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; see the README for what is in it."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunFolder:
+        """Make the folder and write `config.yaml` and `environment.json`.
+
+        Raises:
+            UserError: the folder already holds something, or cannot be made.
+        """
+        check_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            run = cls(path)
+            with atomic(run.config_file) as file:
+                file.write_text(dump_config(config), encoding="utf-8")
+            run.write_json("environment.json", _environment(config))
+        except OSError as error:
+            raise UserError(f"run folder {path}: {error.strerror}; give a folder that can be written") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Return an existing run.
+
+        Raises:
+            UserError: there is no run in the folder, or its configuration is damaged.
+        """
+        run = cls(path)
+        if not path.is_dir():
+            raise UserError(f"no run folder at {path}; give a folder that `clrobot train` made")
+        if not run.config_file.is_file():
+            raise UserError(f"{path} holds no run (config.yaml is missing); give a folder that `clrobot train` made")
+        _ = run.config  # read now, so that damage is reported first
+        return run
+
+    @property
+    def config_file(self) -> Path:
+        """Every setting."""
+        return self.path / "config.yaml"
+
+    @property
+    def scores_file(self) -> Path:
+        """One line for each evaluation."""
+        return self.path / "scores.jsonl"
+
+    @property
+    def videos(self) -> Path:
+        """The films that the training made."""
+        return self.path / "videos"
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The run's settings."""
+        return read_config(self.config_file)
+
+    def checkpoint(self, stage: int) -> Path:
+        """Return the folder of a stage's checkpoint."""
+        return self.path / stage_name(stage)
+
+    def stages(self) -> list[int]:
+        """Return the stages that have a checkpoint, in order; 0 is the untrained agent."""
+        matches = [_STAGE.fullmatch(entry.name) for entry in self.path.iterdir() if entry.is_dir()]
+        return sorted(int(match[1]) for match in matches if match)
+
+    def find_stage(self, stage: int | None) -> int:
+        """Return `stage`, or the newest one for None.
+
+        Raises:
+            UserError: there is no checkpoint of that stage, or none at all.
+        """
+        have = self.stages()
+        if not have:
+            raise UserError(f"{self.path} holds no checkpoint yet; wait for the training's first, or train again")
+        if stage is None:
+            return have[-1]
+        if stage not in have:
+            raise UserError(f"stage {stage} has no checkpoint in {self.path}; expected one of {have}")
+        return stage
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Return the content of `metrics.json`.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        path = self.path / "metrics.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError(f"{type(content).__name__}, expected an object")
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is missing or damaged ({error}); it is written after the first stage") from error
+        return content
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file in one step."""
+        with atomic(self.path / name) as file:
+            file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def check_free(path: Path) -> None:
+    """Raise UserError unless a run can be made at `path`: nothing there, or an empty folder."""
+    if path.is_dir():
+        if any(path.iterdir()):
+            what = "a run" if (path / "config.yaml").exists() else "files"
+            raise UserError(f"{path} already holds {what}; give another --out, or remove it first")
+    elif path.exists():
+        raise UserError(f"{path} is a file; give a new folder with --out")
+
+
+def next_free(parent: Path, name: str) -> Path:
+    """Return the first of `parent`/`name`-1, -2, … that does not exist."""
+    n = 1
+    while (parent / f"{name}-{n}").exists():
+        n += 1
+    return parent / f"{name}-{n}"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path` (a file or a folder), flushed and renamed to it at the end."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    yield temporary
+    for part in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
+        descriptor = os.open(part, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    temporary.replace(path)
+
+
+def _environment(config: RunConfig) -> dict[str, Any]:
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "torch_threads": config.torch_threads,
+        "device": config.device,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

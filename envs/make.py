@@ -1,0 +1,32 @@
+"""Environments by task id; these are the entry points that Gymnasium knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from clrobot.envs.gym_env import TaskEnv
+from clrobot.envs.tasks import TASKS, TASKS_BY_ID
+from clrobot.envs.vector_env import TaskVectorEnv
+
+
+def make_env(task: str, **kwargs: Any) -> TaskEnv:
+    """Return one simulation of the task of that id (KeyError if there is none)."""
+    return TaskEnv(TASKS_BY_ID[task](), **kwargs)
+
+
+def make_vector_env(task: str, num_envs: int = 1, *, threads: int = 0, stagger: bool = False) -> TaskVectorEnv:
+    """Return `num_envs` simulations of the task of that id (KeyError if there is none)."""
+    return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, threads=threads, stagger=stagger)
+
+
+def register() -> None:
+    """Register every task with Gymnasium: `clrobot/Reach-v0` and so on."""
+    for task in TASKS:
+        gym.register(
+            task.gym_id(),
+            entry_point="clrobot.envs.make:make_env",
+            vector_entry_point="clrobot.envs.make:make_vector_env",
+            kwargs={"task": task.id},
+        )
