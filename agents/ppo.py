@@ -22,7 +22,7 @@ class PPOSettings(FrozenSettings):
     """Control steps of each simulation between updates."""
     batch_size: int = Field(512, ge=2)
     """Samples in a minibatch."""
-    n_epochs: int = Field(10, ge=1)
+    n_epochs: int = Field(5, ge=1)
     """Passes over the samples of an update."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size at a stage's start."""
@@ -68,7 +68,12 @@ def make_ppo(
         ent_coef=settings.ent_coef,
         vf_coef=settings.vf_coef,
         max_grad_norm=settings.max_grad_norm,
-        policy_kwargs={"widths": widths, "log_std_init": settings.log_std_init},
+        policy_kwargs={
+            "widths": widths,
+            "log_std_init": settings.log_std_init,
+            # Stable-Baselines3's epsilon; the fused step saves a tenth of the learning time.
+            "optimizer_kwargs": {"eps": 1e-5, "fused": True},
+        },
         seed=seed,
         device=device,
     )
