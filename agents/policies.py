@@ -53,7 +53,7 @@ class MultiHeadPolicy(ActorCriticPolicy):
     """
 
     network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
-    action_net: SlotNetwork  # type: ignore[assignment]
+    action_net: SlotNetwork
     value_net: SlotNetwork  # type: ignore[assignment]
 
     def __init__(

@@ -28,7 +28,7 @@ class PPOSettings(FrozenSettings):
     """Adam's step size at a stage's start."""
     final_learning_rate: float = Field(1e-4, gt=0)
     """Adam's step size at a stage's end; it falls linearly."""
-    gamma: float = Field(0.97, gt=0, le=1)
+    gamma: float = Field(0.95, gt=0, le=1)
     """Discount for each control step."""
     gae_lambda: float = Field(0.95, ge=0, le=1)
     """Decay of generalised advantage estimation."""

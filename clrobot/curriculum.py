@@ -80,10 +80,10 @@ CURRICULA: dict[str, Curriculum] = {
     c.name: c
     for c in (
         # Minutes, for a first look.
-        _curriculum("quick", ("reach", 60_000), ("button-press", 80_000), ("drawer-open", 80_000)),
+        _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
         # The same and then a harder skill, long enough for an unprotected agent to forget.
         _curriculum(
-            "cr4", ("reach", 80_000), ("button-press", 100_000), ("drawer-open", 100_000), ("pick-place", 400_000)
+            "cr4", ("reach", 80_000), ("button-press", 100_000), ("drawer-open", 100_000), ("pick-place", 320_000)
         ),
     )
 }

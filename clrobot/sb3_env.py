@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -12,6 +12,20 @@ from stable_baselines3.common.vec_env import VecEnv
 
 # The largest task index that the observation space admits. It is fixed, since `set_env` refuses another space.
 MAX_SLOT = 1023
+
+
+def _row(infos: Any, i: int) -> dict[str, Any]:
+    """Return environment i's own info from a batched one: nested, where the mask `_key` says whose `key` is.
+
+    An array of one dictionary (or None) for each environment, as before Gymnasium 1.0, is understood too.
+    """
+    if not isinstance(infos, Mapping):
+        return dict(infos[i] or {})
+    return {
+        key: _row(value, i) if isinstance(value, Mapping) else value[i]
+        for key, value in infos.items()
+        if not key.startswith("_") and (f"_{key}" not in infos or infos[f"_{key}"][i])
+    }
 
 
 class SlotVecEnv(VecEnv):
@@ -69,9 +83,8 @@ class SlotVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for i in np.flatnonzero(dones):
             last = np.asarray(info["final_obs"][i])
-            final = {key: value[i] for key, value in info["final_info"].items() if not key.startswith("_")}
             infos[i] = {
-                **final,
+                **_row(info.get("final_info", {}), int(i)),
                 "terminal_observation": self._with_slot(last[None])[0],
                 "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
             }

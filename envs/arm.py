@@ -23,6 +23,8 @@ SUBSTEPS = 4  # physics steps in one control step
 CONTROL_STEP = TIME_STEP * SUBSTEPS  # s
 
 FINGER_TRAVEL = 0.04  # m, each finger from closed to open
+FINGER_STIFFNESS = 800.0  # N/m
+FINGER_FORCE = 25.0  # N, the most that each finger presses
 # The box that the hand's target may not leave (m, in the arm's base frame). Its floor keeps the fingertips
 # 15 mm above the table.
 WORKSPACE_LOW = np.array([0.30, -0.32, 0.015])
@@ -189,7 +191,7 @@ def _links(spec: mujoco.MjSpec) -> mujoco.MjsBody:
             damping=[1.0, 0, 0],
             armature=0.1,
             # A weak spring to the home pose settles the elbow, which six task directions leave free.
-            stiffness=[2.0, 0, 0],
+            stiffness=[0.5, 0, 0],
             springref=joint.home,
             ref=0.0,
         )
@@ -276,10 +278,10 @@ def _actuators(spec: mujoco.MjSpec) -> None:
         actuator.trntype = mujoco.mjtTrn.mjTRN_SITE
         actuator.target, actuator.refsite, actuator.gear = "pinch", "down", gear
     for side in ("left", "right"):
-        actuator = _position_actuator(spec, f"{side}_finger", kp=800.0, kv=20.0)
+        actuator = _position_actuator(spec, f"{side}_finger", kp=FINGER_STIFFNESS, kv=20.0)
         actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT
         actuator.target = f"{side}_finger"
-        actuator.forcerange = [-25.0, 25.0]  # N
+        actuator.forcerange = [-FINGER_FORCE, FINGER_FORCE]
 
 
 def _position_actuator(spec: mujoco.MjSpec, name: str, kp: float, kv: float) -> mujoco.MjsActuator:

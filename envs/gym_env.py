@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from clrobot.envs.gl import has_screen
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Task
 from clrobot.envs.vector_env import FPS, action_space, observation_space
@@ -28,10 +29,16 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     `render_mode="rgb_array"` works without OpenGL; `"human"` opens MuJoCo's viewer and needs a screen.
     """
 
-    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": FPS}  # noqa: RUF012
+    # "human" is declared where it can work: Gymnasium's checker opens every declared mode.
+    metadata = {  # noqa: RUF012
+        "render_modes": ["rgb_array", "human"] if has_screen() else ["rgb_array"],
+        "render_fps": FPS,
+    }
 
     def __init__(self, task: Task, render_mode: str | None = None, width: int = 480, height: int = 480) -> None:
         """Build one simulation; pictures are `width` x `height` pixels."""
+        if render_mode == "human" and not has_screen():
+            raise ValueError("render_mode 'human' opens a window, and there is no screen; use 'rgb_array'")
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r}; expected 'rgb_array', 'human' or None")
         self.render_mode = render_mode

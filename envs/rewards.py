@@ -34,4 +34,5 @@ def tolerance(x: Array, *, within: float = 0.0, margin: float, at_margin: float 
 def distance(a: Array, b: Array) -> Array:
     """Return the Euclidean distances (N,) between the points a (N, 3) and b (N, 3), m."""
     d = a - b
-    return np.sqrt(np.einsum("ij,ij->i", d, d))
+    lengths: Array = np.sqrt(np.einsum("ij,ij->i", d, d))
+    return lengths

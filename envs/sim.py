@@ -127,11 +127,26 @@ class Simulation:
         opening: Array = 0.5 * (self._fingers[:, 0] + self._fingers[:, 1])
         return opening
 
+    @property
+    def squeeze(self) -> Array:
+        """How far something between the fingers holds each back from where it is told to be, (N,), m.
+
+        The grip's force is this times the fingers' stiffness, `arm.FINGER_STIFFNESS`, up to `arm.FINGER_FORCE`.
+        """
+        held_back: Array = np.maximum(self.opening - self._ctrl[:, 6], 0.0)
+        return held_back
+
     # --- episodes --------------------------------------------------------------------------------------------
 
-    def seed(self, seeds: Sequence[int] | None) -> None:
-        """Give each simulation a generator of its own: seeds (N,), or fresh entropy for None."""
+    def seed(self, seeds: Sequence[int | None] | None) -> None:
+        """Give each simulation a generator of its own: seeds (N,), with fresh entropy for None.
+
+        Raises:
+            ValueError: there are not N seeds.
+        """
         chosen: Sequence[int | None] = [None] * self.n if seeds is None else seeds
+        if len(chosen) != self.n:
+            raise ValueError(f"{len(chosen)} seeds; expected {self.n}, one for each simulation")
         self._rngs = [seeding.np_random(seed)[0] for seed in chosen]
 
     def use_generators(self, rngs: list[np.random.Generator]) -> None:
@@ -170,15 +185,19 @@ class Simulation:
             The features after the step, and the rewards (N,) in [0, 1].
 
         Raises:
-            ValueError: an action is NaN or infinite.
+            ValueError: the actions have another shape, or one is NaN or infinite.
         """
-        a = np.clip(np.asarray(actions, np.float64), -1.0, 1.0)
-        if not np.isfinite(a).all():
-            bad = int(np.flatnonzero(~np.isfinite(a).all(axis=1))[0])
+        a = np.asarray(actions, np.float64)
+        if a.shape != (self.n, ACTION_SIZE):
+            raise ValueError(f"actions of shape {a.shape}; expected {(self.n, ACTION_SIZE)}")
+        finite = np.isfinite(a).all(axis=1)
+        if not finite.all():
+            bad = int(np.flatnonzero(~finite)[0])
             raise ValueError(
-                f"action {np.asarray(actions)[bad].tolist()} of simulation {bad} is not finite; "
+                f"action {a[bad].tolist()} of simulation {bad} is not finite; "
                 f"expected {ACTION_SIZE} numbers in [-1, 1]"
             )
+        a = np.clip(a, -1.0, 1.0)
         hand, ctrl = self.hand, self._ctrl
         target = ctrl[:, :3] + MAX_STEP * a[:, :3]
         target = np.clip(target, hand - LEASH, hand + LEASH)

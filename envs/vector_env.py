@@ -72,7 +72,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         if isinstance(seed, (int, np.integer)):
             self.sim.seed(range(int(seed), int(seed) + self.num_envs))
         elif seed is not None:
-            self.sim.seed([int(s) for s in seed if s is not None])
+            self.sim.seed([None if s is None else int(s) for s in seed])
         self.sim.reset()
         if self._stagger:
             self.sim.elapsed[:] = np.arange(self.num_envs) * HORIZON // self.num_envs

@@ -18,8 +18,8 @@ TRAVEL = 0.030  # m, from released to fully pressed
 SUCCESS_PRESS = 0.8  # of the travel
 SPRING = 250.0  # N/m: about 6 N to press it
 CAP_HEIGHT = 0.125  # m, the released cap's top above the table
-CAP_RADIUS = 0.026  # m
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+CAP_RADIUS = 0.036  # m
+MARGIN = 0.10  # m, where the reward for nearness has fallen to a tenth
 
 
 class ButtonPress(Task):

@@ -15,6 +15,7 @@ from clrobot.envs.task import Box, Features, Ids, Mask, Task
 
 TRAVEL = 0.18  # m, how far the drawer slides
 GOAL_OPENING = 0.14  # m
+HANDLE_REACH = 0.064  # m, how far the handle stands off the front: room for a finger and half the palm
 SUCCESS_OPENING = 0.9  # of GOAL_OPENING
 MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
 
@@ -51,17 +52,17 @@ class DrawerOpen(Task):
             add_box(drawer, [0.006, 0.106, 0.052], [0, 0, 0], PANEL_BLUE, mass=0.2),
             add_box(drawer, [0.085, 0.100, 0.004], [0.09, 0, -0.046], PANEL_BLUE, mass=0.2),
         ]
-        # The handle stands off the front, so that a finger can hook behind it or both can close on it.
+        # The handle stands off the front, so that the fingers can hook behind it.
         for side in (-1.0, 1.0):
             parts.append(
-                add_box(drawer, [0.020, 0.005, 0.006], [-0.024, side * 0.050, 0.0], HANDLE_YELLOW, mass=0.02)
+                add_box(drawer, [0.028, 0.005, 0.006], [-0.034, side * 0.050, 0.0], HANDLE_YELLOW, mass=0.02)
             )
-        parts.append(add_box(drawer, [0.006, 0.055, 0.008], [-0.046, 0, 0.0], HANDLE_YELLOW, mass=0.05))
+        parts.append(add_box(drawer, [0.006, 0.055, 0.008], [-HANDLE_REACH, 0, 0.0], HANDLE_YELLOW, mass=0.05))
         for part in parts:
             part.contype = 0  # the drawer slides within its cabinet; only the arm touches it
             part.conaffinity = 1
-        add_site(drawer, "handle", [-0.046, 0, 0.0])
-        add_site(cabinet, "opened", [-0.146 - GOAL_OPENING, 0, 0.07])
+        add_site(drawer, "handle", [-HANDLE_REACH, 0, 0.0])
+        add_site(cabinet, "opened", [-0.10 - HANDLE_REACH - GOAL_OPENING, 0, 0.07])
 
     def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("cabinet")[ids, :2] = drawn["place"]

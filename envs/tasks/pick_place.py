@@ -16,9 +16,10 @@ from clrobot.envs.task import Box, Features, Ids, Mask, Task
 CUBE_HALF = 0.02  # m
 CUBE_MASS = 0.1  # kg
 SUCCESS_DISTANCE = 0.04  # m, between the cube's centre and the goal
-NEAR_MARGIN = 0.12  # m
-CARRY_MARGIN = 0.20  # m
-LIFTED = 0.05  # m, how far the cube must rise to earn the whole lift term
+NEAR_MARGIN = 0.20  # m
+CARRY_MARGIN = 0.25  # m
+FIRM_SQUEEZE = 0.012  # m: about 10 N, ten times the cube's weight
+LIFTED = 0.04  # m, how far the cube must rise to earn the whole lift term
 
 
 class PickPlace(Task):
@@ -33,7 +34,7 @@ class PickPlace(Task):
         "cube": Box((0.42, -0.14), (0.58, 0.14)),
         "goal": Box((0.40, -0.18, 0.10), (0.60, 0.18, 0.25)),
     }
-    weights: ClassVar = {"near": 0.2, "grasped": 0.2, "lifted": 0.2, "carried": 0.4}
+    weights: ClassVar = {"near": 0.15, "grasped": 0.1, "lifted": 0.15, "carried": 0.6}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         cube = spec.worldbody.add_body(name="cube", pos=[0.5, 0.0, CUBE_HALF])
@@ -53,9 +54,9 @@ class PickPlace(Task):
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
         cube, goal = features.thing, features.goal
         hand_gap = distance(sim.hand, cube)
-        # The fingers close on the cube: its half width is the opening of a grasp.
         around = tolerance(hand_gap, within=0.01, margin=0.03)
-        squeezed = tolerance(np.abs(sim.opening - CUBE_HALF), within=0.001, margin=0.01)
+        # Fingers that merely stand at the cube's width would drop it: a grasp presses.
+        squeezed = np.clip(sim.squeeze / FIRM_SQUEEZE, 0.0, 1.0)
         lifted = np.clip((cube[:, 2] - CUBE_HALF) / LIFTED, 0.0, 1.0)
         return {
             "near": tolerance(hand_gap, within=0.01, margin=NEAR_MARGIN),

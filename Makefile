@@ -1,0 +1,30 @@
+# Verbs for developers; the README's two commands need none of them.
+.PHONY: lint format type test test-gl build smoke ci
+PYTHON := .venv/bin/python
+
+lint:    ## style and imports
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format:  ## rewrite to the style
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+type:    ## mypy --strict
+	$(PYTHON) -m mypy
+
+test:    ## what the README's test command runs
+	$(PYTHON) -m pytest
+
+test-gl: ## what needs OpenGL (libegl1 and libgl1, or libosmesa6)
+	$(PYTHON) -m pytest -m gl
+
+build:   ## sdist and wheel into dist/
+	rm -rf dist
+	$(PYTHON) -m build --outdir dist .
+
+smoke: build  ## install the wheel alone and use it
+	bash .ci/smoke dist/*.whl
+
+ci:      ## all of it, as CI does
+	bash .ci/run

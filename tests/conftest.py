@@ -1,0 +1,67 @@
+"""One tiny run, made once, and the command line as a function."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from clrobot.cli import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def tiny_flags() -> tuple[str, ...]:
+    """Flags of `clrobot train` that make a run of seconds: 64 steps in an iteration, no films."""
+    words = """
+        --network.widths 8 --ppo.num-envs 4 --ppo.n-steps 16 --ppo.batch-size 32 --ppo.n-epochs 1 --steps 64
+        --evaluation.episodes 2 --evaluation.curve-points 1 --evaluation.curve-episodes 2 --ewc.states 150
+        --video.no-enabled
+    """
+    return tuple(words.split())
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_flags: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `quick` with ewc and two iterations in a stage, without films. Only to be read."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    main(["train", "--method", "ewc", *tiny_flags, "--steps", "128", "--out", str(run)])
+    return run
+
+
+@pytest.fixture
+def tiny_copy(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny run, to damage."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "tiny"))
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """The command, in this process and in an empty working directory, on a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: str | Path) -> Outcome:
+        capsys.readouterr()
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run

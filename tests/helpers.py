@@ -1,0 +1,54 @@
+"""Small models for the tests of the learning side."""
+
+from __future__ import annotations
+
+import torch as th
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
+
+from clrobot.agents.method import Experience
+from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
+from clrobot.envs.make import make_vector_env
+from clrobot.sb3_env import SlotVecEnv
+
+TINY = PPOSettings(num_envs=4, n_steps=16, batch_size=32, n_epochs=2)
+ITERATION = TINY.num_envs * TINY.n_steps
+
+
+def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
+    env = SlotVecEnv(make_vector_env(task, TINY.num_envs, threads=1), slot)
+    env.seed(seed)
+    return env
+
+
+def tiny_ppo(policy_class: type[MultiHeadPolicy] = MultiHeadPolicy, *, widths: tuple[int, ...] = (8, 8)) -> PPO:
+    model = make_ppo(tiny_env(), TINY, policy_class, widths, seed=0, device="cpu")
+    model.set_logger(Logger(None, []))
+    return model
+
+
+def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
+    begin_slot(model, k, tiny_env(task, k, seed=k), ITERATION, TINY)
+
+
+def collector(model: PPO, slot: int):
+    """Return a `collect` that draws made-up observations of `slot` and the policy's mean actions."""
+
+    def collect(n: int) -> Experience:
+        generator = th.Generator().manual_seed(slot)
+        x = th.randn(n, model.policy.action_net.inputs, generator=generator)
+        obs = th.cat([x, th.full((n, 1), float(slot))], dim=1)
+        with th.no_grad():
+            actions = model.policy.action_net(obs)
+        return Experience(obs, actions)
+
+    return collect
+
+
+def snapshot(module: th.nn.Module) -> dict[str, th.Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same_bits(a: dict[str, th.Tensor], b: dict[str, th.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(th.equal(a[name], b[name]) for name in a)

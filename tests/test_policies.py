@@ -1,0 +1,135 @@
+"""The policies as Stable-Baselines3 sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch as th
+from helpers import next_slot, same_bits, snapshot, tiny_ppo
+
+from clrobot.agents.policies import MultiHeadPolicy, ProgressivePolicy
+
+BOTH = pytest.mark.parametrize("policy_class", [MultiHeadPolicy, ProgressivePolicy])
+
+
+def batch(model, *slots: int) -> np.ndarray:
+    x = np.random.default_rng(0).normal(size=(len(slots), model.policy.action_net.inputs))
+    return np.column_stack([x, slots]).astype(np.float32)
+
+
+@BOTH
+def test_predict_takes_mixed_batches(policy_class) -> None:
+    model = tiny_ppo(policy_class)
+    next_slot(model, 1)
+    obs = batch(model, 0, 1, 0)
+    actions, _ = model.predict(obs, deterministic=True)
+    for i in range(3):
+        alone, _ = model.predict(obs[i], deterministic=True)
+        np.testing.assert_allclose(actions[i], alone, atol=1e-6)
+
+
+@BOTH
+def test_each_slot_has_its_own_standard_deviation(policy_class) -> None:
+    model = tiny_ppo(policy_class)
+    next_slot(model, 1)
+    with th.no_grad():
+        model.policy.log_stds[0].fill_(-1.0)
+        model.policy.log_stds[1].fill_(0.5)
+    distribution = model.policy.get_distribution(th.as_tensor(batch(model, 0, 1, 0)))
+    stds = distribution.distribution.stddev[:, 0].detach()
+    assert th.allclose(stds, th.exp(th.tensor([-1.0, 0.5, -1.0])))
+    assert th.equal(model.policy.log_std, model.policy.log_stds[1])  # what Stable-Baselines3 logs
+
+
+@BOTH
+def test_training_a_new_slot_leaves_old_heads_alone(policy_class) -> None:
+    model = tiny_ppo(policy_class)
+    next_slot(model, 1)
+    frozen = {name: t for name, t in snapshot(model.policy).items() if ".heads.0" in name or ".columns.0" in name}
+    frozen["log_stds.0"] = model.policy.log_stds[0].detach().clone()
+    assert len(frozen) >= 5
+    model.learn(128, reset_num_timesteps=False)
+    after = snapshot(model.policy)
+    assert same_bits(frozen, {name: after[name] for name in frozen})
+    assert not th.equal(model.policy.log_stds[1], th.full((4,), -0.5))  # and the new one did train
+
+
+def test_earlier_actions_are_bit_identical_after_a_progressive_stage() -> None:
+    model = tiny_ppo(ProgressivePolicy)
+    model.learn(128)
+    obs = batch(model, 0, 0, 0, 0)
+    before, _ = model.predict(obs, deterministic=True)
+    next_slot(model, 1)
+    model.learn(256, reset_num_timesteps=False)
+    after, _ = model.predict(obs, deterministic=True)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_earlier_actions_do_change_without_protection() -> None:
+    model = tiny_ppo(MultiHeadPolicy)
+    obs = batch(model, 0, 0, 0, 0)
+    before, _ = model.predict(obs, deterministic=True)
+    next_slot(model, 1)
+    model.learn(256, reset_num_timesteps=False)
+    after, _ = model.predict(obs, deterministic=True)
+    assert np.abs(before - after).max() > 0
+
+
+@BOTH
+def test_weights_load_into_a_policy_built_with_as_many_slots(policy_class) -> None:
+    model = tiny_ppo(policy_class)
+    for k in (1, 2):
+        next_slot(model, k)
+    policy = model.policy
+    again = policy_class(policy.observation_space, policy.action_space, lambda _: 0.0, widths=(8, 8), slots=3)
+    again.load_state_dict(policy.state_dict())
+    obs = batch(model, 0, 1, 2)
+    np.testing.assert_array_equal(
+        policy.predict(obs, deterministic=True)[0], again.predict(obs, deterministic=True)[0]
+    )
+    # `requires_grad` is not in a state dict: building the slots freezes the earlier ones.
+    trainable = [name for name, p in policy.named_parameters() if p.requires_grad]
+    assert trainable == [name for name, p in again.named_parameters() if p.requires_grad]
+
+
+@BOTH
+def test_parameter_counts(policy_class) -> None:
+    model = tiny_ppo(policy_class)
+    inputs, (a, b) = 23, (8, 8)
+    trunk = (inputs * a + a) + (a * b + b)
+    actor, critic = b * 4 + 4, b + 1
+    one = 2 * trunk + actor + critic + 4
+    assert model.policy.parameter_counts() == {"trainable": one, "total": one}
+    next_slot(model, 1)
+    counts = model.policy.parameter_counts()
+    if policy_class is MultiHeadPolicy:
+        assert counts == {"trainable": one, "total": one + actor + critic + 4}
+    else:
+        # A column with laterals into its second layer and its output: scale, V (8 x 8 + 8), U (8 x out + out).
+        lateral = [1 + 72 + 72, 1 + 72 + 36, 1 + 72 + 72, 1 + 72 + 9]
+        assert counts == {"trainable": one + sum(lateral), "total": 2 * one + sum(lateral)}
+
+
+def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
+    model = tiny_ppo()
+    model.learn(64)
+    weight = next(p for p in model.policy.parameters() if p.requires_grad)
+    moments = model.policy.optimizer.state[weight]["exp_avg"].clone()
+    assert moments.abs().max() > 0
+    model.policy.rebuild_optimizer(1e-3, keep_moments=True)
+    assert th.equal(model.policy.optimizer.state[weight]["exp_avg"], moments)
+    model.policy.rebuild_optimizer(1e-3)
+    assert weight not in model.policy.optimizer.state
+
+
+def test_the_learning_rate_falls_within_each_stage() -> None:
+    model = tiny_ppo()
+    for k in (0, 1):
+        start = model.num_timesteps
+        next_slot(model, k, "reach")
+        end = start + 64
+        for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
+            remaining = 1.0 - (start + done) / end
+            assert model.lr_schedule(remaining) == pytest.approx(expected)
+        model.learn(64, reset_num_timesteps=False)
+        assert model.num_timesteps == end
