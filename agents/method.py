@@ -19,7 +19,11 @@ class FrozenSettings(BaseModel):
     """The base of every settings class: frozen, and unknown names are errors."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, revalidate_instances="always"
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        revalidate_instances="always",
+        allow_inf_nan=False,
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from pydantic import Field
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import FloatSchedule
@@ -82,7 +80,7 @@ def make_ppo(
 def whole_iterations(steps: int, settings: PPOSettings) -> int:
     """Return `steps` rounded up to whole iterations: PPO collects `num_envs * n_steps` at a time."""
     iteration = settings.num_envs * settings.n_steps
-    return math.ceil(steps / iteration) * iteration
+    return -(-steps // iteration) * iteration
 
 
 def begin_slot(model: PPO, k: int, env: VecEnv, steps: int, settings: PPOSettings) -> None:

@@ -6,11 +6,11 @@ import json as json_module
 import os
 import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import mujoco
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -28,10 +28,10 @@ def run_bench(num_envs: int, seconds: float, ppo_task: str, path: Path | None, c
     """Measure, print and (given a path) write the figures as JSON; see `clrobot bench --help`."""
     if ppo_task not in TASK_IDS:
         raise UserError(f"unknown task {ppo_task!r}{nearest(ppo_task, TASK_IDS)}")
-    if not seconds > 0:
-        raise UserError(f"--seconds {seconds}; expected a positive number")
+    if not 0 < seconds <= 3600:
+        raise UserError(f"--seconds {seconds}; expected a positive number, at most 3600")
     result: dict[str, Any] = {
-        "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": mujoco.__version__},
+        "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
         "num_envs": num_envs,
         "time_step": TIME_STEP,
         "substeps": SUBSTEPS,

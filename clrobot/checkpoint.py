@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from typing import Any
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -18,7 +17,8 @@ from clrobot.agents.policies import MultiHeadPolicy
 from clrobot.config import method_class
 from clrobot.curriculum import explain
 from clrobot.errors import UserError
-from clrobot.run_folder import RunFolder, atomic
+from clrobot.files import atomic
+from clrobot.run_folder import RunFolder
 
 FORMAT = 1  # of the checkpoint folder; a larger number is refused
 
@@ -52,7 +52,6 @@ def save_checkpoint(run: RunFolder, stage: int, step: int, policy: MultiHeadPoli
         action_size=policy.action_space.shape[0],
     )
     with atomic(run.checkpoint(stage)) as folder:
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         save_file(policy.state_dict(), folder / "weights.safetensors")
         save_file(method.state_dict(), folder / "method.safetensors")
@@ -67,29 +66,46 @@ def load_agent(run: RunFolder, stage: int | None = None) -> Agent:
     """
     stage = run.find_stage(stage)
     folder = run.checkpoint(stage)
-    info = _read_info(folder / "checkpoint.json")
     config = run.config
-    observation_space = gym.spaces.Box(-np.inf, np.inf, (info.observation_size,), np.float32)
-    action_space = gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32)
-    policy = method_class(config.method).policy_class(
-        observation_space, action_space, lambda _: 0.0, widths=config.network.widths, slots=info.slots
-    )
+    info = _read_info(folder / "checkpoint.json", stage)
     weights = folder / "weights.safetensors"
     try:
-        policy.load_state_dict(load_file(weights))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{weights} is missing or damaged ({reason}); use another --stage, or train again") from error
+        tensors = load_file(weights)
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise ValueError("weights that are not finite")
+        # The sizes are believed only as far as the file bears them out.
+        if max(info.observation_size, info.action_size, *config.network.widths) > sum(
+            t.numel() for t in tensors.values()
+        ):
+            raise ValueError("sizes that its weights do not have")
+        policy = method_class(config.method).policy_class(
+            gym.spaces.Box(-np.inf, np.inf, (info.observation_size,), np.float32),
+            gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32),
+            lambda _: 0.0,
+            widths=config.network.widths,
+            slots=info.slots,
+        )
+        policy.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise _damaged(weights, " ".join(str(error).split())[:200]) from error
     policy.set_training_mode(False)
     return Agent(policy, config.curriculum.slots, stage)
 
 
-def _read_info(path: Any) -> CheckpointInfo:
+def _read_info(path: Path, stage: int) -> CheckpointInfo:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
             raise UserError(f"{path} has format {data['format']}, newer than {FORMAT}; install a newer clrobot")
-        return CheckpointInfo.model_validate(data)
-    except (OSError, ValueError) as error:
-        reason = explain(error.errors()[0]) if isinstance(error, ValidationError) else str(error)
-        raise UserError(f"{path} is missing or damaged ({reason}); use another --stage, or train again") from error
+        info = CheckpointInfo.model_validate(data)
+    except ValidationError as error:
+        raise _damaged(path, explain(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if (info.format, info.stage, info.slots) != (FORMAT, stage, max(1, stage)):
+        raise _damaged(path, f"it says format {info.format}, stage {info.stage}, {info.slots} slots")
+    return info
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is missing or damaged ({reason}); use another --stage, or train again")

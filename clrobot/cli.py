@@ -28,8 +28,7 @@ _DEMO_METHODS = ("finetune", "ewc", "progressive")
 def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> None:
     """Train `quick` with three methods and compare what each kept.
 
-    Trains reach, button-press and drawer-open in turn with finetune, ewc and progressive, into the next free
-    OUT/demo-N, and prints one table with the paths of the videos and reports.
+    The methods are finetune, ewc and progressive; all goes into OUT/demo-N.
 
     Args:
         out: the folder in which demo-N is made.
@@ -70,6 +69,8 @@ def evaluate(
     from clrobot.evaluate import Evaluator
 
     _at_least(episodes, "--episodes")
+    if seed is not None:
+        _at_least(seed, "--seed", 0)
     folder, agent = _open(run, stage)
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     evaluator = Evaluator(folder.config.curriculum, folder.config.evaluation.seed if seed is None else seed)
@@ -118,6 +119,10 @@ def record(
     slots = range(max(1, agent.stage)) if task is None else [agent.slot_index(task)]
     target = out or Path("videos") / run.resolve().name / stage_name(agent.stage)
     evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {target}: {error.strerror}; give a folder that can be made") from error
     console = _console()
     for slot in slots:
         rate = float(evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any.mean())
@@ -172,8 +177,7 @@ def curricula() -> None:
 def bench(num_envs: int = 256, seconds: float = 2.0, ppo_task: str = "pick-place", json: Path | None = None) -> None:
     """Measure the speed of the simulations and of PPO.
 
-    Prints, for each task, the control steps a second of the batched environment and of its bare physics (the same
-    model, batch, substeps and controls) and their ratio; then PPO's, with the shares of time.
+    The bare physics repeats the same controls, with no task on top of it.
 
     Args:
         num_envs: simulations stepped together.
@@ -197,8 +201,7 @@ def _train_verb(words: Sequence[str]) -> Callable[..., None]:
     def train(settings: Any = default, out: Path | None = None, config: Path | None = None) -> None:
         """Train one agent through a curriculum, into a new run folder.
 
-        Evaluates every task after every stage, films those trained so far, saves a checkpoint, and writes the
-        report.
+        After every stage all skills are measured, and those so far are filmed.
 
         Args:
             settings: every setting.
@@ -244,7 +247,7 @@ def main(words: Sequence[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             verbs,
             prog="clrobot",
-            description="Continual learning for one robot arm: train a sequence of skills, and see what it kept.",
+            description="Train one robot arm through a sequence of skills, and see what it kept.",
             args=words or ["--help"],
             registry=registry,
         )
@@ -295,8 +298,10 @@ def _open(run: Path, stage: int | None) -> tuple[RunFolder, Any]:
 
 def _train(config: RunConfig, out: Path, console: Console) -> RunFolder:
     from clrobot.display import TerminalObserver
+    from clrobot.run_folder import check_free
     from clrobot.train import Training
 
+    check_free(out)  # before anything is shown
     with TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training(config, out, observer)
         return training.run_all()

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 import tyro
 import yaml
-from pydantic import Field, ValidationError, create_model, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    create_model,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from clrobot.agents.method import FrozenSettings
 from clrobot.agents.methods import METHODS
 from clrobot.agents.ppo import PPOSettings
-from clrobot.curriculum import Curriculum, explain, load_curriculum, nearest
+from clrobot.curriculum import Curriculum, Steps, explain, load_curriculum, nearest, parse_yaml
 from clrobot.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +43,29 @@ _CURRICULUM_WORD = tyro.constructors.PrimitiveConstructorSpec(
 COMMAND_LINE = tyro.constructors.ConstructorRegistry()
 
 
+def _number_word(metavar: str) -> tyro.constructors.PrimitiveConstructorSpec[Any]:
+    """Let tyro pass on a word that is no number: RunConfig refuses it, and names the setting."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: _number(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int | float),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _number(word: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
+_NUMBER_WORDS = {int: _number_word("INT"), float: _number_word("FLOAT")}
+
+
 @COMMAND_LINE.struct_rule
 def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
     """Let tyro only assemble settings; RunConfig validates the whole at once and names a bad value's full path."""
@@ -42,12 +73,21 @@ def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
         return None
     inner = info.default if isinstance(info.default, FrozenSettings) else info.type.model_construct()
     hints = get_type_hints(info.type, include_extras=True)
+
+    def type_of(name: str) -> Any:
+        word = _NUMBER_WORDS.get(get_type_hints(info.type)[name])
+        return hints[name] if word is None else Annotated[hints[name], word]
+
     fields = tuple(
-        StructFieldSpec(name, hints[name], getattr(inner, name), field.description)
+        StructFieldSpec(name, type_of(name), getattr(inner, name), field.description)
         for name, field in info.type.model_fields.items()
     )
-    whole = issubclass(info.type, RunConfig)
-    return StructConstructorSpec(make_config if whole else info.type.model_construct, fields)
+
+    def assemble(**values: Any) -> Any:
+        return info.type.model_construct(**values)
+
+    assemble.__doc__ = info.type.__doc__  # the group's help text
+    return StructConstructorSpec(make_config if issubclass(info.type, RunConfig) else assemble, fields)
 
 
 class EvaluationSettings(FrozenSettings):
@@ -95,7 +135,7 @@ class RunConfig(FrozenSettings):
     """The continual-learning method (`clrobot methods`)."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Of everything random in the run."""
-    steps: int | None = Field(None, gt=0)
+    steps: Annotated[Steps | None, _NUMBER_WORDS[int]] = None
     """Control steps in every stage, in place of the curriculum's own."""
     torch_threads: int = Field(1, ge=1)
     """Threads of torch; another number gives other bits."""
@@ -117,18 +157,14 @@ class RunConfig(FrozenSettings):
         method_class(name)
         return name
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _resolve_steps(cls, data: Any) -> Any:
-        """Write `steps` into the curriculum, so that what was used stands in one place."""
-        if isinstance(data, dict) and isinstance(data.get("steps"), int) and data["steps"] > 0:
-            curriculum = data.get("curriculum", cls.model_fields["curriculum"].default)
-            if isinstance(curriculum, str | Path):
-                curriculum = load_curriculum(curriculum)
-            elif isinstance(curriculum, dict):
-                curriculum = Curriculum.model_validate(curriculum)
-            data = {**data, "curriculum": curriculum.with_steps(data["steps"])}
-        return data
+    def _resolve_steps(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Write `steps` into the curriculum's stages, where it then stands alone."""
+        config = validate(data)
+        if config.steps is None:
+            return config
+        return config.model_copy(update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None})
 
     @field_serializer("curriculum")
     def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
@@ -171,7 +207,7 @@ def make_config(**settings: Any) -> RunConfig:
     try:
         return full_config_class().model_validate(settings)
     except ValidationError as error:
-        raise UserError(explain(error.errors()[0])) from error
+        raise UserError(explain(error)) from error
 
 
 def read_config(path: Path) -> RunConfig:
@@ -180,18 +216,21 @@ def read_config(path: Path) -> RunConfig:
     Raises:
         UserError: the file cannot be read or is not a configuration.
     """
+    what = f"configuration {path}"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _, data = parse_yaml(path.read_text(encoding="utf-8"), what)
     except OSError as error:
-        raise UserError(f"configuration {path}: {error.strerror}; give a readable YAML file") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"configuration {path}: {' '.join(str(error).split())}; expected YAML") from error
+        raise UserError(f"{what}: {error.strerror}; give a readable YAML file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{what}: not UTF-8 text; give a YAML file") from error
     if not isinstance(data, dict):
-        raise UserError(f"configuration {path}: {type(data).__name__}; expected a mapping of settings")
+        raise UserError(f"{what}: {type(data).__name__}; expected a mapping of settings")
     try:
         return full_config_class().model_validate(data)
     except ValidationError as error:
-        raise UserError(f"configuration {path}: {explain(error.errors()[0])}") from error
+        raise UserError(f"{what}: {explain(error)}") from error
+    except UserError as error:  # an unknown method or curriculum
+        raise UserError(f"{what}: {error}") from error
 
 
 def dump_config(config: RunConfig) -> str:

@@ -12,27 +12,52 @@ multiply (`2 * CURRICULA["quick"]` has six stages). A file of the user's own is 
 from __future__ import annotations
 
 import difflib
+import errno
+import math
+import reprlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from clrobot.envs.tasks import TASKS
 from clrobot.errors import UserError
+
+# More steps than anybody will train; a counter holds them exactly.
+MAX_STEPS = 10**12
+
+# What would let a name lead out of the folder that it is given in.
+_NOT_IN_NAMES = ("/", "\\", "\0")
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def whole_number(value: Any) -> Any:
+    """Turn text such as `1e3` (which YAML 1.1 reads as text) into a whole number, and refuse true and false."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value}; expected a whole number")
+    if isinstance(value, str):
+        try:
+            number = float(value.replace("_", ""))
+        except ValueError:
+            return value
+        return int(number) if math.isfinite(number) and number == int(number) else value
+    return value
+
+
+Steps = Annotated[int, BeforeValidator(whole_number), Field(gt=0, le=MAX_STEPS)]
+
+
 class Stage(_Frozen):
     """One stage: train on `task` for `steps` control steps (rounded up to whole updates by the algorithm)."""
 
     task: str
-    steps: int = Field(gt=0)
+    steps: Steps
 
     @field_validator("task")
     @classmethod
@@ -45,8 +70,15 @@ class Stage(_Frozen):
 class Curriculum(_Frozen):
     """A named sequence of stages."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=100)
     stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _stays_in_its_folder(cls, name: str) -> str:
+        if name in (".", "..") or any(part in name for part in _NOT_IN_NAMES):
+            raise ValueError(f"{name!r} cannot name a folder; expected a name without slashes")
+        return name
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -83,7 +115,7 @@ CURRICULA: dict[str, Curriculum] = {
         _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
         # The same and then a harder skill, long enough for an unprotected agent to forget.
         _curriculum(
-            "cr4", ("reach", 80_000), ("button-press", 100_000), ("drawer-open", 100_000), ("pick-place", 320_000)
+            "cr4", ("reach", 80_000), ("button-press", 100_000), ("drawer-open", 100_000), ("pick-place", 400_000)
         ),
     )
 }
@@ -106,28 +138,37 @@ def load_curriculum(source: str | Path) -> Curriculum:
     if text in CURRICULA:
         return CURRICULA[text]
     path = Path(text)
-    if not path.suffix and not path.exists():
-        raise UserError(f"unknown curriculum {text!r}{nearest(text, CURRICULA)}, or give a YAML file")
     try:
         content = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"curriculum file {text}: {error.strerror}; give a readable YAML file") from error
+        if not path.suffix and error.errno != errno.EISDIR:
+            known = nearest(text, CURRICULA)
+            raise UserError(f"unknown curriculum {reprlib.repr(text)}{known}; or give a YAML file") from error
+        raise UserError(f"curriculum file {text!r}: {error.strerror}; give a readable YAML file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"curriculum file {text}: not UTF-8 text; give a YAML file") from error
     return _parse(content, text)
 
 
-def _parse(content: str, name: str) -> Curriculum:
+def parse_yaml(content: str, what: str) -> tuple[Any, Any]:
+    """Return the YAML text's composed tree (which knows lines) and its data.
+
+    Raises:
+        UserError: it is not YAML; the sentence begins with `what` and names the line.
+    """
     try:
-        root = yaml.compose(content, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(content)
+        return yaml.compose(content, Loader=yaml.SafeLoader), yaml.safe_load(content)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"curriculum file {name}{line}: {problem}; expected YAML") from error
+        raise UserError(f"{what}{line}: {problem}; expected YAML") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"curriculum file {name}: {error}; expected YAML") from error
+        raise UserError(f"{what}: {error}; expected YAML") from error
+
+
+def _parse(content: str, name: str) -> Curriculum:
+    root, data = parse_yaml(content, f"curriculum file {name}")
     if not isinstance(data, dict):
         raise UserError(
             f"curriculum file {name}, line 1: {type(data).__name__}; expected a mapping with `name` and `stages`"
@@ -135,13 +176,20 @@ def _parse(content: str, name: str) -> Curriculum:
     try:
         return Curriculum.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = most_telling(error)
         where = _line_of(root, first["loc"])
-        raise UserError(f"curriculum file {name}, line {where}: {explain(first)}") from error
+        raise UserError(f"curriculum file {name}, line {where}: {explain(error)}") from error
 
 
-def explain(error: Any) -> str:
-    """Return one clause for one of pydantic's errors: where, what was wrong, and the value."""
+def most_telling(error: ValidationError) -> Any:
+    """Return one of the errors: an unknown key before a missing one, since it is often the same, misspelt."""
+    errors = error.errors()
+    return next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+
+
+def explain(failure: ValidationError) -> str:
+    """Return one clause for pydantic's most telling error: where, what was wrong, and the value."""
+    error = most_telling(failure)
     where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in error["loc"])
     message = error["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
@@ -151,19 +199,21 @@ def explain(error: Any) -> str:
         return f"`{where}` is not a known key"
     if error["type"] == "value_error":
         return f"`{where}`: {message}" if where else message
-    return f"`{where}` is {error['input']!r}; {message}"
+    subject = f"`{where}`" if where else "it"
+    return f"{subject} is {reprlib.repr(error['input'])}; {message}"
 
 
 def _line_of(node: Any, location: tuple[int | str, ...]) -> int:
-    """Return the line (from 1) of the deepest node on the way to `location` in a composed YAML tree."""
+    """Return the line (from 1) of the deepest key or item on the way to `location` in a composed YAML tree."""
+    line = node
     for part in location:
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
+            line = node = node.value[part]
         elif isinstance(node, yaml.MappingNode):
-            found = [value for key, value in node.value if key.value == part]
+            found = [(key, value) for key, value in node.value if key.value == part]
             if not found:
                 break
-            node = found[0]
+            line, node = found[0]
         else:
             break
-    return int(node.start_mark.line) + 1 if node is not None else 1
+    return int(line.start_mark.line) + 1 if line is not None else 1

@@ -6,8 +6,6 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +14,7 @@ from typing import Any
 
 from clrobot.config import RunConfig, dump_config, read_config
 from clrobot.errors import UserError
+from clrobot.files import atomic
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
@@ -90,9 +89,10 @@ class RunFolder:
         return self.path / stage_name(stage)
 
     def stages(self) -> list[int]:
-        """Return the stages that have a checkpoint, in order; 0 is the untrained agent."""
+        """Return the curriculum's stages that have a checkpoint, in order; 0 is the untrained agent."""
         matches = [_STAGE.fullmatch(entry.name) for entry in self.path.iterdir() if entry.is_dir()]
-        return sorted(int(match[1]) for match in matches if match)
+        found = sorted(int(match[1]) for match in matches if match)
+        return [stage for stage in found if stage <= len(self.config.curriculum.stages)]
 
     def find_stage(self, stage: int | None) -> int:
         """Return `stage`, or the newest one for None.
@@ -120,7 +120,7 @@ class RunFolder:
             content = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(content, dict):
                 raise ValueError(f"{type(content).__name__}, expected an object")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path} is missing or damaged ({error}); it is written after the first stage") from error
         return content
 
@@ -146,18 +146,6 @@ def next_free(parent: Path, name: str) -> Path:
     while (parent / f"{name}-{n}").exists():
         n += 1
     return parent / f"{name}-{n}"
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path` (a file or a folder), flushed and renamed to it at the end."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    yield temporary
-    for part in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
-        descriptor = os.open(part, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-    temporary.replace(path)
 
 
 def _environment(config: RunConfig) -> dict[str, Any]:

@@ -314,8 +314,8 @@ def _seed(seed: int, purpose: str, stage: int = 0) -> int:
 
 def _check_device(device: str) -> None:
     try:
-        th.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        float(th.zeros(1, device=device) + 1)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"device {device!r} cannot be used ({reason}); expected cpu, or cuda where there is one"

@@ -73,7 +73,7 @@ _LINK_CAPSULES: tuple[tuple[tuple[tuple[float, ...], tuple[float, ...], float], 
     (((0, 0, -0.04), (0, 0, 0.03), 0.05), ((0.05, 0, 0), (0.088, 0, 0), 0.045)),
     (((0, 0, -0.02), (0, 0, 0.07), 0.042),),
 )
-_WHITE = [0.93, 0.94, 0.95, 1.0]
+_WHITE = [0.88, 0.89, 0.91, 1.0]
 _DARK = [0.20, 0.22, 0.25, 1.0]
 _STEEL = [0.62, 0.65, 0.69, 1.0]
 
@@ -104,18 +104,18 @@ def _physics_options(spec: mujoco.MjSpec) -> None:
 
 def _surroundings(spec: mujoco.MjSpec) -> None:
     visual = spec.visual
-    visual.headlight.ambient = [0.38, 0.38, 0.40]
-    visual.headlight.diffuse = [0.30, 0.30, 0.30]
-    visual.headlight.specular = [0.1, 0.1, 0.1]
+    visual.headlight.ambient = [0.42, 0.42, 0.44]
+    visual.headlight.diffuse = [0.24, 0.24, 0.24]
+    visual.headlight.specular = [0.0, 0.0, 0.0]
     visual.map.znear = 0.02
     visual.map.shadowclip = 0.5  # of the scene's extent: sharper shadows
     world = spec.worldbody
     world.add_light(
-        pos=[0.2, -0.5, 2.0],
+        pos=[0.11, -0.60, 2.0],
         dir=[0.12, 0.30, -1.0],
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        diffuse=[0.62, 0.61, 0.58],
-        specular=[0.2, 0.2, 0.2],
+        diffuse=[0.54, 0.53, 0.50],
+        specular=[0.1, 0.1, 0.1],
         castshadow=True,
     )
     world.add_geom(
@@ -123,7 +123,7 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
         type=mujoco.mjtGeom.mjGEOM_BOX,
         size=[0.55, 0.6, 0.02],
         pos=[0.35, 0.0, -0.02],
-        rgba=[0.78, 0.72, 0.63, 1.0],
+        rgba=[0.83, 0.77, 0.67, 1.0],
         contype=OBJECT_BIT,
         conaffinity=OBJECT_BIT | ARM_BIT,
         friction=[0.8, 0.005, 0.0001],
@@ -138,8 +138,8 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
         conaffinity=0,
     )
     # From the side: an arm on the left that works towards the right, with a drawer's front in view.
-    camera_pos, camera_look = np.array([0.12, -1.25, 0.80]), np.array([0.385, 0.0, 0.28])
-    world.add_camera(name="film", pos=camera_pos, quat=_look_at(camera_pos, camera_look), fovy=37.0)
+    camera_pos, camera_look = np.array([0.16, -1.66, 0.94]), np.array([0.40, 0.0, 0.305])
+    world.add_camera(name="film", pos=camera_pos, quat=_look_at(camera_pos, camera_look), fovy=35.0)
     spec.add_texture(
         name="sky",
         type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,

@@ -73,19 +73,7 @@ def test_agents_know_neither_tasks_nor_physics_nor_the_experiment(path: Path):
     assert "mujoco" not in top_levels(path)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(
-            path,
-            marks=pytest.mark.xfail(strict=True, reason="bench imports mujoco for its version")
-            if path.name == "bench.py"
-            else (),
-        )
-        for path in sources("clrobot")
-    ],
-    ids=ids,
-)
+@pytest.mark.parametrize("path", sources("clrobot"), ids=ids)
 def test_the_experiment_leaves_physics_to_envs(path: Path):
     assert "mujoco" not in top_levels(path)
 

@@ -23,8 +23,7 @@ SCENE = """
   <visual><headlight ambient=".3 .3 .3" diffuse=".3 .3 .3" specular="0 0 0"/></visual>
   <asset>
     <texture name="sky" type="skybox" builtin="gradient" rgb1=".9 .95 1" rgb2=".5 .6 .8" width="32" height="192"/>
-    <texture name="checker" type="2d" builtin="checker" rgb1=".8 .8 .8" rgb2=".6 .6 .7" width="64" height="64"/>
-    <material name="floor" texture="checker" texrepeat="2 2" texuniform="true" specular="0"/>
+    <material name="floor" rgba=".7 .7 .75 1" specular="0"/>
     <material name="shell" rgba=".9 .9 .92 1" specular=".3"/>
   </asset>
   <worldbody>
@@ -130,6 +129,21 @@ def test_a_matt_floor_has_the_colour_of_lamberts_law() -> None:
     image = _draw(model, np.zeros(mujoco.mj_stateSize(model, STATE)))[0]
     expected = 255 * np.array([0.8, 0.5, 0.25]) * (0.1 + 0.8 * np.array([0.5, 0.6, 0.7]))
     np.testing.assert_allclose(image.reshape(-1, 3), np.tile(expected, (SIZE * SIZE, 1)), atol=1.0)
+
+
+def test_where_nothing_is_seen_there_is_the_skys_gradient() -> None:
+    xml = """<mujoco>
+      <asset><texture type="skybox" builtin="gradient" rgb1="1 .5 0" rgb2="0 .5 1" width="64" height="384"/></asset>
+      <worldbody>
+        <light type="directional"/>
+        <camera name="film" xyaxes="1 0 0 0 0 1" fovy="150"/>
+      </worldbody></mujoco>"""
+    model = mujoco.MjModel.from_xml_string(xml)
+    middle = _draw(model, np.zeros(mujoco.mj_stateSize(model, STATE)))[0][:, SIZE // 2].astype(int)
+    assert np.all(np.diff(middle[:, 0]) <= 0)  # from rgb1, straight up, to rgb2
+    assert np.all(np.diff(middle[:, 2]) >= 0)
+    np.testing.assert_allclose(middle[:, 1], 127.5, atol=1.0)
+    np.testing.assert_allclose(middle, middle[::-1, ::-1], atol=4.0)
 
 
 def test_a_shadow_falls_where_the_light_is_blocked(model: mujoco.MjModel) -> None:

@@ -2,7 +2,6 @@
 
 import importlib.resources
 import json
-import os
 import pathlib
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ import yaml
 from markupsafe import Markup
 
 from clrobot.errors import UserError
+from clrobot.files import atomic
 from clrobot.metrics import Score, read_scores
 from clrobot.plots import curves_figure, to_svg
 
@@ -75,9 +75,11 @@ def write_report(run: pathlib.Path) -> pathlib.Path:
         curves_summary=_curves_summary(metrics),
     )
     path = run / "report.html"
-    unfinished = path.with_name("report.html.tmp")
-    unfinished.write_text(html, encoding="utf-8")
-    os.replace(unfinished, path)
+    try:
+        with atomic(path) as unfinished:
+            unfinished.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); make room for it and try again") from error
     return path
 
 
