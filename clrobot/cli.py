@@ -15,6 +15,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from clrobot.envs.renderer import RenderError
+from clrobot.envs.sim import NeedsBatch
 from clrobot.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ def record(
         out: where the films go; by default videos/RUN/stage_KK.
         episodes: episodes in each film.
     """
+    from clrobot.envs.render import default_backend
     from clrobot.evaluate import Evaluator
     from clrobot.record import Film
     from clrobot.record import record as record_film
@@ -119,6 +122,7 @@ def record(
     slots = range(max(1, agent.stage)) if task is None else [agent.slot_index(task)]
     target = out or Path("videos") / run.resolve().name / stage_name(agent.stage)
     evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+    default_backend()  # refused before anything is made
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -258,7 +262,7 @@ def _errors() -> Iterator[None]:
     """Turn the user's mistakes into one sentence and exit code 2."""
     try:
         yield
-    except UserError as error:
+    except (UserError, NeedsBatch, RenderError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         print("clrobot: stopped", file=sys.stderr)

@@ -40,6 +40,18 @@ GL_SLICES, GL_STACKS, GL_QUADS = 20, 10, 1  # facets of round geoms, and of a bo
 _log = logging.getLogger(__name__)
 
 
+def default_backend() -> str:
+    """Return what the environment variable CLROBOT_RENDER asks for, or "auto".
+
+    Raises:
+        RenderError: it names no backend.
+    """
+    asked = os.environ.get(ENVIRONMENT, "").strip().lower() or "auto"
+    if asked not in BACKENDS:
+        raise RenderError(f"{ENVIRONMENT}={asked!r}; expected one of {', '.join(BACKENDS)}")
+    return asked
+
+
 def open_renderer(
     model: mujoco.MjModel,
     width: int = 480,
@@ -61,11 +73,9 @@ def open_renderer(
         ValueError: an unknown backend or camera, or a size below one pixel.
         RenderError: the backend asked for cannot work here.
     """
-    asked, source = backend, "backend"
-    if backend == "auto":
-        asked, source = os.environ.get(ENVIRONMENT, "").strip().lower() or "auto", ENVIRONMENT
+    asked = default_backend() if backend == "auto" else backend
     if asked not in BACKENDS:
-        raise ValueError(f"{source}={asked!r}; expected one of {', '.join(BACKENDS)}")
+        raise ValueError(f"backend={asked!r}; expected one of {', '.join(BACKENDS)}")
     if asked == "raycast":
         return RaycastRenderer(model, width, height, camera)
     if asked == "gl":

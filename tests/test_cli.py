@@ -159,7 +159,9 @@ def test_evaluate_takes_a_stage_a_task_and_a_seed(cli: Cli, tiny_run: Path):
     assert cli(*words, "--stage", "1").out == first.out
 
 
-def test_record_films_a_task(cli: Cli, tiny_run: Path, tmp_path: Path):
+@pytest.mark.parametrize("render", ["raycast", pytest.param("gl", marks=pytest.mark.gl)])
+def test_record_films_a_task(render: str, cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLROBOT_RENDER", render)
     outcome = cli("record", tiny_run, "--task", "reach", "--stage", "1", "--episodes", "1")
     assert outcome.code == 0
     film = tmp_path / "videos" / "tiny" / "stage_01" / "reach.mp4"
@@ -168,6 +170,11 @@ def test_record_films_a_task(cli: Cli, tiny_run: Path, tmp_path: Path):
         frames = sum(1 for _ in container.decode(video=0))
     assert frames == 50, "every other of 100 control steps"
     assert not (tiny_run / "videos").exists()
+
+
+def test_record_refuses_a_way_to_draw_that_there_is_not(cli: Cli, tiny_run: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLROBOT_RENDER", "crayons")
+    assert "crayons" in refusal(cli, "record", tiny_run, "--task", "reach")
 
 
 def test_report_is_written_again_to_the_byte(cli: Cli, tiny_copy: Path):

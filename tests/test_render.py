@@ -218,7 +218,7 @@ def test_the_environment_can_ask_for_rays(model: mujoco.MjModel, monkeypatch: py
     with open_renderer(model, 8, 8) as renderer:
         assert renderer.backend == "raycast"
     monkeypatch.setenv(render.ENVIRONMENT, "rays")
-    with pytest.raises(ValueError, match="CLROBOT_RENDER='rays'"):
+    with pytest.raises(render.RenderError, match="CLROBOT_RENDER='rays'"):
         open_renderer(model, 8, 8)
 
 

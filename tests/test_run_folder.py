@@ -163,11 +163,11 @@ def test_stages_are_the_folders_with_a_stage_s_name_in_order(tmp_path: Path):
     (tmp_path / "config.yaml").write_text(dump_config(make_config(curriculum=33 * CURRICULA["quick"])))
     run = RunFolder(tmp_path)
     assert run.stages() == [0, 2, 10]  # the curriculum has 99 stages
-    assert [stage_name(stage) for stage in run.stages()] == ["stage_00", "stage_02", "stage_10", "stage_100"]
-    assert run.find_stage(None) == 100
+    assert [stage_name(stage) for stage in run.stages()] == ["stage_00", "stage_02", "stage_10"]
+    assert run.find_stage(None) == 10
     assert run.find_stage(2) == 2
-    for stage in (1, -1, 99):
-        with pytest.raises(UserError, match=rf"stage {stage} has no checkpoint in .*\[0, 2, 10, 100\]"):
+    for stage in (1, -1, 99, 100):
+        with pytest.raises(UserError, match=rf"stage {stage} has no checkpoint in .*\[0, 2, 10\]"):
             run.find_stage(stage)
 
 
