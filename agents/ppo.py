@@ -24,8 +24,8 @@ class PPOSettings(FrozenSettings):
     """Passes over the samples of an update."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size at a stage's start."""
-    final_learning_rate: float = Field(1e-4, gt=0)
-    """Adam's step size at a stage's end; it falls linearly."""
+    final_learning_rate: float = Field(1e-3, gt=0)
+    """Adam's step size at a stage's end; it changes linearly from one to the other."""
     gamma: float = Field(0.95, gt=0, le=1)
     """Discount for each control step."""
     gae_lambda: float = Field(0.95, ge=0, le=1)

@@ -115,7 +115,7 @@ class VideoSettings(FrozenSettings):
 class NetworkSettings(FrozenSettings):
     """The sizes of the networks."""
 
-    widths: tuple[int, ...] = Field((128, 128), min_length=1)
+    widths: tuple[int, ...] = Field((64, 64), min_length=1)
     """Units in each hidden layer of actor and critic (of each column, in a progressive network)."""
 
     @field_validator("widths")

@@ -90,6 +90,12 @@ def arm_spec() -> mujoco.MjSpec:
     flange = _links(spec)
     _hand(flange)
     _actuators(spec)
+    spec.add_sensor(
+        name="hand_velocity",
+        type=mujoco.mjtSensor.mjSENS_FRAMELINVEL,
+        objtype=mujoco.mjtObj.mjOBJ_SITE,
+        objname="pinch",
+    )
     return spec
 
 

@@ -89,6 +89,7 @@ class Simulation:
         self._ctrl: Array = self.batch.bind("ctrl")
         self._views: dict[str, Array] = {}
         self.hand = self.site("pinch")
+        self._hand_velocity: Array = self.batch.bind("sensordata")[:, :3]
         self._fingers = self.qpos[:, 7:9]
         self.elapsed = np.zeros(n, np.int64)
         self.solved = np.zeros(n, np.bool_)
@@ -126,6 +127,12 @@ class Simulation:
         """Half the gap between the fingertips, (N,), from 0 to `arm.FINGER_TRAVEL`, m."""
         opening: Array = 0.5 * (self._fingers[:, 0] + self._fingers[:, 1])
         return opening
+
+    @property
+    def hand_speed(self) -> Array:
+        """The hand's speed, (N,), m/s."""
+        speed: Array = np.sqrt(np.einsum("ij,ij->i", self._hand_velocity, self._hand_velocity))
+        return speed
 
     @property
     def squeeze(self) -> Array:

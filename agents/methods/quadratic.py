@@ -39,7 +39,7 @@ class QuadraticMethod(Method, ABC):
     class Settings(Method.Settings):
         """The weight of the penalty."""
 
-        strength: float = Field(0.03, ge=0)
+        strength: float = Field(0.05, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
 
     settings: Settings

@@ -13,14 +13,15 @@ from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
 
 SUCCESS_DISTANCE = 0.03  # m, between the fingertips' middle and the goal
+SUCCESS_SPEED = 0.1  # m/s, at most: arrived, not flying past
 MARGIN = 0.20  # m, where the reward for nearness has fallen to a tenth
 
 
 class Reach(Task):
     """Move the fingertips to the green ball.
 
-    Goal: a point in the air. Success: the fingertips' middle within 0.03 m of it. Varies: the goal, in a box of
-    0.30 x 0.44 x 0.25 m above the table.
+    Goal: a point in the air. Success: the fingertips' middle within 0.03 m of it, and slower than 0.1 m/s.
+    Varies: the goal, in a box of 0.30 x 0.44 x 0.25 m above the table.
     """
 
     id: ClassVar = "reach"
@@ -41,4 +42,5 @@ class Reach(Task):
         return {"near": tolerance(d, margin=MARGIN), "there": tolerance(d, margin=SUCCESS_DISTANCE)}
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        return distance(sim.hand, features.goal) < SUCCESS_DISTANCE
+        near: Mask = distance(sim.hand, features.goal) < SUCCESS_DISTANCE
+        return near & (sim.hand_speed < SUCCESS_SPEED)
