@@ -17,7 +17,7 @@ from clrobot.agents.policies import MultiHeadPolicy
 from clrobot.config import method_class
 from clrobot.curriculum import explain
 from clrobot.errors import UserError
-from clrobot.files import atomic
+from clrobot.files import atomic, check_manifest, write_manifest
 from clrobot.run_folder import RunFolder
 
 FORMAT = 1  # of the checkpoint folder; a larger number is refused
@@ -56,6 +56,7 @@ def save_checkpoint(run: RunFolder, stage: int, step: int, policy: MultiHeadPoli
         save_file(policy.state_dict(), folder / "weights.safetensors")
         save_file(method.state_dict(), folder / "method.safetensors")
         (folder / "checkpoint.json").write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_manifest(folder)
 
 
 def load_agent(run: RunFolder, stage: int | None = None) -> Agent:
@@ -67,6 +68,8 @@ def load_agent(run: RunFolder, stage: int | None = None) -> Agent:
     stage = run.find_stage(stage)
     folder = run.checkpoint(stage)
     config = run.config
+    if (problem := check_manifest(folder)) is not None:
+        raise UserError(f"{problem}; use another --stage, or train again")
     info = _read_info(folder / "checkpoint.json", stage)
     weights = folder / "weights.safetensors"
     try:

@@ -136,6 +136,29 @@ def record(
         console.print(f"{path}  success {rate:.2f}", highlight=False, soft_wrap=True)
 
 
+def resume(run: _Run) -> None:
+    """Go on with a training that was stopped or killed.
+
+    It ends with the same bits as one that never stopped.
+
+    Args:
+        run: the run's folder.
+    """
+    from clrobot.display import TerminalObserver
+    from clrobot.interrupt import stopping
+    from clrobot.run_folder import RunFolder
+    from clrobot.train import Training
+
+    config = RunFolder.open(run).config
+    console = _console()
+    with TerminalObserver(config.curriculum, config.method, console) as observer:
+        training = Training.resume(run, observer)
+        with stopping(training):
+            folder = training.run_all()
+    console.print(_comparison([folder]))
+    console.print(f"report  {folder.path / 'report.html'}", highlight=False, soft_wrap=True)
+
+
 def report(run: _Run) -> None:
     """Write the run's report.html again.
 
@@ -231,6 +254,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": _train_in_help,
     "evaluate": evaluate,
     "record": record,
+    "resume": resume,
     "report": report,
     "tasks": tasks,
     "methods": methods,
@@ -267,6 +291,12 @@ def _errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("clrobot: stopped", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        # Known by its name, so that a list or a help text need not load torch.
+        if type(error).__name__ != "Stopped":
+            raise
+        print(f"clrobot: {error}", file=sys.stderr)
+        sys.exit(130)
 
 
 def _fail(sentence: str) -> None:
@@ -302,13 +332,15 @@ def _open(run: Path, stage: int | None) -> tuple[RunFolder, Any]:
 
 def _train(config: RunConfig, out: Path, console: Console) -> RunFolder:
     from clrobot.display import TerminalObserver
+    from clrobot.interrupt import stopping
     from clrobot.run_folder import check_free
     from clrobot.train import Training
 
     check_free(out)  # before anything is shown
     with TerminalObserver(config.curriculum, config.method, console) as observer:
-        training = Training(config, out, observer)
-        return training.run_all()
+        training = Training.begin(config, out, observer)
+        with stopping(training):
+            return training.run_all()
 
 
 def _comparison(runs: list[RunFolder]) -> Table:

@@ -112,6 +112,15 @@ class VideoSettings(FrozenSettings):
     """Episodes in each film."""
 
 
+class CheckpointSettings(FrozenSettings):
+    """When a training is saved within a stage, to be resumed from."""
+
+    seconds: float = Field(20.0, ge=0)
+    """Seconds between two; 0 saves at every update."""
+    enabled: bool = True
+    """Save within stages at all."""
+
+
 class NetworkSettings(FrozenSettings):
     """The sizes of the networks."""
 
@@ -145,6 +154,7 @@ class RunConfig(FrozenSettings):
     ppo: PPOSettings = PPOSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     video: VideoSettings = VideoSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
 
     @field_validator("curriculum", mode="before")
     @classmethod

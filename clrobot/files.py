@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,8 +21,14 @@ def atomic(path: Path) -> Iterator[Path]:
         for part in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
             _flush(part)
         if temporary.is_dir() and path.is_dir():
-            _remove(path)  # a folder cannot be renamed onto one that holds something
-        temporary.replace(path)
+            # A folder cannot be renamed onto one that holds something: the old one steps aside first.
+            old = path.with_name(f".{path.name}.old")
+            _remove(old)
+            path.replace(old)
+            temporary.replace(path)
+            _remove(old)
+        else:
+            temporary.replace(path)
         _flush(path.parent)
     except BaseException:
         _remove(temporary)
@@ -40,3 +48,40 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+MANIFEST = "manifest.json"
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the SHA-256 of every file in `folder` to its `manifest.json`."""
+    sums = {path.name: _checksum(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    (folder / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+
+
+def check_manifest(folder: Path) -> str | None:
+    """Return what is wrong with `folder`'s files, or None when every one is as its manifest says.
+
+    Links are refused: what is read must lie in the folder.
+    """
+    manifest = folder / MANIFEST
+    try:
+        if folder.is_symlink() or manifest.is_symlink():
+            return f"{folder} is or holds a link"
+        sums = json.loads(manifest.read_text(encoding="utf-8"))
+        if not isinstance(sums, dict) or not sums:
+            return f"{manifest} is damaged"
+        for name, expected in sums.items():
+            path = folder / name
+            if Path(name).name != name or path.is_symlink() or not path.is_file():
+                return f"{path} is missing or not a plain file"
+            if _checksum(path) != expected:
+                return f"{path} is damaged (its checksum differs)"
+    except (OSError, ValueError, RecursionError) as error:
+        return f"{manifest} is missing or damaged ({error})"
+    return None
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

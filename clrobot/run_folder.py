@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 import re
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from clrobot.config import RunConfig, dump_config, read_config
 from clrobot.errors import UserError
@@ -18,6 +20,10 @@ from clrobot.files import atomic
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
+
+
+# The locks that this process holds; a lock lasts as long as its file is open.
+_LOCKS: dict[Path, IO[bytes]] = {}
 
 
 def stage_name(stage: int) -> str:
@@ -75,6 +81,11 @@ class RunFolder:
         return self.path / "scores.jsonl"
 
     @property
+    def resume(self) -> Path:
+        """The snapshots from which an unfinished training goes on; gone when it is finished."""
+        return self.path / "resume"
+
+    @property
     def videos(self) -> Path:
         """The films that the training made."""
         return self.path / "videos"
@@ -123,6 +134,36 @@ class RunFolder:
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path} is missing or damaged ({error}); it is written after the first stage") from error
         return content
+
+    def lock(self) -> None:
+        """Keep every other process from training into this folder until `unlock` or the end of this process.
+
+        Raises:
+            UserError: another process does.
+        """
+        file = self.config_file.open("rb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise UserError(f"another process is training into {self.path}; wait for it, or stop it first") from error
+        _LOCKS[self.path.resolve()] = file
+
+    def unlock(self) -> None:
+        """Let other processes train into this folder."""
+        file = _LOCKS.pop(self.path.resolve(), None)
+        if file is not None:
+            file.close()
+
+    def clear(self) -> None:
+        """Remove all but the configuration: the run starts anew."""
+        for entry in self.path.iterdir():
+            if entry.name in ("config.yaml", "environment.json"):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file in one step."""

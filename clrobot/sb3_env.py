@@ -70,6 +70,14 @@ class SlotVecEnv(VecEnv):
         self._seed = None
         return self._with_slot(obs)
 
+    def get_state(self) -> Any:
+        """Return all that changes in the wrapped simulations (native tasks only)."""
+        return self.env.sim.get_state()  # type: ignore[attr-defined]
+
+    def set_state(self, state: Any) -> None:
+        """Continue from what `get_state` returned."""
+        self.env.sim.set_state(state)  # type: ignore[attr-defined]
+
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions for `step_wait`."""
         self._actions = actions

@@ -67,7 +67,9 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         info = {"success": bool(self.sim.solved_now[0]), "is_success": bool(self.sim.solved[0])}
         if self.sim.finished[0]:
             info["success_final"] = info["success"]
-        return self.sim.observe(features)[0], float(rewards[0]), False, bool(self.sim.finished[0]), info
+        terminated = bool(self.sim.diverged[0])
+        truncated = bool(self.sim.finished[0]) and not terminated
+        return self.sim.observe(features)[0], float(rewards[0]), terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return the picture (height, width, 3) in `rgb_array` mode."""

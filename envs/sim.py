@@ -8,7 +8,7 @@ simulation. Results do not depend on the number of threads or on N.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import mujoco
 import numpy as np
@@ -44,6 +44,24 @@ _HOME_JOINTS = np.array([joint.home for joint in arm.JOINTS] + [arm.FINGER_TRAVE
 _STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
 
 
+# MuJoCo's warnings of a simulation that has gone to infinity; it then resets that simulation by itself.
+_DIVERGED = [
+    int(warning)
+    for warning in (
+        mujoco.mjtWarning.mjWARN_BADQPOS,
+        mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC,
+    )
+]
+
+
+class SimulationState(NamedTuple):
+    """All that changes in a simulation: restoring it continues with the same bits."""
+
+    arrays: dict[str, NDArray[Any]]  # by name, each (N, …)
+    generators: list[dict[str, Any]]  # of start states, one for each simulation
+
+
 class NeedsBatch(ImportError):
     """The installed MuJoCo is too old for the native tasks."""
 
@@ -64,6 +82,8 @@ class Simulation:
         elapsed: control steps since the last reset, (N,).
         solved: whether the episode has been solved at any step so far, (N,).
         solved_now: whether it is solved at this step, (N,).
+        diverged: whether the simulation went to infinity in this step, (N,); reset it and trust nothing of the step.
+        divergences: how many times any has.
     """
 
     def __init__(self, task: Task, n: int, threads: int = 0) -> None:
@@ -94,6 +114,9 @@ class Simulation:
         self.elapsed = np.zeros(n, np.int64)
         self.solved = np.zeros(n, np.bool_)
         self.solved_now = np.zeros(n, np.bool_)
+        self.diverged = np.zeros(n, np.bool_)
+        self.divergences = 0
+        self._warned = self._warnings()
         self._rngs: list[np.random.Generator] = [seeding.np_random()[0] for _ in range(n)]
         self._draw_low = np.concatenate([np.asarray(box.low) for box in task.varies.values()])
         self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
@@ -180,6 +203,7 @@ class Simulation:
         self.elapsed[ids] = 0
         self.solved[ids] = False
         self.solved_now[ids] = False
+        self._warned = self._warnings()
 
     def step(self, actions: NDArray[Any]) -> tuple[Features, Array]:
         """Advance every simulation by one control step (40 ms).
@@ -212,10 +236,53 @@ class Simulation:
         ctrl[:, 6:8] = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3:])
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
         self.elapsed += 1
+        self._watch()
         features = self.task.features(self)
-        self.solved_now = self.task.success(self, features)
+        self.solved_now = self.task.success(self, features) & ~self.diverged
         self.solved |= self.solved_now
-        return features, self.task.reward(self, features)
+        return features, np.where(self.diverged, 0.0, self.task.reward(self, features))
+
+    def _warnings(self) -> NDArray[np.int64]:
+        counts: NDArray[np.int64] = self.batch.warning[:, _DIVERGED, -1].sum(axis=1, dtype=np.int64)
+        return counts
+
+    def _watch(self) -> None:
+        """Note which simulations diverged in the last step."""
+        warned = self._warnings()
+        self.diverged = warned > self._warned
+        self._warned = warned
+        if self.diverged.any():
+            self.divergences += int(self.diverged.sum())
+
+    def get_state(self) -> SimulationState:
+        """Return a copy of all that changes."""
+        arrays = {
+            "rows": self.batch.state.copy(),
+            "elapsed": self.elapsed.copy(),
+            "solved": self.solved.copy(),
+            "solved_now": self.solved_now.copy(),
+            "divergences": np.array([self.divergences]),
+        }
+        return SimulationState(arrays, [dict(rng.bit_generator.state) for rng in self._rngs])
+
+    def set_state(self, state: SimulationState) -> None:
+        """Continue from what `get_state` returned.
+
+        Raises:
+            ValueError: it is the state of other simulations.
+        """
+        rows = state.arrays["rows"]
+        if rows.shape != self.batch.state.shape or len(state.generators) != self.n:
+            raise ValueError(f"state rows {rows.shape}; expected {self.batch.state.shape}")
+        self.batch.state[:] = rows
+        self.batch.forward(stage=_STAGE)
+        self.elapsed[:] = state.arrays["elapsed"]
+        self.solved[:] = state.arrays["solved"]
+        self.solved_now = state.arrays["solved_now"].copy()
+        self.divergences = int(state.arrays["divergences"][0])
+        self._warned = self._warnings()
+        for rng, saved in zip(self._rngs, state.generators, strict=True):
+            rng.bit_generator.state = saved
 
     def observe(self, features: Features | None = None) -> NDArray[np.float32]:
         """Return the observations (N, OBS_SIZE), laid out and scaled as OBS_LAYOUT says."""

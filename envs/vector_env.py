@@ -37,7 +37,8 @@ def _box(low: float, high: float, size: int) -> gym.Space[NDArray[np.float32]]:
 class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Array]):
     """N simulations of a task, with same-step autoreset.
 
-    Episodes last exactly HORIZON steps and are truncated, never terminated. On the step that ends an episode,
+    Episodes last exactly HORIZON steps and are truncated; only a simulation that diverged is terminated, with
+    reward 0. On the step that ends an episode,
     ``infos`` holds `final_obs` (N, OBS_SIZE) and `final_info`, a dictionary of arrays (N,): `is_success` (solved at
     any step) and `success_final` (solved at the last step); `_final_obs` and `_final_info` mark whose they are.
     """
@@ -85,18 +86,20 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         sim = self.sim
         features, rewards = sim.step(actions)
         obs = sim.observe(features)
-        truncated = sim.finished
+        terminated = sim.diverged  # nothing of such a step is to be learned from, not even its value
+        truncated = sim.finished & ~terminated
+        done = terminated | truncated
         infos: dict[str, Any] = {}
-        if truncated.any():
+        if done.any():
             infos = {
                 "final_obs": obs,
-                "_final_obs": truncated,
+                "_final_obs": done,
                 "final_info": {"is_success": sim.solved.copy(), "success_final": sim.solved_now.copy()},
-                "_final_info": truncated,
+                "_final_info": done,
             }
-            sim.reset(np.flatnonzero(truncated))
+            sim.reset(np.flatnonzero(done))
             obs = sim.observe()
-        return obs, rewards, np.zeros(self.num_envs, np.bool_), truncated, infos
+        return obs, rewards, terminated, truncated, infos
 
     def close_extras(self, **kwargs: Any) -> None:
         """Nothing to release beyond memory."""

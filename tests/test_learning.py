@@ -13,7 +13,7 @@ def test_ppo_solves_reach_from_scratch(tmp_path) -> None:
     """It takes about 20,000 steps; untrained it succeeds nowhere."""
     curriculum = {"name": "reach", "stages": [{"task": "reach", "steps": 30_000}]}
     config = make_config(curriculum=curriculum, method="finetune", video={"enabled": False})
-    run = Training(config, tmp_path / "run", Silent()).run_all()
+    run = Training.begin(config, tmp_path / "run", Silent()).run_all()
     metrics = run.read_metrics()
     assert metrics["success_matrix"][0][0] <= 0.1
     assert metrics["success_matrix"][1][0] >= 0.9

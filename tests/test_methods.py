@@ -30,7 +30,7 @@ TINY = {
 @EVERY
 def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], tmp_path) -> None:
     config = make_config(method=method.name, **TINY)
-    training = Training(config, tmp_path / "run", Silent())
+    training = Training.begin(config, tmp_path / "run", Silent())
     run = training.run_all()
 
     for optimizer in optimizers(training.model).values():
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(method: type[Method], tmp_
     runs = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         config = make_config(method=method.name, seed=seed, **TINY)
-        runs.append(Training(config, tmp_path / name, Silent()).run_all())
+        runs.append(Training.begin(config, tmp_path / name, Silent()).run_all())
     a, b, c = [load_file(run.checkpoint(3) / "weights.safetensors") for run in runs]
     assert all(th.equal(a[name], b[name]) for name in a)
     assert not all(th.equal(a[name], c[name]) for name in a)
@@ -82,8 +82,10 @@ def test_every_method_says_what_it_is(method: type[Method]) -> None:
 
 def test_ewc_of_strength_zero_is_finetune_through_the_whole_loop(tmp_path) -> None:
     """Fisher, its environment and its generator leave no trace: the runs' weights agree to the bit."""
-    finetune = Training(make_config(method="finetune", **TINY), tmp_path / "finetune", Silent()).run_all()
-    ewc = Training(make_config(method="ewc", ewc={"strength": 0.0}, **TINY), tmp_path / "ewc", Silent()).run_all()
+    finetune = Training.begin(make_config(method="finetune", **TINY), tmp_path / "finetune", Silent()).run_all()
+    ewc = Training.begin(
+        make_config(method="ewc", ewc={"strength": 0.0}, **TINY), tmp_path / "ewc", Silent()
+    ).run_all()
     a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in (finetune, ewc)]
     assert all(th.equal(a[name], b[name]) for name in a)
     assert finetune.scores_file.read_bytes() == ewc.scores_file.read_bytes()
@@ -92,7 +94,7 @@ def test_ewc_of_strength_zero_is_finetune_through_the_whole_loop(tmp_path) -> No
 def test_measuring_more_changes_nothing_in_what_is_learned(tmp_path) -> None:
     more = TINY | {"evaluation": {"episodes": 7, "curve_points": 2, "curve_episodes": 5}}
     runs = [
-        Training(make_config(method="finetune", **settings), tmp_path / name, Silent()).run_all()
+        Training.begin(make_config(method="finetune", **settings), tmp_path / name, Silent()).run_all()
         for name, settings in (("less", TINY), ("more", more))
     ]
     a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in runs]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch as th
-from helpers import next_slot, same_bits, snapshot, tiny_ppo
+from helpers import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, tiny_ppo
 
 from clrobot.agents.policies import MultiHeadPolicy, ProgressivePolicy
+from clrobot.agents.ppo import begin_slot
 
 BOTH = pytest.mark.parametrize("policy_class", [MultiHeadPolicy, ProgressivePolicy])
 
@@ -124,9 +125,10 @@ def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
 
 def test_the_learning_rate_falls_within_each_stage() -> None:
     model = tiny_ppo()
+    falling = TINY.model_copy(update={"final_learning_rate": 1e-4})
     for k in (0, 1):
         start = model.num_timesteps
-        next_slot(model, k, "reach")
+        begin_slot(model, k, tiny_env("reach", k), ITERATION, falling)
         end = start + 64
         for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
             remaining = 1.0 - (start + done) / end

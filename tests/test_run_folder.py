@@ -213,6 +213,7 @@ def test_a_run_holds_what_the_design_names_and_nothing_else(tiny_run: Path):
     for stage in range(4):
         assert names(tiny_run / stage_name(stage)) == [
             "checkpoint.json",
+            "manifest.json",
             "method.safetensors",
             "weights.safetensors",
         ]

@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM: the first saves and stops, the second leaves at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from clrobot.train import Training
+
+
+@contextmanager
+def stopping(training: Training) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM inside the block ask the training to save itself and stop.
+
+    The handlers from before are put back at the signal, so that a second one acts as it always does, and at the end.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        put_back()
+        training.stop = True
+        training.observer.working("saving, to stop (again to leave at once)")
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        put_back()
