@@ -6,26 +6,21 @@ import dataclasses
 import json
 import os
 import shutil
-import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch as th
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
-from torch.utils.tensorboard import SummaryWriter
 
 from clrobot.agent import Agent
 from clrobot.agents.method import Experience
 from clrobot.agents.policies import MultiHeadPolicy
 from clrobot.agents.ppo import begin_slot, make_ppo, whole_iterations
-from clrobot.agents.shaping import ShapingCost, shaping
+from clrobot.agents.shaping import shaping
 from clrobot.checkpoint import save_checkpoint
 from clrobot.config import RunConfig, make_method
 from clrobot.curriculum import Curriculum
@@ -35,57 +30,14 @@ from clrobot.errors import UserError
 from clrobot.evaluate import Evaluator
 from clrobot.files import atomic
 from clrobot.metrics import Score, read_scores, run_metrics
+from clrobot.observer import Observer, Silent
 from clrobot.record import Film, record
 from clrobot.report import write_report
 from clrobot.run_folder import RunFolder, check_free, stage_name
 from clrobot.sb3_env import SlotVecEnv
 from clrobot.snapshot import Damaged, Progress, Snapshot, snapshots, write_snapshot
-
-
-class Observer(Protocol):
-    """Is told how a training goes; the terminal's display is one."""
-
-    def stage_started(self, stage: int, task: str, steps: int) -> None:
-        """Stage `stage` (from 1) begins and will take `steps` steps."""
-
-    def advanced(self, steps: int, success: float | None) -> None:
-        """`steps` steps of the stage are done; `success` is the task's newest evaluation."""
-
-    def working(self, what: str) -> None:
-        """Something other than training takes time now: evaluating, recording."""
-
-    def stage_finished(self, stage: int, row: list[Score]) -> None:
-        """Stage `stage` is over, with these scores of every slot."""
-
-    def warn(self, message: str) -> None:
-        """Something failed that does not stop the training."""
-
-
-class Silent:
-    """An observer that shows nothing."""
-
-    def stage_started(self, stage: int, task: str, steps: int) -> None:
-        """Show nothing."""
-
-    def advanced(self, steps: int, success: float | None) -> None:
-        """Show nothing."""
-
-    def working(self, what: str) -> None:
-        """Show nothing."""
-
-    def stage_finished(self, stage: int, row: list[Score]) -> None:
-        """Show nothing."""
-
-    def warn(self, message: str) -> None:
-        """Write the warning to the standard error."""
-        print(f"clrobot: warning: {message}", file=sys.stderr)
-
-
-class Stopped(Exception):
-    """A training was asked to stop, and has been saved."""
-
-    def __init__(self, run: Path, stage: int, step: int) -> None:
-        super().__init__(f"stopped in stage {stage} at step {step:,}; go on with: clrobot resume {run}")
+from clrobot.stage_callback import StageCallback, Stopped
+from clrobot.tensorboard import tensorboard_logger
 
 
 def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
@@ -224,26 +176,25 @@ class Training:
         snapshot, self._from = self._from, None
         start = self.model.num_timesteps if snapshot is None else snapshot.progress.stage_start
         env = self._train_env(stage)
-        callback = _StageCallback(self, stage, start, steps, env)
-        with self._timed("train"):
-            self.model.num_timesteps = start
-            begin_slot(self.model, k, env, steps, config.ppo)
-            if snapshot is not None:
-                snapshot.restore_method(self.method)
-            self.method.before_task(self.model, k)
-            if snapshot is not None:
-                snapshot.restore_model(self.model)
-                callback.restore(snapshot)
-                snapshot.restore_generators()
-            with shaping(self.model, self.method) as cost:
-                callback.cost = cost
-                self._learn(start + steps - self.model.num_timesteps, callback)
+        callback = StageCallback(self, stage, start, steps, env)
+        self.model.num_timesteps = start
+        begin_slot(self.model, k, env, steps, config.ppo)
+        if snapshot is not None:
+            snapshot.restore_method(self.method)
+        self.method.before_task(self.model, k)
+        if snapshot is not None:
+            snapshot.restore_model(self.model)
+            callback.restore(snapshot)
+            snapshot.restore_generators()
+        with shaping(self.model, self.method) as cost:
+            callback.cost = cost
+            self._learn(start + steps - self.model.num_timesteps, callback)
+        callback.account()
         with self._timed("method"):
             self._pause(f"{config.method}: remembering {self.curriculum.slots[k]}")
             self.method.after_task(self.model, k, lambda n: self._collect(stage, n))
         self.divergences += callback.divergences
         env.close()
-        callback.account()
         self.stage_ends.append(self.model.num_timesteps)
         row = self._evaluate_all(stage)
         save_checkpoint(self.run, stage, self.model.num_timesteps, self.policy, self.method)
@@ -252,7 +203,7 @@ class Training:
         self._write_metrics()
         self.observer.stage_finished(stage, row)
 
-    def _learn(self, steps: int, callback: _StageCallback) -> None:
+    def _learn(self, steps: int, callback: StageCallback) -> None:
         try:
             self.model.learn(steps, callback, reset_num_timesteps=False, tb_log_name=self.config.method)
         except ValueError:
@@ -415,113 +366,6 @@ class Training:
             )
         self.add_scores([score])
         return score
-
-
-class _StageCallback(BaseCallback):
-    """At an iteration's start: measures the learning curve when due, saves when due, and tells the observer."""
-
-    cost: ShapingCost
-
-    def __init__(self, training: Training, stage: int, start: int, steps: int, env: SlotVecEnv) -> None:
-        super().__init__()
-        self.of = training
-        self.stage = stage
-        self.start = start
-        self.env = env
-        points = training.config.evaluation.curve_points
-        # The stage's end is evaluated with all slots: the points lie before it.
-        self.due = [start + steps * (i + 1) // (points + 1) for i in range(points)]
-        self.success: float | None = None
-        self._accounted = dict(training.seconds)
-        self._began = time.perf_counter()
-
-    @property
-    def divergences(self) -> int:
-        """Simulations that went to infinity in this stage."""
-        return int(self.env.get_attr("sim", [0])[0].divergences)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on where the snapshot was taken."""
-        progress = snapshot.progress
-        self.due, self.success = list(progress.curve_due), progress.curve_success
-        self.model = self.of.model
-        self.env.set_state(snapshot.simulation())
-        self.model.ep_info_buffer = deque(maxlen=self.model._stats_window_size)
-        self.model.ep_success_buffer = deque(progress.successes, maxlen=self.model._stats_window_size)
-        self.model.logger.name_to_value.update(progress.log)
-        self.model.logger.name_to_count.update(progress.log_counts)
-        self.model.logger.name_to_excluded.update({n: tuple(f) for n, f in progress.log_excluded.items()})
-
-    def account(self) -> None:
-        """Share out the stage's time so far: what was not evaluating, saving or the method's was training."""
-        seconds, before = self.of.seconds, self._accounted
-        spent = time.perf_counter() - self._began
-        self._began += spent
-        method, self.cost.seconds = self.cost.seconds, 0.0
-        elsewhere = sum(seconds[name] - before[name] for name in ("evaluate", "save", "method", "record"))
-        seconds["method"] += method
-        seconds["train"] += spent - elsewhere - method
-        self._accounted = dict(seconds)
-
-    def _on_rollout_start(self) -> None:
-        self.of.check_weights(self.stage)
-        if self.due and self.num_timesteps >= self.due[0]:
-            self.due = [step for step in self.due if step > self.num_timesteps]
-            self.success = self.of.evaluate_curve(self.stage).success_any
-        if self.of.stop or self.of.save_is_due or self.num_timesteps == self.start:
-            self._save()
-        if self.of.stop:
-            raise Stopped(self.of.run.path, self.stage, self.num_timesteps)
-        self.of.observer.advanced(self.num_timesteps - self.start, self.success)
-
-    def _save(self) -> None:
-        if not self.of.config.checkpoint.enabled:
-            return
-        self.account()
-        model = self.model
-        assert model.ep_success_buffer is not None
-        assert isinstance(model, PPO)
-        progress = Progress(
-            stage=self.stage,
-            stage_start=self.start,
-            step=self.num_timesteps,
-            updates=model._n_updates,
-            scores=len(self.of.scores),
-            curve_due=self.due,
-            curve_success=self.success,
-            successes=[float(value) for value in model.ep_success_buffer],
-            log={name: float(value) for name, value in model.logger.name_to_value.items()},
-            log_excluded={name: list(formats) for name, formats in model.logger.name_to_excluded.items()},
-            log_counts={name: count for name, count in model.logger.name_to_count.items() if count},
-            seconds=self.of.seconds,
-            divergences=self.of.divergences,
-            film_failures=self.of.film_failures,
-        )
-        self.of.save(progress, self.env)
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_training_end(self) -> None:
-        self.of.observer.advanced(self.num_timesteps - self.start, self.success)
-
-
-class _TensorBoard(TensorBoardOutputFormat):
-    """Stable-Baselines3's, telling readers to forget what a killed process wrote beyond `purge_step`."""
-
-    def __init__(self, folder: Path, purge_step: int | None) -> None:
-        self.writer = SummaryWriter(log_dir=str(folder), purge_step=purge_step)
-        self._is_closed = False
-
-
-def tensorboard_logger(folder: Path, purge_step: int | None = None) -> Logger:
-    """Return a logger that writes TensorBoard events into `folder`."""
-    # Readers order event files by the second in their names: the new one must come after those of a killed process.
-    earlier = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
-    newest = max((int(second) for second in earlier if second.isdigit()), default=0)
-    if 0 <= newest - time.time() + 1 < 2:
-        time.sleep(newest - time.time() + 1.01)
-    return Logger(str(folder), [_TensorBoard(folder, purge_step)])
 
 
 def _line(score: Score) -> str:

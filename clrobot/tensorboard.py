@@ -1,0 +1,27 @@
+"""TensorBoard events without doubled rows, however often the training was killed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+
+class _TensorBoard(TensorBoardOutputFormat):
+    """Stable-Baselines3's, telling readers to forget what a killed process wrote beyond `purge_step`."""
+
+    def __init__(self, folder: Path, purge_step: int | None) -> None:
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=purge_step)
+        self._is_closed = False
+
+
+def tensorboard_logger(folder: Path, purge_step: int | None = None) -> Logger:
+    """Return a logger that writes TensorBoard events into `folder`."""
+    # Readers order event files by the second in their names: the new one must come after those of a killed process.
+    earlier = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
+    newest = max((int(second) for second in earlier if second.isdigit()), default=0)
+    if 0 <= newest - time.time() + 1 < 2:
+        time.sleep(newest - time.time() + 1.01)
+    return Logger(str(folder), [_TensorBoard(folder, purge_step)])
