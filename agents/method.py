@@ -59,7 +59,11 @@ class Method:
         self.settings = settings
 
     def before_task(self, model: BaseAlgorithm, k: int) -> None:
-        """Prepare for task k; its head exists already."""
+        """Prepare for task k; its head exists already.
+
+        A run that is resumed within task k calls it again, after `load_state_dict`: what it sets up may depend only
+        on that state and on the model.
+        """
 
     def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
         """Return a scalar whose gradient is added to the algorithm's own, or None."""
@@ -80,6 +84,10 @@ class Method:
 
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore what `state_dict` returned."""
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the most bytes that will be kept beside the policy after `tasks` tasks; asked before training."""
+        return 0
 
     def memory_bytes(self) -> int:
         """Return the bytes kept beside the policy."""

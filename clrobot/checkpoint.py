@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium as gym
@@ -17,9 +18,11 @@ from clrobot.agents.policies import MultiHeadPolicy
 from clrobot.config import method_class
 from clrobot.curriculum import explain
 from clrobot.errors import UserError
-from clrobot.files import atomic, check_manifest, write_manifest
+from clrobot.files import atomic, check_manifest, checksum, write_manifest
+from clrobot.observer import Silent
 from clrobot.run_folder import RunFolder
 
+_FILES = ("checkpoint.json", "method.safetensors", "weights.safetensors")
 FORMAT = 1  # of the checkpoint folder; a larger number is refused
 
 
@@ -37,6 +40,8 @@ class CheckpointInfo(BaseModel):
     observation_size: int = Field(ge=2)
     """With the slot's index."""
     action_size: int = Field(ge=1)
+    config: str | None = None
+    """SHA-256 of the `config.yaml` that it was trained with."""
 
 
 def save_checkpoint(run: RunFolder, stage: int, step: int, policy: MultiHeadPolicy, method: Method) -> None:
@@ -50,6 +55,7 @@ def save_checkpoint(run: RunFolder, stage: int, step: int, policy: MultiHeadPoli
         slots=policy.slots,
         observation_size=policy.observation_space.shape[0],
         action_size=policy.action_space.shape[0],
+        config=checksum(run.config_file),
     )
     with atomic(run.checkpoint(stage)) as folder:
         folder.mkdir()
@@ -59,16 +65,36 @@ def save_checkpoint(run: RunFolder, stage: int, step: int, policy: MultiHeadPoli
         write_manifest(folder)
 
 
-def load_agent(run: RunFolder, stage: int | None = None) -> Agent:
-    """Return the agent as it was after `stage` (None: the newest).
+def load_agent(run: RunFolder, stage: int | None = None, warn: Callable[[str], None] | None = None) -> Agent:
+    """Return the agent as it was after `stage`.
+
+    None is the newest whole stage: `warn` (by default the standard error) is told of each damaged one that is
+    passed over.
 
     Raises:
-        UserError: the checkpoint is missing or damaged.
+        UserError: the checkpoint is missing or damaged; for None, every one is, and the newest is named.
     """
-    stage = run.find_stage(stage)
+    newest = run.find_stage(stage)
+    warn = warn or Silent().warn
+    if stage is not None:
+        return _load(run, stage)
+    damaged: list[UserError] = []
+    for candidate in reversed(run.stages()):
+        try:
+            agent = _load(run, candidate)
+        except UserError as error:
+            damaged.append(error)
+            continue
+        for problem in damaged:
+            warn(f"{problem}; stage {candidate} is used in place of stage {newest}")
+        return agent
+    raise damaged[0]
+
+
+def _load(run: RunFolder, stage: int) -> Agent:
     folder = run.checkpoint(stage)
     config = run.config
-    if (problem := check_manifest(folder)) is not None:
+    if (problem := check_manifest(folder, _FILES)) is not None:
         raise UserError(f"{problem}; use another --stage, or train again")
     info = _read_info(folder / "checkpoint.json", stage)
     weights = folder / "weights.safetensors"
@@ -91,6 +117,8 @@ def load_agent(run: RunFolder, stage: int | None = None) -> Agent:
         policy.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise _damaged(weights, " ".join(str(error).split())[:200]) from error
+    if info.config is not None and info.config != checksum(run.config_file):
+        raise UserError(f"{run.config_file} is not the one that stage {stage} was trained with; put that one back")
     policy.set_training_mode(False)
     return Agent(policy, config.curriculum.slots, stage)
 

@@ -50,6 +50,7 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
     for run in runs:
         console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
         console.print(f"videos  {run.videos}", highlight=False, soft_wrap=True)
+        _tell_failures(run, console)
 
 
 def evaluate(
@@ -145,18 +146,17 @@ def resume(run: _Run) -> None:
         run: the run's folder.
     """
     from clrobot.display import TerminalObserver
-    from clrobot.interrupt import stopping
+    from clrobot.interrupt import leaving, stopping
     from clrobot.run_folder import RunFolder
     from clrobot.train import Training
 
     config = RunFolder.open(run).config
     console = _console()
-    with TerminalObserver(config.curriculum, config.method, console) as observer:
+    with leaving(run), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training.resume(run, observer)
         with stopping(training):
             folder = training.run_all()
-    console.print(_comparison([folder]))
-    console.print(f"report  {folder.path / 'report.html'}", highlight=False, soft_wrap=True)
+    _summarise(folder, console)
 
 
 def report(run: _Run) -> None:
@@ -238,8 +238,7 @@ def _train_verb(words: Sequence[str]) -> Callable[..., None]:
         name = f"{settings.curriculum.name}-{settings.method}-{settings.seed}"
         console = _console()
         run = _train(settings, out or Path("runs") / name, console)
-        console.print(_comparison([run]))
-        console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+        _summarise(run, console)
 
     train.__annotations__["settings"] = Annotated[full_config_class(), tyro.conf.arg(name="")]
     return train
@@ -291,16 +290,22 @@ def _errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("clrobot: stopped", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
     except Exception as error:
-        # Known by its name, so that a list or a help text need not load torch.
-        if type(error).__name__ != "Stopped":
+        # Known by their names, so that a list or a help text need not load torch.
+        if type(error).__name__ not in ("Stopped", "Interrupted"):
             raise
         print(f"clrobot: {error}", file=sys.stderr)
         sys.exit(130)
 
 
 def _fail(sentence: str) -> None:
-    print(f"clrobot: {sentence}", file=sys.stderr)
+    from clrobot.curriculum import cut
+
+    print(f"clrobot: {cut(sentence, 480)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -332,15 +337,33 @@ def _open(run: Path, stage: int | None) -> tuple[RunFolder, Any]:
 
 def _train(config: RunConfig, out: Path, console: Console) -> RunFolder:
     from clrobot.display import TerminalObserver
-    from clrobot.interrupt import stopping
+    from clrobot.interrupt import leaving, stopping
     from clrobot.run_folder import check_free
     from clrobot.train import Training
 
     check_free(out)  # before anything is shown
-    with TerminalObserver(config.curriculum, config.method, console) as observer:
+    with leaving(out), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training.begin(config, out, observer)
         with stopping(training):
             return training.run_all()
+
+
+def _summarise(run: RunFolder, console: Console) -> None:
+    """Show how a training ended."""
+    console.print(_comparison([run]))
+    console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+    _tell_failures(run, console)
+
+
+def _tell_failures(run: RunFolder, console: Console) -> None:
+    """Show what did not stop the training, and yet went wrong."""
+    metrics = run.read_metrics()
+    if films := metrics["failed_recordings"]:
+        told = f"failed recordings: {films}; film again with: clrobot record {run.path}"
+        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if diverged := metrics["diverged_simulations"]:
+        told = f"simulations that diverged and were reset: {diverged}"
+        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _comparison(runs: list[RunFolder]) -> Table:

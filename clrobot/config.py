@@ -22,7 +22,7 @@ from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructType
 from clrobot.agents.method import FrozenSettings
 from clrobot.agents.methods import METHODS
 from clrobot.agents.ppo import PPOSettings
-from clrobot.curriculum import Curriculum, Steps, explain, load_curriculum, nearest, parse_yaml
+from clrobot.curriculum import Curriculum, Steps, cut, explain, load_curriculum, nearest, parse_yaml, shown
 from clrobot.errors import UserError
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def method_class(name: str) -> type[Method]:
     for method in METHODS:
         if method.name == name:
             return method
-    raise UserError(f"unknown method {name!r}{nearest(name, (m.name for m in METHODS))}")
+    raise UserError(f"unknown method {shown(name)}{nearest(name, (m.name for m in METHODS))}")
 
 
 @cache
@@ -226,13 +226,15 @@ def read_config(path: Path) -> RunConfig:
     Raises:
         UserError: the file cannot be read or is not a configuration.
     """
-    what = f"configuration {path}"
+    what = f"configuration {cut(str(path))}"
     try:
         _, data = parse_yaml(path.read_text(encoding="utf-8"), what)
     except OSError as error:
         raise UserError(f"{what}: {error.strerror}; give a readable YAML file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{what}: not UTF-8 text; give a YAML file") from error
+    except ValueError as error:  # characters that no path has
+        raise UserError(f"{what}: no such file; give a readable YAML file") from error
     if not isinstance(data, dict):
         raise UserError(f"{what}: {type(data).__name__}; expected a mapping of settings")
     try:

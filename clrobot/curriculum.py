@@ -63,7 +63,7 @@ class Stage(_Frozen):
     @classmethod
     def _known(cls, task: str) -> str:
         if task not in TASK_IDS:
-            raise ValueError(f"unknown task {task!r}{nearest(task, TASK_IDS)}")
+            raise ValueError(f"unknown task {shown(task)}{nearest(task, TASK_IDS)}")
         return task
 
 
@@ -77,7 +77,7 @@ class Curriculum(_Frozen):
     @classmethod
     def _stays_in_its_folder(cls, name: str) -> str:
         if name in (".", "..") or any(part in name for part in _NOT_IN_NAMES):
-            raise ValueError(f"{name!r} cannot name a folder; expected a name without slashes")
+            raise ValueError(f"{shown(name)} cannot name a folder; expected a name without slashes")
         return name
 
     @property
@@ -124,8 +124,23 @@ CURRICULA: dict[str, Curriculum] = {
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the end of an error's sentence: the names nearest to `word`, or all of them."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(word[:100], known, n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
+
+
+def shown(value: Any, room: int = 60) -> str:
+    """Return a value as an error's sentence shows it: in one line, and cut when it is long."""
+    try:
+        text = reprlib.repr(value)
+    except (ValueError, RecursionError):  # such as a whole number of more digits than Python prints
+        text = type(value).__name__
+    return cut(text, room)
+
+
+def cut(text: str, room: int = 160) -> str:
+    """Return text in one line without unprintable characters, and with its middle left out when it is long."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= room else f"{line[: room // 2 - 1]}…{line[-room // 2 :]}"
 
 
 def load_curriculum(source: str | Path) -> Curriculum:
@@ -143,11 +158,13 @@ def load_curriculum(source: str | Path) -> Curriculum:
     except OSError as error:
         if not path.suffix and error.errno != errno.EISDIR:
             known = nearest(text, CURRICULA)
-            raise UserError(f"unknown curriculum {reprlib.repr(text)}{known}; or give a YAML file") from error
-        raise UserError(f"curriculum file {text!r}: {error.strerror}; give a readable YAML file") from error
+            raise UserError(f"unknown curriculum {shown(text)}{known}; or give a YAML file") from error
+        raise UserError(f"curriculum file {cut(repr(text))}: {error.strerror}; give a readable YAML file") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"curriculum file {text}: not UTF-8 text; give a YAML file") from error
-    return _parse(content, text)
+        raise UserError(f"curriculum file {cut(text)}: not UTF-8 text; give a YAML file") from error
+    except ValueError as error:  # characters that no path has
+        raise UserError(f"unknown curriculum {shown(text)}{nearest(text, CURRICULA)}; or give a YAML file") from error
+    return _parse(content, cut(text))
 
 
 def parse_yaml(content: str, what: str) -> tuple[Any, Any]:
@@ -162,9 +179,10 @@ def parse_yaml(content: str, what: str) -> tuple[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"{what}{line}: {problem}; expected YAML") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{what}: {error}; expected YAML") from error
+        raise UserError(f"{what}{line}: {cut(problem)}; expected YAML") from error
+    except Exception as error:
+        # What PyYAML lets through: `!!int ""`, `!!bool x`, `!!timestamp x`, 2001-99-99, brackets without end, …
+        raise UserError(f"{what}: {cut(str(error)) or type(error).__name__}; expected YAML") from error
 
 
 def _parse(content: str, name: str) -> Curriculum:
@@ -190,8 +208,8 @@ def most_telling(error: ValidationError) -> Any:
 def explain(failure: ValidationError) -> str:
     """Return one clause for pydantic's most telling error: where, what was wrong, and the value."""
     error = most_telling(failure)
-    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
+    where = cut(".".join(str(part + 1 if isinstance(part, int) else part) for part in error["loc"]), 60)
+    message = cut(error["msg"].removeprefix("Value error, "), 240 if error["type"] == "value_error" else 160)
     message = message[:1].lower() + message[1:]
     if error["type"] == "missing":
         return f"`{where}` is missing"
@@ -200,7 +218,7 @@ def explain(failure: ValidationError) -> str:
     if error["type"] == "value_error":
         return f"`{where}`: {message}" if where else message
     subject = f"`{where}`" if where else "it"
-    return f"{subject} is {reprlib.repr(error['input'])}; {message}"
+    return f"{subject} is {shown(error['input'])}; {message}"
 
 
 def _line_of(node: Any, location: tuple[int | str, ...]) -> int:

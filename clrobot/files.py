@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,10 +45,24 @@ def _flush(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def find_stray(folder: Path) -> Path | None:
+    """Return something below `folder` that is neither a plain file nor a folder: a link would lead out of it."""
+    for parent, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            path = Path(parent, name)
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:  # a training has just renamed it
+                continue
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                return path
+    return None
 
 
 MANIFEST = "manifest.json"
@@ -55,14 +70,15 @@ MANIFEST = "manifest.json"
 
 def write_manifest(folder: Path) -> None:
     """Write the SHA-256 of every file in `folder` to its `manifest.json`."""
-    sums = {path.name: _checksum(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    sums = {path.name: checksum(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     (folder / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
-def check_manifest(folder: Path) -> str | None:
+def check_manifest(folder: Path, needed: Collection[str]) -> str | None:
     """Return what is wrong with `folder`'s files, or None when every one is as its manifest says.
 
-    Links are refused: what is read must lie in the folder.
+    Links are refused: what is read must lie in the folder. So is a manifest without the `needed` names: what it
+    does not list is not checked.
     """
     manifest = folder / MANIFEST
     try:
@@ -71,17 +87,28 @@ def check_manifest(folder: Path) -> str | None:
         sums = json.loads(manifest.read_text(encoding="utf-8"))
         if not isinstance(sums, dict) or not sums:
             return f"{manifest} is damaged"
+        if lacking := sorted(set(needed) - sums.keys()):
+            return f"{manifest} is damaged (it does not list {lacking[0]})"
         for name, expected in sums.items():
-            path = folder / name
-            if Path(name).name != name or path.is_symlink() or not path.is_file():
-                return f"{path} is missing or not a plain file"
-            if _checksum(path) != expected:
-                return f"{path} is damaged (its checksum differs)"
+            if (problem := _check_file(folder, name, expected)) is not None:
+                return problem
     except (OSError, ValueError, RecursionError) as error:
         return f"{manifest} is missing or damaged ({error})"
     return None
 
 
-def _checksum(path: Path) -> str:
+def _check_file(folder: Path, name: str, expected: object) -> str | None:
+    path = folder / name
+    if Path(name).name != name or name in ("", "..") or not name.isprintable():
+        return f"{folder / MANIFEST} is damaged (it lists {name[:100]!r}, which cannot be one of its files)"
+    if path.is_symlink() or not path.is_file():
+        return f"{path} is missing or not a plain file"
+    if checksum(path) != expected:
+        return f"{path} is damaged (its checksum differs)"
+    return None
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

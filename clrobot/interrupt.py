@@ -5,9 +5,27 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from clrobot.train import Training
+
+
+class Interrupted(Exception):
+    """A training was left at once; the message says how it goes on."""
+
+
+@contextmanager
+def leaving(run: Path) -> Iterator[None]:
+    """Let SIGTERM leave the block as Ctrl-C does, and say how the run goes on if it has begun."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        begun = (run / "config.yaml").exists()
+        raise Interrupted(f"stopped; go on with: clrobot resume {run}" if begun else "stopped") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

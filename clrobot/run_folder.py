@@ -16,9 +16,11 @@ from typing import IO, Any
 
 from clrobot.config import RunConfig, dump_config, read_config
 from clrobot.errors import UserError
-from clrobot.files import atomic
+from clrobot.files import atomic, find_stray
 
 _STAGE = re.compile(r"stage_(\d\d+)")
+_FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
+_FOLDERS = ("resume", "tensorboard", "videos")
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
@@ -60,15 +62,26 @@ class RunFolder:
         """Return an existing run.
 
         Raises:
-            UserError: there is no run in the folder, or its configuration is damaged.
+            UserError: there is no run in the folder, it holds a link, or its configuration is damaged.
         """
         run = cls(path)
         if not path.is_dir():
             raise UserError(f"no run folder at {path}; give a folder that `clrobot train` made")
         if not run.config_file.is_file():
             raise UserError(f"{path} holds no run (config.yaml is missing); give a folder that `clrobot train` made")
+        run._check_entries()
         _ = run.config  # read now, so that damage is reported first
         return run
+
+    def _check_entries(self) -> None:
+        """Raise UserError unless all is where and what it should be; a link would lead out of the run."""
+        if (stray := find_stray(self.path)) is not None:
+            raise UserError(f"{stray} is a link or a device; remove it: a run holds only its own files")
+        for entry in self.path.iterdir():
+            if entry.name in _FILES and entry.is_dir():
+                raise UserError(f"{entry} is a folder; expected a file: remove it, or train again")
+            if (entry.name in _FOLDERS or _STAGE.fullmatch(entry.name)) and entry.is_file():
+                raise UserError(f"{entry} is a file; expected a folder: remove it, or train again")
 
     @property
     def config_file(self) -> Path:

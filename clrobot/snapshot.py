@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,20 @@ from clrobot.agents.method import Method
 from clrobot.agents.policies import MultiHeadPolicy
 from clrobot.curriculum import explain
 from clrobot.envs.sim import SimulationState
-from clrobot.files import atomic, check_manifest, write_manifest
+from clrobot.errors import UserError
+from clrobot.files import atomic, check_manifest, checksum, write_manifest
 
 FORMAT = 1
 _KEPT = 2
+_FILES = (
+    "arrays.safetensors",
+    "generators.json",
+    "method.safetensors",
+    "optimizer.safetensors",
+    "progress.json",
+    "run.json",
+    "weights.safetensors",
+)
 
 
 class Progress(BaseModel):
@@ -95,6 +106,7 @@ def write_snapshot(parent: Path, progress: Progress, model: PPO, method: Method,
             {name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "arrays.safetensors"
         )
         (folder / "generators.json").write_text(json.dumps(generators), encoding="utf-8")
+        (folder / "run.json").write_text(json.dumps(_run_sums(parent.parent, progress.scores)), encoding="utf-8")
         (folder / "progress.json").write_text(progress.model_dump_json(indent=2) + "\n", encoding="utf-8")
         write_manifest(folder)
     for old in snapshots(parent)[_KEPT:]:
@@ -114,8 +126,9 @@ class Snapshot:
 
         Raises:
             Damaged: a file is missing, damaged or not what it should be.
+            UserError: the run's settings or scores are not those of the training; no other snapshot would help.
         """
-        if (problem := check_manifest(folder)) is not None:
+        if (problem := check_manifest(folder, _FILES)) is not None:
             raise Damaged(problem)
         try:
             self.progress = Progress.model_validate_json((folder / "progress.json").read_text(encoding="utf-8"))
@@ -126,10 +139,12 @@ class Snapshot:
             self._method = load_file(folder / "method.safetensors")
             self._arrays = load_arrays(folder / "arrays.safetensors")
             self._generators = json.loads((folder / "generators.json").read_text(encoding="utf-8"))
+            sums = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         except ValidationError as error:
             raise Damaged(f"{folder / 'progress.json'} is damaged ({explain(error)})") from error
         except (OSError, ValueError, SafetensorError, RecursionError) as error:
-            raise Damaged(f"{folder} is damaged ({error})") from error
+            raise Damaged(f"{folder} is damaged ({' '.join(str(error).split())[:200]})") from error
+        _check_run(folder.parent.parent, sums, self.progress.scores)
         self.folder = folder
 
     def simulation(self) -> SimulationState:
@@ -172,6 +187,22 @@ class Snapshot:
         words = tuple(int(word) for word in self._arrays["python"])
         random.setstate((python["version"], words, python["gauss"]))
         th.set_rng_state(th.from_numpy(self._arrays["torch"].copy()))
+
+
+def _run_sums(run: Path, scores: int) -> dict[str, str]:
+    """Return the SHA-256 of what a training reads of its run: the settings, and its first `scores` scores."""
+    lines = (run / "scores.jsonl").read_bytes().splitlines(keepends=True)[:scores]
+    return {"config.yaml": checksum(run / "config.yaml"), "scores.jsonl": sha256(b"".join(lines)).hexdigest()}
+
+
+def _check_run(run: Path, sums: Any, scores: int) -> None:
+    try:
+        found = _run_sums(run, scores)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; put it back, or train again") from error
+    for name, value in found.items():
+        if not isinstance(sums, dict) or sums.get(name) != value:
+            raise UserError(f"{run / name} is not as the training wrote it; put that one back, or train again")
 
 
 def _optimizer_tensors(policy: MultiHeadPolicy) -> dict[str, th.Tensor]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
@@ -25,3 +28,19 @@ def tensorboard_logger(folder: Path, purge_step: int | None = None) -> Logger:
     if 0 <= newest - time.time() + 1 < 2:
         time.sleep(newest - time.time() + 1.01)
     return Logger(str(folder), [_TensorBoard(folder, purge_step)])
+
+
+@contextmanager
+def without_traces() -> Iterator[None]:
+    """Keep TensorBoard's writing thread from printing its traceback: the next write raises the error again."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if type(failure.thread).__name__ != "_AsyncWriterThread":
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch as th
+from safetensors import SafetensorError
 from stable_baselines3 import PPO
 
 from clrobot.agent import Agent
@@ -37,7 +38,7 @@ from clrobot.run_folder import RunFolder, check_free, stage_name
 from clrobot.sb3_env import SlotVecEnv
 from clrobot.snapshot import Damaged, Progress, Snapshot, snapshots, write_snapshot
 from clrobot.stage_callback import StageCallback, Stopped
-from clrobot.tensorboard import tensorboard_logger
+from clrobot.tensorboard import tensorboard_logger, without_traces
 
 
 def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
@@ -100,7 +101,8 @@ class Training:
         training = cls(config, observer)
         training.run = RunFolder.create(out, config)
         training.run.lock()
-        training._begin()
+        with training._writing():
+            training._begin()
         return training
 
     def _begin(self) -> None:
@@ -112,7 +114,7 @@ class Training:
     def resume(cls, path: Path, observer: Observer) -> Training:
         """Open an unfinished run and put everything back as its newest whole snapshot has it."""
         run = RunFolder.open(path)
-        if not run.resume.is_dir() and (run.path / "report.html").exists():
+        if _finished(run):
             raise UserError(f"{path} is finished; there is nothing to resume")
         run.lock()
         training = cls(run.config, observer)
@@ -123,12 +125,14 @@ class Training:
             except Damaged as error:
                 observer.warn(f"{error}; an older one is used")
                 continue
-            training._restore(snapshot)
+            with training._writing():
+                training._restore(snapshot)
             return training
         # Stopped before its first snapshot, or none is whole: from the start, which gives the same bits.
         observer.warn(f"{path} holds no whole snapshot: it starts anew")
-        run.clear()
-        training._begin()
+        with training._writing():
+            run.clear()
+            training._begin()
         return training
 
     def _restore(self, snapshot: Snapshot) -> None:
@@ -163,10 +167,27 @@ class Training:
     def run_all(self) -> RunFolder:
         """Go through every stage that is left, and write the report."""
         first = 1 if self._from is None else self._from.progress.stage
-        for stage in range(first, len(self.curriculum.stages) + 1):
-            self.stage(stage)
-        self.finish()
+        with self._writing():
+            for stage in range(first, len(self.curriculum.stages) + 1):
+                self.stage(stage)
+            self.finish()
         return self.run
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn a file that cannot be written into one sentence, and let go of the run when anything fails."""
+        try:
+            with without_traces():
+                yield
+        except (OSError, SafetensorError) as error:
+            self.run.unlock()
+            raise UserError(
+                f"{self.run.path} cannot be written ({_reason(error)}); "
+                f"mend that, then go on with: clrobot resume {self.run.path}"
+            ) from error
+        except BaseException:
+            self.run.unlock()
+            raise
 
     def stage(self, stage: int) -> None:
         """Train stage `stage` (from 1), then evaluate every slot, save, and film every skill so far."""
@@ -228,8 +249,8 @@ class Training:
         started = time.perf_counter()
         try:
             write_snapshot(self.run.resume, progress, self.model, self.method, env.get_state())
-        except OSError as error:
-            self.observer.warn(f"no snapshot was written at step {progress.step:,} ({error.strerror or error})")
+        except (OSError, SafetensorError) as error:
+            self.observer.warn(f"no snapshot was written at step {progress.step:,} ({_reason(error)})")
         self.seconds["save"] += time.perf_counter() - started
         self._last_saved = time.monotonic()
 
@@ -366,6 +387,23 @@ class Training:
             )
         self.add_scores([score])
         return score
+
+
+def _finished(run: RunFolder) -> bool:
+    """Whether nothing is left to train; the report may be missing, when it could not be written."""
+    if run.resume.is_dir():
+        return False
+    if (run.path / "report.html").exists():
+        return True
+    try:
+        return bool(run.read_metrics().get("stages_done") == len(run.config.curriculum.stages))
+    except UserError:
+        return False
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file was not written, in one line; safetensors has errors of its own for a full disk."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
 
 
 def _line(score: Score) -> str:

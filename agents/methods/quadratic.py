@@ -90,6 +90,10 @@ class QuadraticMethod(Method, ABC):
             self._anchor[name] = old_anchor + share * (theta - old_anchor)
             self._importance[name] = total
 
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the bytes of F and θ*, however many tasks there are."""
+        return 2 * sum(p.numel() * p.element_size() for p in protected_parameters(model).values())
+
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ*."""
         return {f"importance.{name}": f for name, f in self._importance.items()} | {
