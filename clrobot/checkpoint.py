@@ -74,7 +74,7 @@ def load_agent(run: RunFolder, stage: int | None = None, warn: Callable[[str], N
     Raises:
         UserError: the checkpoint is missing or damaged; for None, every one is, and the newest is named.
     """
-    newest = run.find_stage(stage)
+    run.find_stage(stage)
     warn = warn or Silent().warn
     if stage is not None:
         return _load(run, stage)
@@ -86,7 +86,7 @@ def load_agent(run: RunFolder, stage: int | None = None, warn: Callable[[str], N
             damaged.append(error)
             continue
         for problem in damaged:
-            warn(f"{problem}; stage {candidate} is used in place of stage {newest}")
+            warn(f"{problem}: stage {candidate} is used in its place")
         return agent
     raise damaged[0]
 
@@ -95,7 +95,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
     folder = run.checkpoint(stage)
     config = run.config
     if (problem := check_manifest(folder, _FILES)) is not None:
-        raise UserError(f"{problem}; use another --stage, or train again")
+        raise UserError(f"{problem}; give another --stage, or train again")
     info = _read_info(folder / "checkpoint.json", stage)
     weights = folder / "weights.safetensors"
     try:
@@ -139,4 +139,4 @@ def _read_info(path: Path, stage: int) -> CheckpointInfo:
 
 
 def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is missing or damaged ({reason}); use another --stage, or train again")
+    return UserError(f"{path} is missing or damaged ({reason}); give another --stage, or train again")

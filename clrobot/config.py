@@ -117,6 +117,8 @@ class CheckpointSettings(FrozenSettings):
 
     seconds: float = Field(20.0, ge=0)
     """Seconds between two; 0 saves at every update."""
+    steps: Annotated[Steps | None, _NUMBER_WORDS[int]] = None
+    """Control steps between two, in place of seconds."""
     enabled: bool = True
     """Save within stages at all."""
 
@@ -150,6 +152,8 @@ class RunConfig(FrozenSettings):
     """Threads of torch; another number gives other bits."""
     device: str = "cpu"
     """Where the networks live: cpu, cuda, …"""
+    memory_limit_mb: int = Field(4096, ge=0)
+    """The most that a method may keep beside the policy, in MiB; checked before training."""
     network: NetworkSettings = NetworkSettings()
     ppo: PPOSettings = PPOSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

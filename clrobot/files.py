@@ -112,3 +112,32 @@ def checksum(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_record(folder: Path, names: Collection[str]) -> None:
+    """Write to `manifest.json` the length and SHA-256 of files that may still grow: what is there stays as it is."""
+    sums = {}
+    for name in names:
+        content = (folder / name).read_bytes()
+        sums[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    with atomic(folder / MANIFEST) as file:
+        file.write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+
+
+def check_record(folder: Path) -> str | None:
+    """Return what is wrong with the files of `write_record`, or None (also for a folder that has no record)."""
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        return None
+    try:
+        for name, expected in json.loads(manifest.read_text(encoding="utf-8")).items():
+            path = folder / name
+            if Path(name).name != name or not path.is_file() or path.is_symlink():
+                return f"{path} is missing or not a plain file"
+            with path.open("rb") as file:
+                content = file.read(int(expected["bytes"]))
+            if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+                return f"{path} is damaged (its checksum differs)"
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return f"{manifest} is damaged ({type(error).__name__})"
+    return None

@@ -16,13 +16,16 @@ from typing import IO, Any
 
 from clrobot.config import RunConfig, dump_config, read_config
 from clrobot.errors import UserError
-from clrobot.files import atomic, find_stray
+from clrobot.files import atomic, check_record, find_stray, write_record
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
+
+# The files of a run whose checksums its own manifest holds.
+RECORDED = ("config.yaml", "environment.json", "metrics.json", "scores.jsonl")
 
 # The locks that this process holds; a lock lasts as long as its file is open.
 _LOCKS: dict[Path, IO[bytes]] = {}
@@ -140,6 +143,8 @@ class RunFolder:
             UserError: it is missing or damaged.
         """
         path = self.path / "metrics.json"
+        if (problem := check_record(self.path)) is not None:
+            raise UserError(f"{problem}; train again, or restore the file")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(content, dict):
@@ -177,6 +182,10 @@ class RunFolder:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+    def record(self) -> None:
+        """Note the checksums of the run's own files, which `read_metrics` and the report compare."""
+        write_record(self.path, RECORDED)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file in one step."""

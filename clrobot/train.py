@@ -29,7 +29,7 @@ from clrobot.envs.make import make_vector_env
 from clrobot.envs.sim import HORIZON
 from clrobot.errors import UserError
 from clrobot.evaluate import Evaluator
-from clrobot.files import atomic
+from clrobot.files import MANIFEST, atomic
 from clrobot.metrics import Score, read_scores, run_metrics
 from clrobot.observer import Observer, Silent
 from clrobot.record import Film, record
@@ -83,7 +83,7 @@ class Training:
         self.stage_ends: list[int] = []
         self.divergences = 0
         self.film_failures = 0
-        self._last_saved = time.monotonic()
+        self._last_saved, self._last_saved_step = time.monotonic(), 0
         self._from: Snapshot | None = None
         self.model: PPO = make_ppo(
             self._train_env(1),
@@ -99,6 +99,7 @@ class Training:
         """Make the run's folder, and measure and save the untrained agent."""
         check_free(out)
         training = cls(config, observer)
+        training._check_memory()
         training.run = RunFolder.create(out, config)
         training.run.lock()
         with training._writing():
@@ -148,6 +149,7 @@ class Training:
         self.seconds |= progress.seconds
         self.divergences, self.film_failures = progress.divergences, progress.film_failures
         self.scores = lines[: progress.scores]
+        (self.run.path / MANIFEST).unlink(missing_ok=True)  # written again at the stage's end
         self._rewrite_scores()
         ends = {score.stage: score.step for score in self.scores if 0 < score.stage < progress.stage}
         self.stage_ends = [ends[stage] for stage in range(1, progress.stage)]
@@ -218,7 +220,8 @@ class Training:
         env.close()
         self.stage_ends.append(self.model.num_timesteps)
         row = self._evaluate_all(stage)
-        save_checkpoint(self.run, stage, self.model.num_timesteps, self.policy, self.method)
+        with self._timed("save"):
+            save_checkpoint(self.run, stage, self.model.num_timesteps, self.policy, self.method)
         if config.video.enabled:
             self._film(stage, row)
         self._write_metrics()
@@ -252,13 +255,25 @@ class Training:
         except (OSError, SafetensorError) as error:
             self.observer.warn(f"no snapshot was written at step {progress.step:,} ({_reason(error)})")
         self.seconds["save"] += time.perf_counter() - started
-        self._last_saved = time.monotonic()
+        self._last_saved, self._last_saved_step = time.monotonic(), progress.step
 
     @property
     def save_is_due(self) -> bool:
         """Whether the interval between snapshots is over, by a clock that never goes backwards."""
         settings = self.config.checkpoint
-        return settings.enabled and time.monotonic() - self._last_saved >= settings.seconds
+        if settings.steps is not None:
+            return self.model.num_timesteps - self._last_saved_step >= settings.steps
+        return time.monotonic() - self._last_saved >= settings.seconds
+
+    def _check_memory(self) -> None:
+        """Raise UserError when the method could outgrow the bound, before anything is made."""
+        bound = self.method.memory_bound(self.model, len(self.curriculum.stages))
+        limit = self.config.memory_limit_mb * 2**20
+        if bound > limit:
+            raise UserError(
+                f"{self.config.method} may keep {bound / 2**20:,.0f} MiB beside the policy, and --memory-limit-mb is "
+                f"{limit / 2**20:,.0f}; raise it, or use a smaller network"
+            )
 
     def _pause(self, what: str) -> None:
         """Say what takes time now, and stop here if asked to: the newest snapshot leads back to this point."""
@@ -368,6 +383,7 @@ class Training:
         )
         content |= {"diverged_simulations": self.divergences, "failed_recordings": self.film_failures}
         self.run.write_json("metrics.json", content)
+        self.run.record()
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch as th
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
@@ -10,6 +12,8 @@ from clrobot.agents.method import Experience
 from clrobot.agents.policies import MultiHeadPolicy
 from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
 from clrobot.envs.make import make_vector_env
+from clrobot.files import MANIFEST, write_manifest, write_record
+from clrobot.run_folder import RECORDED
 from clrobot.sb3_env import SlotVecEnv
 
 TINY = PPOSettings(num_envs=4, n_steps=16, batch_size=32, n_epochs=2)
@@ -52,3 +56,13 @@ def snapshot(module: th.nn.Module) -> dict[str, th.Tensor]:
 
 def same_bits(a: dict[str, th.Tensor], b: dict[str, th.Tensor]) -> bool:
     return a.keys() == b.keys() and all(th.equal(a[name], b[name]) for name in a)
+
+
+def forge_manifest(folder: Path) -> None:
+    """Make a folder's manifest agree with its files again: somebody's own doing, rather than the disk's."""
+    if not (folder / MANIFEST).exists():
+        return
+    if (folder / "config.yaml").exists() and (folder / "scores.jsonl").exists():
+        write_record(folder, [name for name in RECORDED if (folder / name).is_file()])
+    else:
+        write_manifest(folder)

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import pytest
 import yaml
+from helpers import forge_manifest
 from safetensors.torch import load_file, save_file
 
 from clrobot import config
@@ -22,7 +23,6 @@ from clrobot.agents.methods import METHODS
 from clrobot.cli import VERBS
 from clrobot.curriculum import CURRICULA
 from clrobot.envs.tasks import TASKS
-from clrobot.files import write_manifest
 
 Cli = Callable[..., Any]
 
@@ -460,8 +460,7 @@ def fill(name: str, **values: Any) -> Callable[[Path], None]:
     def damage(run: Path) -> None:
         path = run / name
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
-        if (path.parent / "manifest.json").exists():
-            write_manifest(path.parent)  # somebody's own doing, rather than the disk's
+        forge_manifest(path.parent)
 
     return damage
 
@@ -492,7 +491,7 @@ def swap_stages(run: Path) -> None:
 
 def weights_not_numbers(run: Path) -> None:
     save_file({key: value * math.nan for key, value in load_file(run / WEIGHTS).items()}, run / WEIGHTS)
-    write_manifest(run / NEWEST)
+    forge_manifest(run / NEWEST)
 
 
 DAMAGED = {
@@ -532,7 +531,7 @@ DAMAGED = {
     "metrics a list": (write("metrics.json", b"[]"), ("report",), "metrics.json"),
     "metrics without seconds": (fill("metrics.json", seconds=None), ("report",), "metrics.json: seconds"),
     "scores gone": (remove("scores.jsonl"), ("report",), "scores.jsonl"),
-    "scores something else": (write("scores.jsonl", b"x\ny\n"), ("report",), "scores.jsonl, line 1"),
+    "scores something else": (write("scores.jsonl", b"x\ny\n"), ("report",), "scores.jsonl is damaged"),
     "scores not text": (write("scores.jsonl", b"\xff\n"), ("report",), "scores.jsonl"),
     "scores of another curriculum": (edit("scores.jsonl", '"slot": 3', '"slot": 9'), ("report",), "scores.jsonl"),
     "environment gone": (remove("environment.json"), ("report",), "environment.json"),
@@ -571,11 +570,16 @@ def test_evaluate_needs_only_the_checkpoint(damage: Callable[[Path], None], cli:
 
 def test_a_half_written_last_score_does_not_stop_the_report(cli: Cli, tiny_copy: Path):
     cut("scores.jsonl", -20)(tiny_copy)
+    forge_manifest(tiny_copy)
     assert cli("report", tiny_copy.name).code == 0
 
 
 def test_an_older_stage_of_a_damaged_run_still_opens(cli: Cli, tiny_copy: Path):
     remove(WEIGHTS)(tiny_copy)
     words = ["--task", "reach", "--episodes", "2"]
-    assert "use another --stage" in refusal(cli, "evaluate", tiny_copy.name, *words)
+    assert "give another --stage" in refusal(cli, "evaluate", tiny_copy.name, *words, "--stage", "3")
+    newest = cli("evaluate", tiny_copy.name, *words)
+    assert newest.code == 0
+    assert "stage 2 is used in its place" in newest.err
+    assert "after stage 2" in newest.out
     assert cli("evaluate", tiny_copy.name, *words, "--stage", "2").code == 0

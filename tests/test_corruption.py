@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
+from helpers import forge_manifest
 from test_resume import Warned, _stopped, outcome
 
 import clrobot.report
 from clrobot.checkpoint import load_agent
 from clrobot.errors import UserError
-from clrobot.files import write_manifest
 from clrobot.report import write_report
 from clrobot.run_folder import RunFolder
 from clrobot.snapshot import snapshots
@@ -291,7 +291,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_last_whole_one_used(
     newest, older = capsys.readouterr().err.splitlines()
     assert newest.startswith("clrobot: warning: ")
     assert "stage_03/weights.safetensors is damaged" in newest
-    assert newest.endswith("stage 1 is used in place of stage 3")
+    assert newest.endswith("stage 1 is used in its place")
     assert "stage_02/weights.safetensors is damaged" in older
     with pytest.raises(UserError, match="stage_03/weights"):
         load_agent(RunFolder.open(run), 3)
@@ -353,8 +353,8 @@ def test_no_pickle_is_ever_opened(state: str, forged: bool, request: pytest.Fixt
         path = run / name
         for planted in [path] if path.name != "*" else [path.with_name(extra) for extra in EXTRA]:
             plant(planted, marker)
-        if forged and (path.parent / "manifest.json").exists() and path.name != "manifest.json":
-            write_manifest(path.parent)
+        if forged and path.name != "manifest.json":
+            forge_manifest(path.parent)
         stage = int(path.parent.name[-2:]) if name.startswith("stage_") else None
         sentence_or(lambda: load_agent(RunFolder.open(run), stage))  # noqa: B023
         if path.parent == run:
@@ -420,7 +420,7 @@ def test_names_in_a_checkpoint_lead_nowhere(name: str, key: str, finished: Whole
     run = finished.copy(tmp_path)
     info = run / "stage_03" / "checkpoint.json"
     info.write_text(json.dumps(json.loads(info.read_text()) | {key: name}))
-    write_manifest(info.parent)
+    forge_manifest(info.parent)
     with pytest.raises(UserError, match=r"checkpoint\.json is missing or damaged"):
         load_agent(RunFolder.open(run), 3)
     check_agent(run, finished)

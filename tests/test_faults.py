@@ -412,3 +412,21 @@ def test_a_second_signal_leaves_at_once(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert cli("resume", "run").code == 0
     assert outcome(tmp_path / "run") == whole
+
+
+def test_a_method_that_could_outgrow_the_bound_is_refused_before_anything_is_made(
+    cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    outcome = cli("train", "--method", "ewc", "--memory-limit-mb", "0", "--out", "run")
+    assert outcome.code == 2
+    assert "--memory-limit-mb is 0" in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_bound_is_what_the_method_then_keeps(tmp_path: Path) -> None:
+    from clrobot.train import Silent, Training
+
+    training = Training.begin(config(method="ewc"), tmp_path / "run", Silent())
+    bound = training.method.memory_bound(training.model, 3)
+    training.run_all()
+    assert training.method.memory_bytes() == bound

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_training import resume_tiny, settings, train_tiny
 
 from clrobot.agents.methods import METHODS
 from clrobot.config import make_config
@@ -22,15 +23,6 @@ from clrobot.run_folder import RunFolder
 from clrobot.snapshot import snapshots
 from clrobot.train import Silent, Stopped, Training, resume, train
 
-TINY: dict[str, Any] = {
-    "curriculum": "quick",
-    "steps": 256,
-    "network": {"widths": (8, 8)},
-    "ppo": {"num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 2},
-    "evaluation": {"episodes": 3, "curve_points": 2, "curve_episodes": 2},
-    "video": {"enabled": False},
-    "checkpoint": {"seconds": 0.0},
-}
 KILLS = int(os.environ.get("CLROBOT_KILLS", "20"))  # hundreds, when somebody has the time
 
 
@@ -53,10 +45,6 @@ def tensorboard(run: Path) -> dict[str, list[tuple[int, float]]]:
         for tag in events.Tags()["scalars"]
         if tag != "time/fps"
     }
-
-
-def settings(method: str) -> dict[str, Any]:
-    return TINY | {"method": method} | ({"ewc": {"states": 100}} if method == "ewc" else {})
 
 
 @pytest.fixture(scope="module")
@@ -106,33 +94,27 @@ def test_a_stopped_training_goes_on_with_the_same_bits(
     assert not (tmp_path / "run" / "resume").exists()
 
 
-def _train(folder: Path, method: str) -> None:
-    train(make_config(**settings(method)), folder)
-
-
-def _resume(folder: Path) -> None:
-    resume(folder, Silent())
-
-
 @pytest.mark.slow
 def test_a_training_killed_at_random_moments_ends_with_the_same_bits(
     tmp_path: Path, whole: dict[str, dict[str, Any]]
 ) -> None:
     """SIGKILL to a real process at KILLS random moments, spread over the methods; resumed until it is done."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["clrobot.train", "test_resume"])
+    context.set_forkserver_preload(["clrobot.train"])
     methods = [m.name for m in METHODS]
     rng = random.Random(0)
     kills, hit, n = 0, 0, 0
     while kills < KILLS:
+        assert n < 20 * KILLS
         method, folder = methods[n % len(methods)], tmp_path / f"run-{n}"
         n += 1
-        target = _train
+        target: Any = train_tiny
         for _ in range(4):  # at most four kills of one run
-            process = context.Process(target=target, args=(folder, method) if target is _train else (folder,))
+            process = context.Process(target=target, args=(folder, method))
             process.start()
             process.join(rng.uniform(0.1, 2.5))
             if process.exitcode is not None:
+                assert process.exitcode == 0
                 break
             process.kill()
             process.join()
@@ -141,10 +123,10 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bits(
             if not (folder / "config.yaml").exists():
                 break  # killed before there was a run: nothing to resume
             hit += 1
-            target = _resume
+            target = resume_tiny
         if (folder / "config.yaml").exists():
             if (folder / "resume").exists() or not (folder / "report.html").exists():
-                process = context.Process(target=_resume, args=(folder,))
+                process = context.Process(target=resume_tiny, args=(folder, method))
                 process.start()
                 process.join(120)
                 assert process.exitcode == 0

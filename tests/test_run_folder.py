@@ -201,6 +201,7 @@ def test_a_run_holds_what_the_design_names_and_nothing_else(tiny_run: Path):
     assert names(tiny_run) == [
         "config.yaml",
         "environment.json",
+        "manifest.json",
         "metrics.json",
         "report.html",
         "scores.jsonl",

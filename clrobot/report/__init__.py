@@ -13,7 +13,7 @@ import yaml
 from markupsafe import Markup
 
 from clrobot.errors import UserError
-from clrobot.files import atomic
+from clrobot.files import atomic, check_record
 from clrobot.metrics import Score, read_scores
 from clrobot.plots import curves_figure, to_svg
 
@@ -47,6 +47,8 @@ def write_report(run: pathlib.Path) -> pathlib.Path:
     Raises:
         UserError: A file is missing or is not what it should be.
     """
+    if (problem := check_record(run)) is not None:
+        raise UserError(f"{problem}; train again, or restore the file")
     metrics = _validated(_Metrics, run / "metrics.json", _json(run / "metrics.json"))
     config = _validated(_Config, run / "config.yaml", _yaml(run / "config.yaml"))
     environment = _json(run / "environment.json")
