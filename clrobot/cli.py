@@ -17,7 +17,7 @@ from rich.table import Table
 
 from clrobot.envs.renderer import RenderError
 from clrobot.envs.sim import NeedsBatch
-from clrobot.errors import UserError
+from clrobot.errors import TrainingStopped, UserError
 
 if TYPE_CHECKING:
     from clrobot.config import RunConfig
@@ -294,10 +294,7 @@ def _errors() -> Iterator[None]:
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
-    except Exception as error:
-        # Known by their names, so that a list or a help text need not load torch.
-        if type(error).__name__ not in ("Stopped", "Interrupted"):
-            raise
+    except TrainingStopped as error:
         print(f"clrobot: {error}", file=sys.stderr)
         sys.exit(130)
 

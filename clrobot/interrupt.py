@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from clrobot.errors import TrainingStopped
 from clrobot.train import Training
 
 
-class Interrupted(Exception):
+class Interrupted(TrainingStopped):
     """A training was left at once; the message says how it goes on."""
 
 

@@ -11,6 +11,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from clrobot.agents.shaping import ShapingCost
+from clrobot.errors import TrainingStopped
 from clrobot.sb3_env import SlotVecEnv
 from clrobot.snapshot import Progress, Snapshot
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from clrobot.train import Training
 
 
-class Stopped(Exception):
+class Stopped(TrainingStopped):
     """A training was asked to stop, and has been saved."""
 
     def __init__(self, run: Path, stage: int, step: int) -> None:
