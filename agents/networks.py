@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import torch as th
 from torch import nn
@@ -38,14 +40,18 @@ class SlotNetwork(nn.Module, ABC):
         widths: of the hidden layers.
         outputs: the size of a head's output.
         head_gain: the orthogonal gain of a new head.
+        layer_norm: normalise each hidden layer before its tanh (Ba et al. 2016), which keeps units from saturating.
     """
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float) -> None:
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.widths = tuple(widths)
         self.outputs = outputs
         self.head_gain = head_gain
+        self.layer_norm = layer_norm
 
     @property
     @abstractmethod
@@ -57,8 +63,15 @@ class SlotNetwork(nn.Module, ABC):
         """Append a new head (or column), randomly initialised, and freeze what the earlier slots own alone."""
 
     @abstractmethod
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
+        """Return what each layer gives for one slot and x (B, inputs), without its index.
+
+        The hidden layers' activations (B, width) come first, in order, and the outputs (B, outputs) last.
+        """
+
     def forward_slot(self, x: th.Tensor, slot: int) -> th.Tensor:
         """Return the outputs (B, outputs) of one slot for x (B, inputs), without its index."""
+        return self.activations(x, slot)[-1]
 
     @abstractmethod
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -81,14 +94,13 @@ class SlotNetwork(nn.Module, ABC):
 class MultiHeadNetwork(SlotNetwork):
     """One trunk that all slots share, and one linear head for each."""
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float) -> None:
-        super().__init__(inputs, widths, outputs, head_gain)
-        layers: list[nn.Module] = []
-        size = inputs
-        for width in self.widths:
-            layers += [linear(size, width, _HIDDEN_GAIN), nn.Tanh()]
-            size = width
-        self.trunk = nn.Sequential(*layers)
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+    ) -> None:
+        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
+        sizes = [inputs, *self.widths]
+        self.trunk = nn.ModuleList(linear(a, b, _HIDDEN_GAIN) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in self.widths if layer_norm)
         self.heads = nn.ModuleList()
         self.add_slot()
 
@@ -101,12 +113,17 @@ class MultiHeadNetwork(SlotNetwork):
         head = linear(self.widths[-1], self.outputs, self.head_gain)
         self.heads.append(head.to(next(self.trunk.parameters()).device))
 
-    def forward_slot(self, x: th.Tensor, slot: int) -> th.Tensor:  # noqa: D102
-        out: th.Tensor = self.heads[slot](self.trunk(x))
-        return out
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+        hidden = []
+        for i, layer in enumerate(self.trunk):
+            x = layer(x)
+            x = th.tanh(self.norms[i](x) if self.layer_norm else x)
+            hidden.append(x)
+        return *hidden, self.heads[slot](x)
 
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:  # noqa: D102
         yield from self.trunk.named_parameters(prefix="trunk")
+        yield from self.norms.named_parameters(prefix="norms")
 
 
 class Lateral(nn.Module):
@@ -138,14 +155,20 @@ class Column(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, widths: Sequence[int], outputs: int, earlier: Sequence[Column], head_gain: float
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        outputs: int,
+        earlier: Sequence[Column],
+        head_gain: float,
+        *,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
         sizes = [inputs, *widths, outputs]
         gains = [_HIDDEN_GAIN] * len(widths) + [head_gain]
-        self.layers = nn.ModuleList(
-            linear(a, b, gain) for a, b, gain in zip(sizes[:-1], sizes[1:], gains, strict=True)
-        )
+        self.layers = nn.ModuleList(linear(a, b, gain) for (a, b), gain in zip(pairwise(sizes), gains, strict=True))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths if layer_norm)
         self.laterals = nn.ModuleList(
             Lateral(below, len(earlier), above, gain)
             for below, above, gain in zip(sizes[1:-1], sizes[2:], gains[1:], strict=True)
@@ -163,7 +186,9 @@ class Column(nn.Module):
             z = layer(below)
             if i > 0 and earlier:
                 z = z + self.laterals[i - 1]([column[i - 1] for column in earlier])
-            below = z if i == len(self.layers) - 1 else th.tanh(z)
+            if i < len(self.layers) - 1:
+                z = th.tanh(self.norms[i](z) if self.norms else z)
+            below = z
             activations.append(below)
         return tuple(activations)
 
@@ -175,8 +200,12 @@ class ProgressiveNetwork(SlotNetwork):
     the output head.
     """
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float) -> None:
-        super().__init__(inputs, widths, outputs, head_gain)
+    hears_earlier: ClassVar[bool] = True
+
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+    ) -> None:
+        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
         self.columns = nn.ModuleList()
         self.add_slot()
 
@@ -186,17 +215,23 @@ class ProgressiveNetwork(SlotNetwork):
 
     def add_slot(self) -> None:  # noqa: D102
         self.columns.requires_grad_(False)
-        earlier = list(self.columns)
-        column = Column(self.inputs, self.widths, self.outputs, earlier, self.head_gain)  # type: ignore[arg-type]
-        device = next(self.columns.parameters()).device if earlier else None
+        earlier: list[Any] = list(self.columns) if self.hears_earlier else []
+        column = Column(self.inputs, self.widths, self.outputs, earlier, self.head_gain, layer_norm=self.layer_norm)
+        device = next(self.columns.parameters()).device if len(self.columns) else None
         self.columns.append(column.to(device))
 
-    def forward_slot(self, x: th.Tensor, slot: int) -> th.Tensor:  # noqa: D102
-        activations: list[tuple[th.Tensor, ...]] = []
-        for k in range(slot + 1):
-            activations.append(self.columns[k](x, activations))
-        return activations[-1][-1]
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+        columns: list[tuple[th.Tensor, ...]] = []
+        for k in range(slot + 1) if self.hears_earlier else [slot]:
+            columns.append(self.columns[k](x, columns))
+        return columns[-1]
 
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield nothing: what an earlier slot reads is frozen."""
         yield from ()
+
+
+class IndependentNetwork(ProgressiveNetwork):
+    """One column for each slot that hears nothing of the others: each task from scratch."""
+
+    hears_earlier = False

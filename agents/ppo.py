@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from clrobot.agents.method import FrozenSettings
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.policies import PPOSlotPolicy
 
 
 class PPOSettings(FrozenSettings):
@@ -47,14 +50,16 @@ class PPOSettings(FrozenSettings):
 def make_ppo(
     env: VecEnv,
     settings: PPOSettings,
-    policy_class: type[MultiHeadPolicy],
-    widths: tuple[int, ...],
+    network: Mapping[str, Any],
     seed: int,
     device: str,
 ) -> PPO:
-    """Return an untrained PPO with one slot. Seeds torch's, numpy's and Python's global generators."""
+    """Return an untrained PPO with one slot. Seeds torch's, numpy's and Python's global generators.
+
+    `network` is what PPOSlotPolicy takes of it: `network_class`, `widths`, `layer_norm`.
+    """
     return PPO(
-        policy_class,
+        PPOSlotPolicy,
         env,
         learning_rate=settings.learning_rate,
         n_steps=settings.n_steps,
@@ -67,7 +72,7 @@ def make_ppo(
         vf_coef=settings.vf_coef,
         max_grad_norm=settings.max_grad_norm,
         policy_kwargs={
-            "widths": widths,
+            **network,
             "log_std_init": settings.log_std_init,
             # Stable-Baselines3's epsilon; the fused step saves a tenth of the learning time.
             "optimizer_kwargs": {"eps": 1e-5, "fused": True},
@@ -86,10 +91,10 @@ def whole_iterations(steps: int, settings: PPOSettings) -> int:
 def begin_slot(model: PPO, k: int, env: VecEnv, steps: int, settings: PPOSettings) -> None:
     """Move `model` to slot k in `env` for `steps` steps: a head of its own, fresh optimizer, schedule and buffers."""
     policy = model.policy
-    assert isinstance(policy, MultiHeadPolicy)
+    assert isinstance(policy, PPOSlotPolicy)
     while policy.slots <= k:
         policy.add_slot()
-    policy.rebuild_optimizer(settings.learning_rate, keep_moments=not settings.reset_optimizer)
+    policy.rebuild_optimizers(settings.learning_rate, keep_moments=not settings.reset_optimizer)
     model.policy_kwargs["slots"] = policy.slots
     model.set_env(env, force_reset=True)
     # These mix the tasks' episodes unless they start anew.

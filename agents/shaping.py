@@ -39,10 +39,6 @@ def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
     return {name: thing for name, thing in found.items() if isinstance(thing, Optimizer)}
 
 
-def _overrides(method: Method, verb: str) -> bool:
-    return getattr(type(method), verb) is not getattr(Method, verb)
-
-
 @contextmanager
 def shaping(model: BaseAlgorithm, method: Method) -> Iterator[ShapingCost]:
     """Let `method` shape every optimizer step of `model` inside the block; no hook is left behind.
@@ -78,8 +74,8 @@ def _hook(
     cost: ShapingCost,
 ) -> list[Any]:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    adds_loss = _overrides(method, "auxiliary_loss")
-    adjusts = _overrides(method, "adjust_gradients")
+    adds_loss = method.uses("auxiliary_loss")
+    adjusts = method.uses("adjust_gradients")
 
     def before_step(*_: Any) -> None:
         started = time.perf_counter()
@@ -104,7 +100,7 @@ def _hook(
         cost.seconds += time.perf_counter() - started
 
     handles: list[Any] = [optimizer.register_step_pre_hook(before_step)]
-    if _overrides(method, "after_update"):
+    if method.uses("after_update"):
         handles.append(optimizer.register_step_post_hook(after_step))
     return handles
 

@@ -104,9 +104,8 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
     """
     import torch
 
-    from clrobot.agents.policies import MultiHeadPolicy
     from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
-    from clrobot.config import NetworkSettings
+    from clrobot.config import make_config, network_arguments
     from clrobot.sb3_env import SlotVecEnv
 
     torch.set_num_threads(1)
@@ -114,7 +113,7 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
     env = make_vector_env(task, settings.num_envs, stagger=True)
     vec_env = SlotVecEnv(env, 0)
     vec_env.seed(0)
-    model = make_ppo(vec_env, settings, MultiHeadPolicy, NetworkSettings().widths, 0, "cpu")
+    model = make_ppo(vec_env, settings, network_arguments(make_config()), 0, "cpu")
     iteration = settings.num_envs * settings.n_steps
     clock = _Clock()
     env.sim.batch = _TimedBatch(env.sim.batch, clock)

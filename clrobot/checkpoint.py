@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from clrobot.agent import Agent
 from clrobot.agents.method import Method
-from clrobot.agents.policies import MultiHeadPolicy
-from clrobot.config import method_class
+from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
+from clrobot.config import network_arguments
 from clrobot.curriculum import explain
 from clrobot.errors import UserError
 from clrobot.files import atomic, check_manifest, checksum, write_manifest
@@ -44,7 +44,7 @@ class CheckpointInfo(BaseModel):
     """SHA-256 of the `config.yaml` that it was trained with."""
 
 
-def save_checkpoint(run: RunFolder, stage: int, step: int, policy: MultiHeadPolicy, method: Method) -> None:
+def save_checkpoint(run: RunFolder, stage: int, step: int, policy: SlotPolicy, method: Method) -> None:
     """Write `stage_KK/`: the policy's weights, the method's state, and what is needed to rebuild them."""
     assert policy.observation_space.shape is not None
     assert policy.action_space.shape is not None
@@ -107,12 +107,12 @@ def _load(run: RunFolder, stage: int) -> Agent:
             t.numel() for t in tensors.values()
         ):
             raise ValueError("sizes that its weights do not have")
-        policy = method_class(config.method).policy_class(
+        policy = PPOSlotPolicy(
             gym.spaces.Box(-np.inf, np.inf, (info.observation_size,), np.float32),
             gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32),
             lambda _: 0.0,
-            widths=config.network.widths,
             slots=info.slots,
+            **network_arguments(config),
         )
         policy.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:

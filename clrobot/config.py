@@ -128,6 +128,8 @@ class NetworkSettings(FrozenSettings):
 
     widths: tuple[int, ...] = Field((64, 64), min_length=1)
     """Units in each hidden layer of actor and critic (of each column, in a progressive network)."""
+    layer_norm: bool = False
+    """Normalise each hidden layer before its tanh."""
 
     @field_validator("widths")
     @classmethod
@@ -204,6 +206,11 @@ def full_config_class() -> type[RunConfig]:
         method.name: (method.Settings, method.Settings()) for method in METHODS if method.Settings.model_fields
     }
     return create_model("RunConfig", __base__=RunConfig, __doc__=RunConfig.__doc__, **groups)
+
+
+def network_arguments(config: RunConfig) -> dict[str, Any]:
+    """Return what a policy is told of its networks: `network_class`, `widths`, `layer_norm`."""
+    return {"network_class": method_class(config.method).network_class} | dict(config.network)
 
 
 def make_method(config: RunConfig) -> Method:

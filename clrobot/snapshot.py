@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3 import PPO
 
 from clrobot.agents.method import Method
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.policies import SlotPolicy
 from clrobot.curriculum import explain
 from clrobot.envs.sim import SimulationState
 from clrobot.errors import UserError
@@ -76,7 +76,7 @@ class Damaged(Exception):
 def write_snapshot(parent: Path, progress: Progress, model: PPO, method: Method, simulation: SimulationState) -> None:
     """Write one more snapshot below `parent`, and remove all but the newest two."""
     policy = model.policy
-    assert isinstance(policy, MultiHeadPolicy)
+    assert isinstance(policy, SlotPolicy)
     assert isinstance(model._last_obs, np.ndarray)
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 -- Stable-Baselines3 draws from it
     python_version, python_words, python_gauss = random.getstate()
@@ -160,7 +160,7 @@ class Snapshot:
     def restore_model(self, model: PPO) -> None:
         """Give a model that has begun the snapshot's slot its weights, moments, counters and observations."""
         policy = model.policy
-        assert isinstance(policy, MultiHeadPolicy)
+        assert isinstance(policy, SlotPolicy)
         policy.load_state_dict(self._weights)
         for index, parameter in enumerate(policy.optimizer.param_groups[0]["params"]):
             prefix = f"{index}."
@@ -205,7 +205,7 @@ def _check_run(run: Path, sums: Any, scores: int) -> None:
             raise UserError(f"{run / name} is not as the training wrote it; put that one back, or train again")
 
 
-def _optimizer_tensors(policy: MultiHeadPolicy) -> dict[str, th.Tensor]:
+def _optimizer_tensors(policy: SlotPolicy) -> dict[str, th.Tensor]:
     """Return Adam's moments by the parameter's place in the optimizer and the moment's name."""
     return {
         f"{index}.{name}": tensor

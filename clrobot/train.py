@@ -19,11 +19,11 @@ from stable_baselines3 import PPO
 
 from clrobot.agent import Agent
 from clrobot.agents.method import Experience
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.policies import SlotPolicy
 from clrobot.agents.ppo import begin_slot, make_ppo, whole_iterations
 from clrobot.agents.shaping import shaping
 from clrobot.checkpoint import save_checkpoint
-from clrobot.config import RunConfig, make_method
+from clrobot.config import RunConfig, make_method, network_arguments
 from clrobot.curriculum import Curriculum
 from clrobot.envs.make import make_vector_env
 from clrobot.envs.sim import HORIZON
@@ -88,8 +88,7 @@ class Training:
         self.model: PPO = make_ppo(
             self._train_env(1),
             config.ppo,
-            self.method.policy_class,
-            config.network.widths,
+            network_arguments(config),
             _seed(config.seed, "learner"),
             config.device,
         )
@@ -161,9 +160,9 @@ class Training:
         return self.config.curriculum
 
     @property
-    def policy(self) -> MultiHeadPolicy:
+    def policy(self) -> SlotPolicy:
         """The policy being trained."""
-        assert isinstance(self.model.policy, MultiHeadPolicy)
+        assert isinstance(self.model.policy, SlotPolicy)
         return self.model.policy
 
     def run_all(self) -> RunFolder:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch as th
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 from clrobot.agents.method import Experience
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
 from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
 from clrobot.envs.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
@@ -26,8 +27,9 @@ def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
     return env
 
 
-def tiny_ppo(policy_class: type[MultiHeadPolicy] = MultiHeadPolicy, *, widths: tuple[int, ...] = (8, 8)) -> PPO:
-    model = make_ppo(tiny_env(), TINY, policy_class, widths, seed=0, device="cpu")
+def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any) -> PPO:
+    network = {"network_class": network_class, "widths": (8, 8)} | network
+    model = make_ppo(tiny_env(), TINY, network, seed=0, device="cpu")
     model.set_logger(Logger(None, []))
     return model
 

@@ -76,7 +76,7 @@ def test_only_the_newest_head_and_the_trunk_train() -> None:
     network = build(MultiHeadNetwork, 3)
     trainable = {name for name, p in network.named_parameters() if p.requires_grad}
     assert trainable == {
-        "trunk.0.weight", "trunk.0.bias", "trunk.2.weight", "trunk.2.bias", "heads.2.weight", "heads.2.bias",
+        "trunk.0.weight", "trunk.0.bias", "trunk.1.weight", "trunk.1.bias", "heads.2.weight", "heads.2.bias",
     }  # fmt: skip
 
 
@@ -128,6 +128,6 @@ def test_a_column_computes_the_papers_equation() -> None:
 
 def test_shared_parameters_are_the_trunk_alone() -> None:
     assert [name for name, _ in build(MultiHeadNetwork, 2).shared_parameters()] == [
-        "trunk.0.weight", "trunk.0.bias", "trunk.2.weight", "trunk.2.bias",
+        "trunk.0.weight", "trunk.0.bias", "trunk.1.weight", "trunk.1.bias",
     ]  # fmt: skip
     assert list(build(ProgressiveNetwork, 2).shared_parameters()) == []

@@ -12,7 +12,7 @@ from torch.func import functional_call, jacrev, vmap
 from clrobot.agents.method import Collect
 from clrobot.agents.methods.quadratic import Importance, QuadraticMethod, protected_parameters
 from clrobot.agents.networks import SlotNetwork
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.policies import PPOSlotPolicy
 
 _CHUNK = 250  # samples whose Jacobians are held at once
 
@@ -85,7 +85,7 @@ class EWC(QuadraticMethod):
     def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
         """Return task k's Fisher diagonal."""
         policy = model.policy
-        assert isinstance(policy, MultiHeadPolicy)
+        assert isinstance(policy, PPOSlotPolicy)
         obs = collect(self.settings.states).observations[:, :-1]
         fisher = fisher_diagonal(policy.action_net, k, obs, policy.log_stds[k])
         return {name: fisher[name] for name in protected_parameters(model)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.agents.method import Method
-from clrobot.agents.policies import ProgressivePolicy
+from clrobot.agents.networks import ProgressiveNetwork
 
 
 class Progressive(Method):
@@ -13,4 +13,5 @@ class Progressive(Method):
 
     name: ClassVar = "progressive"
     summary: ClassVar = "a frozen column for each task, read by the later ones; never forgets, and grows"
-    policy_class: ClassVar = ProgressivePolicy
+    family: ClassVar = "architecture"
+    network_class: ClassVar = ProgressiveNetwork

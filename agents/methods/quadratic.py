@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.method import Collect, Method
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.policies import SlotPolicy
 
 Importance = dict[str, th.Tensor]  # by parameter name, each in its parameter's shape
 
@@ -19,8 +20,8 @@ def protected_parameters(model: BaseAlgorithm) -> dict[str, th.nn.Parameter]:
 
     The heads are per task and frozen; the critic has a trunk of its own, which acting does not need.
     """
-    assert isinstance(model.policy, MultiHeadPolicy)
-    return dict(model.policy.action_net.shared_parameters())
+    assert isinstance(model.policy, SlotPolicy)
+    return dict(model.policy.actor_net.shared_parameters())
 
 
 class QuadraticMethod(Method, ABC):
@@ -35,6 +36,9 @@ class QuadraticMethod(Method, ABC):
 
     so the memory is two numbers for each protected parameter however many tasks there were.
     """
+
+    family: ClassVar = "regularisation"
+    composes: ClassVar = True
 
     class Settings(Method.Settings):
         """The weight of the penalty."""
