@@ -11,14 +11,15 @@ from stable_baselines3.common.logger import Logger
 
 from clrobot.agents.method import Experience
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
-from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
+from clrobot.agents.ppo import PPOAlgorithm, PPOSettings
 from clrobot.envs.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
 from clrobot.run_folder import RECORDED
 from clrobot.sb3_env import SlotVecEnv
 
 TINY = PPOSettings(num_envs=4, n_steps=16, batch_size=32, n_epochs=2)
-ITERATION = TINY.num_envs * TINY.n_steps
+TINY_PPO = PPOAlgorithm(TINY)
+ITERATION = TINY_PPO.iteration
 
 
 def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
@@ -29,13 +30,13 @@ def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
 
 def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any) -> PPO:
     network = {"network_class": network_class, "widths": (8, 8)} | network
-    model = make_ppo(tiny_env(), TINY, network, seed=0, device="cpu")
+    model = TINY_PPO.make(tiny_env(), network, seed=0, device="cpu")
     model.set_logger(Logger(None, []))
     return model
 
 
 def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
-    begin_slot(model, k, tiny_env(task, k, seed=k), ITERATION, TINY)
+    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), ITERATION)
 
 
 def collector(model: PPO, slot: int):
