@@ -31,16 +31,12 @@ class Algorithm(ABC):
     """One learner with its settings; it holds no state, which is all in the Stable-Baselines3 model."""
 
     name: ClassVar[str]
+    policy_class: ClassVar[type[SlotPolicy]]
     Settings: ClassVar[type[AlgorithmSettings]]
     settings: AlgorithmSettings
 
     def __init__(self, settings: AlgorithmSettings) -> None:
         self.settings = settings
-
-    @property
-    @abstractmethod
-    def policy_class(self) -> type[SlotPolicy]:
-        """The policy that it trains."""
 
     @property
     @abstractmethod

@@ -12,7 +12,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from clrobot.agents.algorithm import Algorithm, AlgorithmSettings
-from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
+from clrobot.agents.policies import PPOSlotPolicy
 
 
 class PPOSettings(AlgorithmSettings):
@@ -48,12 +48,9 @@ class PPOAlgorithm(Algorithm):
     """Proximal policy optimisation."""
 
     name: ClassVar = "ppo"
+    policy_class: ClassVar = PPOSlotPolicy
     Settings: ClassVar = PPOSettings
     settings: PPOSettings
-
-    @property
-    def policy_class(self) -> type[SlotPolicy]:  # noqa: D102
-        return PPOSlotPolicy
 
     @property
     def iteration(self) -> int:  # noqa: D102

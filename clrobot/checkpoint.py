@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -14,8 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from clrobot.agent import Agent
 from clrobot.agents.method import Method
-from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
-from clrobot.config import network_arguments
+from clrobot.agents.policies import SlotPolicy
+from clrobot.config import RunConfig, algorithm_class, method_classes, network_arguments
 from clrobot.curriculum import explain
 from clrobot.errors import UserError
 from clrobot.files import atomic, check_manifest, checksum, write_manifest
@@ -96,7 +97,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
     config = run.config
     if (problem := check_manifest(folder, _FILES)) is not None:
         raise UserError(f"{problem}; give another --stage, or train again")
-    info = _read_info(folder / "checkpoint.json", stage)
+    info = _read_info(folder / "checkpoint.json", stage, _slots_after(stage, config))
     weights = folder / "weights.safetensors"
     try:
         tensors = load_file(weights)
@@ -107,7 +108,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
             t.numel() for t in tensors.values()
         ):
             raise ValueError("sizes that its weights do not have")
-        policy = PPOSlotPolicy(
+        policy: Any = algorithm_class(config.algo).policy_class(
             gym.spaces.Box(-np.inf, np.inf, (info.observation_size,), np.float32),
             gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32),
             lambda _: 0.0,
@@ -123,7 +124,14 @@ def _load(run: RunFolder, stage: int) -> Agent:
     return Agent(policy, config.curriculum.slots, stage)
 
 
-def _read_info(path: Path, stage: int) -> CheckpointInfo:
+def _slots_after(stage: int, config: RunConfig) -> int:
+    """Return how many heads an agent has after a stage."""
+    if stage > 0 and any(part.trains_all_tasks for part in method_classes(config.method)):
+        return len(config.curriculum.stages)
+    return max(1, stage)
+
+
+def _read_info(path: Path, stage: int, slots: int) -> CheckpointInfo:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
@@ -133,7 +141,7 @@ def _read_info(path: Path, stage: int) -> CheckpointInfo:
         raise _damaged(path, explain(error)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
-    if (info.format, info.stage, info.slots) != (FORMAT, stage, max(1, stage)):
+    if (info.format, info.stage, info.slots) != (FORMAT, stage, slots):
         raise _damaged(path, f"it says format {info.format}, stage {info.stage}, {info.slots} slots")
     return info
 
