@@ -56,7 +56,7 @@ def make_ppo(
 ) -> PPO:
     """Return an untrained PPO with one slot. Seeds torch's, numpy's and Python's global generators.
 
-    `network` is what PPOSlotPolicy takes of it: `network_class`, `widths`, `layer_norm`.
+    `network` is what PPOSlotPolicy takes of it: `network_class`, `critic_class`, `widths`, `layer_norm`.
     """
     return PPO(
         PPOSlotPolicy,

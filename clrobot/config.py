@@ -209,8 +209,8 @@ def full_config_class() -> type[RunConfig]:
 
 
 def network_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return what a policy is told of its networks: `network_class`, `widths`, `layer_norm`."""
-    return {"network_class": method_class(config.method).network_class} | dict(config.network)
+    """Return what a policy is told of its networks: their classes, `widths`, `layer_norm`."""
+    return make_method(config).networks() | dict(config.network)
 
 
 def make_method(config: RunConfig) -> Method:

@@ -9,9 +9,10 @@ import torch as th
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
-from clrobot.agents.method import Experience
+from clrobot.agents.method import Experience, Method
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
 from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
+from clrobot.agents.shaping import shaping
 from clrobot.envs.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
 from clrobot.run_folder import RECORDED
@@ -36,6 +37,26 @@ def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any
 
 def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
     begin_slot(model, k, tiny_env(task, k, seed=k), ITERATION, TINY)
+
+
+def train_stage(
+    model: PPO,
+    method: Method,
+    k: int,
+    *,
+    task: str = "reach",
+    iterations: int = 4,
+    settings: PPOSettings = TINY,
+) -> None:
+    """Train slot k as the training loop does, through the seam."""
+    steps = iterations * ITERATION
+    begin_slot(model, k, tiny_env(task, k, seed=k), steps, settings)
+    method.before_task(model, k)
+    for phase in method.phases(steps):
+        method.before_phase(model, k, phase.name)
+        with shaping(model, method):
+            model.learn(phase.steps, reset_num_timesteps=False)
+    method.after_task(model, k, collector(model, k))
 
 
 def collector(model: PPO, slot: int):

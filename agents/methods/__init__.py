@@ -5,10 +5,16 @@ from __future__ import annotations
 from clrobot.agents.method import Method
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
+from clrobot.agents.methods.multitask import Multitask
+from clrobot.agents.methods.packnet import PackNet
 from clrobot.agents.methods.progressive import Progressive
+from clrobot.agents.methods.scratch import Scratch
 
 METHODS: tuple[type[Method], ...] = (
     Finetune,
     EWC,
     Progressive,
+    PackNet,
+    Scratch,
+    Multitask,
 )
