@@ -5,10 +5,18 @@ from __future__ import annotations
 from clrobot.agents.method import Method
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
+from clrobot.agents.methods.l2 import L2
+from clrobot.agents.methods.mas import MAS
+from clrobot.agents.methods.online_ewc import OnlineEWC
 from clrobot.agents.methods.progressive import Progressive
+from clrobot.agents.methods.si import SI
 
 METHODS: tuple[type[Method], ...] = (
     Finetune,
     EWC,
+    OnlineEWC,
+    L2,
+    SI,
+    MAS,
     Progressive,
 )
