@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 from clrobot.agents.method import Experience, Method
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
+from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
 from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
 from clrobot.agents.shaping import shaping
 from clrobot.envs.make import make_vector_env
@@ -57,6 +61,52 @@ def train_stage(
         with shaping(model, method):
             model.learn(phase.steps, reset_num_timesteps=False)
     method.after_task(model, k, collector(model, k))
+
+
+def boxes(inputs: int, actions: int) -> tuple[spaces.Box, spaces.Box]:
+    """Return the spaces of observations of `inputs` numbers and a slot, and of actions."""
+    return spaces.Box(-np.inf, np.inf, (inputs + 1,)), spaces.Box(-1.0, 1.0, (actions,))
+
+
+def box_policy(inputs: int, actions: int, **network: Any) -> PPOSlotPolicy:
+    """Return PPO's policy for observations of `inputs` numbers and a slot, seeded."""
+    th.manual_seed(0)
+    return PPOSlotPolicy(*boxes(inputs, actions), lambda _: 1e-3, **network)
+
+
+class StateStdPolicy(SlotPolicy):
+    """An actor alone, whose network gives means and log standard deviations, as SAC's does."""
+
+    def __init__(self, inputs: int, actions: int, **network: Any) -> None:
+        super().__init__(*boxes(inputs, actions))
+        self.net = MultiHeadNetwork(inputs, outputs=2 * actions, head_gain=1.0, **network)
+
+    @property
+    def actor_net(self) -> SlotNetwork:
+        return self.net
+
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        mean, log_std = self.net(obs).chunk(2, dim=1)
+        return mean, log_std.clamp(-20, 2)
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> th.Tensor:
+        return self.gaussian(observation)[0]
+
+
+def state_std_policy(inputs: int, actions: int, **network: Any) -> StateStdPolicy:
+    """Return such a policy, seeded."""
+    th.manual_seed(0)
+    return StateStdPolicy(inputs, actions, **network)
+
+
+def one_unit(policy: SlotPolicy, *heads: float) -> SlotPolicy:
+    """Set tanh(W x + b) to 0.6 whatever x, so that its derivative is 1 - 0.36 = 0.64, and the head's weights."""
+    network = policy.actor_net
+    with th.no_grad():
+        network.trunk[0].weight.fill_(0.0)
+        network.trunk[0].bias.fill_(math.atanh(0.6))
+        network.heads[0].weight.copy_(th.tensor(heads)[:, None])
+    return policy
 
 
 def collector(model: PPO, slot: int):

@@ -12,8 +12,10 @@ from safetensors.torch import load_file
 import clrobot
 from clrobot.agents.method import Method
 from clrobot.agents.methods import METHODS
+from clrobot.agents.methods.quadratic import QuadraticMethod
 from clrobot.agents.shaping import optimizers
 from clrobot.config import make_config, make_method
+from clrobot.run_folder import RunFolder
 from clrobot.train import Silent, Training
 
 EVERY = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
@@ -80,15 +82,20 @@ def test_every_method_says_what_it_is(method: type[Method]) -> None:
         assert field.description, "a setting without help text"
 
 
-def test_ewc_of_strength_zero_is_finetune_through_the_whole_loop(tmp_path) -> None:
-    """Fisher, its environment and its generator leave no trace: the runs' weights agree to the bit."""
-    finetune = Training.begin(make_config(method="finetune", **TINY), tmp_path / "finetune", Silent()).run_all()
-    ewc = Training.begin(
-        make_config(method="ewc", ewc={"strength": 0.0}, **TINY), tmp_path / "ewc", Silent()
-    ).run_all()
-    a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in (finetune, ewc)]
+@pytest.fixture(scope="module")
+def finetune(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("bound") / "finetune"
+    return Training.begin(make_config(method="finetune", **TINY), folder, Silent()).run_all()
+
+
+@pytest.mark.parametrize("method", [m.name for m in METHODS if issubclass(m, QuadraticMethod)])
+def test_strength_zero_is_finetune_through_the_whole_loop(method: str, finetune: RunFolder, tmp_path) -> None:
+    """Importances, the environment and the generator for them leave no trace: the weights agree to the bit."""
+    config = make_config(**TINY, **{"method": method, method: {"strength": 0.0}})
+    run = Training.begin(config, tmp_path / "run", Silent()).run_all()
+    a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in (finetune, run)]
     assert all(th.equal(a[name], b[name]) for name in a)
-    assert finetune.scores_file.read_bytes() == ewc.scores_file.read_bytes()
+    assert finetune.scores_file.read_bytes() == run.scores_file.read_bytes()
 
 
 def test_measuring_more_changes_nothing_in_what_is_learned(tmp_path) -> None:

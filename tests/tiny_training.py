@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clrobot.config import make_config
+from clrobot.config import make_config, method_class
 from clrobot.train import resume, train
 
 TINY: dict[str, Any] = {
@@ -20,7 +20,8 @@ TINY: dict[str, Any] = {
 
 
 def settings(method: str) -> dict[str, Any]:
-    return TINY | {"method": method} | ({"ewc": {"states": 100}} if method == "ewc" else {})
+    few = {"states": 100} if "states" in method_class(method).Settings.model_fields else {}
+    return TINY | {"method": method} | ({method: few} if few else {})
 
 
 def train_tiny(folder: Path, method: str) -> None:
