@@ -184,6 +184,7 @@ class Column(nn.Module):
         layer_norm: bool = False,
     ) -> None:
         super().__init__()
+        self._sizes = (inputs, widths, outputs, heard, head_gain)
         sizes = [inputs, *widths, outputs]
         gains = [_HIDDEN_GAIN] * len(widths) + [head_gain]
         self.layers = nn.ModuleList(linear(a, b, gain) for (a, b), gain in zip(pairwise(sizes), gains, strict=True))
@@ -194,10 +195,17 @@ class Column(nn.Module):
             if heard
         )
 
+    def renew_head(self) -> None:
+        """Give the output head, and the lateral into it, new random weights in the place of the old ones."""
+        renewed = Column(*self._sizes, layer_norm=bool(self.norms))
+        self.layers[-1].load_state_dict(renewed.layers[-1].state_dict())
+        if self.laterals:
+            self.laterals[-1].load_state_dict(renewed.laterals[-1].state_dict())
+
     def forward(self, x: th.Tensor, earlier: Sequence[Sequence[th.Tensor]]) -> tuple[th.Tensor, ...]:
         """Return the activations of every layer, the output last.
 
-        `earlier` holds the same of every earlier column.
+        `earlier` holds the same of every column that is heard.
         """
         activations: list[th.Tensor] = []
         below = x

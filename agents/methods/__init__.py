@@ -10,6 +10,7 @@ from clrobot.agents.methods.mas import MAS
 from clrobot.agents.methods.multitask import Multitask
 from clrobot.agents.methods.online_ewc import OnlineEWC
 from clrobot.agents.methods.packnet import PackNet
+from clrobot.agents.methods.progress_compress import ProgressCompress
 from clrobot.agents.methods.progressive import Progressive
 from clrobot.agents.methods.scratch import Scratch
 from clrobot.agents.methods.si import SI
@@ -23,6 +24,7 @@ METHODS: tuple[type[Method], ...] = (
     MAS,
     Progressive,
     PackNet,
+    ProgressCompress,
     Scratch,
     Multitask,
 )
