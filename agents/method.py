@@ -10,31 +10,19 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import torch as th
-from pydantic import BaseModel, ConfigDict
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
+from clrobot.agents.settings import FrozenSettings
 
 Family = Literal["bound", "regularisation", "architecture", "distillation", "replay"]
-
-
-class FrozenSettings(BaseModel):
-    """The base of every settings class: frozen, and unknown names are errors."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        revalidate_instances="always",
-        allow_inf_nan=False,
-    )
 
 
 class Experience(NamedTuple):
     """On-policy experience of the task just finished."""
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
-    actions: th.Tensor  # (n, A), sampled from the policy, before clipping
+    actions: th.Tensor  # (n, A), sampled from the policy, before clipping or squashing
 
 
 class Collect(Protocol):

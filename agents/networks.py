@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch as th
 from torch import nn
 
-_HIDDEN_GAIN = math.sqrt(2)
+HIDDEN_GAIN = math.sqrt(2)
 
 
 def linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
@@ -74,6 +74,10 @@ class SlotNetwork(nn.Module, ABC):
         return self.activations(x, slot)[-1]
 
     @abstractmethod
+    def layers(self, slot: int) -> list[nn.Linear]:
+        """Return the linear layers that a slot's own path is made of: the hidden ones in order, then its head."""
+
+    @abstractmethod
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the named parameters that several slots read and that a later slot's training changes."""
 
@@ -103,7 +107,7 @@ class MultiHeadNetwork(SlotNetwork):
     ) -> None:
         super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
         sizes = [inputs, *self.widths]
-        self.trunk = nn.ModuleList(linear(a, b, _HIDDEN_GAIN) for a, b in pairwise(sizes))
+        self.trunk = nn.ModuleList(linear(a, b, HIDDEN_GAIN) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in self.widths if layer_norm)
         self.heads = nn.ModuleList()
         self.add_slot()
@@ -124,6 +128,9 @@ class MultiHeadNetwork(SlotNetwork):
             x = th.tanh(self.norms[i](x) if self.layer_norm else x)
             hidden.append(x)
         return *hidden, self.heads[slot](x)
+
+    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+        return [*self.trunk, self.heads[slot]]
 
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:  # noqa: D102
         yield from self.trunk.named_parameters(prefix="trunk")
@@ -186,7 +193,7 @@ class Column(nn.Module):
         super().__init__()
         self._sizes = (inputs, widths, outputs, heard, head_gain)
         sizes = [inputs, *widths, outputs]
-        gains = [_HIDDEN_GAIN] * len(widths) + [head_gain]
+        gains = [HIDDEN_GAIN] * len(widths) + [head_gain]
         self.layers = nn.ModuleList(linear(a, b, gain) for (a, b), gain in zip(pairwise(sizes), gains, strict=True))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths if layer_norm)
         self.laterals = nn.ModuleList(
@@ -278,6 +285,9 @@ class ProgressiveNetwork(SlotNetwork):
         for k in range(slot + 1) if self.hears_earlier else [slot]:
             columns.append(self.columns[k](x, columns))
         return columns[-1]
+
+    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+        return list(self.columns[slot].layers)  # type: ignore[arg-type]
 
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield nothing: what an earlier slot reads is frozen."""

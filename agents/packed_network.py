@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch as th
 from torch import nn
@@ -73,6 +73,10 @@ class PackedNetwork(MultiHeadNetwork):
             weight[free[order[kept:]]] = 0.0
         self.packed.fill_(slot + 1)
 
+    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield nothing: what an earlier slot reads no later one changes."""
+        yield from ()
+
     def trainable(self) -> list[tuple[nn.Parameter, th.Tensor]]:
         """Return each trunk parameter with the mask, in its shape, of what the newest slot may change.
 
@@ -86,7 +90,7 @@ class PackedNetwork(MultiHeadNetwork):
         first = newest == 0 or packed == 0
         return [
             (p, masks[name] if name in masks else th.full_like(p, first, dtype=th.bool))
-            for name, p in self.shared_parameters()
+            for name, p in super().shared_parameters()
         ]
 
     def held(self) -> int:  # noqa: D102

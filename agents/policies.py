@@ -63,6 +63,10 @@ class SlotPolicy(BasePolicy):
         """
         raise NotImplementedError
 
+    def bounded(self, actions: th.Tensor) -> th.Tensor:
+        """Return samples of `gaussian` as the environment takes them: clipped to [-1, 1], or squashed into it."""
+        return actions.clamp(-1.0, 1.0)
+
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         """Return the critic's values (B, C), one column for each of its C networks.
 

@@ -46,6 +46,10 @@ class ProgressNetwork(SlotNetwork):
         knowledge = self.base.activations(x, slot)
         return knowledge if slot < int(self.compressed) else self.active(x, [knowledge])
 
+    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+        compressed = slot < int(self.compressed)
+        return self.base.layers(slot) if compressed else list(self.active.layers)  # type: ignore[arg-type]
+
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the knowledge base's trunk: compressing a later slot changes it."""
         for name, parameter in self.base.shared_parameters():

@@ -15,7 +15,7 @@ from stable_baselines3.common.logger import Logger
 from clrobot.agents.method import Experience, Method
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
 from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
-from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
+from clrobot.agents.ppo import PPOAlgorithm, PPOSettings
 from clrobot.agents.shaping import shaping
 from clrobot.envs.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
@@ -23,7 +23,8 @@ from clrobot.run_folder import RECORDED
 from clrobot.sb3_env import SlotVecEnv
 
 TINY = PPOSettings(num_envs=4, n_steps=16, batch_size=32, n_epochs=2)
-ITERATION = TINY.num_envs * TINY.n_steps
+TINY_PPO = PPOAlgorithm(TINY)
+ITERATION = TINY_PPO.iteration
 
 
 def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
@@ -34,13 +35,13 @@ def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
 
 def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any) -> PPO:
     network = {"network_class": network_class, "widths": (8, 8)} | network
-    model = make_ppo(tiny_env(), TINY, network, seed=0, device="cpu")
+    model = TINY_PPO.make(tiny_env(), network, seed=0, device="cpu")
     model.set_logger(Logger(None, []))
     return model
 
 
 def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
-    begin_slot(model, k, tiny_env(task, k, seed=k), ITERATION, TINY)
+    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), ITERATION)
 
 
 def train_stage(
@@ -50,11 +51,11 @@ def train_stage(
     *,
     task: str = "reach",
     iterations: int = 4,
-    settings: PPOSettings = TINY,
+    keep_moments: bool = False,
 ) -> None:
     """Train slot k as the training loop does, through the seam."""
     steps = iterations * ITERATION
-    begin_slot(model, k, tiny_env(task, k, seed=k), steps, settings)
+    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
     method.before_task(model, k)
     for phase in method.phases(steps):
         method.before_phase(model, k, phase.name)

@@ -11,7 +11,7 @@ from helpers import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, t
 
 from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork
 from clrobot.agents.policies import PPOSlotPolicy
-from clrobot.agents.ppo import begin_slot
+from clrobot.agents.ppo import PPOAlgorithm
 
 EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork, IndependentNetwork])
 
@@ -180,7 +180,7 @@ def test_the_learning_rate_falls_within_each_stage() -> None:
     falling = TINY.model_copy(update={"final_learning_rate": 1e-4})
     for k in (0, 1):
         start = model.num_timesteps
-        begin_slot(model, k, tiny_env("reach", k), ITERATION, falling)
+        PPOAlgorithm(falling).begin_slot(model, k + 1, tiny_env("reach", k), ITERATION)
         end = start + 64
         for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
             remaining = 1.0 - (start + done) / end

@@ -1,0 +1,8 @@
+"""The algorithms. Adding one is its file and one line here."""
+
+from __future__ import annotations
+
+from clrobot.agents.algorithm import Algorithm
+from clrobot.agents.ppo import PPOAlgorithm
+
+ALGORITHMS: tuple[type[Algorithm], ...] = (PPOAlgorithm,)
