@@ -9,7 +9,7 @@ import torch as th
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
-from clrobot.agents.method import Experience
+from clrobot.agents.method import Experience, Method
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
 from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
 from clrobot.envs.make import make_vector_env
@@ -19,6 +19,15 @@ from clrobot.sb3_env import SlotVecEnv
 
 TINY = PPOSettings(num_envs=4, n_steps=16, batch_size=32, n_epochs=2)
 ITERATION = TINY.num_envs * TINY.n_steps
+
+
+_FEW = {"states": 100, "memory": 200, "iterations": 20}
+
+
+def few(method: type[Method]) -> dict[str, Any]:
+    """Return settings, for `make_config`, that make what a method does at a task's end quick."""
+    settings = {name: value for name, value in _FEW.items() if name in method.Settings.model_fields}
+    return {method.name: settings} if settings else {}
 
 
 def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clrobot.agents.method import Method
+from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
 from clrobot.agents.methods.progressive import Progressive
@@ -11,4 +12,5 @@ METHODS: tuple[type[Method], ...] = (
     Finetune,
     EWC,
     Progressive,
+    Distillation,
 )
