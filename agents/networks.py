@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch as th
 from torch import nn
@@ -92,6 +92,10 @@ class SlotNetwork(nn.Module, ABC):
         first = int(index[0])
         if bool((index == first).all()):
             return self.forward_slot(x, first)
+        return self.forward_mixed(x, index)
+
+    def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
+        """Return the outputs (B, outputs) for x (B, inputs), row i through slot index[i]."""
         out = x.new_zeros(len(x), self.outputs)
         for slot in sorted(set(index.tolist())):
             rows = (index == slot).nonzero().squeeze(1)
@@ -131,6 +135,20 @@ class MultiHeadNetwork(SlotNetwork):
 
     def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
         return [*self.trunk, self.heads[slot]]
+
+    def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
+        """Return the outputs (B, outputs): one pass through the trunk and its heads, of which each row takes its own.
+
+        A subclass whose hidden layers depend on the slot has `activations` of its own, and takes the slots in turn.
+        """
+        if type(self).activations is not MultiHeadNetwork.activations:
+            return super().forward_mixed(x, index)
+        hidden = self.activations(x, 0)[-2]
+        # Heads above the batch's highest slot are left out: among the rest none may need a gradient.
+        heads: list[Any] = list(self.heads)[: int(index.max()) + 1]
+        weight, bias = th.cat([head.weight for head in heads]), th.cat([head.bias for head in heads])
+        every = nn.functional.linear(hidden, weight, bias).view(len(x), len(heads), self.outputs)
+        return every.gather(1, index[:, None, None].expand(-1, 1, self.outputs)).squeeze(1)
 
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:  # noqa: D102
         yield from self.trunk.named_parameters(prefix="trunk")

@@ -210,9 +210,11 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         """Return each observation's log standard deviations, (A,) where all are of one slot and (B, A) otherwise."""
         index = slot_of(obs, self.slots)
         first = int(index[0])
-        one_slot = bool((index == first).all())
-        log_std: th.Tensor = self.log_stds[first] if one_slot else th.stack(list(self.log_stds))[index]
-        return log_std
+        if bool((index == first).all()):
+            one: th.Tensor = self.log_stds[first]
+            return one
+        each = th.stack([self.log_stds[slot] for slot in range(int(index.max()) + 1)])
+        return each.index_select(0, index)
 
     def _get_action_dist_from_latent(self, latent_pi: th.Tensor) -> Distribution:
         assert isinstance(self.action_dist, DiagGaussianDistribution)

@@ -27,6 +27,15 @@ TINY_PPO = PPOAlgorithm(TINY)
 ITERATION = TINY_PPO.iteration
 
 
+_FEW = {"states": 100, "memory": 200, "iterations": 20, "compress_states": 200, "compress_steps": 20}
+
+
+def few(method: type[Method]) -> dict[str, Any]:
+    """Return settings, for `make_config`, that make what a method does at a task's end quick."""
+    settings = {name: value for name, value in _FEW.items() if name in method.Settings.model_fields}
+    return {method.name: settings} if settings else {}
+
+
 def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
     env = SlotVecEnv(make_vector_env(task, TINY.num_envs, threads=1), slot)
     env.seed(seed)

@@ -79,6 +79,20 @@ def test_adding_a_slot_leaves_earlier_outputs_as_they_were(network_class: Callab
     assert th.equal(network(obs), before)
 
 
+def test_a_mixed_batch_respects_hidden_layers_that_depend_on_the_slot() -> None:
+    """One pass through the trunk serves all heads only where the trunk is the same for all."""
+
+    class Scaled(MultiHeadNetwork):
+        def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
+            return super().activations((1.0 + slot) * x, slot)
+
+    network = build(Scaled, 3)
+    obs = observations(2, 0, 1, 0)
+    mixed = network(obs)
+    for i, slot in enumerate([2, 0, 1, 0]):
+        th.testing.assert_close(mixed[i], network.forward_slot(obs[i : i + 1, :-1], slot)[0])
+
+
 def test_only_the_newest_head_and_the_trunk_train() -> None:
     network = build(MultiHeadNetwork, 3)
     trainable = {name for name, p in network.named_parameters() if p.requires_grad}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch as th
-from clrobot.agents.cloning import behaviour, cloning_loss
 from helpers import collector, next_slot, same_bits, snapshot, tiny_ppo, train_stage
 
+from clrobot.agents.cloning import behaviour, cloning_loss
 from clrobot.agents.methods.progress_compress import ProgressCompress
 from clrobot.agents.networks import MultiHeadNetwork
 from clrobot.agents.policies import PPOSlotPolicy

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from helpers import few
+
 from clrobot.config import make_config, method_class
 from clrobot.train import resume, train
 
@@ -20,8 +22,7 @@ TINY: dict[str, Any] = {
 
 
 def settings(method: str) -> dict[str, Any]:
-    few = {"states": 100} if "states" in method_class(method).Settings.model_fields else {}
-    return TINY | {"method": method} | ({method: few} if few else {})
+    return TINY | {"method": method} | few(method_class(method))
 
 
 def train_tiny(folder: Path, method: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clrobot.agents.method import Method
+from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
 from clrobot.agents.methods.l2 import L2
@@ -27,4 +28,5 @@ METHODS: tuple[type[Method], ...] = (
     ProgressCompress,
     Scratch,
     Multitask,
+    Distillation,
 )
