@@ -47,7 +47,7 @@ class Algorithm(ABC):
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> BaseAlgorithm:
         """Return an untrained model with one slot. Seeds torch's, numpy's and Python's global generators.
 
-        `network` is what the policy takes of it: `network_class`, `widths`, `layer_norm`.
+        `network` is what the policy takes of it: `network_class`, `critic_class`, `widths`, `layer_norm`.
         """
 
     def begin_slot(

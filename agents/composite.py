@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.method import Collect, Family, Method, Phase
+from clrobot.agents.networks import SlotNetwork
 
 
 class Composite(Method):
@@ -28,6 +29,9 @@ class Composite(Method):
 
     def uses(self, verb: str) -> bool:  # noqa: D102
         return any(part.uses(verb) for part in self.parts)
+
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:  # noqa: D102
+        return self.parts[-1].networks()
 
     def phases(self, steps: int) -> list[Phase]:  # noqa: D102
         return self.parts[-1].phases(steps)

@@ -6,7 +6,7 @@ Adding a method is one file in `methods/` and one line in `methods/__init__.py`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import torch as th
@@ -60,6 +60,13 @@ class Method:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
+        """Return what builds the policy's networks, as it takes them: `network_class`, and perhaps `critic_class`.
+
+        Both are called as a SlotNetwork is; a method's settings may go into them by `functools.partial`.
+        """
+        return {"network_class": self.network_class}
 
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""

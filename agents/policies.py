@@ -6,8 +6,7 @@ multi-head, progressive and masked networks differ; PPO and SAC differ in the po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch as th
@@ -78,7 +77,8 @@ class SlotPolicy(BasePolicy):
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of `trainable` and of `total` parameters."""
         counts = [(p.numel(), p.requires_grad) for p in self.parameters()]
-        return {"trainable": sum(n for n, on in counts if on), "total": sum(n for n, _ in counts)}
+        held = sum(network.held() for network in (self.actor_net, *self.critic_nets))
+        return {"trainable": sum(n for n, on in counts if on) - held, "total": sum(n for n, _ in counts)}
 
 
 def renewed(optimizer: Optimizer, trainable: Sequence[nn.Parameter], *, keep_moments: bool) -> dict[Any, Any]:
@@ -112,7 +112,8 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         observation_space: a flat box, the slot's index last.
         action_space: a box.
         lr_schedule: as in Stable-Baselines3.
-        network_class: of actor and critic.
+        network_class: of actor and critic: takes what a SlotNetwork does.
+        critic_class: of the critic, where it is another.
         widths: of the hidden layers of actor and critic.
         layer_norm: normalise each hidden layer.
         slots: how many heads to build (more than one when a checkpoint is loaded).
@@ -129,7 +130,8 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         action_space: spaces.Box,
         lr_schedule: Schedule,
         *,
-        network_class: type[SlotNetwork] = MultiHeadNetwork,
+        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
+        critic_class: Callable[..., SlotNetwork] | None = None,
         widths: Sequence[int] = (64, 64),
         layer_norm: bool = False,
         slots: int = 1,
@@ -138,6 +140,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
     ) -> None:
         self._network: dict[str, Any] = {
             "network_class": network_class,
+            "critic_class": critic_class or network_class,
             "widths": tuple(widths),
             "layer_norm": layer_norm,
         }
@@ -157,16 +160,19 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         self._build_mlp_extractor()
         assert isinstance(self.action_space, spaces.Box)
         self._actions = int(self.action_space.shape[0])
-        network = self._network
-        build = partial(
-            network["network_class"], self.features_dim - 1, network["widths"], layer_norm=network["layer_norm"]
-        )
-        self.action_net = build(self._actions, ACTOR_GAIN)
-        self.value_net = build(1, CRITIC_GAIN)
+        self.action_net = self._new_network("network_class", self._actions, ACTOR_GAIN)
+        self.value_net = self._new_network("critic_class", 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
         for _ in range(self._initial_slots - 1):
             self.add_slot()
         self.rebuild_optimizers(lr_schedule(1))
+
+    def _new_network(self, which: str, outputs: int, head_gain: float) -> SlotNetwork:
+        network, inputs = self._network, self.features_dim - 1
+        built: SlotNetwork = network[which](
+            inputs, network["widths"], outputs, head_gain, layer_norm=network["layer_norm"]
+        )
+        return built
 
     def _new_log_std(self) -> nn.Parameter:
         return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))
@@ -204,9 +210,11 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         """Return each observation's log standard deviations, (A,) where all are of one slot and (B, A) otherwise."""
         index = slot_of(obs, self.slots)
         first = int(index[0])
-        one_slot = bool((index == first).all())
-        log_std: th.Tensor = self.log_stds[first] if one_slot else th.stack(list(self.log_stds))[index]
-        return log_std
+        if bool((index == first).all()):
+            one: th.Tensor = self.log_stds[first]
+            return one
+        each = th.stack([self.log_stds[slot] for slot in range(int(index.max()) + 1)])
+        return each.index_select(0, index)
 
     def _get_action_dist_from_latent(self, latent_pi: th.Tensor) -> Distribution:
         assert isinstance(self.action_dist, DiagGaussianDistribution)

@@ -254,9 +254,8 @@ def full_config_class() -> type[RunConfig]:
 
 
 def network_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return what a policy is told of its networks: `network_class`, `widths`, `layer_norm`."""
-    # Of a composed method no part chooses a network of its own.
-    return {"network_class": method_classes(config.method)[0].network_class} | dict(config.network)
+    """Return what a policy is told of its networks: their classes, `widths`, `layer_norm`."""
+    return make_method(config).networks() | dict(config.network)
 
 
 def make_algorithm(config: RunConfig) -> Algorithm:
