@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork, slot_of
+from clrobot.agents.recognition import Recognizer
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
 CRITIC_GAIN = 1.0
@@ -27,7 +28,13 @@ ACTOR_OPTIMIZERS = ("policy.optimizer", "actor.optimizer")
 
 
 class SlotPolicy(BasePolicy):
-    """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm."""
+    """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm.
+
+    Attributes:
+        recognizer: tells slots apart by their observations, for acting without a label.
+    """
+
+    recognizer: Recognizer
 
     @property
     def actor_net(self) -> SlotNetwork:
@@ -163,6 +170,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         self.action_net = self._new_network("network_class", self._actions, ACTOR_GAIN)
         self.value_net = self._new_network("critic_class", 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
+        self.recognizer = Recognizer(self.features_dim - 1, 1)
         for _ in range(self._initial_slots - 1):
             self.add_slot()
         self.rebuild_optimizers(lr_schedule(1))
@@ -194,6 +202,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
     def add_slot(self) -> None:  # noqa: D102
         self.action_net.add_slot()
         self.value_net.add_slot()
+        self.recognizer.add_slot()
         self.log_stds.requires_grad_(False)
         self.log_stds.append(self._new_log_std().to(self.log_stds[0].device))
 

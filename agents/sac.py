@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from stable_baselines3.sac.policies import Actor, SACPolicy
 from clrobot.agents.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
 from clrobot.agents.policies import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy, renewed
+from clrobot.agents.recognition import Recognizer
 
 _LOG_STD_MIN, _LOG_STD_MAX = -20.0, 2.0  # as Stable-Baselines3
 
@@ -68,7 +68,8 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
         observation_space: a flat box, the slot's index last.
         action_space: a box.
         lr_schedule: as in Stable-Baselines3.
-        network_class: of actor and critics.
+        network_class: of actor and critics: takes what a SlotNetwork does.
+        critic_class: of the critics, where it is another.
         widths: of the hidden layers.
         layer_norm: normalise each hidden layer.
         slots: how many heads to build (more than one when a checkpoint is loaded).
@@ -86,7 +87,8 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
         action_space: spaces.Box,
         lr_schedule: Schedule,
         *,
-        network_class: type[SlotNetwork] = MultiHeadNetwork,
+        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
+        critic_class: Callable[..., SlotNetwork] | None = None,
         widths: Sequence[int] = (64, 64),
         layer_norm: bool = False,
         slots: int = 1,
@@ -95,6 +97,7 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
     ) -> None:
         self._network: dict[str, Any] = {
             "network_class": network_class,
+            "critic_class": critic_class or network_class,
             "widths": tuple(widths),
             "layer_norm": layer_norm,
         }
@@ -109,30 +112,34 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
             data.pop(unused, None)
         return data | self._network | {"slots": self.slots, "log_std_init": self._log_std_init}
 
-    def _new_network(self, inputs: int, outputs: int, gain: float) -> SlotNetwork:
+    def _new_network(self, which: str, inputs: int, outputs: int, gain: float) -> SlotNetwork:
         network = self._network
-        build = partial(network["network_class"], inputs, network["widths"], layer_norm=network["layer_norm"])
-        made: SlotNetwork = build(outputs, gain)
-        return made
+        built: SlotNetwork = network[which](
+            inputs, network["widths"], outputs, gain, layer_norm=network["layer_norm"]
+        )
+        return built
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SlotActor:
         """Return an actor with one slot."""
         arguments = self._update_features_extractor(self.actor_kwargs, features_extractor)
         arguments.pop("log_std_init")
         inputs, actions = self.observation_space.shape[0] - 1, self.action_space.shape[0]  # type: ignore[index]
-        network = self._new_network(inputs, 2 * actions, ACTOR_GAIN)
+        network = self._new_network("network_class", inputs, 2 * actions, ACTOR_GAIN)
         return SlotActor(network, self._log_std_init, **arguments).to(self.device)
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> SlotCritic:
         """Return two critics with one slot."""
         arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
         inputs, actions = self.observation_space.shape[0] - 1, self.action_space.shape[0]  # type: ignore[index]
-        networks = [self._new_network(inputs + actions, 1, CRITIC_GAIN) for _ in range(arguments["n_critics"])]
+        networks = [
+            self._new_network("critic_class", inputs + actions, 1, CRITIC_GAIN) for _ in range(arguments["n_critics"])
+        ]
         return SlotCritic(networks, **arguments).to(self.device)
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.critic_target.requires_grad_(False)
+        self.recognizer = Recognizer(self.actor_net.inputs, 1)
         for _ in range(self._initial_slots - 1):
             self.add_slot()
         self.rebuild_optimizers(lr_schedule(1))
@@ -147,6 +154,7 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
 
     def add_slot(self) -> None:  # noqa: D102
         self.actor_net.add_slot()
+        self.recognizer.add_slot()
         for network, target in zip(self.critic_nets, self.critic_target.q_networks, strict=True):
             network.add_slot()
             target.add_slot()  # type: ignore[operator]

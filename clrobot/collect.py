@@ -14,15 +14,18 @@ from clrobot.envs.sim import HORIZON
 from clrobot.sb3_env import SlotVecEnv
 
 
-def collect(policy: SlotPolicy, task: str, slot: int, n: int, seed: int) -> Experience:
-    """Return n samples of the policy, spread evenly over whole episodes of `task` in slot index `slot`."""
-    env = SlotVecEnv(make_vector_env(task, max(1, -(-n // HORIZON))), slot)
+def collect(policy: SlotPolicy, task: str, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:
+    """Return n samples of the policy, spread evenly over the first `steps` steps of episodes of `task`.
+
+    They are of slot index `slot`, from start states and a generator that `seed` alone determines.
+    """
+    env = SlotVecEnv(make_vector_env(task, max(1, -(-n // steps))), slot)
     env.seed(seed)
     obs: Any = env.reset()
     generator = th.Generator().manual_seed(seed)
     observations, actions = [], []
     with th.no_grad():
-        for _ in range(HORIZON):
+        for _ in range(steps):
             tensor = th.as_tensor(obs, device=policy.device)
             mean, log_std = policy.gaussian(tensor)
             noise = th.randn(mean.shape, generator=generator).to(mean.device)

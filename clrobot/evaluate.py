@@ -14,6 +14,8 @@ from clrobot.envs.make import make_vector_env
 from clrobot.envs.vector_env import TaskVectorEnv
 from clrobot.metrics import Score
 
+RECOGNITION_STEPS = 5  # of an episode, after which an agent without a label keeps to the slot that it recognised
+
 
 class Episodes(NamedTuple):
     """The outcomes of E episodes, each array (E,)."""

@@ -72,8 +72,8 @@ class Progress(BaseModel):
     log_excluded: dict[str, list[str]]
     seconds: dict[str, float]
     divergences: int = Field(ge=0)
-    dormant: list[dict[str, float]]
-    """The shares of dormant units after each finished stage."""
+    per_stage: list[dict[str, Any]]
+    """Capacity and cost after each finished stage."""
     film_failures: int = Field(ge=0)
 
 

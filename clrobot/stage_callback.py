@@ -107,7 +107,7 @@ class StageCallback(BaseCallback):
             log_counts={name: count for name, count in model.logger.name_to_count.items() if count},
             seconds=self.of.seconds,
             divergences=self.of.divergences,
-            dormant=self.of.dormant,
+            per_stage=self.of.per_stage,
             film_failures=self.of.film_failures,
         )
         self.of.save(progress, self.env)

@@ -23,13 +23,13 @@ from clrobot.agents.method import Phase
 from clrobot.agents.plasticity import dormant_share
 from clrobot.agents.policies import SlotPolicy
 from clrobot.agents.shaping import shaping
-from clrobot.checkpoint import save_checkpoint
+from clrobot.checkpoint import load_agent, load_method_state, save_checkpoint
 from clrobot.collect import collect
 from clrobot.config import RunConfig, make_algorithm, make_method, method_classes, network_arguments
 from clrobot.curriculum import Curriculum
 from clrobot.envs.make import make_vector_env
 from clrobot.errors import UserError
-from clrobot.evaluate import Evaluator
+from clrobot.evaluate import RECOGNITION_STEPS, Evaluator
 from clrobot.files import MANIFEST, atomic
 from clrobot.metrics import Score, read_scores, run_metrics
 from clrobot.observer import Observer, Silent
@@ -85,7 +85,7 @@ class Training:
         self.scores: list[Score] = []
         self.stage_ends: list[int] = []
         self.gradient_steps = 0
-        self.dormant: list[dict[str, float]] = []
+        self.per_stage: list[dict[str, Any]] = []  # capacity and cost after each finished stage
         self.divergences = 0
         self.film_failures = 0
         self._last_saved, self._last_saved_step = time.monotonic(), 0
@@ -109,7 +109,7 @@ class Training:
     def _begin(self) -> None:
         self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard"))
         self._evaluate_all(0)
-        save_checkpoint(self.run, 0, 0, self.policy, self.method)
+        save_checkpoint(self.run, 0, self.model, self.method)
 
     @classmethod
     def resume(cls, path: Path, observer: Observer) -> Training:
@@ -129,12 +129,45 @@ class Training:
             with training._writing():
                 training._restore(snapshot)
             return training
-        # Stopped before its first snapshot, or none is whole: from the start, which gives the same bits.
-        observer.warn(f"{path} holds no whole snapshot: it starts anew")
         with training._writing():
+            if training._restore_stage():
+                return training
+            # Stopped before its first checkpoint, or none is whole: from the start, which gives the same bits.
+            observer.warn(f"{path} holds no whole snapshot: it starts anew")
             run.clear()
             training._begin()
         return training
+
+    def _restore_stage(self) -> bool:
+        """Put everything back as the newest finished stage left it; the next stage depends on nothing else.
+
+        Returns False where there is none, or where it would not lead to the same bits.
+        """
+        stages = [stage for stage in self.run.stages() if stage > 0]
+        if not stages or not self.config.plasticity.reset_optimizer:
+            return False
+        stage = stages[-1]
+        try:
+            agent, (remembered, info) = load_agent(self.run, stage), load_method_state(self.run, stage)
+            metrics, lines = self.run.read_metrics(), read_scores(self.run.scores_file)
+        except UserError:
+            return False
+        if metrics["stages_done"] != stage:
+            return False
+        while self.policy.slots < agent.policy.slots:
+            self.policy.add_slot()
+        self.policy.load_state_dict(agent.policy.state_dict())
+        self.method.load_state_dict(remembered)
+        self.seconds |= metrics["seconds"]
+        self.gradient_steps, self.per_stage = metrics["gradient_steps"], metrics["per_stage"]
+        self.divergences, self.film_failures = metrics["diverged_simulations"], metrics["failed_recordings"]
+        self.scores = [score for score in lines if score.stage <= stage]
+        (self.run.path / MANIFEST).unlink(missing_ok=True)  # written again at the stage's end
+        self._rewrite_scores()
+        self.stage_ends = list(metrics["stage_ends"])
+        self.model.num_timesteps, self.model._n_updates = info.step, info.updates
+        self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard", purge_step=info.step + 1))
+        return True
 
     def _restore(self, snapshot: Snapshot) -> None:
         progress = snapshot.progress
@@ -148,7 +181,7 @@ class Training:
         self._from = snapshot
         self.seconds |= progress.seconds
         self.divergences, self.film_failures = progress.divergences, progress.film_failures
-        self.gradient_steps, self.dormant = progress.gradient_steps, list(progress.dormant)
+        self.gradient_steps, self.per_stage = progress.gradient_steps, list(progress.per_stage)
         self.scores = lines[: progress.scores]
         (self.run.path / MANIFEST).unlink(missing_ok=True)  # written again at the stage's end
         self._rewrite_scores()
@@ -169,7 +202,7 @@ class Training:
 
     def run_all(self) -> RunFolder:
         """Go through every stage that is left, and write the report."""
-        first = 1 if self._from is None else self._from.progress.stage
+        first = len(self.stage_ends) + 1
         with self._writing():
             for stage in range(first, len(self.curriculum.stages) + 1):
                 self.stage(stage)
@@ -227,19 +260,22 @@ class Training:
             callback.cost = cost
             self._learn(phases, start, callback, None if snapshot is None else snapshot.progress.phase)
         callback.account()
+        # What Stable-Baselines3 would write in its next iteration belongs to this stage.
+        self.model.logger.dump(self.model.num_timesteps)
         with self._timed("method"):
             self._pause(f"{config.method}: remembering {self.curriculum.slots[k]}")
             task, seed = self.curriculum.stages[k].task, _seed(config.seed, "collecting", stage)
             self.method.after_task(self.model, k, lambda n: collect(self.policy, task, k, n, seed))
         self.divergences += callback.divergences
         env.close()
-        self.dormant.append(self._dormant_shares(stage))
+        self._recognise(stage)
         self.stage_ends.append(self.model.num_timesteps)
         row = self._evaluate_all(stage)
         with self._timed("save"):
-            save_checkpoint(self.run, stage, self.model.num_timesteps, self.policy, self.method)
+            save_checkpoint(self.run, stage, self.model, self.method)
         if config.video.enabled:
             self._film(stage, row)
+        self.per_stage.append(self._stage_record(stage))
         self._write_metrics()
         self.observer.stage_finished(stage, row)
 
@@ -374,6 +410,28 @@ class Training:
         with atomic(self.run.scores_file) as file:
             file.write_text("".join(_line(score) for score in self.scores), encoding="utf-8")
 
+    def _recognise(self, stage: int) -> None:
+        """Learn how the stage's task looks at first, for acting without a label."""
+        k, seed = stage - 1, _seed(self.config.seed, "recognising", stage)
+        for slot in range(len(self.curriculum.stages)) if self.all_at_once else (k,):
+            task = self.curriculum.stages[slot].task
+            seen = collect(self.policy, task, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
+            self.policy.recognizer.learn(slot, seen.observations[:, :-1])
+
+    def _stage_record(self, stage: int) -> dict[str, Any]:
+        """Return what the agent has become after a stage, and what the stage took in seconds."""
+        before = [record["seconds"] for record in self.per_stage]
+        return {
+            "stage": stage,
+            "parameters": self.policy.parameter_counts(),
+            "memory_bytes": self.method.memory_bytes(),
+            "dormant_share": self._dormant_shares(stage),
+            "seconds": {
+                name: round(value - sum(seconds[name] for seconds in before), 3)
+                for name, value in self.seconds.items()
+            },
+        }
+
     def _dormant_shares(self, stage: int) -> dict[str, float]:
         """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
         k, seed = stage - 1, _seed(self.config.seed, "dormant", stage)
@@ -419,7 +477,7 @@ class Training:
             memory_bytes=self.method.memory_bytes(),
             seconds={name: round(value, 3) for name, value in self.seconds.items()},
         )
-        content |= {"gradient_steps": self.gradient_steps, "dormant_share": self.dormant}
+        content |= {"gradient_steps": self.gradient_steps, "per_stage": self.per_stage}
         content |= {"diverged_simulations": self.divergences, "failed_recordings": self.film_failures}
         self.run.write_json("metrics.json", content)
         self.run.record()
@@ -466,8 +524,9 @@ def _line(score: Score) -> str:
 
 
 _DORMANT_STATES = 500
+RECOGNITION_STATES = 1_000
 
-_PURPOSES = ("learner", "training", "collecting", "stage", "dormant")
+_PURPOSES = ("learner", "training", "collecting", "stage", "dormant", "recognising")
 
 
 def _seed(seed: int, purpose: str, stage: int = 0) -> int:
