@@ -44,7 +44,7 @@ class MAS(QuadraticMethod):
     class Settings(QuadraticMethod.Settings):
         """MAS's penalty."""
 
-        strength: float = Field(0.05, ge=0)
+        strength: float = Field(0.01, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
         states: int = Field(2000, ge=1)
         """On-policy states over which a task's sensitivities are averaged."""

@@ -37,7 +37,7 @@ class SI(QuadraticMethod):
     class Settings(QuadraticMethod.Settings):
         """SI's penalty."""
 
-        strength: float = Field(0.05, ge=0)
+        strength: float = Field(0.01, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
         damping: float = Field(0.01, gt=0)
         """ξ: keeps the importance of weights that hardly moved finite."""
