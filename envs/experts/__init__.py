@@ -9,9 +9,15 @@ import numpy as np
 
 from clrobot.envs.expert import Expert
 from clrobot.envs.experts.button_press import ButtonPressExpert
+from clrobot.envs.experts.dial_turn import DialTurnExpert
+from clrobot.envs.experts.door_close import DoorCloseExpert
+from clrobot.envs.experts.door_open import DoorOpenExpert
+from clrobot.envs.experts.drawer_close import DrawerCloseExpert
 from clrobot.envs.experts.drawer_open import DrawerOpenExpert
+from clrobot.envs.experts.lever_pull import LeverPullExpert
 from clrobot.envs.experts.pick_place import PickPlaceExpert
 from clrobot.envs.experts.reach import ReachExpert
+from clrobot.envs.experts.window_close import WindowCloseExpert
 from clrobot.envs.rewards import Array
 from clrobot.envs.sim import HORIZON, Simulation
 from clrobot.envs.task import Mask
@@ -21,6 +27,12 @@ EXPERTS: tuple[type[Expert], ...] = (
     ButtonPressExpert,
     DrawerOpenExpert,
     PickPlaceExpert,
+    DrawerCloseExpert,
+    DoorOpenExpert,
+    DoorCloseExpert,
+    WindowCloseExpert,
+    LeverPullExpert,
+    DialTurnExpert,
 )
 
 EXPERTS_BY_ID = {expert.task.id: expert for expert in EXPERTS}
