@@ -69,7 +69,7 @@ def add_drawer(spec: mujoco.MjSpec) -> mujoco.MjsBody:
         axis=[-1, 0, 0],
         range=[0.0, DRAWER_TRAVEL],
         damping=[12.0, 0, 0],
-        frictionloss=1.0,
+        frictionloss=3.0,
         armature=0.3,
         solimp_limit=STIFF,
     )

@@ -23,11 +23,11 @@ class DrawerClose(Task):
     """Push the open drawer into its blue cabinet.
 
     Goal: the drawer shut. Success: less than 10 mm open. Varies: the cabinet's place (0.08 x 0.24 m), and how far the
-    drawer is open at the start (0.10 to 0.15 m).
+    drawer is open at the start (0.12 to 0.16 m).
     """
 
     id: ClassVar = "drawer-close"
-    varies: ClassVar = {"place": Box((0.70, -0.12), (0.78, 0.12)), "opening": Box((0.10,), (0.15,))}
+    varies: ClassVar = {"place": Box((0.70, -0.12), (0.78, 0.12)), "opening": Box((0.12,), (0.16,))}
     weights: ClassVar = {"near": 0.3, "shut": 0.7}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
