@@ -5,14 +5,26 @@ from __future__ import annotations
 from clrobot.envs.task import Task
 from clrobot.envs.tasks.button_press import ButtonPress
 from clrobot.envs.tasks.drawer_open import DrawerOpen
+from clrobot.envs.tasks.hammer import Hammer
+from clrobot.envs.tasks.peg_insert import PegInsert
+from clrobot.envs.tasks.peg_unplug import PegUnplug
 from clrobot.envs.tasks.pick_place import PickPlace
+from clrobot.envs.tasks.push import Push
 from clrobot.envs.tasks.reach import Reach
+from clrobot.envs.tasks.shelf_place import ShelfPlace
+from clrobot.envs.tasks.stack import Stack
 
 TASKS: tuple[type[Task], ...] = (
     Reach,
     ButtonPress,
     DrawerOpen,
     PickPlace,
+    Push,
+    Stack,
+    PegUnplug,
+    PegInsert,
+    ShelfPlace,
+    Hammer,
 )
 
 TASKS_BY_ID = {task.id: task for task in TASKS}
