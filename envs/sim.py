@@ -79,6 +79,8 @@ class Simulation:
     Attributes:
         n: the number of simulations.
         batch: the `mujoco.batch.Batch`; `batch.state` (N, nstate) holds the full states.
+        hand: the live position of the point between the fingertips, (N, 3), m.
+        target: where the hand is told to be, live, (N, 3), m.
         elapsed: control steps since the last reset, (N,).
         solved: whether the episode has been solved at any step so far, (N,).
         solved_now: whether it is solved at this step, (N,).
@@ -107,6 +109,7 @@ class Simulation:
         self.qpos: Array = self.batch.bind("qpos")
         self.mocap: Array = self.batch.bind("mocap_pos")
         self._ctrl: Array = self.batch.bind("ctrl")
+        self.target = self._ctrl[:, :3]
         self._views: dict[str, Array] = {}
         self.hand = self.site("pinch")
         self._hand_velocity: Array = self.batch.bind("sensordata")[:, :3]
