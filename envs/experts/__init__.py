@@ -10,8 +10,14 @@ import numpy as np
 from clrobot.envs.expert import Expert
 from clrobot.envs.experts.button_press import ButtonPressExpert
 from clrobot.envs.experts.drawer_open import DrawerOpenExpert
+from clrobot.envs.experts.hammer import HammerExpert
+from clrobot.envs.experts.peg_insert import PegInsertExpert
+from clrobot.envs.experts.peg_unplug import PegUnplugExpert
 from clrobot.envs.experts.pick_place import PickPlaceExpert
+from clrobot.envs.experts.push import PushExpert
 from clrobot.envs.experts.reach import ReachExpert
+from clrobot.envs.experts.shelf_place import ShelfPlaceExpert
+from clrobot.envs.experts.stack import StackExpert
 from clrobot.envs.rewards import Array
 from clrobot.envs.sim import HORIZON, Simulation
 from clrobot.envs.task import Mask
@@ -21,6 +27,12 @@ EXPERTS: tuple[type[Expert], ...] = (
     ButtonPressExpert,
     DrawerOpenExpert,
     PickPlaceExpert,
+    PushExpert,
+    StackExpert,
+    PegUnplugExpert,
+    PegInsertExpert,
+    ShelfPlaceExpert,
+    HammerExpert,
 )
 
 EXPERTS_BY_ID = {expert.task.id: expert for expert in EXPERTS}
