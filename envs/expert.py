@@ -60,9 +60,10 @@ class Expert(ABC):
         chosen: Array = stacked[np.clip(self.phase - first, 0, len(choices) - 1), np.arange(self.sim.n)]
         return chosen
 
-    def towards(self, point: ArrayLike, fingers: ArrayLike) -> Array:
-        """Return the actions that bring the hand's target to `point` (N, 3), m, as fast as it goes."""
-        return self.move(np.asarray(point) - self.sim.target, fingers)
+    def towards(self, point: ArrayLike, fingers: ArrayLike, stride: ArrayLike = MAX_STEP) -> Array:
+        """Return the actions that bring the hand's target to `point` (N, 3), at most `stride` (m or (N, 1)) in each."""
+        by = np.asarray(point) - self.sim.target
+        return self.move(np.clip(by, -np.asarray(stride), stride), fingers)
 
     def move(self, by: ArrayLike, fingers: ArrayLike) -> Array:
         """Return the actions that move the hand's target `by` (N, 3), m, cut to what one action can do."""

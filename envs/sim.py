@@ -21,6 +21,7 @@ from clrobot.envs.task import Features, Ids, Mask, Task
 
 HORIZON: Final = 100  # control steps in an episode (4 s)
 MAX_STEP: Final = 0.03  # m, the farthest one action moves the hand's target
+FINGER_STEP: Final = arm.FINGER_SPEED * arm.CONTROL_STEP  # m, the farthest one action moves a finger's target
 LEASH: Final = 0.08  # m, the farthest the target may lead the hand, along each axis
 
 # The observation: (name, size, offset, scale); the value shown is (x - offset) / scale, clipped to ±OBS_LIMIT.
@@ -236,7 +237,8 @@ class Simulation:
         target = ctrl[:, :3] + MAX_STEP * a[:, :3]
         target = np.clip(target, hand - LEASH, hand + LEASH)
         ctrl[:, :3] = np.clip(target, arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH)
-        ctrl[:, 6:8] = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3:])
+        fingers = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3:])
+        ctrl[:, 6:8] = np.clip(fingers, ctrl[:, 6:8] - FINGER_STEP, ctrl[:, 6:8] + FINGER_STEP)
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
         self.elapsed += 1
         self._watch()

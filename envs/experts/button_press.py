@@ -6,8 +6,11 @@ from typing import ClassVar
 
 from clrobot.envs.expert import CLOSED, Expert, above, across
 from clrobot.envs.rewards import Array
+from clrobot.envs.sim import MAX_STEP
 from clrobot.envs.task import Features
 from clrobot.envs.tasks.button_press import ButtonPress
+
+PRESS = 0.01  # m, the stride that does not sink into the cap
 
 
 class ButtonPressExpert(Expert):
@@ -17,4 +20,5 @@ class ButtonPressExpert(Expert):
 
     def act(self, f: Features) -> Array:  # noqa: D102
         self.advance(0, across(self.sim.hand, f.thing) < 0.012)
-        return self.towards(self.by_phase(above(f.thing, 0.05), above(f.goal, -0.03)), CLOSED)
+        point = self.by_phase(above(f.thing, 0.05), above(f.goal, -0.03))
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, PRESS))

@@ -6,21 +6,25 @@ from typing import ClassVar
 
 from clrobot.envs.expert import CLOSED, Expert, above, across
 from clrobot.envs.rewards import Array
+from clrobot.envs.sim import MAX_STEP
 from clrobot.envs.task import Features
 from clrobot.envs.tasks.drawer_open import DrawerOpen
 
-BEHIND = (0.028, 0.0, 0.012)  # m, from the handle to where the fingers hook behind it
-GAIN = 0.2  # of the gap, in one control step
+BEHIND = (0.030, 0.0, 0.010)  # m, from the handle to where the fingers hook behind it
+PULL = (-0.06, 0.0, 0.0)  # m, from the hook to where the hand pulls towards
+GENTLE = 0.01  # m, a stride that does not sink into the handle
 
 
 class DrawerOpenExpert(Expert):
-    """Closed fingers down between the handle and the front, then back. Phases: 0 over, 1 down, 2 pulling."""
+    """Closed fingers down between the handle and the front, then back. Phases: 0 over, 1 down, 2 pulling, 3 there."""
 
     task: ClassVar = DrawerOpen
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        hook = f.thing + BEHIND
-        gap = hook - self.sim.hand
-        self.advance(1, gap[:, 2] > -0.003)
-        self.advance(0, across(self.sim.hand, hook) < 0.003)
-        return self.move(GAIN * self.by_phase(above(gap, 0.06), gap, [-0.10, 0.0, 0.0]), CLOSED)
+        assert f.joint is not None
+        hand, hook = self.sim.hand, f.thing + BEHIND
+        self.advance(2, f.joint > 1.0)
+        self.advance(1, hand[:, 2] - hook[:, 2] < 0.004)
+        self.advance(0, across(hand, hook) < 0.006)
+        point = self.by_phase(above(hook, 0.06), hook, hook + PULL, self.sim.target)
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

@@ -8,10 +8,12 @@ import numpy as np
 
 from clrobot.envs.expert import CLOSED, OPEN, Expert, above, across
 from clrobot.envs.rewards import Array
+from clrobot.envs.sim import MAX_STEP
 from clrobot.envs.task import Features
 from clrobot.envs.tasks.pick_place import PickPlace
 
 SQUEEZING = 5  # control steps until the fingers hold
+DESCENT = 0.015  # m, a stride that stops at the cube without swinging through
 
 
 class PickPlaceExpert(Expert):
@@ -26,4 +28,5 @@ class PickPlaceExpert(Expert):
         closing, holding = self.phase[:, None] > 0, self.phase[:, None] > SQUEEZING
         approach = np.where(over[:, None], f.thing, above(f.thing, 0.10))
         point = np.where(holding, f.goal, np.where(closing, f.thing, approach))
-        return self.towards(point, np.where(closing[:, 0], CLOSED, OPEN))
+        stride = np.where(over[:, None] & ~holding, DESCENT, MAX_STEP)
+        return self.towards(point, np.where(closing[:, 0], CLOSED, OPEN), stride)

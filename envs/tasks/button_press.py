@@ -8,7 +8,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.arm import ARM_BIT
+from clrobot.envs.arm import ARM_BIT, STIFF
 from clrobot.envs.rewards import Array, distance, tolerance
 from clrobot.envs.scene import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.sim import Simulation
@@ -44,7 +44,8 @@ class ButtonPress(Task):
             range=[0.0, TRAVEL],
             stiffness=[SPRING, 0, 0],
             damping=[4.0, 0, 0],
-            armature=0.02,
+            armature=0.2,
+            solimp_limit=STIFF,
         )
         button.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,

@@ -8,6 +8,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
+from clrobot.envs.arm import STIFF
 from clrobot.envs.rewards import Array, distance, tolerance
 from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
 from clrobot.envs.sim import Simulation
@@ -46,7 +47,8 @@ class DrawerOpen(Task):
             range=[0.0, TRAVEL],
             damping=[12.0, 0, 0],
             frictionloss=1.0,
-            armature=0.1,
+            armature=0.3,
+            solimp_limit=STIFF,
         )
         parts = [
             add_box(drawer, [0.006, 0.106, 0.052], [0, 0, 0], PANEL_BLUE, mass=0.2),
