@@ -6,32 +6,32 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.expert import CLOSED, Expert, above, across
+from clrobot.envs.expert import OPEN, Expert, above, across
 from clrobot.envs.rewards import Array
 from clrobot.envs.task import Features
-from clrobot.envs.tasks.push import BEHIND, Push
+from clrobot.envs.tasks.push import CRADLE, Push
 
-STANDOFF = 0.02  # m, behind where the hand touches the puck
-ARRIVED = 0.015  # m, from the goal
-STRIDE = 0.012  # m in a control step, at most, while it pushes
+STANDOFF = [0.03, 0.0, 0.0]  # m, from where the fingers touch the puck
+STEER = [0.0, 8.0, 1.0]  # of the hand's gap to where the puck lies between both fingers
+LEAD = 2.0  # of the way to the goal
+ASIDE = 0.01  # m: farther from the line to the goal, the hand goes sideways more than ahead
+SLOW, FAST = 0.025, 0.04  # m, how far the hand's target leads it while it pushes
 
 
 class PushExpert(Expert):
-    """Over the far side of the puck (phase 0), down (1), and along the line to the goal (2); there it stays (3)."""
+    """Open fingers over the near side of the puck (phase 0), down (1), and with the puck between them to the goal."""
 
     task: ClassVar = Push
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        hand, puck = self.sim.hand, f.thing
-        way = (f.goal - puck) * [1.0, 1.0, 0.0]
-        length = np.linalg.norm(way, axis=1, keepdims=True)
-        line = way / np.maximum(length, 1e-6)
-        behind = puck - (BEHIND + STANDOFF) * line
-        self.advance(2, length[:, 0] < ARRIVED)
-        self.advance(1, hand[:, 2] < puck[:, 2] + 0.01)
-        self.advance(0, across(hand, behind) < 0.01)
-        off = puck - hand
-        aside = (off - np.sum(off * line, axis=1, keepdims=True) * line) * [1.0, 1.0, 0.0]
-        push = 0.5 * aside + np.minimum(STRIDE, 0.3 * length) * line
-        gap = behind - self.sim.target
-        return self.move(self.by_phase(above(gap, 0.06), gap, push, [0.0, 0.0, 0.0]), CLOSED)
+        hand, cradle = self.sim.hand, f.thing - CRADLE
+        start = cradle - STANDOFF
+        self.advance(1, hand[:, 2] < f.thing[:, 2] + 0.01)
+        self.advance(0, across(hand, start) < 0.01)
+        way = f.goal - f.thing
+        # Sideways first: the puck lies between the fingers only while it is pushed ahead, too.
+        ahead = np.clip(LEAD * way, -FAST, FAST)
+        ahead[:, 0] = np.clip(LEAD * way[:, 0], -FAST, np.where(np.abs(way[:, 1]) > ASIDE, SLOW, FAST))
+        ahead[:, 2] = 0.0
+        push = hand + ahead + STEER * (cradle - hand)
+        return self.towards(self.by_phase(above(start, 0.06), start, push), OPEN)

@@ -22,6 +22,7 @@ HOLE_HALF = 0.016  # m: 4 mm of clearance on each side
 OUTER_HALF = 0.040  # m, half the width of the block around the hole
 WALL = 0.035  # m, the depth of the straight hole; a funnel stands on it
 FUNNEL = 0.010  # m, half the length of its slopes, which rise at 45 degrees
+PLATE = 0.003  # m, half the thickness of its slopes
 CLEAR = 0.06  # m, the tip's height that clears the rim
 SUCCESS_HEIGHT = 0.012  # m, of the tip above the hole's bottom
 LINE_MARGIN = 0.03  # m
@@ -42,28 +43,26 @@ class PegInsert(Task):
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         block = add_fixture(spec, "block", [0.62, 0.0, 0.0])
         thick = (OUTER_HALF - HOLE_HALF) / 2
-        rise = FUNNEL * np.sqrt(0.5)
+        rise, deep = FUNNEL * np.sqrt(0.5), PLATE * np.sqrt(0.5)
         for turn in range(4):  # the four sides of the hole, each a wall with a slope on it
             angle = turn * np.pi / 2
             out = np.array([np.cos(angle), np.sin(angle), 0.0])
             along_x = [thick, OUTER_HALF] if turn % 2 == 0 else [HOLE_HALF, thick]
             centre = out * (HOLE_HALF + thick) + [0, 0, WALL / 2]
             add_box(block, [*along_x, WALL / 2], centre, FIXTURE_BLUE)
-            slope = add_box(
-                block, [FUNNEL, OUTER_HALF - 0.006, 0.003], out * (HOLE_HALF + rise) + [0, 0, WALL + rise], PANEL_BLUE
-            )
+            centre = out * (HOLE_HALF + rise + deep) + [0, 0, WALL + rise - deep]  # its upper face meets the hole's edge
+            slope = add_box(block, [FUNNEL, OUTER_HALF - 0.006, PLATE], centre, PANEL_BLUE)
             tilt, spin = np.empty(4), np.empty(4)
             mujoco.mju_axisAngle2Quat(tilt, [0.0, 1.0, 0.0], -np.pi / 4)
             mujoco.mju_axisAngle2Quat(spin, [0.0, 0.0, 1.0], angle)
             mujoco.mju_mulQuat(slope.quat, spin, tilt)
         peg = spec.worldbody.add_body(name="peg", pos=[0.44, 0.0, 0.0])
         peg.add_freejoint(name="peg")
-        end = 0.03  # m, the length of the yellow end
-        shaft = (PEG_LENGTH - end) / 2
-        add_box(peg, [PEG_HALF, PEG_HALF, shaft], [0, 0, shaft], OBJECT_RED, mass=0.7 * PEG_MASS)
-        held = add_box(peg, [PEG_HALF, PEG_HALF, end / 2], [0, 0, PEG_LENGTH - end / 2], HANDLE_YELLOW)
-        held.mass = 0.3 * PEG_MASS
-        held.condim = 4
+        shaft = add_box(peg, [PEG_HALF, PEG_HALF, PEG_LENGTH / 2], [0, 0, PEG_LENGTH / 2], OBJECT_RED, mass=PEG_MASS)
+        shaft.condim = 4
+        # Paint, not a second box: a seam between two boxes would catch the fingers.
+        paint = add_box(peg, [PEG_HALF + 0.0005] * 2 + [0.015], [0, 0, PEG_LENGTH - 0.0145], HANDLE_YELLOW, mass=0.0)
+        paint.contype = paint.conaffinity = 0
         add_site(peg, "tip")
         add_site(peg, "grip", [0, 0, GRIP])
         add_site(block, "bottom")
