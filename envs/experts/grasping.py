@@ -10,13 +10,16 @@ from numpy.typing import ArrayLike
 
 from clrobot.envs.expert import CLOSED, OPEN, Expert, above, across
 from clrobot.envs.rewards import Array
+from clrobot.envs.sim import MAX_STEP
 from clrobot.envs.task import Features
 
-SQUEEZING: Final = 6  # control steps until the fingers hold
+CLOSING: Final = 8  # control steps in which the fingers are told to close
+SQUEEZING: Final = 10  # control steps until they hold
 HOLDING: Final = 2 + SQUEEZING  # the phase from which the thing is held
 OVER: Final = 0.09  # m above the thing, whence the open fingers come down
 LEAD: Final = 2.0  # of a held thing's gap to where it should be: how far the hand's target leads the hand
-FAST, SLOW = 0.05, 0.015  # m, the farthest that it leads
+FAST, SLOW = 0.03, 0.015  # m, the farthest that it leads
+DESCENT: Final = 0.012  # m, a stride that stops at the thing without swinging through
 
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -29,9 +32,12 @@ class GraspExpert(Expert):
         carried = self.carry(f)
         self.phase[(self.phase >= 2) & (self.phase < HOLDING)] += 1
         self.advance(1, np.abs(self.sim.hand[:, 2] - f.thing[:, 2]) < 0.006)
-        self.advance(0, across(self.sim.hand, f.thing) < 0.008)
+        self.advance(0, across(self.sim.hand, f.thing) < 0.005)
         approach = self.by_phase(above(f.thing, OVER), f.thing)
-        grasping = self.towards(approach, np.where(self.phase < 2, OPEN, CLOSED))
+        stride = self.by_phase(MAX_STEP, DESCENT)
+        # Closing fingers that were told at once to be closed would hit the thing at speed.
+        closing = OPEN + (CLOSED - OPEN) * np.clip((self.phase - 1) / CLOSING, 0.0, 1.0)
+        grasping = self.towards(approach, closing, stride)
         return np.where((self.phase >= HOLDING)[:, None], carried, grasping)
 
     @abstractmethod

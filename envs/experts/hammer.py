@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from clrobot.envs.expert import CLOSED, above
-from clrobot.envs.experts.grasping import HOLDING, UP, GraspExpert
+from clrobot.envs.experts.grasping import FAST, HOLDING, SLOW, UP, GraspExpert
 from clrobot.envs.rewards import Array
 from clrobot.envs.task import Features
 from clrobot.envs.tasks.hammer import TRAVEL, Hammer
@@ -25,4 +25,5 @@ class HammerExpert(GraspExpert):
         gap = over - f.thing
         self.advance(HOLDING + 1, np.linalg.norm(gap, axis=1) < 0.012)
         self.advance(HOLDING, gap[:, 2] < 0.02)
-        return self.bring(self.by_phase(gap * UP, gap, f.goal - f.thing - SWING * UP, first=HOLDING), CLOSED)
+        lead = self.by_phase(FAST, FAST, SLOW, first=HOLDING)
+        return self.bring(self.by_phase(gap * UP, gap, f.goal - f.thing, first=HOLDING), CLOSED, lead)

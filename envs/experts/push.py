@@ -12,10 +12,11 @@ from clrobot.envs.task import Features
 from clrobot.envs.tasks.push import CRADLE, Push
 
 STANDOFF = [0.03, 0.0, 0.0]  # m, from where the fingers touch the puck
-STEER = [0.0, 8.0, 1.0]  # of the hand's gap to where the puck lies between both fingers
+STEER = [0.0, 3.0, 2.0]  # of the hand's gap to where the puck lies between both fingers
 LEAD = 2.0  # of the way to the goal
 ASIDE = 0.01  # m: farther from the line to the goal, the hand goes sideways more than ahead
-SLOW, FAST = 0.025, 0.04  # m, how far the hand's target leads it while it pushes
+LOW = [0.0, 0.0, 0.005]  # m, below the middle of its height, so that it does not tip
+SLOW, FAST, MOST = 0.012, 0.025, 0.035  # m, how far the hand's target leads it while it pushes
 
 
 class PushExpert(Expert):
@@ -24,7 +25,7 @@ class PushExpert(Expert):
     task: ClassVar = Push
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        hand, cradle = self.sim.hand, f.thing - CRADLE
+        hand, cradle = self.sim.hand, f.thing - CRADLE - LOW
         start = cradle - STANDOFF
         self.advance(1, hand[:, 2] < f.thing[:, 2] + 0.01)
         self.advance(0, across(hand, start) < 0.01)
@@ -33,5 +34,5 @@ class PushExpert(Expert):
         ahead = np.clip(LEAD * way, -FAST, FAST)
         ahead[:, 0] = np.clip(LEAD * way[:, 0], -FAST, np.where(np.abs(way[:, 1]) > ASIDE, SLOW, FAST))
         ahead[:, 2] = 0.0
-        push = hand + ahead + STEER * (cradle - hand)
+        push = hand + np.clip(ahead + STEER * (cradle - hand), -MOST, MOST)
         return self.towards(self.by_phase(above(start, 0.06), start, push), OPEN)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.arm import ARM_BIT, OBJECT_BIT
+from clrobot.envs.arm import ARM_BIT, OBJECT_BIT, STIFF
 from clrobot.envs.grasping import grasp, raised
 from clrobot.envs.rewards import Array, tolerance
 from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
@@ -17,7 +17,7 @@ from clrobot.envs.task import Box, Features, Ids, Mask, Task
 
 NAIL_BIT = 4  # only the hammer's head touches the nail: it cannot be pressed in by hand
 HEAD = (0.020, 0.020, 0.030)  # m, half sizes; it stands on its face
-HEAD_MASS, HANDLE_MASS = 0.15, 0.02  # kg
+HEAD_MASS, HANDLE_MASS = 0.12, 0.02  # kg
 GRIP = -0.042  # m, from the head's middle back along the handle
 HANDLE_HEIGHT = 0.008  # m, of the handle above the head's middle
 BLOCK_HEIGHT = 0.060  # m
@@ -48,9 +48,10 @@ class Hammer(Task):
             type=mujoco.mjtJoint.mjJNT_SLIDE,
             axis=[0, 0, -1],
             range=[0.0, TRAVEL],
-            damping=[10.0, 0, 0],
+            damping=[5.0, 0, 0],
             frictionloss=RESISTANCE,
-            armature=0.05,
+            armature=0.2,
+            solimp_limit=STIFF,
         )
         for radius, half, height, bit in ((0.016, 0.003, 0.003, NAIL_BIT), (0.004, 0.02, -0.018, 0)):
             nail.add_geom(
@@ -66,6 +67,7 @@ class Hammer(Task):
         hammer.add_freejoint(name="hammer")
         head = add_box(hammer, HEAD, [0, 0, 0], STEEL, mass=HEAD_MASS)
         head.contype = OBJECT_BIT | NAIL_BIT
+        head.solimp, head.priority = STIFF, 1
         handle = add_box(hammer, [0.055, 0.012, 0.010], [-0.073, 0, HANDLE_HEIGHT], HANDLE_YELLOW, mass=HANDLE_MASS)
         handle.condim = 4
         handle.conaffinity = ARM_BIT | OBJECT_BIT

@@ -29,7 +29,7 @@ BOARD_HEIGHTS = (0.007, 0.075, 0.143)  # m, of their middles; the cube belongs o
 TOP = BOARD_HEIGHTS[-1] + BOARD[2]  # m
 SUCCESS_DISTANCE = 0.04  # m, between the cube's centre and its place on the shelf
 SUCCESS_GAP = 0.005  # m, between each finger and where it held the cube
-CARRY_MARGIN = 0.25  # m
+CARRY_MARGIN = 0.40  # m
 PLACE_MARGIN = 0.04  # m
 
 
@@ -43,7 +43,7 @@ class ShelfPlace(Task):
 
     id: ClassVar = "shelf-place"
     varies: ClassVar = {"cube": Box((0.40, -0.14), (0.48, 0.14)), "shelf": Box((0.61, -0.10), (0.67, 0.10))}
-    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.2, "carried": 0.3, "placed": 0.1, "released": 0.2}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.4, "placed": 0.1, "released": 0.2}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)

@@ -18,7 +18,7 @@ CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg: the red cube, to be moved
 BASE_HALF, BASE_MASS = 0.025, 0.4  # m, kg: the blue cube under it
 SUCCESS_DISTANCE = 0.02  # m, between the red cube's centre and its place on top
 SUCCESS_GAP = 0.005  # m, between each finger and where it held the cube
-CARRY_MARGIN = 0.25  # m
+CARRY_MARGIN = 0.40  # m
 PLACE_MARGIN = 0.03  # m
 
 
@@ -31,7 +31,7 @@ class Stack(Task):
 
     id: ClassVar = "stack"
     varies: ClassVar = {"cube": Box((0.40, -0.12), (0.48, 0.12)), "under": Box((0.56, -0.12), (0.64, 0.12))}
-    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.2, "released": 0.2}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.4, "placed": 0.1, "released": 0.2}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
