@@ -11,7 +11,7 @@ from clrobot.envs.sim import Simulation
 
 NEAR_MARGIN: Final = 0.20  # m, where the reward for nearness has fallen to a tenth
 FIRM_SQUEEZE: Final = 0.012  # m: about 10 N, ten times the weight of a cube of 0.1 kg
-FREE_GAP: Final = 0.008  # m between a finger and the thing it held: it has been let go
+FREE_GAP: Final = 0.010  # m between a finger and the thing it held: it has been let go
 
 
 class Grasp(NamedTuple):
@@ -32,8 +32,12 @@ def grasp(sim: Simulation, point: Array) -> Grasp:
 
 
 def let_go(sim: Simulation, half_width: float) -> Array:
-    """Return how far (N,) the fingers have left a thing of `half_width` (m): 1 once FREE_GAP is between them."""
-    free: Array = np.clip((sim.opening - half_width) / FREE_GAP, 0.0, 1.0)
+    """Return how far (N,) the fingers are told to leave a thing of `half_width` (m): 1 with FREE_GAP beside it.
+
+    It grows from a full squeeze on, since the first steps of letting go move nothing yet.
+    """
+    told = sim.opening - sim.squeeze
+    free: Array = np.clip(told / (half_width + FREE_GAP), 0.0, 1.0)
     return free
 
 

@@ -16,7 +16,7 @@ STEER = [0.0, 3.0, 2.0]  # of the hand's gap to where the puck lies between both
 LEAD = 2.0  # of the way to the goal
 ASIDE = 0.01  # m: farther from the line to the goal, the hand goes sideways more than ahead
 LOW = [0.0, 0.0, 0.005]  # m, below the middle of its height, so that it does not tip
-SLOW, FAST, MOST = 0.012, 0.025, 0.035  # m, how far the hand's target leads it while it pushes
+SLOW, FAST, MOST = 0.015, 0.025, 0.035  # m, how far the hand's target leads it while it pushes
 
 
 class PushExpert(Expert):

@@ -49,9 +49,10 @@ class PegInsert(Task):
             out = np.array([np.cos(angle), np.sin(angle), 0.0])
             along_x = [thick, OUTER_HALF] if turn % 2 == 0 else [HOLE_HALF, thick]
             centre = out * (HOLE_HALF + thick) + [0, 0, WALL / 2]
-            add_box(block, [*along_x, WALL / 2], centre, FIXTURE_BLUE)
-            centre = out * (HOLE_HALF + rise + deep) + [0, 0, WALL + rise - deep]  # its upper face meets the hole's edge
-            slope = add_box(block, [FUNNEL, OUTER_HALF - 0.006, PLATE], centre, PANEL_BLUE)
+            add_box(block, [*along_x, WALL / 2], list(centre), FIXTURE_BLUE)
+            # Its upper face meets the hole's edge.
+            centre = out * (HOLE_HALF + rise + deep) + [0, 0, WALL + rise - deep]
+            slope = add_box(block, [FUNNEL, OUTER_HALF - 0.006, PLATE], list(centre), PANEL_BLUE)
             tilt, spin = np.empty(4), np.empty(4)
             mujoco.mju_axisAngle2Quat(tilt, [0.0, 1.0, 0.0], -np.pi / 4)
             mujoco.mju_axisAngle2Quat(spin, [0.0, 0.0, 1.0], angle)

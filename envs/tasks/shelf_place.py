@@ -43,7 +43,7 @@ class ShelfPlace(Task):
 
     id: ClassVar = "shelf-place"
     varies: ClassVar = {"cube": Box((0.40, -0.14), (0.48, 0.14)), "shelf": Box((0.61, -0.10), (0.67, 0.10))}
-    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.4, "placed": 0.1, "released": 0.2}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)

@@ -31,7 +31,7 @@ class Stack(Task):
 
     id: ClassVar = "stack"
     varies: ClassVar = {"cube": Box((0.40, -0.12), (0.48, 0.12)), "under": Box((0.56, -0.12), (0.64, 0.12))}
-    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.4, "placed": 0.1, "released": 0.2}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
