@@ -64,6 +64,7 @@ JOINTS = (
     Joint(0.0, 0.0, _QUARTER, -0.0175, 3.7525, 12.0, 2.3974, 1.5),
     Joint(0.088, 0.0, _QUARTER, -2.8973, 2.8973, 12.0, 0.7854, 0.7),
 )
+STOP_MARGIN = 0.05  # rad, how far before its limit a joint is braked, as the real arm's virtual walls do
 FLANGE = 0.107  # m, from the last joint's frame
 PINCH = 0.1034  # m, from the flange to the point between the fingertips
 
@@ -200,6 +201,8 @@ def _links(spec: mujoco.MjSpec) -> mujoco.MjsBody:
             actfrcrange=[-joint.torque, joint.torque],
             damping=[1.0, 0, 0],
             armature=0.1,
+            solimp_limit=STIFF,
+            margin=STOP_MARGIN,
             # A weak spring to the home pose settles the elbow, which six task directions leave free.
             stiffness=[0.5, 0, 0],
             springref=joint.home,

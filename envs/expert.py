@@ -61,7 +61,7 @@ class Expert(ABC):
         return chosen
 
     def towards(self, point: ArrayLike, fingers: ArrayLike, stride: ArrayLike = MAX_STEP) -> Array:
-        """Return the actions that bring the hand's target to `point` (N, 3), at most `stride` (m or (N, 1)) in each."""
+        """Return the actions that bring the hand's target to `point` (N, 3), m, at most `stride` along each axis."""
         by = np.asarray(point) - self.sim.target
         return self.move(np.clip(by, -np.asarray(stride), stride), fingers)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import mujoco
+import numpy as np
+from numpy.typing import NDArray
 
 from clrobot.envs.arm import ARM_BIT, OBJECT_BIT
 
@@ -13,9 +15,10 @@ OBJECT_RED = [0.86, 0.27, 0.22, 1.0]  # what is to be moved
 HANDLE_YELLOW = [0.96, 0.72, 0.16, 1.0]  # where the hand should take hold
 FIXTURE_BLUE = [0.24, 0.38, 0.56, 1.0]  # what stands still
 PANEL_BLUE = [0.42, 0.57, 0.74, 1.0]  # a moving part of a fixture
+GLASS_BLUE = [0.62, 0.80, 0.90, 0.55]
 GOAL_GREEN = [0.16, 0.72, 0.38, 0.45]  # where it should go (translucent, nothing collides with it)
 
-Vec = Sequence[float]
+Vec = Sequence[float] | NDArray[np.float64]
 
 
 def add_goal(spec: mujoco.MjSpec, radius: float) -> None:

@@ -9,8 +9,13 @@ import numpy as np
 
 from clrobot.envs.expert import Expert
 from clrobot.envs.experts.button_press import ButtonPressExpert
+from clrobot.envs.experts.dial_turn import DialTurnExpert
+from clrobot.envs.experts.door_close import DoorCloseExpert
+from clrobot.envs.experts.door_open import DoorOpenExpert
+from clrobot.envs.experts.drawer_close import DrawerCloseExpert
 from clrobot.envs.experts.drawer_open import DrawerOpenExpert
 from clrobot.envs.experts.hammer import HammerExpert
+from clrobot.envs.experts.lever_pull import LeverPullExpert
 from clrobot.envs.experts.peg_insert import PegInsertExpert
 from clrobot.envs.experts.peg_unplug import PegUnplugExpert
 from clrobot.envs.experts.pick_place import PickPlaceExpert
@@ -18,6 +23,7 @@ from clrobot.envs.experts.push import PushExpert
 from clrobot.envs.experts.reach import ReachExpert
 from clrobot.envs.experts.shelf_place import ShelfPlaceExpert
 from clrobot.envs.experts.stack import StackExpert
+from clrobot.envs.experts.window_close import WindowCloseExpert
 from clrobot.envs.rewards import Array
 from clrobot.envs.sim import HORIZON, Simulation
 from clrobot.envs.task import Mask
@@ -33,6 +39,12 @@ EXPERTS: tuple[type[Expert], ...] = (
     PegInsertExpert,
     ShelfPlaceExpert,
     HammerExpert,
+    DrawerCloseExpert,
+    DoorOpenExpert,
+    DoorCloseExpert,
+    WindowCloseExpert,
+    LeverPullExpert,
+    DialTurnExpert,
 )
 
 EXPERTS_BY_ID = {expert.task.id: expert for expert in EXPERTS}
