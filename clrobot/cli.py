@@ -242,6 +242,27 @@ def tasks() -> None:
     _console().print(table)
 
 
+def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 3, seed: int = 0) -> None:
+    """Draw every task on one sheet: its start, and solved by its expert.
+
+    Args:
+        out: the PNG file to write.
+        size: of each picture, in pixels.
+        columns: tasks in a row.
+        seed: of the start states.
+    """
+    from clrobot.envs.render import default_backend
+    from clrobot.envs.tasks import TASKS
+    from clrobot.sheet import write_sheet
+
+    _at_least(size, "--size", 16)
+    _at_least(columns, "--columns")
+    _at_least(seed, "--seed", 0)
+    default_backend()  # refused before anything is made
+    write_sheet(out, TASKS, size=size, columns=columns, seed=seed)
+    _console().print(str(out), highlight=False, soft_wrap=True)
+
+
 def methods() -> None:
     """List the continual-learning methods."""
     from clrobot.agents.methods import METHODS
@@ -319,6 +340,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "sweep": sweep,
     "report": report,
     "tasks": tasks,
+    "sheet": sheet,
     "methods": methods,
     "curricula": curricula,
     "bench": bench,

@@ -314,11 +314,11 @@ class _Pen:
         self._draw.rounded_rectangle(box, radius=min(width, height) / 2 * self._scale, fill=colour)
 
     def _font(self, text: _Text) -> ImageFont.FreeTypeFont:
-        return _font(text.bold, max(1, round(text.size * self._scale)))
+        return font(text.bold, max(1, round(text.size * self._scale)))
 
 
 @lru_cache(maxsize=64)
-def _font(bold: bool, size: int) -> ImageFont.FreeTypeFont:
+def font(bold: bool, size: int) -> ImageFont.FreeTypeFont:
     """Return matplotlib's own DejaVu Sans, the one font that is everywhere clrobot is."""
     from matplotlib import get_data_path
 

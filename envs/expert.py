@@ -50,11 +50,14 @@ class Expert(ABC):
         """Move on those that are in `phase` and whose part of it is `done` (N,)."""
         self.phase[(self.phase == phase) & done] += 1
 
-    def by_phase(self, *choices: ArrayLike) -> Array:
-        """Return row i of the choice of simulation i's phase; each (N, k) or (k,), the last for all later phases."""
+    def by_phase(self, *choices: ArrayLike, first: int = 0) -> Array:
+        """Return row i of the choice of simulation i's phase; each (N, k) or (k,).
+
+        The first choice is that of the phase `first` and of all before it, the last that of all later ones.
+        """
         shape = np.broadcast_shapes(*(np.shape(choice) for choice in choices), (self.sim.n, 1))
         stacked = np.stack([np.broadcast_to(choice, shape) for choice in choices])
-        chosen: Array = stacked[np.minimum(self.phase, len(choices) - 1), np.arange(self.sim.n)]
+        chosen: Array = stacked[np.clip(self.phase - first, 0, len(choices) - 1), np.arange(self.sim.n)]
         return chosen
 
     def towards(self, point: ArrayLike, fingers: ArrayLike, stride: ArrayLike = MAX_STEP) -> Array:

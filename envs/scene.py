@@ -53,6 +53,16 @@ def add_box(body: mujoco.MjsBody, size: Vec, pos: Vec, rgba: Vec, mass: float = 
     )
 
 
+def add_cube(spec: mujoco.MjSpec, name: str, half: float, rgba: Vec, mass: float) -> mujoco.MjsBody:
+    """Add a cube (half edge in m, mass in kg) that moves freely: body, joint and centre site share the name."""
+    cube = spec.worldbody.add_body(name=name, pos=[0.5, 0.0, half])
+    cube.add_freejoint(name=name)
+    box = add_box(cube, [half] * 3, [0, 0, 0], rgba, mass=mass)
+    box.condim = 4  # torsional friction: a grasped thing does not turn in the fingers
+    add_site(cube, name)
+    return cube
+
+
 def add_site(body: mujoco.MjsBody, name: str, pos: Vec = (0.0, 0.0, 0.0)) -> None:
     """Add an invisible point whose world position tasks read with `Simulation.site`."""
     body.add_site(name=name, pos=list(pos), group=5, size=[0.005, 0, 0])

@@ -14,9 +14,15 @@ from clrobot.envs.experts.door_close import DoorCloseExpert
 from clrobot.envs.experts.door_open import DoorOpenExpert
 from clrobot.envs.experts.drawer_close import DrawerCloseExpert
 from clrobot.envs.experts.drawer_open import DrawerOpenExpert
+from clrobot.envs.experts.hammer import HammerExpert
 from clrobot.envs.experts.lever_pull import LeverPullExpert
+from clrobot.envs.experts.peg_insert import PegInsertExpert
+from clrobot.envs.experts.peg_unplug import PegUnplugExpert
 from clrobot.envs.experts.pick_place import PickPlaceExpert
+from clrobot.envs.experts.push import PushExpert
 from clrobot.envs.experts.reach import ReachExpert
+from clrobot.envs.experts.shelf_place import ShelfPlaceExpert
+from clrobot.envs.experts.stack import StackExpert
 from clrobot.envs.experts.window_close import WindowCloseExpert
 from clrobot.envs.rewards import Array
 from clrobot.envs.sim import HORIZON, Simulation
@@ -27,6 +33,12 @@ EXPERTS: tuple[type[Expert], ...] = (
     ButtonPressExpert,
     DrawerOpenExpert,
     PickPlaceExpert,
+    PushExpert,
+    StackExpert,
+    PegUnplugExpert,
+    PegInsertExpert,
+    ShelfPlaceExpert,
+    HammerExpert,
     DrawerCloseExpert,
     DoorOpenExpert,
     DoorCloseExpert,

@@ -9,9 +9,15 @@ from clrobot.envs.tasks.door_close import DoorClose
 from clrobot.envs.tasks.door_open import DoorOpen
 from clrobot.envs.tasks.drawer_close import DrawerClose
 from clrobot.envs.tasks.drawer_open import DrawerOpen
+from clrobot.envs.tasks.hammer import Hammer
 from clrobot.envs.tasks.lever_pull import LeverPull
+from clrobot.envs.tasks.peg_insert import PegInsert
+from clrobot.envs.tasks.peg_unplug import PegUnplug
 from clrobot.envs.tasks.pick_place import PickPlace
+from clrobot.envs.tasks.push import Push
 from clrobot.envs.tasks.reach import Reach
+from clrobot.envs.tasks.shelf_place import ShelfPlace
+from clrobot.envs.tasks.stack import Stack
 from clrobot.envs.tasks.window_close import WindowClose
 
 TASKS: tuple[type[Task], ...] = (
@@ -19,6 +25,12 @@ TASKS: tuple[type[Task], ...] = (
     ButtonPress,
     DrawerOpen,
     PickPlace,
+    Push,
+    Stack,
+    PegUnplug,
+    PegInsert,
+    ShelfPlace,
+    Hammer,
     DrawerClose,
     DoorOpen,
     DoorClose,
