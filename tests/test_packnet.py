@@ -7,9 +7,11 @@ import pytest
 import torch as th
 from helpers import TINY_PPO, next_slot, same_bits, snapshot, tiny_env, tiny_ppo, train_stage
 
+from clrobot.agents.composite import Composite
 from clrobot.agents.methods.packnet import PackNet
 from clrobot.agents.networks import MultiHeadNetwork
 from clrobot.agents.packed_network import FREE, PackedNetwork
+from clrobot.agents.plasticity import Plasticity, PlasticitySettings
 from clrobot.agents.policies import PPOSlotPolicy
 from clrobot.agents.shaping import shaping
 
@@ -152,6 +154,18 @@ def test_earlier_actions_are_bit_identical_after_later_stages(keep_moments: bool
     assert free.any()
     assert (network.trunk[0].weight[free] == 0).all()
     assert not np.array_equal(actions[0], actions[1])
+
+
+def test_plasticity_options_leave_finished_tasks_alone() -> None:
+    options = PlasticitySettings(l2_init=1.0, shrink=0.5, perturb=0.5, redo_every=1, redo_threshold=0.9)
+    packnet = PackNet(PackNet.Settings())
+    method = Composite([Plasticity(options), packnet])
+    model = tiny_ppo(**method.networks())
+    actions = []
+    for k in range(2):
+        train_stage(model, method, k)
+        actions.append(model.predict(observations(model, k), deterministic=True)[0])
+    np.testing.assert_array_equal(model.predict(observations(model, 0), deterministic=True)[0], actions[0])
 
 
 def test_momentum_would_move_frozen_weights_if_they_were_not_put_back() -> None:
