@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from clrobot.metrics import Reading, Score, success_curve
@@ -193,7 +194,9 @@ def mean_curves_figure(
         stage_ends: The step at which each finished stage ended, in order.
         width: Of the figure, in inches.
     """
-    last = max([1, *stage_ends, *(int(band.steps[-1]) for bands in methods.values() for band in bands if len(band[0]))])
+    last = max(
+        [1, *stage_ends, *(int(band.steps[-1]) for bands in methods.values() for band in bands if len(band[0]))]
+    )
     figure, rows, divisor = _curve_rows(slot_names, stage_ends, last, width, colour="#8a8a8a", height=1.05)
     styles = zip(methods.values(), itertools.cycle(zip(PALETTE, STROKES, strict=True)), strict=False)
     for bands, (colour, stroke) in styles:
@@ -314,21 +317,38 @@ def comparison_figure(panels: Mapping[str, Sequence[Bar]], width: float = WIDE) 
             if bar.low is not None and bar.high is not None:
                 axes.plot([bar.low, bar.high], [row, row], color=INK, lw=1.6, solid_capstyle="butt", zorder=4)
                 axes.plot([bar.low, bar.high], [row, row], "|", color=INK, ms=7, mew=1.6, zorder=4)
-        ends = [v for bar in bars for v in (bar.value, bar.low, bar.high, *bar.samples) if v is not None]
-        axes.set_xlim(min([0.0, *ends]) * 1.08, max(1.0 if min([0.0, *ends]) == 0 else 0.05, *ends, 0.05) * 1.02)
+        axes.set_xlim(*_limits([v for bar in bars for v in (bar.value, bar.low, bar.high, *bar.samples)]))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.axvline(0, color=INK, lw=0.7, zorder=1)
         _write_values(axes, [DASH if bar.value is None else number(bar.value) for bar in bars])
     return figure
+
+
+def _limits(values: Sequence[float | None]) -> tuple[float, float]:
+    """Limits of an axis of rates: 0 to 1 as far as there are any, and wider where a change is negative."""
+    known = [value for value in values if value is not None]
+    low, high = min([0.0, *known]), max([0.1, *known])
+    return low * 1.05, (1.0 if 0.4 < high <= 1 else high) * 1.05
+
+
+SECONDS = {
+    "train": "training",
+    "evaluate": "evaluation",
+    "method": "the method itself",
+    "record": "films",
+    "save": "saving",
+}
+"""What time is spent on: the name in ``metrics.json`` and the name that is shown."""
+
+KIND_COLOURS = dict(zip(SECONDS, (PALETTE[n] for n in (0, 4, 3, 5, 2)), strict=True))
 
 
 class Cost(NamedTuple):
     """What a method took, the mean over its runs; None where it was not measured."""
 
     label: str
-    train: float | None
-    """Seconds."""
-    evaluate: float | None
-    method: float | None
+    seconds: Mapping[str, float]
+    """By kind, as in `SECONDS`."""
     trainable: float | None
     """Parameters."""
     total: float | None
@@ -343,42 +363,64 @@ def cost_figure(costs: Sequence[Cost], width: float = WIDE) -> Figure:
         costs: One for each method.
         width: Of the figure, in inches; a narrow one has its panels one below the other.
     """
-    panels: dict[str, tuple[Callable[[Cost], list[float | None]], Callable[[float], str]]] = {
-        "seconds: training, evaluation, method": (lambda c: [c.train, c.evaluate, c.method], duration),
-        "parameters: trained, frozen": (
-            lambda c: [c.trainable, None if c.total is None or c.trainable is None else c.total - c.trainable],
-            lambda count: grouped(round(count)),
-        ),
-        "memory of the method": (lambda c: [c.memory], size),
-    }
-    figure, grid = _panels(list(panels), [cost.label for cost in costs], width)
-    for axes, (parts_of, shown) in zip(grid, panels.values(), strict=True):
-        totals = []
-        for row, cost in enumerate(costs):
-            parts = parts_of(cost)
-            known = [part for part in parts if part is not None]
-            totals.append(sum(known) if known else None)
-            left = 0.0
-            for part, alpha in zip(parts, (0.75, 0.45, 0.22), strict=False):
-                axes.barh(row, part or 0.0, left=left, height=0.56, color=PALETTE[row % len(PALETTE)], alpha=alpha, lw=0)
-                left += part or 0.0
-        axes.set_xlim(0, max([total for total in totals if total], default=1.0) * 1.02)
-        axes.set_xticks([])
-        axes.spines["bottom"].set_visible(False)
-        axes.axvline(0, color=INK, lw=0.7)
-        _write_values(axes, [DASH if total is None else shown(total) for total in totals])
+    kinds = [kind for kind in SECONDS if any(kind in cost.seconds for cost in costs)]
+    time = [[cost.seconds.get(kind) for kind in kinds] for cost in costs]
+    parameters = [
+        [cost.trainable, None if cost.total is None or cost.trainable is None else cost.total - cost.trainable]
+        for cost in costs
+    ]
+    strong, faint = PALETTE[0], "#9fc8e2"
+    figure, (first, second, third) = _panels(
+        ["time", "parameters", "memory of the method"], [cost.label for cost in costs], width, extra=0.35
+    )
+    _stacked_bars(first, time, [KIND_COLOURS[kind] for kind in kinds], duration)
+    _stacked_bars(second, parameters, [strong, faint], grouped)
+    _stacked_bars(third, [[cost.memory] for cost in costs], [strong], size)
+    entries = {SECONDS[kind]: KIND_COLOURS[kind] for kind in kinds}
+    entries |= {"trained parameters": strong, "frozen parameters": faint}
+    figure.legend(
+        [Rectangle((0, 0), 1, 1, color=colour, lw=0) for colour in entries.values()],
+        list(entries),
+        loc="outside lower left",
+        ncols=4 if width >= WIDE else 2,
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
+        handlelength=1,
+        handleheight=0.8,
+        columnspacing=1.4,
+    )
     return figure
 
 
-def _panels(titles: Sequence[str], labels: Sequence[str], width: float) -> tuple[Figure, list[Axes]]:
+def _stacked_bars(
+    axes: Axes, rows: Sequence[Sequence[float | None]], colours: Sequence[str], shown: Callable[[float], str]
+) -> None:
+    """A bar of parts in each row, and their sum beside it; no axis, since the sum is written."""
+    sums = [sum(known) if (known := [part for part in row if part is not None]) else None for row in rows]
+    for y, row in enumerate(rows):
+        left = 0.0
+        for part, colour in zip(row, colours, strict=True):
+            axes.barh(y, part or 0.0, left=left, height=0.56, color=colour, lw=0)
+            left += part or 0.0
+    axes.set_xlim(0, max([total for total in sums if total], default=1.0) * 1.02)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.axvline(0, color=INK, lw=0.7)
+    _write_values(axes, [DASH if total is None else shown(total) for total in sums])
+
+
+def _panels(
+    titles: Sequence[str], labels: Sequence[str], width: float, extra: float = 0.0
+) -> tuple[Figure, list[Axes]]:
     """Panels of horizontal bars: beside each other, or one below the other where that is too narrow."""
     beside = width >= WIDE
     height = 0.55 + 0.32 * len(labels)
-    figure = Figure(figsize=(width, height if beside else height * len(titles)), layout="constrained")
+    height = (height if beside else height * len(titles) + extra) + extra
+    figure = Figure(figsize=(width, height), layout="constrained")
     grid = _axes(figure, 1, len(titles)) if beside else _axes(figure, len(titles), 1, share=False)
     for axes, title in zip(grid, titles, strict=True):
-        # Beside each other a title has a third of the width: it breaks after the colon.
-        axes.set_title(title.replace(": ", ":\n") if beside else title, size=10, color=INK, loc="left")
+        axes.set_title(title, size=10, color=INK, loc="left")
         axes.set_ylim(len(labels) - 0.5, -0.5)
         named = axes is grid[0] or not beside
         shown = [_label(label, 22) for label in labels] if named else [""] * len(labels)
@@ -392,8 +434,14 @@ def _write_values(axes: Axes, values: Sequence[str]) -> None:
     """Write the value of each bar at the right of its row."""
     for row, text in enumerate(values):
         axes.annotate(
-            text, (1, row), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
-            va="center", color=INK, size=9,
+            text,
+            (1, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK,
+            size=9,
         )
 
 
@@ -433,7 +481,9 @@ def duration(seconds: float) -> str:
 
 # As files and in pages -------------------------------------------------------------------------------------
 
-_VARIABLES = {INK: "--quiet"} | {colour: f"--series-{n}" for n, colour in enumerate(PALETTE, start=1)}
+_VARIABLES = {INK: "--quiet", "#9fc8e2": "--series-1-faint"} | {
+    colour: f"--series-{n}" for n, colour in enumerate(PALETTE, start=1)
+}
 
 
 def to_svg(fig: Figure, salt: str = "") -> str:

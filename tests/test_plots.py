@@ -81,6 +81,8 @@ def test_names_are_only_text(name: str) -> None:
 def test_a_long_name_leaves_room_for_the_figure() -> None:
     name = "assemble-the-whole-drawer-then-open-it-again" * 3
     shown = texts(to_svg(curves_figure(SCORES, [name, "push"], [1000], width=4.2)))
+    assert "assemble-the-…" in shown
+    shown = texts(to_svg(curves_figure(SCORES, [name, "push"], [1000])))
     assert "assemble-the-whole-drawer-t…" in shown
 
 

@@ -1,5 +1,6 @@
 """The page of a run: the numbers of its files, nothing from elsewhere, nothing executed."""
 
+import base64
 import dataclasses
 import html.parser
 import json
@@ -71,6 +72,15 @@ class Page(html.parser.HTMLParser):
     def handle_data(self, data: str) -> None:
         self.text += data
 
+    def links(self) -> list[str | None]:
+        """Where links lead, without those to files that the page itself holds."""
+        return [attrs["href"] for tag, attrs in self.tags if tag == "a" and "download" not in attrs]
+
+    def downloads(self) -> dict[str | None, str]:
+        """The files that the page holds, by name."""
+        held = [attrs for tag, attrs in self.tags if tag == "a" and "download" in attrs]
+        return {a["download"]: base64.b64decode(str(a["href"]).partition("base64,")[2]).decode() for a in held}
+
     def all(self, tag: str, attribute: str) -> list[str | None]:
         return [attrs[attribute] for name, attrs in self.tags if name == tag and attribute in attrs]
 
@@ -92,8 +102,9 @@ def test_numbers_are_those_of_the_run(tmp_path: pathlib.Path) -> None:
     assert shown[5 : 5 + 12] == matrices
     keys = ["learned", "final", "forgetting", "retention", "auc", "forward_transfer"]
     tasks = [task[key] for task in metrics["per_task"] for key in keys if task[key] is not None]
-    assert shown[17 : 17 + len(tasks)] == tasks
-    assert shown[17 + len(tasks) :] == [75.0, 2.5, 0.25, 5678, 1234, 2500]
+    assert shown[17:18] == [metrics["isolated_forgetting"][1][0]] == [0.5]
+    assert shown[18 : 18 + len(tasks)] == tasks
+    assert shown[18 + len(tasks) :] == [75.0, 2.5, 0.25, 300, 5678, 1234, 2500]
     for text in (
         "0.69",
         "0.50",
@@ -111,20 +122,20 @@ def test_cells_link_to_the_videos_that_exist(tmp_path: pathlib.Path) -> None:
     run = make_run(tmp_path / "run")
     add_video(run, 1, "reach")
     add_video(run, 2, "reach")
-    links = [link for link in Page(write_report(run)).all("a", "href") if link]
+    links = [link for link in Page(write_report(run)).links() if link]
     assert set(links) == {"videos/stage_01/reach.mp4", "videos/stage_02/reach.mp4"}
     assert all((run / link).is_file() for link in links)
 
 
 def test_without_videos_there_are_no_links(tmp_path: pathlib.Path) -> None:
-    assert Page(write_report(make_run(tmp_path / "run"))).all("a", "href") == []
+    assert Page(write_report(make_run(tmp_path / "run"))).links() == []
 
 
 def test_an_odd_name_is_quoted_and_none_leaves_the_folder(tmp_path: pathlib.Path) -> None:
     run = make_run(tmp_path / "run", ["what? 100%#1", "../../secret"])
     add_video(run, 1, "what? 100%#1")
     (run / "secret.mp4").touch()
-    assert set(Page(write_report(run)).all("a", "href")) == {"videos/stage_01/what%3F%20100%25%231.mp4"}
+    assert set(Page(write_report(run)).links()) == {"videos/stage_01/what%3F%20100%25%231.mp4"}
 
 
 def test_everything_from_the_run_is_escaped(tmp_path: pathlib.Path) -> None:
@@ -160,10 +171,10 @@ def test_it_can_be_read_without_seeing(tmp_path: pathlib.Path) -> None:
     add_video(run, 2, "reach")
     page = Page(write_report(run))
     assert "reach after stage 2, push: success 0.38, play the video" in page.all("a", "aria-label")
-    (curves,) = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("class") == "curves"]
+    (curves,) = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("class") == "drawn"]
     assert curves is not None
     assert "reach reached 0.88 in its own stage and ended at 0.38" in curves
-    assert len([tag for tag, _ in page.tags if tag == "caption"]) == 3
+    assert len([tag for tag, _ in page.tags if tag == "caption"]) == 4
 
 
 @pytest.mark.parametrize("stages_done", [0, 1])

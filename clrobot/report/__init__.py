@@ -1,4 +1,4 @@
-"""The report: one page of one run or of several, that opens from the disk and loads nothing but the runs' own films."""
+"""The report: a page of one run or of several, that opens from the disk and loads nothing but the runs' own films."""
 
 from clrobot.report.figures import write_all_figures
 from clrobot.report.page import write_comparison, write_report

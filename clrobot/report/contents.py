@@ -50,11 +50,18 @@ class Seconds(pydantic.BaseModel):
     train: _Number
     evaluate: _Number
     method: _Number
+    record: _Number | None = None
+    save: _Number | None = None
+
+    @property
+    def by_kind(self) -> dict[str, float]:
+        """What was measured, by the names of `clrobot.plots.SECONDS`."""
+        return {kind: seconds for kind, seconds in self if seconds is not None}
 
     @property
     def total(self) -> float:
         """All of it."""
-        return self.train + self.evaluate + self.method
+        return sum(self.by_kind.values())
 
 
 class Metrics(pydantic.BaseModel):

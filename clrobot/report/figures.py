@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from clrobot.errors import UserError
 from clrobot.metrics import isolated_forgetting, success_curve
 from clrobot.plots import (
+    SECONDS,
     WIDE,
     Array,
     Band,
@@ -75,9 +76,7 @@ def run_cost(run: Contents) -> Cost:
     seconds, parameters = run.metrics.seconds, run.metrics.parameters
     return Cost(
         run.config.method,
-        seconds.train,
-        seconds.evaluate,
-        seconds.method,
+        seconds.by_kind,
         parameters.trainable,
         parameters.total,
         run.metrics.memory_bytes,
@@ -116,9 +115,10 @@ class Final(NamedTuple):
 def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) -> dict[str, Draw]:
     """Every figure of a comparison, by the name of its file; `runs` by their folders."""
     figures: dict[str, Draw] = {
-        "comparison": lambda width: comparison_figure(bars(comparison, runs), width),
         "cost": lambda width: cost_figure(costs(comparison, runs), width),
     }
+    if panels := bars(comparison, runs):
+        figures["comparison"] = lambda width: comparison_figure(panels, width)
     # Of several curricula each has figures of its own, numbered from the second.
     for n, curves in enumerate(mean_curves(comparison, runs), start=1):
         figures["learning_curves" + (f"_{n}" if n > 1 else "")] = curves.draw
@@ -131,6 +131,8 @@ def bars(comparison: Comparison, runs: Mapping[Path, Contents]) -> dict[str, lis
     """The panels of the comparison's figure, by title."""
     panels = {}
     for key, title in COMPARED:
+        if all(group.estimates[key].value is None for group in comparison.groups):
+            continue
         panels[title] = [
             Bar(
                 group.label,
@@ -149,8 +151,17 @@ def costs(comparison: Comparison, runs: Mapping[Path, Contents]) -> list[Cost]:
     found = []
     for group in comparison.groups:
         each = [run_cost(runs[run.path]) for run in group.runs]
-        means = [float(np.mean(values)) for values in list(zip(*each, strict=True))[1:]]
-        found.append(Cost(group.label, *means))
+        # A kind of time that one of the runs did not measure is not known of the method.
+        kinds = [kind for kind in SECONDS if all(kind in cost.seconds for cost in each)]
+        found.append(
+            Cost(
+                group.label,
+                {kind: _mean(cost.seconds[kind] for cost in each) for kind in kinds},
+                _mean(cost.trainable for cost in each),
+                _mean(cost.total for cost in each),
+                _mean(cost.memory for cost in each),
+            )
+        )
     return found
 
 
@@ -255,10 +266,20 @@ def labels(runs: Sequence[Contents]) -> list[str]:
     """A name for each run, no two of which are equal and each of which can name a folder."""
     folders = [run.path.resolve() for run in runs]
     names = [folder.name for folder in folders]
-    return [
-        name if names.count(name) == 1 else f"{folder.parent.name}-{name}"
-        for folder, name in zip(folders, names, strict=True)
-    ]
+    for parent in range(max(len(folder.parts) for folder in folders) - 1):
+        if len(set(names)) == len(names):
+            break
+        names = [
+            name
+            if names.count(name) == 1 or parent >= len(folder.parents) - 1
+            else f"{folder.parents[parent].name}-{name}"
+            for folder, name in zip(folders, names, strict=True)
+        ]
+    return names
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))
 
 
 def _array(matrix: Matrix) -> Array:

@@ -10,7 +10,8 @@ import importlib.resources
 import io
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,10 +21,10 @@ from markupsafe import Markup
 from clrobot.errors import UserError
 from clrobot.files import atomic
 from clrobot.metrics import Score
-from clrobot.plots import DASH, NARROW, WIDE, Array, curves_figure, duration, grouped, number, size, to_svg
+from clrobot.plots import DASH, NARROW, SECONDS, WIDE, Array, curves_figure, duration, grouped, number, size, to_svg
 from clrobot.report import figures
 from clrobot.report.contents import Contents, Matrix, Metrics, read_run
-from clrobot.report.films import Embedded, Films, Videos
+from clrobot.report.films import Films, Videos
 
 if TYPE_CHECKING:
     from clrobot.comparison import Comparison, Group, Metric
@@ -117,7 +118,7 @@ def _write(path: Path, films: Films, **shown: Any) -> Path:
     )
     try:
         with atomic(path) as unfinished:
-            unfinished.write_text(html, encoding="utf-8")
+            unfinished.write_bytes(_encode(html))
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}); make room for it and try again") from error
     return path
@@ -259,7 +260,12 @@ def _plain(value: Any) -> Any:
 
 
 def _data(kind: str, text: str) -> str:
-    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(_encode(text)).decode()}"
+
+
+def _encode(text: str) -> bytes:
+    """UTF-8; half a surrogate pair, which JSON can hold and UTF-8 cannot, is written as its escape."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -268,11 +274,11 @@ def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+            yield f"{prefix}{key}".removeprefix("versions."), value if isinstance(value, str) else json.dumps(value)
 
 
 def _rows(values: Array) -> list[list[float | None]]:
-    return [[None if value != value else float(value) for value in row] for row in values]
+    return [[None if math.isnan(value) else float(value) for value in row] for row in values]
 
 
 # Several runs ----------------------------------------------------------------------------------------------
@@ -321,7 +327,8 @@ class SideBySide:
     single: bool
     """Whether no method has a second seed: no interval anywhere."""
     tables: list[Table]
-    bars: Drawn
+    bars: Drawn | None
+    """None where no method has any of these numbers."""
     bars_summary: str
     curves: list[CurvesShown]
     finals: list[FinalTable]
@@ -335,13 +342,14 @@ def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections:
     rates = [metric for metric in compared.metrics if metric.kind == "rate"]
     costs = [metric for metric in compared.metrics if metric.kind != "rate"]
     curves = figures.mean_curves(compared, runs)
+    draw = figures.comparison_figures(compared, runs)
     return SideBySide(
         title=f"{' and '.join(curricula[:3])}: {_count(len(groups), 'method')} compared",
         lead=f"{_count(len(runs), 'run')}: " + "; ".join(f"{g.label} ({_seeds(g.seeds)})" for g in groups) + ".",
         notes=compared.notes,
         single=all(len(group.runs) < 2 for group in groups),
         tables=[_table("What was learned and kept", rates, compared), _table("What it cost", costs, compared)],
-        bars=_drawn(figures.comparison_figures(compared, runs)["comparison"], "bars"),
+        bars=_drawn(draw["comparison"], "bars") if "comparison" in draw else None,
         bars_summary=_bars_summary(groups),
         curves=[
             CurvesShown(shown.curriculum, _drawn(shown.draw, f"curves {n}"), _ends_summary(shown))
@@ -355,9 +363,12 @@ def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections:
             )
             for final in figures.finals(compared)
         ],
-        costs=_drawn(figures.comparison_figures(compared, runs)["cost"], "costs"),
+        costs=_drawn(draw["cost"], "costs"),
         downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(sections))],
     )
+
+
+_SHOWN: dict[str, Callable[[float], str]] = {"rate": number, "seconds": duration, "count": grouped, "bytes": size}
 
 
 def _table(title: str, columns: list[Metric], compared: Comparison) -> Table:
@@ -366,9 +377,11 @@ def _table(title: str, columns: list[Metric], compared: Comparison) -> Table:
         cells = []
         for metric in columns:
             found = group.estimates[metric.name]
-            show = {"rate": number, "seconds": duration, "count": grouped, "bytes": size}[metric.kind]
+            show = _SHOWN[metric.kind]
             text = DASH if found.value is None else show(found.value)
             ends = None if found.low is None or found.high is None else f"{show(found.low)} to {show(found.high)}"
+            if ends == f"{text} to {text}":  # every seed has the same
+                ends = None
             cells.append(Number(found, compared.leads(group, metric.name), text, ends))
         rows.append((group, cells))
     return Table(title, columns, rows)
@@ -437,5 +450,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["SECONDS"] = SECONDS
     environment.filters |= {"decimal": number, "bytes": size, "duration": duration, "grouped": grouped}
     return environment
