@@ -83,8 +83,8 @@ def forgetting_figure(drop: ArrayLike, slot_names: Sequence[str]) -> Figure:
     slots = len(slot_names)
     if drop.shape != (slots, slots):
         raise ValueError(f"{slots} slots have isolated forgetting of shape ({slots}, {slots}), got {drop.shape}")
-    if slots == 1:  # nothing comes after the only stage
-        return _heat_figure(drop, _stages(slot_names), slot_names, CHANGE, (-1, 1), "during stage")
+    if slots == 1:
+        raise ValueError("one slot has no later stage that could hurt it")
     # The first stage can hurt nothing, and nothing comes after the last.
     return _heat_figure(
         drop[1:, :-1], _stages(slot_names)[1:], slot_names[:-1], CHANGE, (-1, 1), "during stage", signed=True
@@ -113,20 +113,23 @@ def _heat_figure(
     signed: bool = False,
 ) -> Figure:
     """A heat map with the number in every cell, columns named above."""
-    figure = Figure(figsize=(2.2 + 0.8 * len(columns), 1.0 + 0.4 * len(rows)), layout="constrained")
+    cell = 1.0 if len(columns) <= 6 else 0.7  # inches
+    figure = Figure(figsize=(2.2 + cell * len(columns), 1.0 + 0.4 * len(rows)), layout="constrained")
     axes = _axes(figure, 1, 1)[0]
     # One polygon per cell, a hair apart: no raster image, no grid lines.
-    axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, vmin=limits[0], vmax=limits[1], edgecolor="none")
+    style: dict[str, Any] = {"vmin": limits[0], "vmax": limits[1], "edgecolor": "white", "linewidth": 1.2}
+    axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, **style)
     for (row, column), value in np.ndenumerate(values):
         missing = np.isnan(value)
         strong = abs(value) > 0.7
         colour = INK if missing else "#ffffff" if strong else "#1a1a1a"
-        text = DASH if missing else number(value, signed=signed)
+        # What a stage did to a skill that was still to come is no forgetting: an empty place.
+        text = ("" if signed and column > row else DASH) if missing else number(value, signed=signed)
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, size=9)
     axes.set_yticks(np.arange(len(rows)) + 0.5, [_label(row) for row in rows], parse_math=False)
     axes.set_xticks(np.arange(len(columns)) + 0.5, [_label(name) for name in columns], parse_math=False)
-    # At 9 points a letter is about 0.07 inches wide.
-    if max(len(_label(name)) for name in columns) * 0.07 > 0.8:
+    # At 9 points a letter is about 0.075 inches wide.
+    if max(len(_label(name)) for name in columns) * 0.075 > cell:
         axes.tick_params(axis="x", rotation=40)
         for label in axes.get_xticklabels():
             label.set(ha="left", rotation_mode="anchor")
@@ -318,7 +321,7 @@ def comparison_figure(panels: Mapping[str, Sequence[Bar]], width: float = WIDE) 
                 axes.plot([bar.low, bar.high], [row, row], color=INK, lw=1.6, solid_capstyle="butt", zorder=4)
                 axes.plot([bar.low, bar.high], [row, row], "|", color=INK, ms=7, mew=1.6, zorder=4)
         axes.set_xlim(*_limits([v for bar in bars for v in (bar.value, bar.low, bar.high, *bar.samples)]))
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         axes.axvline(0, color=INK, lw=0.7, zorder=1)
         _write_values(axes, [DASH if bar.value is None else number(bar.value) for bar in bars])
     return figure
@@ -340,7 +343,7 @@ SECONDS = {
 }
 """What time is spent on: the name in ``metrics.json`` and the name that is shown."""
 
-KIND_COLOURS = dict(zip(SECONDS, (PALETTE[n] for n in (0, 4, 3, 5, 2)), strict=True))
+KIND_COLOURS = dict(zip(SECONDS, (PALETTE[n] for n in (0, 4, 3, 2, 1)), strict=True))
 
 
 class Cost(NamedTuple):
@@ -371,18 +374,20 @@ def cost_figure(costs: Sequence[Cost], width: float = WIDE) -> Figure:
     ]
     strong, faint = PALETTE[0], "#9fc8e2"
     figure, (first, second, third) = _panels(
-        ["time", "parameters", "memory of the method"], [cost.label for cost in costs], width, extra=0.35
+        ["time", "parameters (pale: frozen)", "memory of the method"],
+        [cost.label for cost in costs],
+        width,
+        extra=0.35,
     )
     _stacked_bars(first, time, [KIND_COLOURS[kind] for kind in kinds], duration)
     _stacked_bars(second, parameters, [strong, faint], grouped)
     _stacked_bars(third, [[cost.memory] for cost in costs], [strong], size)
     entries = {SECONDS[kind]: KIND_COLOURS[kind] for kind in kinds}
-    entries |= {"trained parameters": strong, "frozen parameters": faint}
     figure.legend(
         [Rectangle((0, 0), 1, 1, color=colour, lw=0) for colour in entries.values()],
         list(entries),
         loc="outside lower left",
-        ncols=4 if width >= WIDE else 2,
+        ncols=5 if width >= WIDE else 3,
         frameon=False,
         fontsize=8,
         labelcolor=INK,
@@ -419,6 +424,8 @@ def _panels(
     height = (height if beside else height * len(titles) + extra) + extra
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = _axes(figure, 1, len(titles)) if beside else _axes(figure, len(titles), 1, share=False)
+    if not beside:
+        figure.set_layout_engine("constrained", h_pad=0.1)
     for axes, title in zip(grid, titles, strict=True):
         axes.set_title(title, size=10, color=INK, loc="left")
         axes.set_ylim(len(labels) - 0.5, -0.5)

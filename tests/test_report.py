@@ -6,14 +6,23 @@ import html.parser
 import json
 import pathlib
 import re
+import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from made_up_runs import made_up_run
 
+from clrobot.comparison import compare
 from clrobot.errors import UserError
 from clrobot.metrics import Score, run_metrics
-from clrobot.report import write_report
+from clrobot.plots import WIDE
+from clrobot.report import write_all_figures, write_comparison, write_report
+from clrobot.report.contents import read_run
+from clrobot.report.figures import band, comparison_figures, costs
+from clrobot.run_folder import RunFolder
 
 NAMES = ["reach", "push"]
 HOSTILE = "<script>alert(1)</script>"
@@ -237,3 +246,249 @@ def test_scores_of_another_run_are_refused(tmp_path: pathlib.Path) -> None:
         file.write(json.dumps(line) + "\n")
     with pytest.raises(UserError, match=r"scores\.jsonl.*not of the 2 stages"):
         write_report(run)
+
+
+def test_what_a_later_version_measures_is_shown_and_what_an_older_one_did_not_is_a_dash(
+    tmp_path: pathlib.Path,
+) -> None:
+    run = make_run(tmp_path / "run")
+    assert "Dormant" not in Page(write_report(run)).text
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["per_task"][0]["dormant_share"] = 0.125
+    metrics["gradient_steps"] = 12345
+    for optional in ("isolated_forgetting", "stages", "average_success_final_step"):
+        del metrics[optional]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    page = Page(write_report(run))
+    shown = page.all("data", "value")
+    assert "Dormant units" in page.text
+    assert {"0.125", "12345", "0.5"} <= set(shown)  # 0.5 was lost: from the matrix
+
+
+def test_the_numbers_can_be_taken_away(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run", ["reach", "=HYPERLINK(1)"])
+    files = Page(write_report(run)).downloads()
+    for name in ("metrics.json", "scores.jsonl"):
+        assert files[name] == (run / name).read_text()
+    matrix = [line.split(",") for line in files["success_matrix.csv"].splitlines()]
+    assert matrix[0] == ["stage", "task trained", "reach", "'=HYPERLINK(1)"]  # no formula
+    assert matrix[1:] == [
+        ["0", "before training", "0.0", "0.125"],
+        ["1", "reach", "0.875", "0.25"],
+        ["2", "'=HYPERLINK(1)", "0.375", "1.0"],
+    ]
+    scores = files["scores.csv"].splitlines()
+    assert scores[0] == "stage,step,slot,episodes,success_any,success_final,return_mean,task"
+    assert scores[3] == "1,100,1,8,0.875,0.4375,1.0,reach"
+
+
+def test_half_a_surrogate_in_a_name_is_no_obstacle(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run", ["reach", "\ud800"])
+    assert "\\ud800" in Page(write_report(run)).text
+
+
+# Films -----------------------------------------------------------------------------------------------------
+
+
+def test_films_can_be_part_of_the_page(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run")
+    for stage, content in ((1, b"first film"), (2, b"second film")):
+        add_video(run, stage, "reach")
+        (run / "videos" / f"stage_0{stage}" / "reach.mp4").write_bytes(content)
+    page = Page(write_report(run, tmp_path / "given away.html", "embed"))
+    links = page.links()
+    assert links == ["#film-1", "#film-2"] * 2  # in each matrix
+    films = {attrs["id"]: attrs["src"] for tag, attrs in page.tags if tag == "video" and "src" in attrs}
+    assert list(films) == ["film-1", "film-2"]
+    shown = [base64.b64decode(str(src).removeprefix("data:video/mp4;base64,")) for src in films.values()]
+    assert shown == [b"first film", b"second film"]
+
+
+def test_links_lead_from_where_the_page_is(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "a:b run")
+    add_video(run, 1, "reach")
+    (tmp_path / "pages").mkdir()
+    page = Page(write_report(run, tmp_path / "pages" / "page.html"))
+    assert set(page.links()) == {"../a%3Ab%20run/videos/stage_01/reach.mp4"}
+    beside = Page(write_report(run, tmp_path / "page.html"))
+    assert set(beside.links()) == {"a%3Ab%20run/videos/stage_01/reach.mp4"}  # no scheme "a:"
+
+
+def test_a_link_in_place_of_a_film_is_not_followed(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (run / "videos" / "stage_01").mkdir(parents=True)
+    (run / "videos" / "stage_01" / "reach.mp4").symlink_to(tmp_path / "secret")
+    assert Page(write_report(run, videos="embed")).links() == []
+
+
+def test_a_page_of_ten_stages_with_films_beside_it_is_small(tmp_path: pathlib.Path) -> None:
+    stages = 10
+    tasks = [{"task": task, "steps": 64} for task in ["reach", "button-press"] * (stages // 2)]
+    matrix = [[0.5] * stages for _ in range(stages + 1)]
+    runs = []
+    for seed in range(2):
+        curriculum = {"name": "ten", "stages": tasks}
+        runs.append(made_up_run(tmp_path / f"run-{seed}", matrix, curriculum=curriculum, seed=seed))
+        slots = runs[-1].config.curriculum.slots
+        for stage in range(1, stages + 1):
+            for name in slots[:stage]:
+                path = runs[-1].videos / f"stage_{stage:02d}" / f"{name}.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(bytes(400_000))
+    for page in (write_report(runs[0].path), write_comparison(runs, tmp_path / "report.html")):
+        assert page.stat().st_size < 2e6 < 55 * 400_000
+    links = {link for link in Page(page).links() if link}
+    assert len(links) == 2 * 55
+    assert all((tmp_path / urllib.parse.unquote(link)).is_file() for link in links)
+
+
+# Several runs ----------------------------------------------------------------------------------------------
+
+EWC = (
+    [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.8, 0.0], [0.9, 0.8, 1.0]],
+    [[0.0] * 3, [0.8] * 3, [0.8] * 3, [0.7] * 3],
+)
+FINETUNE = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.9, 0.0], [0.1, 0.2, 0.9]]
+
+
+@pytest.fixture
+def three(tmp_path: pathlib.Path) -> list[RunFolder]:
+    """Two seeds of one method and one of another, with references for forward transfer."""
+    ewc = [made_up_run(tmp_path / f"ewc-{s}", EWC[s], method="ewc", seed=s, reference=[0.5] * 3) for s in range(2)]
+    return [*ewc, made_up_run(tmp_path / "finetune", FINETUNE, method="finetune", seed=0)]
+
+
+def test_the_comparison_holds_what_compare_says(three: list[RunFolder], tmp_path: pathlib.Path) -> None:
+    page = Page(write_comparison(three, tmp_path / "report.html"))
+    compared = compare(three)
+    rates, costs_shown = ([m for m in compared.metrics if (m.kind == "rate") is rate] for rate in (True, False))
+    expected = [
+        group.estimates[metric.name].value
+        for metrics in (rates, costs_shown)
+        for group in compared.groups
+        for metric in metrics
+    ]
+    cells = [attrs["data-sort"] for tag, attrs in page.tags if tag == "td" and "data-sort" in attrs]
+    numbers = [cell for row in range(4) for cell in row_of(cells, row, len(rates), len(costs_shown))]
+    assert numbers == ["" if value is None else str(value) for value in expected]
+    for text in (*compared.notes, "0.88", "0.70 to 0.90", "quick: 2 methods compared", "ewc (seeds 0, 1)"):
+        assert text in page.text
+    assert len([attrs for tag, attrs in page.tags if attrs.get("class") == "run"]) == 3
+
+
+def row_of(cells: list[str | None], row: int, first: int, second: int) -> list[str | None]:
+    """The metrics of a row of the two tables of two rows, without the number of runs before them."""
+    start = row * (first + 1) if row < 2 else 2 * (first + 1) + (row - 2) * (second + 1)
+    return cells[start + 1 : start + 1 + (first if row < 2 else second)]
+
+
+def test_ids_are_unique_and_labels_find_them(three: list[RunFolder], tmp_path: pathlib.Path) -> None:
+    page = Page(write_comparison(three, tmp_path / "report.html"))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    # A figure repeats the id of a shape that it draws twice, with the same content.
+    own = [name for name in ids if not re.fullmatch(r"[A-Za-z]\w{10}", str(name))]
+    assert len(own) == len(set(own))
+    labelled = {attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs}
+    assert labelled <= set(own)
+    headers = [attrs for tag, attrs in page.tags if tag == "th"]
+    assert all(attrs.get("scope") in ("row", "col") for attrs in headers)
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: pathlib.Path) -> None:
+    runs = []
+    for seed, parent in enumerate(("monday", "tuesday")):
+        (tmp_path / parent).mkdir()
+        runs.append(made_up_run(tmp_path / parent / "run", FINETUNE, seed=seed))
+    text = Page(write_comparison(runs, tmp_path / "report.html")).text
+    assert "monday-run" in text
+    assert "tuesday-run" in text
+    written = write_all_figures(runs, tmp_path / "figures", ("svg",))
+    assert {path.parent.name for path in written} == {"figures", "monday-run", "tuesday-run"}
+
+
+def test_unfinished_runs_and_other_curricula_are_shown_with_a_note(tmp_path: pathlib.Path) -> None:
+    runs = [
+        made_up_run(tmp_path / "whole", FINETUNE, method="finetune"),
+        made_up_run(tmp_path / "half", FINETUNE[:2], method="ewc"),
+        made_up_run(tmp_path / "longer", FINETUNE, method="finetune", steps=128),
+        made_up_run(tmp_path / "begun", FINETUNE[:1], method="ewc", seed=1),
+    ]
+    page = Page(write_comparison(runs, tmp_path / "report.html"))
+    assert "half is unfinished (1 of 3 stages)" in page.text
+    assert "begun has no finished stage and is left out" in page.text
+    assert "nan" not in page.text
+    assert len([attrs for tag, attrs in page.tags if attrs.get("class") == "run"]) == 3
+    assert page.text.count("Learning curves: quick") == 2  # one for each budget
+
+
+def test_a_damaged_run_among_several_is_named(three: list[RunFolder], tmp_path: pathlib.Path) -> None:
+    (three[1].path / "metrics.json").write_text("{")
+    with pytest.raises(UserError, match=r"ewc-1.metrics\.json"):
+        write_comparison(three, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_band_is_the_mean_of_the_seeds_and_spans_them(three: list[RunFolder]) -> None:
+    first, second = (read_run(run.path) for run in three[:2])
+    steps, mean, low, high = band([first, second], 1, "mean")
+    np.testing.assert_array_equal(steps, [0, 32, 64, 128, 192])
+    np.testing.assert_allclose(mean, [0.0, 0.45, 0.9, 0.9, 0.8])
+    # Of two seeds a quarter of the draws are the lower one twice, and a quarter the higher one.
+    np.testing.assert_allclose(low, [0.0, 0.4, 0.8, 0.8, 0.7])
+    np.testing.assert_allclose(high, [0.0, 0.5, 1.0, 1.0, 0.9])
+    alone = band([first], 1, "mean")
+    np.testing.assert_allclose(alone.mean, [0.0, 0.5, 1.0, 1.0, 0.9])
+    assert np.isnan(alone.low).all()
+
+
+def test_costs_are_means_over_runs(three: list[RunFolder]) -> None:
+    for run, seconds in zip(three[:2], (10.0, 20.0), strict=True):
+        metrics = run.read_metrics()
+        metrics["seconds"] = {"train": seconds, "evaluate": 1.0, "method": 0.5}
+        run.write_json("metrics.json", metrics)
+        run.record()
+    contents = {run.path: read_run(run.path) for run in three}
+    ewc, finetune = costs(compare(three), contents)
+    assert ewc.seconds == {"train": 15.0, "evaluate": 1.0, "method": 0.5}
+    assert finetune.seconds["save"] == 0.5
+    assert (ewc.trainable, ewc.total, ewc.memory) == (100, 120, 0)
+
+
+def test_the_panels_are_those_that_some_method_defines(three: list[RunFolder]) -> None:
+    contents = {run.path: read_run(run.path) for run in three}
+    drawn = comparison_figures(compare(three), contents)["comparison"](WIDE)
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == [
+        "average success",
+        "forgetting",
+        "forward transfer",
+    ]
+    alone = comparison_figures(compare(three[2:]), contents)["comparison"](WIDE)
+    assert len(alone.axes) == 2  # no reference: no forward transfer
+
+
+# The command line ------------------------------------------------------------------------------------------
+
+
+def test_the_verbs_on_one_run_and_on_a_folder_of_runs(
+    three: list[RunFolder], cli: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    add_video(three[0].path, 3, "reach")
+    assert cli("report", "ewc-0").out == "ewc-0/report.html\n"
+    assert cli("report", tmp_path).out == f"{tmp_path}/report.html\n"
+    assert cli("report", "ewc-0", "finetune").out == f"{tmp_path}/report.html\n"
+    assert cli("report", "ewc-0", "ewc-1", "--out", "two.html", "--videos", "embed").code == 0
+    assert "data:video/mp4" in (tmp_path / "two.html").read_text()
+    assert "is a folder" in cli("report", "ewc-0", "--out", ".").err
+    assert cli("report").code == 2
+    assert cli("plot", "ewc-0", "--format", "svg").code == 0
+    names = {path.name for path in (tmp_path / "figures" / "ewc-0").iterdir()}
+    whole = {"success_matrix", "success_matrix_final_step", "learning_curves", "forgetting", "cost"}
+    assert names == {f"{name}.svg" for name in whole}
+    outcome = cli("plot", "ewc-0", "finetune", "--out", "both", "--format", "svg")
+    assert len(outcome.out.splitlines()) == 4 + 2 * len(whole)
+    assert (tmp_path / "both" / "comparison.svg").is_file()
+    (tmp_path / "file").touch()
+    failed = cli("plot", "ewc-0", "--out", "file")
+    assert failed.code == 2
+    assert failed.err.startswith("clrobot: --out file: ")
