@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clrobot.run_folder import RunFolder
 
 _Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-_Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+_Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
 
 
@@ -171,10 +171,9 @@ def report(runs: _Runs, out: Path | None = None, videos: Literal["link", "embed"
         out: the page; by default report.html in the run's folder, or in the folder that holds the runs.
         videos: whether the page links to the films beside it or holds them itself (one file to give away).
     """
-    from clrobot.comparison import expand
     from clrobot.report import write_comparison, write_report
 
-    folders = expand(runs)
+    folders = _expand(runs)
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder; give the page's own name, such as {out / 'report.html'}")
     if len(folders) == 1:
@@ -195,14 +194,46 @@ def plot(runs: _Runs, out: Path | None = None, format: Literal["png", "svg", "bo
         out: the folder; by default figures/RUN, or figures/comparison.
         format: vectors (svg), pixels (png, 300 per inch) or both.
     """
-    from clrobot.comparison import expand
     from clrobot.report import write_all_figures
 
-    folders = expand(runs)
+    folders = _expand(runs)
     name = folders[0].path.resolve().name if len(folders) == 1 else "comparison"
     target = out or Path("figures") / name
     for path in write_all_figures(folders, target, ("png", "svg") if format == "both" else (format,)):
         _console().print(str(path), highlight=False, soft_wrap=True)
+
+
+def compare(
+    runs: _Runs,
+    format: Literal["table", "markdown", "csv", "latex"] = "table",
+    statistic: Literal["mean", "iqm"] = "mean",
+    out: Path | None = None,
+) -> None:
+    """Set several runs side by side, and say why they may not be comparable.
+
+    Runs that differ only in the seed are one row, with 95 % bootstrap intervals.
+
+    Args:
+        runs: run folders; a folder that holds runs stands for those in it.
+        format: the terminal's table, or text for a page, a spreadsheet or a paper.
+        statistic: over the seeds: their mean, or interquartile mean.
+        out: write it to this file.
+    """
+    from clrobot.comparison import compare as compare_runs
+    from clrobot.comparison import expand
+    from clrobot.comparison_tables import as_text, print_comparison
+
+    if not runs:
+        raise UserError("no run to compare; give one or more run folders")
+    comparison = compare_runs(expand(runs), statistic)
+    console = _console()
+    if out is not None:
+        out.write_text(as_text(comparison, format), encoding="utf-8")
+        console.print(str(out), highlight=False, soft_wrap=True)
+    elif format == "table":
+        print_comparison(comparison, console)
+    else:
+        print(as_text(comparison, format), end="")
 
 
 def tasks() -> None:
@@ -290,6 +321,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "resume": resume,
     "report": report,
     "plot": plot,
+    "compare": compare,
     "tasks": tasks,
     "methods": methods,
     "curricula": curricula,
@@ -357,6 +389,15 @@ def _value_of(flag: str, words: Sequence[str]) -> str | None:
         if word == flag:
             return following
     return None
+
+
+def _expand(paths: Sequence[Path]) -> list[RunFolder]:
+    """Return the runs at these paths, one or more."""
+    from clrobot.comparison import expand
+
+    if not paths:
+        raise UserError("no run; give one or more run folders")
+    return expand(paths)
 
 
 def _common_folder(runs: Sequence[RunFolder]) -> Path:

@@ -22,7 +22,21 @@ from markupsafe import Markup
 from clrobot.errors import UserError
 from clrobot.files import atomic
 from clrobot.metrics import Score
-from clrobot.plots import DASH, NARROW, SECONDS, WIDE, Array, curves_figure, duration, grouped, number, size, to_svg
+from clrobot.plots import (
+    DASH,
+    NARROW,
+    SECONDS,
+    WIDE,
+    Array,
+    comparison_figure,
+    cost_figure,
+    curves_figure,
+    duration,
+    grouped,
+    number,
+    size,
+    to_svg,
+)
 from clrobot.report import figures
 from clrobot.report.contents import Contents, Matrix, Metrics, read_run
 from clrobot.report.films import Films, Videos
@@ -343,14 +357,14 @@ def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections:
     rates = [metric for metric in compared.metrics if metric.kind == "rate"]
     costs = [metric for metric in compared.metrics if metric.kind != "rate"]
     curves = figures.mean_curves(compared, runs)
-    draw = figures.comparison_figures(compared, runs)
+    panels, each = figures.bars(compared, runs), figures.costs(compared, runs)
     return SideBySide(
         title=f"{' and '.join(curricula[:3])}: {_count(len(groups), 'method')} compared",
         lead=f"{_count(len(runs), 'run')}: " + "; ".join(f"{g.label} ({_seeds(g.seeds)})" for g in groups) + ".",
         notes=compared.notes,
         single=all(len(group.runs) < 2 for group in groups),
         tables=[_table("What was learned and kept", rates, compared), _table("What it cost", costs, compared)],
-        bars=_drawn(draw["comparison"], "bars") if "comparison" in draw else None,
+        bars=_drawn(lambda width: comparison_figure(panels, width), "bars") if panels else None,
         bars_summary=_bars_summary(groups),
         curves=[
             CurvesShown(shown.curriculum, _drawn(shown.draw, f"curves {n}"), _ends_summary(shown))
@@ -364,7 +378,7 @@ def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections:
             )
             for final in figures.finals(compared)
         ],
-        costs=_drawn(draw["cost"], "costs"),
+        costs=_drawn(lambda width: cost_figure(each, width), "costs"),
         downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(sections))],
     )
 
