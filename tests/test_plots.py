@@ -127,7 +127,7 @@ def test_bars_are_as_long_as_their_values_and_whiskers_as_their_intervals() -> N
     for width in (WIDE, NARROW):
         first, second = comparison_figure({"kept": rows, "lost": rows[:1] * 3}, width).axes
         assert [patch.get_width() for patch in first.patches] == [0.8, -0.2]
-        drawn = [line.get_xdata().tolist() for line in first.lines]
+        drawn = [list(line.get_xdata()) for line in first.lines]
         assert drawn.count([0.7, 0.9]) == 3  # rings, whisker, its ends
         assert first.get_xlim()[0] < -0.2
         assert second.get_xlim() == (0, 1.05)

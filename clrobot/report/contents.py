@@ -178,6 +178,7 @@ def _text(path: Path) -> str:
 def _json(path: Path, text: str) -> object:
     try:
         content: object = json.loads(text)
+        _check_writable(content)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from None
     return content
@@ -186,9 +187,15 @@ def _json(path: Path, text: str) -> object:
 def _yaml(path: Path, text: str) -> object:
     try:
         content: object = yaml.safe_load(text)
+        _check_writable(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not YAML: {error}") from None
     return content
+
+
+def _check_writable(content: object) -> None:
+    """Raise ValueError for text that no page can hold: both formats can spell half of a surrogate pair."""
+    json.dumps(content, ensure_ascii=False, skipkeys=True, default=str).encode()
 
 
 def _validated(model: type[_Model], path: Path, content: object) -> _Model:

@@ -51,4 +51,4 @@ class Films:
             self.embedded.append(film)
             return f"#{film.id}"
         relative = Path(os.path.relpath(path.resolve(), self._folder.resolve()))
-        return "/".join(urllib.parse.quote(part, safe="") for part in relative.parts)
+        return "/".join(urllib.parse.quote(os.fsencode(part), safe="") for part in relative.parts)

@@ -279,7 +279,7 @@ def _data(kind: str, text: str) -> str:
 
 
 def _encode(text: str) -> bytes:
-    """UTF-8; half a surrogate pair, which JSON can hold and UTF-8 cannot, is written as its escape."""
+    """UTF-8; what a folder's name has that is none is written as its escape."""
     return text.encode("utf-8", "backslashreplace")
 
 
