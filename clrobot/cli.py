@@ -186,8 +186,7 @@ def report(runs: _Runs, out: Path | None = None, videos: Literal["link", "embed"
 def plot(runs: _Runs, out: Path | None = None, format: Literal["png", "svg", "both"] = "both") -> None:
     """Write the report's figures as files, for print.
 
-    The score matrix, the learning curves, what was forgotten and what it cost; of several runs also the methods
-    side by side, over their seeds.
+    Of several runs also the methods side by side, over their seeds.
 
     Args:
         runs: run folders, or folders that hold runs.
