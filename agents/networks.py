@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import torch as th
 from torch import nn
 
-_HIDDEN_GAIN = math.sqrt(2)
+HIDDEN_GAIN = math.sqrt(2)
 
 
 def linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
@@ -38,14 +40,18 @@ class SlotNetwork(nn.Module, ABC):
         widths: of the hidden layers.
         outputs: the size of a head's output.
         head_gain: the orthogonal gain of a new head.
+        layer_norm: normalise each hidden layer before its tanh (Ba et al. 2016), which keeps units from saturating.
     """
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float) -> None:
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.widths = tuple(widths)
         self.outputs = outputs
         self.head_gain = head_gain
+        self.layer_norm = layer_norm
 
     @property
     @abstractmethod
@@ -57,12 +63,27 @@ class SlotNetwork(nn.Module, ABC):
         """Append a new head (or column), randomly initialised, and freeze what the earlier slots own alone."""
 
     @abstractmethod
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
+        """Return what each layer gives for one slot and x (B, inputs), without its index.
+
+        The hidden layers' activations (B, width) come first, in order, and the outputs (B, outputs) last.
+        """
+
     def forward_slot(self, x: th.Tensor, slot: int) -> th.Tensor:
         """Return the outputs (B, outputs) of one slot for x (B, inputs), without its index."""
+        return self.activations(x, slot)[-1]
+
+    @abstractmethod
+    def layers(self, slot: int) -> list[nn.Linear]:
+        """Return the linear layers that a slot's own path is made of: the hidden ones in order, then its head."""
 
     @abstractmethod
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the named parameters that several slots read and that a later slot's training changes."""
+
+    def held(self) -> int:
+        """Return how many of the parameters that ask for gradients are held constant all the same."""
+        return 0
 
     def forward(self, obs: th.Tensor) -> th.Tensor:
         """Return the outputs (B, outputs) for observations (B, inputs + 1), each through its own slot."""
@@ -71,6 +92,10 @@ class SlotNetwork(nn.Module, ABC):
         first = int(index[0])
         if bool((index == first).all()):
             return self.forward_slot(x, first)
+        return self.forward_mixed(x, index)
+
+    def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
+        """Return the outputs (B, outputs) for x (B, inputs), row i through slot index[i]."""
         out = x.new_zeros(len(x), self.outputs)
         for slot in sorted(set(index.tolist())):
             rows = (index == slot).nonzero().squeeze(1)
@@ -81,14 +106,13 @@ class SlotNetwork(nn.Module, ABC):
 class MultiHeadNetwork(SlotNetwork):
     """One trunk that all slots share, and one linear head for each."""
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float) -> None:
-        super().__init__(inputs, widths, outputs, head_gain)
-        layers: list[nn.Module] = []
-        size = inputs
-        for width in self.widths:
-            layers += [linear(size, width, _HIDDEN_GAIN), nn.Tanh()]
-            size = width
-        self.trunk = nn.Sequential(*layers)
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+    ) -> None:
+        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
+        sizes = [inputs, *self.widths]
+        self.trunk = nn.ModuleList(linear(a, b, HIDDEN_GAIN) for a, b in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in self.widths if layer_norm)
         self.heads = nn.ModuleList()
         self.add_slot()
 
@@ -101,12 +125,34 @@ class MultiHeadNetwork(SlotNetwork):
         head = linear(self.widths[-1], self.outputs, self.head_gain)
         self.heads.append(head.to(next(self.trunk.parameters()).device))
 
-    def forward_slot(self, x: th.Tensor, slot: int) -> th.Tensor:  # noqa: D102
-        out: th.Tensor = self.heads[slot](self.trunk(x))
-        return out
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+        hidden = []
+        for i, layer in enumerate(self.trunk):
+            x = layer(x)
+            x = th.tanh(self.norms[i](x) if self.layer_norm else x)
+            hidden.append(x)
+        return *hidden, self.heads[slot](x)
+
+    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+        return [*self.trunk, self.heads[slot]]
+
+    def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
+        """Return the outputs (B, outputs): one pass through the trunk and its heads, of which each row takes its own.
+
+        A subclass whose hidden layers depend on the slot has `activations` of its own, and takes the slots in turn.
+        """
+        if type(self).activations is not MultiHeadNetwork.activations:
+            return super().forward_mixed(x, index)
+        hidden = self.activations(x, 0)[-2]
+        # Heads above the batch's highest slot are left out: among the rest none may need a gradient.
+        heads: list[Any] = list(self.heads)[: int(index.max()) + 1]
+        weight, bias = th.cat([head.weight for head in heads]), th.cat([head.bias for head in heads])
+        every = nn.functional.linear(hidden, weight, bias).view(len(x), len(heads), self.outputs)
+        return every.gather(1, index[:, None, None].expand(-1, 1, self.outputs)).squeeze(1)
 
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:  # noqa: D102
         yield from self.trunk.named_parameters(prefix="trunk")
+        yield from self.norms.named_parameters(prefix="norms")
 
 
 class Lateral(nn.Module):
@@ -114,48 +160,77 @@ class Lateral(nn.Module):
 
         U tanh(V [α_1 h_1; …; α_{k-1} h_{k-1}])
 
-    where h_j is column j's activation below the layer and α_j a learned scale for each source. The paper's random
-    initialisation of U is kept, at a tenth of the layer's gain, so that old features are heard from the start.
+    where h_j is column j's activation below the layer and α_j a learned scale for each source. V projects to as many
+    units as the new column has below the layer. The paper's random initialisation of U is kept, at a tenth of the
+    layer's gain, so that old features are heard from the start.
+
+    Args:
+        sources: the width of each source.
+        below: the new column's width below the layer.
+        outputs: the layer's width.
+        gain: the layer's.
     """
 
-    def __init__(self, source: int, sources: int, outputs: int, gain: float) -> None:
+    def __init__(self, sources: Sequence[int], below: int, outputs: int, gain: float) -> None:
         super().__init__()
-        self.scales = nn.Parameter(th.full((sources,), 1.0 / math.sqrt(sources)))
-        self.project = linear(source * sources, source, 1.0)
-        self.out = linear(source, outputs, 0.1 * gain)
+        self.scales = nn.Parameter(th.full((len(sources),), 1.0 / math.sqrt(len(sources))))
+        self.project = linear(sum(sources), below, 1.0)
+        self.out = linear(below, outputs, 0.1 * gain)
 
     def forward(self, sources: Sequence[th.Tensor]) -> th.Tensor:
-        """Return (B, outputs) from the earlier columns' activations, each (B, source)."""
+        """Return (B, outputs) from the sources' activations, each (B, its width)."""
         scaled = th.cat([scale * h for scale, h in zip(self.scales, sources, strict=True)], dim=1)
         out: th.Tensor = self.out(th.tanh(self.project(scaled)))
         return out
 
 
 class Column(nn.Module):
-    """One column: hidden layers and an output head, each with a lateral from the earlier columns.
+    """One column: hidden layers and an output head, each with a lateral from the columns that it hears.
 
     The first hidden layer reads the observation alone, as in the paper: below it all columns see the same.
+
+    Args:
+        inputs: the size of an observation without its slot index.
+        widths: of the hidden layers.
+        outputs: the size of the head's output.
+        heard: the widths of the hidden layers of each column that it hears; as many layers as its own.
+        head_gain: the orthogonal gain of the head.
+        layer_norm: normalise each hidden layer.
     """
 
     def __init__(
-        self, inputs: int, widths: Sequence[int], outputs: int, earlier: Sequence[Column], head_gain: float
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        outputs: int,
+        heard: Sequence[Sequence[int]],
+        head_gain: float,
+        *,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
+        self._sizes = (inputs, widths, outputs, heard, head_gain)
         sizes = [inputs, *widths, outputs]
-        gains = [_HIDDEN_GAIN] * len(widths) + [head_gain]
-        self.layers = nn.ModuleList(
-            linear(a, b, gain) for a, b, gain in zip(sizes[:-1], sizes[1:], gains, strict=True)
-        )
+        gains = [HIDDEN_GAIN] * len(widths) + [head_gain]
+        self.layers = nn.ModuleList(linear(a, b, gain) for (a, b), gain in zip(pairwise(sizes), gains, strict=True))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths if layer_norm)
         self.laterals = nn.ModuleList(
-            Lateral(below, len(earlier), above, gain)
-            for below, above, gain in zip(sizes[1:-1], sizes[2:], gains[1:], strict=True)
-            if earlier
+            Lateral([source[i] for source in heard], below, above, gain)
+            for i, (below, above, gain) in enumerate(zip(sizes[1:-1], sizes[2:], gains[1:], strict=True))
+            if heard
         )
+
+    def renew_head(self) -> None:
+        """Give the output head, and the lateral into it, new random weights in the place of the old ones."""
+        renewed = Column(*self._sizes, layer_norm=bool(self.norms))
+        self.layers[-1].load_state_dict(renewed.layers[-1].state_dict())
+        if self.laterals:
+            self.laterals[-1].load_state_dict(renewed.laterals[-1].state_dict())
 
     def forward(self, x: th.Tensor, earlier: Sequence[Sequence[th.Tensor]]) -> tuple[th.Tensor, ...]:
         """Return the activations of every layer, the output last.
 
-        `earlier` holds the same of every earlier column.
+        `earlier` holds the same of every column that is heard.
         """
         activations: list[th.Tensor] = []
         below = x
@@ -163,7 +238,9 @@ class Column(nn.Module):
             z = layer(below)
             if i > 0 and earlier:
                 z = z + self.laterals[i - 1]([column[i - 1] for column in earlier])
-            below = z if i == len(self.layers) - 1 else th.tanh(z)
+            if i < len(self.layers) - 1:
+                z = th.tanh(self.norms[i](z) if self.norms else z)
+            below = z
             activations.append(below)
         return tuple(activations)
 
@@ -173,10 +250,30 @@ class ProgressiveNetwork(SlotNetwork):
 
     Column k:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{(<k)})),  and the same without the outer tanh for
     the output head.
+
+    Args:
+        inputs: the size of an observation without its slot index.
+        widths: of the first column's hidden layers.
+        outputs: the size of a head's output.
+        head_gain: the orthogonal gain of a new head.
+        layer_norm: normalise each hidden layer before its tanh.
+        later_width: the widths of every later column, as a share of the first one's.
     """
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float) -> None:
-        super().__init__(inputs, widths, outputs, head_gain)
+    hears_earlier: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        outputs: int,
+        head_gain: float,
+        *,
+        layer_norm: bool = False,
+        later_width: float = 1.0,
+    ) -> None:
+        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
+        self.later_widths = tuple(max(1, round(later_width * width)) for width in self.widths)
         self.columns = nn.ModuleList()
         self.add_slot()
 
@@ -186,17 +283,36 @@ class ProgressiveNetwork(SlotNetwork):
 
     def add_slot(self) -> None:  # noqa: D102
         self.columns.requires_grad_(False)
-        earlier = list(self.columns)
-        column = Column(self.inputs, self.widths, self.outputs, earlier, self.head_gain)  # type: ignore[arg-type]
-        device = next(self.columns.parameters()).device if earlier else None
+        earlier = [self._widths_of(k) for k in range(self.slots)]
+        column = Column(
+            self.inputs,
+            self._widths_of(self.slots),
+            self.outputs,
+            earlier if self.hears_earlier else [],
+            self.head_gain,
+            layer_norm=self.layer_norm,
+        )
+        device = next(self.columns.parameters()).device if len(self.columns) else None
         self.columns.append(column.to(device))
 
-    def forward_slot(self, x: th.Tensor, slot: int) -> th.Tensor:  # noqa: D102
-        activations: list[tuple[th.Tensor, ...]] = []
-        for k in range(slot + 1):
-            activations.append(self.columns[k](x, activations))
-        return activations[-1][-1]
+    def _widths_of(self, k: int) -> tuple[int, ...]:
+        return self.later_widths if k else self.widths
+
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+        columns: list[tuple[th.Tensor, ...]] = []
+        for k in range(slot + 1) if self.hears_earlier else [slot]:
+            columns.append(self.columns[k](x, columns))
+        return columns[-1]
+
+    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+        return list(self.columns[slot].layers)  # type: ignore[arg-type]
 
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield nothing: what an earlier slot reads is frozen."""
         yield from ()
+
+
+class IndependentNetwork(ProgressiveNetwork):
+    """One column for each slot that hears nothing of the others: each task from scratch."""
+
+    hears_earlier = False

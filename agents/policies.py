@@ -1,22 +1,96 @@
-"""Stable-Baselines3 policies whose actor and critic hold one head or column for each slot."""
+"""Stable-Baselines3 policies whose actor and critic hold one head or column for each slot.
+
+The observation's last component is the slot's index. A policy is told which `network_class` to build: that is where
+multi-head, progressive and masked networks differ; PPO and SAC differ in the policy around them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
+from torch.optim import Optimizer
 
-from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork, SlotNetwork, slot_of
+from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork, slot_of
+from clrobot.agents.recognition import Recognizer
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
 CRITIC_GAIN = 1.0
+
+# The optimizers that step the actor, by the names that the verbs of a method are called with.
+ACTOR_OPTIMIZERS = ("policy.optimizer", "actor.optimizer")
+
+
+class SlotPolicy(BasePolicy):
+    """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm.
+
+    Attributes:
+        recognizer: tells slots apart by their observations, for acting without a label.
+    """
+
+    recognizer: Recognizer
+
+    @property
+    def actor_net(self) -> SlotNetwork:
+        """The network of the actor: its mean, or its mean and log standard deviation."""
+        raise NotImplementedError
+
+    @property
+    def critic_nets(self) -> tuple[SlotNetwork, ...]:
+        """The networks of the critic."""
+        raise NotImplementedError
+
+    @property
+    def slots(self) -> int:
+        """The number of slots that have a head."""
+        return self.actor_net.slots
+
+    def add_slot(self) -> None:
+        """Give the next slot its head; earlier heads are frozen. Follow with `rebuild_optimizers`."""
+        raise NotImplementedError
+
+    def unfreeze(self) -> None:
+        """Let every slot's head train again (for training on several tasks at once)."""
+        raise NotImplementedError
+
+    def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:
+        """Make optimizers over the trainable parameters, with fresh moments unless they are to be kept."""
+        raise NotImplementedError
+
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        """Return mean and log standard deviation, each (B, A), for observations (B, d + 1), the slot last.
+
+        Where the algorithm squashes actions by a tanh, they are those before it.
+        """
+        raise NotImplementedError
+
+    def bounded(self, actions: th.Tensor) -> th.Tensor:
+        """Return samples of `gaussian` as the environment takes them: clipped to [-1, 1], or squashed into it."""
+        return actions.clamp(-1.0, 1.0)
+
+    def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
+        """Return the critic's values (B, C), one column for each of its C networks.
+
+        For a state-value critic (PPO) C is 1 and the actions (B, A) are not looked at.
+        """
+        raise NotImplementedError
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Return the numbers of `trainable` and of `total` parameters."""
+        counts = [(p.numel(), p.requires_grad) for p in self.parameters()]
+        held = sum(network.held() for network in (self.actor_net, *self.critic_nets))
+        return {"trainable": sum(n for n, on in counts if on) - held, "total": sum(n for n, _ in counts)}
+
+
+def renewed(optimizer: Optimizer, trainable: Sequence[nn.Parameter], *, keep_moments: bool) -> dict[Any, Any]:
+    """Return the part of an optimizer's state that goes over to a new one over `trainable`."""
+    return {p: optimizer.state[p] for p in trainable if keep_moments and p in optimizer.state}
 
 
 class _Passthrough(nn.Module):
@@ -36,23 +110,24 @@ class _Passthrough(nn.Module):
         return features
 
 
-class MultiHeadPolicy(ActorCriticPolicy):
-    """Diagonal Gaussian actor and critic with separate trunks, shared by all slots, and a head for each slot.
+class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
+    """Diagonal Gaussian actor and state-value critic, as two networks that share nothing.
 
-    A head is a mean layer, a `log_std` (one number for each action) and a value layer. The observation's last
-    component is the slot's index; the trunks never see it.
+    A slot's head is a mean layer, a `log_std` (one number for each action) and a value layer.
 
     Args:
         observation_space: a flat box, the slot's index last.
         action_space: a box.
         lr_schedule: as in Stable-Baselines3.
+        network_class: of actor and critic: takes what a SlotNetwork does.
+        critic_class: of the critic, where it is another.
         widths: of the hidden layers of actor and critic.
+        layer_norm: normalise each hidden layer.
         slots: how many heads to build (more than one when a checkpoint is loaded).
         log_std_init: of a new head.
         kwargs: as in Stable-Baselines3.
     """
 
-    network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
     action_net: SlotNetwork
     value_net: SlotNetwork  # type: ignore[assignment]
 
@@ -62,12 +137,20 @@ class MultiHeadPolicy(ActorCriticPolicy):
         action_space: spaces.Box,
         lr_schedule: Schedule,
         *,
-        widths: Sequence[int] = (128, 128),
+        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
+        critic_class: Callable[..., SlotNetwork] | None = None,
+        widths: Sequence[int] = (64, 64),
+        layer_norm: bool = False,
         slots: int = 1,
         log_std_init: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        self._widths = tuple(widths)
+        self._network: dict[str, Any] = {
+            "network_class": network_class,
+            "critic_class": critic_class or network_class,
+            "widths": tuple(widths),
+            "layer_norm": layer_norm,
+        }
         self._initial_slots = slots
         super().__init__(observation_space, action_space, lr_schedule, log_std_init=log_std_init, **kwargs)
 
@@ -75,7 +158,7 @@ class MultiHeadPolicy(ActorCriticPolicy):
         data = super()._get_constructor_parameters()
         for unused in ("net_arch", "activation_fn", "use_sde", "squash_output", "full_std", "use_expln"):
             data.pop(unused, None)
-        return data | {"widths": self._widths, "slots": self.slots}
+        return data | self._network | {"slots": self.slots}
 
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor = _Passthrough(self.features_dim)  # type: ignore[assignment]
@@ -84,21 +167,31 @@ class MultiHeadPolicy(ActorCriticPolicy):
         self._build_mlp_extractor()
         assert isinstance(self.action_space, spaces.Box)
         self._actions = int(self.action_space.shape[0])
-        build = partial(self.network_class, self.features_dim - 1, self._widths)
-        self.action_net = build(self._actions, ACTOR_GAIN)
-        self.value_net = build(1, CRITIC_GAIN)
+        self.action_net = self._new_network("network_class", self._actions, ACTOR_GAIN)
+        self.value_net = self._new_network("critic_class", 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
+        self.recognizer = Recognizer(self.features_dim - 1, 1)
         for _ in range(self._initial_slots - 1):
             self.add_slot()
-        self.rebuild_optimizer(lr_schedule(1))
+        self.rebuild_optimizers(lr_schedule(1))
+
+    def _new_network(self, which: str, outputs: int, head_gain: float) -> SlotNetwork:
+        network, inputs = self._network, self.features_dim - 1
+        built: SlotNetwork = network[which](
+            inputs, network["widths"], outputs, head_gain, layer_norm=network["layer_norm"]
+        )
+        return built
 
     def _new_log_std(self) -> nn.Parameter:
         return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))
 
     @property
-    def slots(self) -> int:
-        """The number of slots that have a head."""
-        return self.action_net.slots
+    def actor_net(self) -> SlotNetwork:  # noqa: D102
+        return self.action_net
+
+    @property
+    def critic_nets(self) -> tuple[SlotNetwork, ...]:  # noqa: D102
+        return (self.value_net,)
 
     @property
     def log_std(self) -> nn.Parameter:  # type: ignore[override]
@@ -106,38 +199,40 @@ class MultiHeadPolicy(ActorCriticPolicy):
         newest: nn.Parameter = self.log_stds[-1]
         return newest
 
-    def add_slot(self) -> None:
-        """Give the next slot its head; earlier heads are frozen. Follow with `rebuild_optimizer`."""
+    def add_slot(self) -> None:  # noqa: D102
         self.action_net.add_slot()
         self.value_net.add_slot()
+        self.recognizer.add_slot()
         self.log_stds.requires_grad_(False)
         self.log_stds.append(self._new_log_std().to(self.log_stds[0].device))
 
-    def rebuild_optimizer(self, learning_rate: float, *, keep_moments: bool = False) -> None:
-        """Make an optimizer over the trainable parameters, with fresh moments unless they are to be kept."""
-        moments = dict(self.optimizer.state) if keep_moments else {}
+    def unfreeze(self) -> None:  # noqa: D102
+        self.requires_grad_(True)
+
+    def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:  # noqa: D102
         trainable = [p for p in self.parameters() if p.requires_grad]
+        state = renewed(self.optimizer, trainable, keep_moments=keep_moments) if keep_moments else {}
         self.optimizer = self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
-        for p in trainable:
-            if p in moments:
-                self.optimizer.state[p] = moments[p]
+        self.optimizer.state.update(state)
+
+    def _log_std_of(self, obs: th.Tensor) -> th.Tensor:
+        """Return each observation's log standard deviations, (A,) where all are of one slot and (B, A) otherwise."""
+        index = slot_of(obs, self.slots)
+        first = int(index[0])
+        if bool((index == first).all()):
+            one: th.Tensor = self.log_stds[first]
+            return one
+        each = th.stack([self.log_stds[slot] for slot in range(int(index.max()) + 1)])
+        return each.index_select(0, index)
 
     def _get_action_dist_from_latent(self, latent_pi: th.Tensor) -> Distribution:
         assert isinstance(self.action_dist, DiagGaussianDistribution)
-        mean = self.action_net(latent_pi)
-        index = slot_of(latent_pi, self.slots)
-        first = int(index[0])
-        one_slot = bool((index == first).all())
-        log_std = self.log_stds[first] if one_slot else th.stack(list(self.log_stds))[index]
-        return self.action_dist.proba_distribution(mean, log_std)
+        return self.action_dist.proba_distribution(self.action_net(latent_pi), self._log_std_of(latent_pi))
 
-    def parameter_counts(self) -> dict[str, int]:
-        """Return the numbers of `trainable` and of `total` parameters."""
-        counts = [(p.numel(), p.requires_grad) for p in self.parameters()]
-        return {"trainable": sum(n for n, on in counts if on), "total": sum(n for n, _ in counts)}
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:  # noqa: D102
+        mean = self.action_net(obs)
+        return mean, self._log_std_of(obs).expand_as(mean)
 
-
-class ProgressivePolicy(MultiHeadPolicy):
-    """A progressive network: each slot has its own column of actor and critic; earlier columns are frozen."""
-
-    network_class = ProgressiveNetwork
+    def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:  # noqa: D102
+        values: th.Tensor = self.value_net(obs)
+        return values

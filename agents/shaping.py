@@ -22,6 +22,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch.optim import Optimizer
 
 from clrobot.agents.method import Method
+from clrobot.agents.policies import ACTOR_OPTIMIZERS
 
 
 @dataclass
@@ -29,7 +30,7 @@ class ShapingCost:
     """What the method cost inside the block."""
 
     seconds: float = 0.0
-    updates: int = 0
+    updates: int = 0  # gradient steps of the actor
 
 
 def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
@@ -37,10 +38,6 @@ def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
     names, _ = model._get_torch_save_params()
     found = {name: attrgetter(name)(model) for name in names}
     return {name: thing for name, thing in found.items() if isinstance(thing, Optimizer)}
-
-
-def _overrides(method: Method, verb: str) -> bool:
-    return getattr(type(method), verb) is not getattr(Method, verb)
 
 
 @contextmanager
@@ -78,8 +75,8 @@ def _hook(
     cost: ShapingCost,
 ) -> list[Any]:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    adds_loss = _overrides(method, "auxiliary_loss")
-    adjusts = _overrides(method, "adjust_gradients")
+    adds_loss = method.uses("auxiliary_loss")
+    adjusts = method.uses("adjust_gradients")
 
     def before_step(*_: Any) -> None:
         started = time.perf_counter()
@@ -96,7 +93,7 @@ def _hook(
         if limit is not None:
             norm = th.nn.utils.clip_grad_norm_(parameters, limit)
             model.logger.record_mean("shaping/gradient_norm", float(norm))
-        cost.updates += 1
+        cost.updates += name in ACTOR_OPTIMIZERS
 
     def after_step(*_: Any) -> None:
         started = time.perf_counter()
@@ -104,7 +101,7 @@ def _hook(
         cost.seconds += time.perf_counter() - started
 
     handles: list[Any] = [optimizer.register_step_pre_hook(before_step)]
-    if _overrides(method, "after_update"):
+    if method.uses("after_update"):
         handles.append(optimizer.register_step_post_hook(after_step))
     return handles
 

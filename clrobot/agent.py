@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.policies import SlotPolicy
 from clrobot.curriculum import nearest
 from clrobot.errors import UserError
 
@@ -23,7 +23,7 @@ class Agent:
         stage: the stage after which the weights were saved; 0 is untrained.
     """
 
-    policy: MultiHeadPolicy
+    policy: SlotPolicy
     slots: tuple[str, ...]
     stage: int
 

@@ -161,6 +161,67 @@ def resume(run: _Run) -> None:
     _summarise(folder, console)
 
 
+def sweep(
+    method: tuple[str, ...] = ("finetune", "ewc", "progressive"),
+    seed: tuple[int, ...] = (0, 1, 2),
+    curriculum: str | None = None,
+    vary: str | None = None,
+    values: tuple[float, ...] = (),
+    config: Path | None = None,
+    jobs: int = 2,
+    references: bool = True,
+    out: Path | None = None,
+) -> None:
+    """Train methods × seeds (× values of one setting), and compare them.
+
+    What is finished is not trained again, and what was begun is resumed: the same command goes on after a kill.
+
+    Args:
+        method: the methods.
+        seed: the seeds.
+        curriculum: a curriculum's name or a YAML file; by default that of --config, or quick.
+        vary: one more setting to vary, by its full name, such as ewc.strength.
+        values: the values of that setting.
+        config: every other setting, as in train.
+        jobs: trainings at a time.
+        references: also train each task from scratch, once, which forward transfer needs.
+        out: the folder of the runs; by default runs/CURRICULUM.
+    """
+    from clrobot.config import make_config, read_config
+    from clrobot.sweep import plan, run_all
+
+    _at_least(jobs, "--jobs")
+    if (vary is None) != (not values):
+        raise UserError("--vary and --values go together: one setting's name, and its values")
+    base = make_config() if config is None else read_config(config)
+    if curriculum is not None:
+        base = make_config(**base.model_dump(mode="json") | {"curriculum": curriculum})
+    folder = out or Path("runs") / base.curriculum.name
+    plans = plan(base, folder, method, seed, vary, values)
+    console = _console()
+    runs = run_all(plans, jobs, lambda line: console.print(line, highlight=False, soft_wrap=True))
+    console.print(_comparison(runs))
+
+
+def extend(run: _Run, task: str, steps: int, out: Path | None = None) -> None:
+    """Take a finished run further, with a task that nobody planned for.
+
+    The run is copied; what it learned stays as its method promises. The copy ends with the same bits as a run whose
+    curriculum had the task from the start.
+
+    Args:
+        run: the finished run's folder.
+        task: the task to learn now.
+        steps: control steps.
+        out: the new run's folder; by default RUN-TASK beside it.
+    """
+    from clrobot.extend import extend as extend_run
+    from clrobot.run_folder import RunFolder
+
+    _at_least(steps, "--steps")
+    resume(extend_run(RunFolder.open(run), task, steps, out or run.with_name(f"{run.resolve().name}-{task}")).path)
+
+
 def report(runs: _Runs, out: Path | None = None, videos: Literal["link", "embed"] = "link") -> None:
     """Write a page of one run, or of several side by side.
 
@@ -318,6 +379,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "record": record,
     "resume": resume,
+    "extend": extend,
+    "sweep": sweep,
     "report": report,
     "plot": plot,
     "compare": compare,

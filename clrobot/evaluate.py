@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.agent import append_slot
-from clrobot.agents.policies import MultiHeadPolicy
+from clrobot.agents.policies import SlotPolicy
 from clrobot.curriculum import Curriculum
 from clrobot.envs.make import make_vector_env
 from clrobot.envs.vector_env import TaskVectorEnv
 from clrobot.metrics import Score
+
+RECOGNITION_STEPS = 5  # of an episode, after which an agent without a label keeps to the slot that it recognised
 
 
 class Episodes(NamedTuple):
@@ -34,7 +36,7 @@ class Evaluator:
         self.seed = seed
         self._envs: dict[tuple[str, int], TaskVectorEnv] = {}
 
-    def episodes(self, policy: MultiHeadPolicy, slot: int, episodes: int) -> Episodes:
+    def episodes(self, policy: SlotPolicy, slot: int, episodes: int) -> Episodes:
         """Run `episodes` episodes of slot index `slot` (from 0) with the policy's mean actions."""
         task = self.curriculum.stages[slot].task
         key = (task, episodes)
@@ -51,7 +53,7 @@ class Evaluator:
                 final = info["final_info"]
                 return Episodes(final["is_success"], final["success_final"], returns)
 
-    def score(self, policy: MultiHeadPolicy, slot: int, episodes: int, *, stage: int, step: int) -> Score:
+    def score(self, policy: SlotPolicy, slot: int, episodes: int, *, stage: int, step: int) -> Score:
         """Return one line of `scores.jsonl` for slot index `slot`: stages and slots count from 1 there."""
         outcome = self.episodes(policy, slot, episodes)
         return Score(

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch as th
+from helpers import few
 from safetensors.torch import load_file
 
 import clrobot
@@ -14,6 +15,7 @@ from clrobot.agents.method import Method
 from clrobot.agents.methods import METHODS
 from clrobot.agents.shaping import optimizers
 from clrobot.config import make_config, make_method
+from clrobot.run_folder import RunFolder
 from clrobot.train import Silent, Training
 
 EVERY = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
@@ -29,7 +31,7 @@ TINY = {
 
 @EVERY
 def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], tmp_path) -> None:
-    config = make_config(method=method.name, **TINY)
+    config = make_config(method=method.name, **few(method), **TINY)
     training = Training.begin(config, tmp_path / "run", Silent())
     run = training.run_all()
 
@@ -63,7 +65,7 @@ def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], tm
 def test_the_same_seed_gives_the_same_run_bit_for_bit(method: type[Method], tmp_path) -> None:
     runs = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        config = make_config(method=method.name, seed=seed, **TINY)
+        config = make_config(method=method.name, seed=seed, **few(method), **TINY)
         runs.append(Training.begin(config, tmp_path / name, Silent()).run_all())
     a, b, c = [load_file(run.checkpoint(3) / "weights.safetensors") for run in runs]
     assert all(th.equal(a[name], b[name]) for name in a)
@@ -80,15 +82,26 @@ def test_every_method_says_what_it_is(method: type[Method]) -> None:
         assert field.description, "a setting without help text"
 
 
-def test_ewc_of_strength_zero_is_finetune_through_the_whole_loop(tmp_path) -> None:
-    """Fisher, its environment and its generator leave no trace: the runs' weights agree to the bit."""
-    finetune = Training.begin(make_config(method="finetune", **TINY), tmp_path / "finetune", Silent()).run_all()
-    ewc = Training.begin(
-        make_config(method="ewc", ewc={"strength": 0.0}, **TINY), tmp_path / "ewc", Silent()
-    ).run_all()
-    a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in (finetune, ewc)]
+HARMLESS = [method for method in METHODS if method.composes and "strength" in method.Settings.model_fields]
+
+
+@pytest.fixture(scope="module")
+def finetuned(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    config = make_config(method="finetune", **TINY)
+    return Training.begin(config, tmp_path_factory.mktemp("runs") / "finetune", Silent()).run_all()
+
+
+@pytest.mark.parametrize("method", HARMLESS, ids=lambda m: m.name)
+def test_strength_zero_is_finetune_through_the_whole_loop(
+    method: type[Method], finetuned: RunFolder, tmp_path
+) -> None:
+    """What it remembers, its environment and its generators leave no trace: the runs' weights agree to the bit."""
+    settings = {method.name: few(method).get(method.name, {}) | {"strength": 0.0}}
+    config = make_config(method=method.name, **settings, **TINY)
+    run = Training.begin(config, tmp_path / "run", Silent()).run_all()
+    a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in (finetuned, run)]
     assert all(th.equal(a[name], b[name]) for name in a)
-    assert finetune.scores_file.read_bytes() == ewc.scores_file.read_bytes()
+    assert finetuned.scores_file.read_bytes() == run.scores_file.read_bytes()
 
 
 def test_measuring_more_changes_nothing_in_what_is_learned(tmp_path) -> None:

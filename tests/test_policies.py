@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch as th
 from helpers import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, tiny_ppo
 
-from clrobot.agents.policies import MultiHeadPolicy, ProgressivePolicy
-from clrobot.agents.ppo import begin_slot
+from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork
+from clrobot.agents.policies import PPOSlotPolicy
+from clrobot.agents.ppo import PPOAlgorithm
 
-BOTH = pytest.mark.parametrize("policy_class", [MultiHeadPolicy, ProgressivePolicy])
+EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork, IndependentNetwork])
 
 
 def batch(model, *slots: int) -> np.ndarray:
@@ -18,9 +21,9 @@ def batch(model, *slots: int) -> np.ndarray:
     return np.column_stack([x, slots]).astype(np.float32)
 
 
-@BOTH
-def test_predict_takes_mixed_batches(policy_class) -> None:
-    model = tiny_ppo(policy_class)
+@EVERY
+def test_predict_takes_mixed_batches(network_class) -> None:
+    model = tiny_ppo(network_class)
     next_slot(model, 1)
     obs = batch(model, 0, 1, 0)
     actions, _ = model.predict(obs, deterministic=True)
@@ -29,9 +32,9 @@ def test_predict_takes_mixed_batches(policy_class) -> None:
         np.testing.assert_allclose(actions[i], alone, atol=1e-6)
 
 
-@BOTH
-def test_each_slot_has_its_own_standard_deviation(policy_class) -> None:
-    model = tiny_ppo(policy_class)
+@EVERY
+def test_each_slot_has_its_own_standard_deviation(network_class) -> None:
+    model = tiny_ppo(network_class)
     next_slot(model, 1)
     with th.no_grad():
         model.policy.log_stds[0].fill_(-1.0)
@@ -42,9 +45,9 @@ def test_each_slot_has_its_own_standard_deviation(policy_class) -> None:
     assert th.equal(model.policy.log_std, model.policy.log_stds[1])  # what Stable-Baselines3 logs
 
 
-@BOTH
-def test_training_a_new_slot_leaves_old_heads_alone(policy_class) -> None:
-    model = tiny_ppo(policy_class)
+@EVERY
+def test_training_a_new_slot_leaves_old_heads_alone(network_class) -> None:
+    model = tiny_ppo(network_class)
     next_slot(model, 1)
     frozen = {name: t for name, t in snapshot(model.policy).items() if ".heads.0" in name or ".columns.0" in name}
     frozen["log_stds.0"] = model.policy.log_stds[0].detach().clone()
@@ -55,8 +58,11 @@ def test_training_a_new_slot_leaves_old_heads_alone(policy_class) -> None:
     assert not th.equal(model.policy.log_stds[1], th.full((4,), -0.5))  # and the new one did train
 
 
-def test_earlier_actions_are_bit_identical_after_a_progressive_stage() -> None:
-    model = tiny_ppo(ProgressivePolicy)
+@pytest.mark.parametrize(
+    "network_class", [ProgressiveNetwork, partial(ProgressiveNetwork, later_width=0.5), IndependentNetwork]
+)
+def test_earlier_actions_are_bit_identical_after_a_stage_with_a_column_of_its_own(network_class) -> None:
+    model = tiny_ppo(network_class)
     model.learn(128)
     obs = batch(model, 0, 0, 0, 0)
     before, _ = model.predict(obs, deterministic=True)
@@ -67,7 +73,7 @@ def test_earlier_actions_are_bit_identical_after_a_progressive_stage() -> None:
 
 
 def test_earlier_actions_do_change_without_protection() -> None:
-    model = tiny_ppo(MultiHeadPolicy)
+    model = tiny_ppo(MultiHeadNetwork)
     obs = batch(model, 0, 0, 0, 0)
     before, _ = model.predict(obs, deterministic=True)
     next_slot(model, 1)
@@ -76,13 +82,20 @@ def test_earlier_actions_do_change_without_protection() -> None:
     assert np.abs(before - after).max() > 0
 
 
-@BOTH
-def test_weights_load_into_a_policy_built_with_as_many_slots(policy_class) -> None:
-    model = tiny_ppo(policy_class)
+@EVERY
+def test_weights_load_into_a_policy_built_with_as_many_slots(network_class) -> None:
+    model = tiny_ppo(network_class)
     for k in (1, 2):
         next_slot(model, k)
     policy = model.policy
-    again = policy_class(policy.observation_space, policy.action_space, lambda _: 0.0, widths=(8, 8), slots=3)
+    again = PPOSlotPolicy(
+        policy.observation_space,
+        policy.action_space,
+        lambda _: 0.0,
+        network_class=network_class,
+        widths=(8, 8),
+        slots=3,
+    )
     again.load_state_dict(policy.state_dict())
     obs = batch(model, 0, 1, 2)
     np.testing.assert_array_equal(
@@ -93,9 +106,9 @@ def test_weights_load_into_a_policy_built_with_as_many_slots(policy_class) -> No
     assert trainable == [name for name, p in again.named_parameters() if p.requires_grad]
 
 
-@BOTH
-def test_parameter_counts(policy_class) -> None:
-    model = tiny_ppo(policy_class)
+@EVERY
+def test_parameter_counts(network_class) -> None:
+    model = tiny_ppo(network_class)
     inputs, (a, b) = 23, (8, 8)
     trunk = (inputs * a + a) + (a * b + b)
     actor, critic = b * 4 + 4, b + 1
@@ -103,12 +116,51 @@ def test_parameter_counts(policy_class) -> None:
     assert model.policy.parameter_counts() == {"trainable": one, "total": one}
     next_slot(model, 1)
     counts = model.policy.parameter_counts()
-    if policy_class is MultiHeadPolicy:
+    if network_class is MultiHeadNetwork:
         assert counts == {"trainable": one, "total": one + actor + critic + 4}
     else:
         # A column with laterals into its second layer and its output: scale, V (8 x 8 + 8), U (8 x out + out).
-        lateral = [1 + 72 + 72, 1 + 72 + 36, 1 + 72 + 72, 1 + 72 + 9]
+        hears = network_class is ProgressiveNetwork
+        lateral = [1 + 72 + 72, 1 + 72 + 36, 1 + 72 + 72, 1 + 72 + 9] if hears else []
         assert counts == {"trainable": one + sum(lateral), "total": 2 * one + sum(lateral)}
+
+
+def test_narrower_later_columns_have_the_parameters_of_their_widths() -> None:
+    model = tiny_ppo(partial(ProgressiveNetwork, later_width=0.5), widths=(8, 6))
+    first = sum(p.numel() for p in model.policy.action_net.parameters())
+    for k in (1, 2):
+        next_slot(model, k)
+    columns = model.policy.action_net.columns
+    counts = [sum(p.numel() for p in column.parameters()) for column in columns]
+    inputs, (a, b), outputs = 23, (4, 3), 4
+    own = (inputs * a + a) + (a * b + b) + (b * outputs + outputs)
+    # A lateral is a scale for each source, V from all sources' units to the own ones below, and U to the layer.
+    second = own + (1 + 8 * a + a + a * b + b) + (1 + 6 * b + b + b * outputs + outputs)
+    third = own + (2 + (8 + 4) * a + a + a * b + b) + (2 + (6 + 3) * b + b + b * outputs + outputs)
+    assert counts == [first, second, third]
+
+
+def test_a_critic_may_have_a_network_of_its_own() -> None:
+    policy = tiny_ppo(ProgressiveNetwork, critic_class=MultiHeadNetwork).policy
+    assert (type(policy.action_net), type(policy.value_net)) == (ProgressiveNetwork, MultiHeadNetwork)
+
+
+def test_unfrozen_every_head_learns_from_a_mixed_batch() -> None:
+    """As in multitask training."""
+    model = tiny_ppo()
+    for k in (1, 2):
+        next_slot(model, k)
+    policy = model.policy
+    policy.unfreeze()
+    policy.rebuild_optimizers(1e-3)
+    assert policy.parameter_counts()["trainable"] == policy.parameter_counts()["total"]
+    before = snapshot(policy)
+    obs = th.as_tensor(batch(model, 0, 1, 2, 1))
+    values, log_prob, _ = policy.evaluate_actions(obs, th.ones(4, 4))
+    (values.sum() + log_prob.sum()).backward()
+    policy.optimizer.step()
+    after = snapshot(policy)
+    assert not any(th.equal(before[name], after[name]) for name in before)
 
 
 def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
@@ -117,9 +169,9 @@ def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
     weight = next(p for p in model.policy.parameters() if p.requires_grad)
     moments = model.policy.optimizer.state[weight]["exp_avg"].clone()
     assert moments.abs().max() > 0
-    model.policy.rebuild_optimizer(1e-3, keep_moments=True)
+    model.policy.rebuild_optimizers(1e-3, keep_moments=True)
     assert th.equal(model.policy.optimizer.state[weight]["exp_avg"], moments)
-    model.policy.rebuild_optimizer(1e-3)
+    model.policy.rebuild_optimizers(1e-3)
     assert weight not in model.policy.optimizer.state
 
 
@@ -128,7 +180,7 @@ def test_the_learning_rate_falls_within_each_stage() -> None:
     falling = TINY.model_copy(update={"final_learning_rate": 1e-4})
     for k in (0, 1):
         start = model.num_timesteps
-        begin_slot(model, k, tiny_env("reach", k), ITERATION, falling)
+        PPOAlgorithm(falling).begin_slot(model, k + 1, tiny_env("reach", k), ITERATION)
         end = start + 64
         for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
             remaining = 1.0 - (start + done) / end

@@ -33,6 +33,8 @@ def outcome(run: Path) -> dict[str, Any]:
     content: dict[str, Any] = {name: (run / name).read_bytes() for name in files}
     metrics = json.loads((run / "metrics.json").read_text())
     del metrics["seconds"]  # wall-clock
+    for stage in metrics["per_stage"]:
+        del stage["seconds"]
     return content | {"metrics": metrics, "curves": tensorboard(run)}
 
 

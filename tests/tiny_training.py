@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clrobot.config import make_config
+from helpers import few
+
+from clrobot.config import make_config, method_class
 from clrobot.train import resume, train
 
 TINY: dict[str, Any] = {
@@ -20,7 +22,7 @@ TINY: dict[str, Any] = {
 
 
 def settings(method: str) -> dict[str, Any]:
-    return TINY | {"method": method} | ({"ewc": {"states": 100}} if method == "ewc" else {})
+    return TINY | {"method": method} | few(method_class(method))
 
 
 def train_tiny(folder: Path, method: str) -> None:

@@ -11,4 +11,5 @@ class Finetune(Method):
     """Train each task in turn with the shared trunk free to move."""
 
     name: ClassVar = "finetune"
+    family: ClassVar = "bound"
     summary: ClassVar = "no protection: the lower line"

@@ -1,0 +1,109 @@
+"""What a method keeps of earlier tasks: rows of tensors that belong together, and minibatches of them.
+
+A memory draws from a generator of its own, never from torch's global one, so that remembering changes nothing else;
+the generator's state is saved with the rows, so that a resumed training draws the same minibatches.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, NamedTuple, TypeVar
+
+import torch as th
+
+Rows = TypeVar("Rows", bound=NamedTuple)
+
+_GENERATOR = "generator"
+GENERATOR_BYTES = th.Generator().get_state().numel()
+
+
+class Memory(Generic[Rows]):
+    """Keeps every row that it is given.
+
+    Args:
+        kind: the NamedTuple of the tensors, each with one entry for each row in its first dimension.
+    """
+
+    def __init__(self, kind: type[Rows]) -> None:
+        self._kind = kind
+        self._rows: Rows | None = None
+        self._generator = th.Generator()
+
+    def __len__(self) -> int:
+        return 0 if self._rows is None else len(self._rows[0])
+
+    @property
+    def rows(self) -> Rows:
+        """All that is kept.
+
+        Raises:
+            IndexError: nothing is.
+        """
+        if self._rows is None:
+            raise IndexError("an empty memory; add rows first")
+        return self._rows
+
+    def seed(self, seed: int) -> None:
+        """Seed the memory's generator."""
+        self._generator.manual_seed(seed)
+
+    def add(self, rows: Rows) -> None:
+        """Append copies of `rows`."""
+        copies = [t.detach().clone(memory_format=th.contiguous_format) for t in rows]
+        if self._rows is not None:
+            copies = [th.cat([old, new]) for old, new in zip(self._rows, copies, strict=True)]
+        self._rows = self._kind._make(copies)
+
+    def sample(self, n: int) -> Rows:
+        """Return n rows, drawn with replacement, each as likely as any other."""
+        rows = self.rows
+        chosen = th.randint(len(self), (n,), generator=self._generator).to(rows[0].device)
+        return self._kind._make(t.index_select(0, chosen) for t in rows)
+
+    def to(self, device: th.device) -> None:
+        """Move the rows to where the networks are."""
+        if self._rows is not None:
+            self._rows = self._kind._make(t.to(device) for t in self._rows)
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return the rows by field and the generator's state; nothing while the memory is empty."""
+        if self._rows is None:
+            return {}
+        return self._rows._asdict() | {_GENERATOR: self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+        self._rows = self._kind._make(state[field] for field in self._kind._fields) if state else None
+        if state:
+            self._generator.set_state(state[_GENERATOR].cpu())
+
+
+class Reservoir(Memory[Rows]):
+    """Keeps at most `total` rows: a uniform random sample of all that it was given, however they came.
+
+    Each row draws a number when it comes, and those with the smallest numbers stay. (Reservoir sampling with a random
+    sort, Vitter 1985, section 2: it needs no count of the rows seen, and takes a whole batch at once.)
+    """
+
+    def __init__(self, kind: type[Rows], total: int) -> None:
+        super().__init__(kind)
+        self.total = total
+        self._draws = th.zeros(0, dtype=th.float64)
+
+    def add(self, rows: Rows) -> None:
+        """Offer `rows`: some of them may be kept, in the place of others."""
+        super().add(rows)
+        new = th.rand(len(rows[0]), dtype=th.float64, generator=self._generator)
+        draws = th.cat([self._draws, new])
+        kept = draws.argsort(stable=True)[: self.total].sort().values  # in the order in which they came
+        self._draws = draws[kept]
+        self._rows = self._kind._make(t[kept.to(t.device)] for t in self.rows)
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return the rows, each one's draw, and the generator's state."""
+        state = super().state_dict()
+        return state | {"draws": self._draws} if state else state
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+        super().load_state_dict(state)
+        self._draws = state["draws"].cpu() if state else th.zeros(0, dtype=th.float64)
