@@ -1,8 +1,10 @@
 """The page of a run: the numbers of its files, nothing from elsewhere, nothing executed."""
 
 import base64
+import csv
 import dataclasses
 import html.parser
+import itertools
 import json
 import pathlib
 import re
@@ -256,17 +258,23 @@ def test_what_a_later_version_measures_is_shown_and_what_an_older_one_did_not_is
     tmp_path: pathlib.Path,
 ) -> None:
     run = make_run(tmp_path / "run")
-    assert "Dormant" not in Page(write_report(run)).text
+    first = Page(write_report(run)).text
+    assert not [text for text in ("Plasticity", "Dormant", "Gradient steps") if text in first]
     metrics = json.loads((run / "metrics.json").read_text())
-    metrics["per_task"][0]["dormant_share"] = 0.125
+    metrics["per_task"][0]["plasticity"] = 0.125
     metrics["gradient_steps"] = 12345
+    whole = {"stage": 1, "parameters": {"trainable": 1001, "total": 2002}, "memory_bytes": 3003}
+    whole |= {"dormant_share": {"actor": 0.0625, "critic": 0.25}, "seconds": {"train": 7, "evaluate": 1, "method": 8}}
+    metrics["per_stage"] = [whole, {"stage": 2}]
     for optional in ("isolated_forgetting", "stages", "average_success_final_step"):
         del metrics[optional]
     (run / "metrics.json").write_text(json.dumps(metrics))
     page = Page(write_report(run))
     shown = page.all("data", "value")
-    assert "Dormant units" in page.text
+    assert not [text for text in ("Plasticity", "Dormant", "Gradient steps") if text not in page.text]
     assert {"0.125", "12345", "0.5"} <= set(shown)  # 0.5 was lost: from the matrix
+    first = shown.index("2002")
+    assert shown[first : first + 7] == ["2002", "1001", "3003", "0.0625", "0.25", "7.0", "8.0"]
 
 
 def test_the_numbers_can_be_taken_away(tmp_path: pathlib.Path) -> None:
@@ -281,9 +289,9 @@ def test_the_numbers_can_be_taken_away(tmp_path: pathlib.Path) -> None:
         ["1", "reach", "0.875", "0.25"],
         ["2", "'=HYPERLINK(1)", "0.375", "1.0"],
     ]
-    scores = files["scores.csv"].splitlines()
-    assert scores[0] == "stage,step,slot,episodes,success_any,success_final,return_mean,task"
-    assert scores[3] == "1,100,1,8,0.875,0.4375,1.0,reach"
+    scores = list(csv.DictReader(files["scores.csv"].splitlines()))
+    assert (scores[2]["step"], scores[2]["task"], scores[2]["success_any"]) == ("100", "reach", "0.875")
+    assert scores[3]["task"] == "'=HYPERLINK(1)"
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "environment.json"])
@@ -382,16 +390,18 @@ def test_the_comparison_holds_what_compare_says(
 ) -> None:
     page = Page(write_comparison(three, tmp_path / "report.html"))
     compared = compare(three)
-    rates, costs_shown = ([m for m in compared.metrics if (m.kind == "rate") is rate] for rate in (True, False))
-    expected = [
-        group.estimates[metric.name].value
-        for metrics in (rates, costs_shown)
-        for group in compared.groups
-        for metric in metrics
+    shown = [attrs["data-sort"] for tag, attrs in page.tags if tag == "td" and "data-sort" in attrs]
+    others = {"average_success_final_step", "average_success_stochastic", "unlearned_share"}
+    tables = [
+        [m.name for m in compared.metrics if m.kind == "rate" and m.name not in others],
+        [m.name for m in compared.metrics if m.name in others],
+        [m.name for m in compared.metrics if m.kind != "rate"],
     ]
-    cells = [attrs["data-sort"] for tag, attrs in page.tags if tag == "td" and "data-sort" in attrs]
-    numbers = [cell for row in range(4) for cell in row_of(cells, row, len(rates), len(costs_shown))]
-    assert numbers == ["" if value is None else str(value) for value in expected]
+    expected = []
+    for names, group in itertools.product(tables, compared.groups):
+        values = [group.estimates[name].value for name in names]
+        expected += [str(len(group.runs)), *("" if value is None else str(value) for value in values)]
+    assert shown == expected
     for text in (
         *compared.notes,
         "0.80",
@@ -401,12 +411,6 @@ def test_the_comparison_holds_what_compare_says(
     ):
         assert text in page.text
     assert len([attrs for tag, attrs in page.tags if attrs.get("class") == "run"]) == 3
-
-
-def row_of(cells: list[str | None], row: int, first: int, second: int) -> list[str | None]:
-    """The metrics of a row of the two tables of two rows, without the number of runs before them."""
-    start = row * (first + 1) if row < 2 else 2 * (first + 1) + (row - 2) * (second + 1)
-    return cells[start + 1 : start + 1 + (first if row < 2 else second)]
 
 
 def test_ids_are_unique_and_labels_find_them(three: list[RunFolder], tmp_path: pathlib.Path) -> None:

@@ -33,8 +33,8 @@ class Task(pydantic.BaseModel):
     auc: _Number | None = None
     forward_transfer: _Number | None = None
     zero_shot_transfer: _Number | None = None
+    final_stochastic: _Rate | None = None
     plasticity: _Number | None = None
-    dormant_share: _Rate | None = None
 
 
 class Parameters(pydantic.BaseModel):
@@ -64,6 +64,23 @@ class Seconds(pydantic.BaseModel):
         return sum(self.by_kind.values())
 
 
+class Dormant(pydantic.BaseModel):
+    """The shares of units that no longer do anything."""
+
+    actor: _Rate | None = None
+    critic: _Rate | None = None
+
+
+class StageRecord(pydantic.BaseModel):
+    """What the agent had become after a stage, and what the stage took."""
+
+    stage: Annotated[int, pydantic.Field(ge=1)]
+    parameters: Parameters | None = None
+    memory_bytes: int | None = None
+    dormant_share: Dormant = Dormant()
+    seconds: Seconds | None = None
+
+
 class Metrics(pydantic.BaseModel):
     """What is shown of ``metrics.json``; what older versions did not write is optional."""
 
@@ -84,6 +101,7 @@ class Metrics(pydantic.BaseModel):
     parameters: Parameters
     memory_bytes: int
     gradient_steps: int | None = None
+    per_stage: list[StageRecord] = []
     seconds: Seconds
 
     @pydantic.model_validator(mode="after")
@@ -93,6 +111,8 @@ class Metrics(pydantic.BaseModel):
             _check_shape(name, getattr(self, name), rows, slots)
         if self.isolated_forgetting is not None:
             _check_shape("isolated_forgetting", self.isolated_forgetting, slots, slots)
+        if stray := [record.stage for record in self.per_stage if record.stage > slots]:
+            raise ValueError(f"per_stage tells of stage {stray[0]}, and there are {slots}")
         if len(self.stage_ends) != self.stages_done or self.stages_done > slots:
             raise ValueError(f"stages_done = {self.stages_done} does not fit stage_ends = {self.stage_ends}")
         return self

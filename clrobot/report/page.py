@@ -66,7 +66,7 @@ TASK_COLUMNS = (
 )
 """Key in ``per_task`` and name of each column."""
 
-MORE_TASK_COLUMNS = (("plasticity", "Plasticity"), ("dormant_share", "Dormant units"))
+MORE_TASK_COLUMNS = (("final_stochastic", "Final, sampled actions"), ("plasticity", "Plasticity"))
 """Columns that stand only where a run has measured them."""
 
 
@@ -342,6 +342,7 @@ class SideBySide:
     single: bool
     """Whether no method has a second seed: no interval anywhere."""
     tables: list[Table]
+    """What was learned and kept, other readings of it, and what it cost."""
     bars: Drawn | None
     """None where no method has any of these numbers."""
     bars_summary: str
@@ -363,7 +364,11 @@ def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections:
         lead=f"{_count(len(runs), 'run')}: " + "; ".join(f"{g.label} ({_seeds(g.seeds)})" for g in groups) + ".",
         notes=compared.notes,
         single=all(len(group.runs) < 2 for group in groups),
-        tables=[_table("What was learned and kept", rates, compared), _table("What it cost", costs, compared)],
+        tables=[
+            _table("What was learned and kept", [m for m in rates if m.name not in _OTHER_READINGS], compared),
+            _table("Other readings of success", [m for m in rates if m.name in _OTHER_READINGS], compared),
+            _table("What it cost", costs, compared),
+        ],
         bars=_drawn(lambda width: comparison_figure(panels, width), "bars") if panels else None,
         bars_summary=_bars_summary(groups),
         curves=[
@@ -383,6 +388,7 @@ def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections:
     )
 
 
+_OTHER_READINGS = ("average_success_final_step", "average_success_stochastic", "unlearned_share")
 _SHOWN: dict[str, Callable[[float], str]] = {"rate": number, "seconds": duration, "count": grouped, "bytes": size}
 
 
