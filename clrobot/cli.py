@@ -5,11 +5,12 @@ What a verb needs is imported inside it, so that help and lists come without loa
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clrobot.run_folder import RunFolder
 
 _Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+_Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
 
 
@@ -220,16 +222,78 @@ def extend(run: _Run, task: str, steps: int, out: Path | None = None) -> None:
     resume(extend_run(RunFolder.open(run), task, steps, out or run.with_name(f"{run.resolve().name}-{task}")).path)
 
 
-def report(run: _Run) -> None:
-    """Write the run's report.html again.
+def report(runs: _Runs, out: Path | None = None, videos: Literal["link", "embed"] = "link") -> None:
+    """Write a page of one run, or of several side by side.
+
+    It opens from the disk: numbers, figures and films, nothing from elsewhere.
 
     Args:
-        run: the run's folder.
+        runs: run folders, or folders that hold runs.
+        out: the page; by default report.html in the run's folder, or in the folder that holds the runs.
+        videos: whether the page links to the films beside it or holds them itself (one file to give away).
     """
-    from clrobot.report import write_report
-    from clrobot.run_folder import RunFolder
+    from clrobot.report import write_comparison, write_report
 
-    _console().print(str(write_report(RunFolder.open(run).path)), highlight=False, soft_wrap=True)
+    folders = _expand(runs)
+    if out is not None and out.is_dir():
+        raise UserError(f"--out {out} is a folder; give the page's own name, such as {out / 'report.html'}")
+    if len(folders) == 1:
+        page = write_report(folders[0].path, out, videos)
+    else:
+        page = write_comparison(folders, out or _common_folder(folders) / "report.html", videos)
+    _console().print(str(page), highlight=False, soft_wrap=True)
+
+
+def plot(runs: _Runs, out: Path | None = None, format: Literal["png", "svg", "both"] = "both") -> None:
+    """Write the report's figures as files, for print.
+
+    Of several runs also the methods side by side, over their seeds.
+
+    Args:
+        runs: run folders, or folders that hold runs.
+        out: the folder; by default figures/RUN, or figures/comparison.
+        format: vectors (svg), pixels (png, 300 per inch) or both.
+    """
+    from clrobot.report import write_all_figures
+
+    folders = _expand(runs)
+    name = folders[0].path.resolve().name if len(folders) == 1 else "comparison"
+    target = out or Path("figures") / name
+    for path in write_all_figures(folders, target, ("png", "svg") if format == "both" else (format,)):
+        _console().print(str(path), highlight=False, soft_wrap=True)
+
+
+def compare(
+    runs: _Runs,
+    format: Literal["table", "markdown", "csv", "latex"] = "table",
+    statistic: Literal["mean", "iqm"] = "mean",
+    out: Path | None = None,
+) -> None:
+    """Set several runs side by side, and say why they may not be comparable.
+
+    Runs that differ only in the seed are one row, with 95 % bootstrap intervals.
+
+    Args:
+        runs: run folders; a folder that holds runs stands for those in it.
+        format: the terminal's table, or text for a page, a spreadsheet or a paper.
+        statistic: over the seeds: their mean, or interquartile mean.
+        out: write it to this file.
+    """
+    from clrobot.comparison import compare as compare_runs
+    from clrobot.comparison import expand
+    from clrobot.comparison_tables import as_text, print_comparison
+
+    if not runs:
+        raise UserError("no run to compare; give one or more run folders")
+    comparison = compare_runs(expand(runs), statistic)
+    console = _console()
+    if out is not None:
+        out.write_text(as_text(comparison, format), encoding="utf-8")
+        console.print(str(out), highlight=False, soft_wrap=True)
+    elif format == "table":
+        print_comparison(comparison, console)
+    else:
+        print(as_text(comparison, format), end="")
 
 
 def tasks() -> None:
@@ -339,6 +403,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "extend": extend,
     "sweep": sweep,
     "report": report,
+    "plot": plot,
+    "compare": compare,
     "tasks": tasks,
     "sheet": sheet,
     "methods": methods,
@@ -407,6 +473,20 @@ def _value_of(flag: str, words: Sequence[str]) -> str | None:
         if word == flag:
             return following
     return None
+
+
+def _expand(paths: Sequence[Path]) -> list[RunFolder]:
+    """Return the runs at these paths, one or more."""
+    from clrobot.comparison import expand
+
+    if not paths:
+        raise UserError("no run; give one or more run folders")
+    return expand(paths)
+
+
+def _common_folder(runs: Sequence[RunFolder]) -> Path:
+    """Return the folder that holds all of these runs."""
+    return Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
 
 
 def _open(run: Path, stage: int | None) -> tuple[RunFolder, Any]:

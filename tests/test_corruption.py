@@ -17,7 +17,7 @@ import torch as th
 from helpers import forge_manifest
 from test_resume import Warned, _stopped, outcome
 
-import clrobot.report
+import clrobot.report.page
 from clrobot.checkpoint import load_agent
 from clrobot.errors import UserError
 from clrobot.report import write_report
@@ -64,7 +64,7 @@ class Whole:
 def drawn_once() -> Any:
     """Draw the curves of the same scores once, in one width: hundreds of reports are made here."""
     drawn: dict[str, Any] = {}
-    draw = clrobot.report._curves
+    draw = clrobot.report.page._curves
 
     def curves(*args: Any) -> Any:
         key = repr(args[:-1])
@@ -73,7 +73,7 @@ def drawn_once() -> Any:
         return drawn[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clrobot.report, "_curves", curves)
+        patch.setattr(clrobot.report.page, "_curves", curves)
         yield
 
 
