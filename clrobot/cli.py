@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clrobot.run_folder import RunFolder
 
 _Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+_Runs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
 
 
@@ -171,6 +172,39 @@ def report(run: _Run) -> None:
     _console().print(str(write_report(RunFolder.open(run).path)), highlight=False, soft_wrap=True)
 
 
+def compare(
+    runs: _Runs,
+    format: Literal["table", "markdown", "csv", "latex"] = "table",
+    statistic: Literal["mean", "iqm"] = "mean",
+    out: Path | None = None,
+) -> None:
+    """Set several runs side by side, and say why they may not be comparable.
+
+    Runs that differ only in the seed are one row, with 95 % bootstrap intervals.
+
+    Args:
+        runs: run folders; a folder that holds runs stands for those in it.
+        format: the terminal's table, or text for a page, a spreadsheet or a paper.
+        statistic: over the seeds: their mean, or interquartile mean.
+        out: write it to this file.
+    """
+    from clrobot.comparison import compare as compare_runs
+    from clrobot.comparison import expand
+    from clrobot.comparison_tables import as_text, print_comparison
+
+    if not runs:
+        raise UserError("no run to compare; give one or more run folders")
+    comparison = compare_runs(expand(runs), statistic)
+    console = _console()
+    if out is not None:
+        out.write_text(as_text(comparison, format), encoding="utf-8")
+        console.print(str(out), highlight=False, soft_wrap=True)
+    elif format == "table":
+        print_comparison(comparison, console)
+    else:
+        print(as_text(comparison, format), end="")
+
+
 def tasks() -> None:
     """List the tasks."""
     from clrobot.envs.tasks import TASKS
@@ -255,6 +289,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "record": record,
     "resume": resume,
     "report": report,
+    "compare": compare,
     "tasks": tasks,
     "methods": methods,
     "curricula": curricula,
