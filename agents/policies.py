@@ -131,6 +131,14 @@ class MultiHeadPolicy(ActorCriticPolicy):
         log_std = self.log_stds[first] if one_slot else th.stack(list(self.log_stds))[index]
         return self.action_dist.proba_distribution(mean, log_std)
 
+    def _predict(self, observation: th.Tensor | dict[str, th.Tensor], deterministic: bool = False) -> th.Tensor:
+        if not deterministic:
+            return super()._predict(observation, deterministic)
+        assert isinstance(observation, th.Tensor)
+        # A Gaussian's mode is its mean: making the distribution for it would take as long again.
+        mean: th.Tensor = self.action_net(observation)
+        return mean
+
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of `trainable` and of `total` parameters."""
         counts = [(p.numel(), p.requires_grad) for p in self.parameters()]

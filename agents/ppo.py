@@ -83,6 +83,11 @@ def whole_iterations(steps: int, settings: PPOSettings) -> int:
     return -(-steps // iteration) * iteration
 
 
+def gradient_steps(model: PPO) -> int:
+    """Return the optimizer steps so far: Stable-Baselines3 counts passes over an iteration's samples."""
+    return model._n_updates * -(-model.n_steps * model.n_envs // model.batch_size)
+
+
 def begin_slot(model: PPO, k: int, env: VecEnv, steps: int, settings: PPOSettings) -> None:
     """Move `model` to slot k in `env` for `steps` steps: a head of its own, fresh optimizer, schedule and buffers."""
     policy = model.policy

@@ -30,12 +30,14 @@ class Metric:
 METRICS = (
     Metric("average_success", "average success", "higher"),
     Metric("average_success_final_step", "average success (final step)", "higher"),
+    Metric("average_success_stochastic", "average success (sampled actions)", "higher"),
     Metric("forgetting", "forgetting", "lower"),
     Metric("backward_transfer", "backward transfer", "higher"),
     Metric("forward_transfer", "forward transfer", "higher"),
     Metric("zero_shot_transfer", "zero-shot transfer", "higher"),
     Metric("retention", "retention", "higher"),
     Metric("unlearned_share", "unlearned share", "lower"),
+    Metric("plasticity", "plasticity", "higher"),
     Metric("parameters.total", "parameters", "lower", "count"),
     Metric("memory_bytes", "memory", "lower", "bytes"),
     Metric("seconds.train", "seconds training", "lower", "seconds"),
@@ -45,6 +47,9 @@ METRICS = (
     Metric("environment_steps", "environment steps", "lower", "count"),
     Metric("gradient_steps", "gradient steps", "lower", "count"),
 )
+
+# Runs of older versions do not have these; where no run has one, it is not shown.
+_OPTIONAL = ("average_success_stochastic", "plasticity", "gradient_steps")
 
 # Settings that change nothing in what is learned or measured, or that differ within a row by design.
 _NOT_COMPARED = ("seed", "video", "checkpoint", "memory_limit_mb", "method")
@@ -136,7 +141,7 @@ def compare(runs: Sequence[RunFolder], statistic: Statistic = "mean") -> Compari
         _group(label, sorted(members, key=lambda run: run.seed), statistic)
         for label, members in zip(_labels(list(rows.values())), rows.values(), strict=True)
     )
-    there = tuple(m for m in METRICS if m.name != "gradient_steps" or any(g.estimates[m.name].n for g in groups))
+    there = tuple(m for m in METRICS if m.name not in _OPTIONAL or any(g.estimates[m.name].n for g in groups))
     return Comparison(groups, there, (*notes, *doubles, *_differences(read, groups)), statistic)
 
 
@@ -233,7 +238,7 @@ def _number(metrics: Mapping[str, Any], name: str) -> float:
         return float(sum(metrics["seconds"].values()))
     if name == "environment_steps":
         return float(metrics["stage_ends"][-1]) if metrics["stage_ends"] else float("nan")
-    if name == "gradient_steps":  # runs of older versions did not count them
+    if name in _OPTIONAL:
         return _float(metrics.get(name))
     value: Any = metrics
     for part in name.split("."):

@@ -30,8 +30,8 @@ _SECTIONS = (
         ("average_success", "average_success_final_step", "forgetting", "backward_transfer", "retention"),
     ),
     (
-        "What came over from earlier tasks, and what was not learned",
-        ("forward_transfer", "zero_shot_transfer", "unlearned_share"),
+        "What came over from earlier tasks, and how learning went",
+        ("forward_transfer", "zero_shot_transfer", "plasticity", "unlearned_share", "average_success_stochastic"),
     ),
     ("What it cost", ("parameters.total", "memory_bytes", "seconds.total", "environment_steps", "gradient_steps")),
     ("Where the seconds went", ("seconds.train", "seconds.evaluate", "seconds.method")),
@@ -74,11 +74,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table = Table(title=section.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("method", overflow="fold", min_width=12)
         table.add_column("seeds", justify="right")
-        for heading, cells in section.columns:
-            widest = max(len(word) for cell in cells for word in (cell.value, cell.interval, *heading.split()))
+        for heading, column in section.columns:
+            widest = max(len(word) for cell in column for word in (cell.value, cell.interval, *heading.split()))
             table.add_column(heading, justify="right", min_width=widest)
         for row, group in enumerate(comparison.groups):
-            cells = [cells[row] for _, cells in section.columns]
+            cells = [column[row] for _, column in section.columns]
             shown = [
                 Text(c.value, "bold" if c.best else "").append(_below(c.interval), "not bold dim") for c in cells
             ]
@@ -176,7 +176,7 @@ def _markdown(section: _Section, comparison: Comparison) -> str:
     headings = ["method", "seeds", *(heading for heading, _ in section.columns)]
     lines = [f"**{section.title}**", "", _row(headings), _row(["---", *["---:"] * (len(headings) - 1)])]
     for row, group in enumerate(comparison.groups):
-        cells = [cells[row] for _, cells in section.columns]
+        cells = [column[row] for _, column in section.columns]
         shown = [" ".join(filter(None, (f"**{c.value}**" if c.best else c.value, c.interval))) for c in cells]
         lines.append(_row([group.label.replace("|", "\\|"), str(len(group.seeds)), *shown]))
     return "\n".join(lines)
@@ -196,7 +196,7 @@ def _latex(section: _Section, comparison: Comparison) -> str:
         "\\hline",
     ]
     for row, group in enumerate(comparison.groups):
-        cells = [cells[row] for _, cells in section.columns]
+        cells = [column[row] for _, column in section.columns]
         shown = [f"\\textbf{{{_escaped(c.value)}}}" if c.best else _escaped(c.value) for c in cells]
         small = [f" {{\\scriptsize {_escaped(c.interval)}}}" if c.interval else "" for c in cells]
         words = [_escaped(group.label), str(len(group.seeds)), *(a + b for a, b in zip(shown, small, strict=True))]
