@@ -79,13 +79,20 @@ def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> 
     Args:
         runs: the runs.
         store: where references are kept; None: beside each run.
+
+    Raises:
+        UserError: where one would go lies a finished run that cannot be used.
     """
     missing = {}
     for run in runs:
         place = default_store(run) if store is None else store
         for slot in range(len(run.config.curriculum.stages)):
-            if find_reference(place, run.config, slot) is None:
-                missing[reference_folder(place, run.config, slot)] = reference_config(run.config, slot)
+            folder = reference_folder(place, run.config, slot)
+            if folder in missing or find_reference(place, run.config, slot) is not None:
+                continue
+            if (folder / "config.yaml").exists() and RunFolder.open(folder).finished:
+                raise UserError(f"the reference {folder} is damaged; remove it, and it will be trained again")
+            missing[folder] = reference_config(run.config, slot)
     return missing
 
 
