@@ -233,6 +233,14 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         mean = self.action_net(obs)
         return mean, self._log_std_of(obs).expand_as(mean)
 
+    def _predict(self, observation: th.Tensor | dict[str, th.Tensor], deterministic: bool = False) -> th.Tensor:
+        if not deterministic:
+            return super()._predict(observation, deterministic)
+        assert isinstance(observation, th.Tensor)
+        # A Gaussian's mode is its mean: making the distribution for it would take as long again.
+        mean: th.Tensor = self.action_net(observation)
+        return mean
+
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:  # noqa: D102
         values: th.Tensor = self.value_net(obs)
         return values

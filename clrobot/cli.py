@@ -61,6 +61,7 @@ def evaluate(
     stage: int | None = None,
     episodes: int = 50,
     seed: int | None = None,
+    stochastic: bool = False,
 ) -> None:
     """Measure an existing run's skills.
 
@@ -70,6 +71,7 @@ def evaluate(
         stage: the agent as it was after this stage (0: untrained); by default the newest.
         episodes: episodes of each task.
         seed: of the start states; by default those of the training's own evaluations.
+        stochastic: also measure with actions sampled from the policy.
     """
     from clrobot.evaluate import Evaluator
 
@@ -81,20 +83,29 @@ def evaluate(
     evaluator = Evaluator(folder.config.curriculum, folder.config.evaluation.seed if seed is None else seed)
     table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
     table.add_column("task")
-    for column in ("any step", "final step", "mean return"):
+    if stochastic:
+        table.add_column("actions")
+    for column in ("any step", "final step", "mean return", "steps"):
         table.add_column(column, justify="right")
     for slot in slots:
-        outcome = evaluator.episodes(agent.policy, slot, episodes)
         untrained = "" if slot < agent.stage else "  (not trained yet)"
-        table.add_row(
-            agent.slots[slot] + untrained,
-            f"{outcome.success_any.mean():.2f}",
-            f"{outcome.success_final.mean():.2f}",
-            f"{outcome.returns.mean():.1f}",
-        )
+        if stochastic:
+            found = dict(zip(("mean", "sampled"), evaluator.both(agent.policy, slot, episodes), strict=True))
+        else:
+            found = {"mean": evaluator.episodes(agent.policy, slot, episodes)}
+        for actions, outcome in found.items():
+            table.add_row(
+                agent.slots[slot] + untrained,
+                *([actions] if stochastic else []),
+                f"{outcome.success_any.mean():.2f}",
+                f"{outcome.success_final.mean():.2f}",
+                f"{outcome.returns.mean():.1f}",
+                f"{outcome.lengths.mean():.1f}",
+            )
     console = _console()
     console.print(table)
-    console.print(f"Success over {episodes} episodes of each task, deterministic actions.", style="dim")
+    kind = "mean and sampled" if stochastic else "mean"
+    console.print(f"Success over {episodes} episodes of each task, {kind} actions; steps until solved.", style="dim")
 
 
 def record(
@@ -147,18 +158,8 @@ def resume(run: _Run) -> None:
     Args:
         run: the run's folder.
     """
-    from clrobot.display import TerminalObserver
-    from clrobot.interrupt import leaving, stopping
-    from clrobot.run_folder import RunFolder
-    from clrobot.train import Training
-
-    config = RunFolder.open(run).config
     console = _console()
-    with leaving(run), TerminalObserver(config.curriculum, config.method, console) as observer:
-        training = Training.resume(run, observer)
-        with stopping(training):
-            folder = training.run_all()
-    _summarise(folder, console)
+    _summarise(_resume(run, console), console)
 
 
 def sweep(
@@ -187,8 +188,11 @@ def sweep(
         references: also train each task from scratch, once, which forward transfer needs.
         out: the folder of the runs; by default runs/CURRICULUM.
     """
+    from clrobot.comparison import compare as compare_runs
+    from clrobot.comparison_tables import print_comparison
     from clrobot.config import make_config, read_config
-    from clrobot.sweep import plan, run_all
+    from clrobot.references import missing_references, use_references
+    from clrobot.sweep import Plan, plan, run_all
 
     _at_least(jobs, "--jobs")
     if (vary is None) != (not values):
@@ -199,8 +203,17 @@ def sweep(
     folder = out or Path("runs") / base.curriculum.name
     plans = plan(base, folder, method, seed, vary, values)
     console = _console()
-    runs = run_all(plans, jobs, lambda line: console.print(line, highlight=False, soft_wrap=True))
-    console.print(_comparison(runs))
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    runs = run_all(plans, jobs, tell)
+    if references:
+        missing = missing_references(runs, None)
+        run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
+        for run in runs:
+            use_references(run, None)
+    print_comparison(compare_runs(runs, "mean"), console)
 
 
 def extend(run: _Run, task: str, steps: int, out: Path | None = None) -> None:
@@ -294,6 +307,41 @@ def compare(
         print_comparison(comparison, console)
     else:
         print(as_text(comparison, format), end="")
+
+
+def references(runs: _Runs, store: Path | None = None) -> None:
+    """Train each stage's task alone, and measure forward transfer against it.
+
+    A reference that several runs need is trained once, and found again later.
+
+    Args:
+        runs: run folders; a folder that holds runs stands for those in it.
+        store: where references are kept; by default the folder references beside each run.
+    """
+    from clrobot.comparison import expand
+    from clrobot.references import missing_references, use_references
+
+    if not runs:
+        raise UserError("no run to find references for; give one or more run folders")
+    folders = expand(runs)
+    for folder in folders:
+        folder.read_metrics()  # refused before anything is trained
+    console = _console()
+    for path, config in missing_references(folders, store).items():
+        console.print(f"reference  {path}", highlight=False, soft_wrap=True)
+        if (path / "config.yaml").exists():
+            _resume(path, console)
+        else:
+            _train(config, path, console)
+    for folder in folders:
+        metrics = use_references(folder, store)
+        table = Table("task", title=folder.path.name, title_justify="left")
+        for column in ("area", "reference's area", "forward transfer"):
+            table.add_column(column, justify="right")
+        for task in metrics["per_task"]:
+            table.add_row(task["task"], *(_number(task[key]) for key in ("auc", "auc_reference", "forward_transfer")))
+        table.add_row("mean", "", "", _number(metrics["forward_transfer"]))
+        console.print(table)
 
 
 def tasks() -> None:
@@ -405,6 +453,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "report": report,
     "plot": plot,
     "compare": compare,
+    "references": references,
     "tasks": tasks,
     "sheet": sheet,
     "methods": methods,
@@ -506,6 +555,19 @@ def _train(config: RunConfig, out: Path, console: Console) -> RunFolder:
     check_free(out)  # before anything is shown
     with leaving(out), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training.begin(config, out, observer)
+        with stopping(training):
+            return training.run_all()
+
+
+def _resume(run: Path, console: Console) -> RunFolder:
+    from clrobot.display import TerminalObserver
+    from clrobot.interrupt import leaving, stopping
+    from clrobot.run_folder import RunFolder
+    from clrobot.train import Training
+
+    config = RunFolder.open(run).config
+    with leaving(run), TerminalObserver(config.curriculum, config.method, console) as observer:
+        training = Training.resume(run, observer)
         with stopping(training):
             return training.run_all()
 

@@ -102,6 +102,8 @@ class EvaluationSettings(FrozenSettings):
     """Evaluations of a stage's own task during it, for learning curves and transfer."""
     curve_episodes: int = Field(20, ge=1)
     """Episodes in each of those."""
+    stochastic: bool = True
+    """After each stage, measure the tasks so far with sampled actions too."""
     seed: int = Field(1_000_000, ge=0)
     """Of the start states, which are the same in every run that has the same seed here."""
 

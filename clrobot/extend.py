@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -74,6 +72,14 @@ def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
         last_of_row = score.slot == slots - 1 and (i + 1 == len(scores) or scores[i + 1].stage != score.stage)
         if last_of_row:
             agent = load_agent(run, score.stage)
-            episodes = extended.evaluation.episodes
-            result.append(evaluator.score(agent.policy, slots - 1, episodes, stage=score.stage, step=score.step))
-    return [json.dumps(dataclasses.asdict(score)) + "\n" for score in result]
+            settings = extended.evaluation
+            new = evaluator.score(
+                agent.policy,
+                slots - 1,
+                settings.episodes,
+                stage=score.stage,
+                step=score.step,
+                stochastic=settings.stochastic,
+            )
+            result.append(new)
+    return [score.to_line() for score in result]

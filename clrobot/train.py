@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import shutil
 import time
@@ -31,9 +29,11 @@ from clrobot.envs.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.evaluate import RECOGNITION_STEPS, Evaluator
 from clrobot.files import MANIFEST, atomic
-from clrobot.metrics import Score, read_scores, run_metrics
+from clrobot.metrics import Score, read_scores
+from clrobot.metrics_file import Costs, write_metrics
 from clrobot.observer import Observer, Silent
 from clrobot.record import Film, record
+from clrobot.references import default_store, reference_areas
 from clrobot.report import write_report
 from clrobot.run_folder import RunFolder, check_free, stage_name
 from clrobot.sb3_env import JointVecEnv, SlotVecEnv, TrainEnv
@@ -115,7 +115,7 @@ class Training:
     def resume(cls, path: Path, observer: Observer) -> Training:
         """Open an unfinished run and put everything back as its newest whole snapshot has it."""
         run = RunFolder.open(path)
-        if _finished(run):
+        if run.finished:
             raise UserError(f"{path} is finished; there is nothing to resume")
         run.lock()
         training = cls(run.config, observer)
@@ -392,6 +392,7 @@ class Training:
                     self.config.evaluation.episodes,
                     stage=stage,
                     step=self.model.num_timesteps,
+                    stochastic=self.config.evaluation.stochastic and slot < stage,
                 )
                 for slot in range(len(self.curriculum.stages))
             ]
@@ -402,13 +403,13 @@ class Training:
         """Append lines to `scores.jsonl`."""
         self.scores += scores
         with self.run.scores_file.open("a", encoding="utf-8") as file:
-            file.write("".join(_line(score) for score in scores))
+            file.write("".join(score.to_line() for score in scores))
             file.flush()
             os.fsync(file.fileno())
 
     def _rewrite_scores(self) -> None:
         with atomic(self.run.scores_file) as file:
-            file.write_text("".join(_line(score) for score in self.scores), encoding="utf-8")
+            file.write_text("".join(score.to_line() for score in self.scores), encoding="utf-8")
 
     def _recognise(self, stage: int) -> None:
         """Learn how the stage's task looks at first, for acting without a label."""
@@ -469,18 +470,19 @@ class Training:
                     self.observer.warn(f"{path.name} of stage {stage} was not recorded: {error}")
 
     def _write_metrics(self) -> None:
-        content = run_metrics(
-            self.scores,
-            self.curriculum.slots,
-            self.stage_ends,
+        costs = Costs(
             parameters=self.policy.parameter_counts(),
             memory_bytes=self.method.memory_bytes(),
             seconds={name: round(value, 3) for name, value in self.seconds.items()},
+            gradient_steps=self.gradient_steps,
+            other={
+                "diverged_simulations": self.divergences,
+                "failed_recordings": self.film_failures,
+                "per_stage": self.per_stage,
+            },
         )
-        content |= {"gradient_steps": self.gradient_steps, "per_stage": self.per_stage}
-        content |= {"diverged_simulations": self.divergences, "failed_recordings": self.film_failures}
-        self.run.write_json("metrics.json", content)
-        self.run.record()
+        references = reference_areas(self.config, default_store(self.run))
+        write_metrics(self.run, self.scores, self.stage_ends, costs, references)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -502,25 +504,9 @@ class Training:
         return score
 
 
-def _finished(run: RunFolder) -> bool:
-    """Whether nothing is left to train; the report may be missing, when it could not be written."""
-    if run.resume.is_dir():
-        return False
-    if (run.path / "report.html").exists():
-        return True
-    try:
-        return bool(run.read_metrics().get("stages_done") == len(run.config.curriculum.stages))
-    except UserError:
-        return False
-
-
 def _reason(error: Exception) -> str:
     """Return why a file was not written, in one line; safetensors has errors of its own for a full disk."""
     return getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
-
-
-def _line(score: Score) -> str:
-    return json.dumps(dataclasses.asdict(score)) + "\n"
 
 
 _DORMANT_STATES = 500

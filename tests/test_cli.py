@@ -145,8 +145,25 @@ def test_evaluate_repeats_the_training_s_own_evaluation(cli: Cli, tiny_run: Path
     for task, score in zip(("reach", "button-press", "drawer-open"), last, strict=True):
         row = next(line for line in outcome.out.splitlines() if line.startswith(f"│ {task}"))
         numbers = [cell.strip() for cell in row.strip("│").split("│")][1:]
-        expected = [score["success_any"], score["success_final"], score["return_mean"]]
-        assert numbers == [f"{expected[0]:.2f}", f"{expected[1]:.2f}", f"{expected[2]:.1f}"]
+        expected = [score["success_any"], score["success_final"], score["return_mean"], score["length_mean"]]
+        assert numbers == [*(f"{rate:.2f}" for rate in expected[:2]), *(f"{mean:.1f}" for mean in expected[2:])]
+
+
+def test_evaluate_shows_sampled_actions_too(cli: Cli, tiny_run: Path):
+    outcome = cli("evaluate", tiny_run, "--episodes", "2", "--task", "drawer-open", "--stochastic")
+    assert outcome.code == 0
+    last = json.loads((tiny_run / "scores.jsonl").read_text().splitlines()[-1])
+    rows = [
+        [cell.strip() for cell in line.strip("│").split("│")] for line in outcome.out.splitlines() if "│ " in line
+    ]
+    for actions, prefix in (("mean", ""), ("sampled", "stochastic_")):
+        (row,) = (row for row in rows if actions in row)
+        assert row[2:] == [
+            f"{last[prefix + 'success_any']:.2f}",
+            f"{last[prefix + 'success_final']:.2f}",
+            f"{last[prefix + 'return_mean']:.1f}",
+            f"{last[prefix + 'length_mean']:.1f}",
+        ]
 
 
 def test_evaluate_takes_a_stage_a_task_and_a_seed(cli: Cli, tiny_run: Path):
