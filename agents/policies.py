@@ -96,6 +96,11 @@ class MultiHeadPolicy(ActorCriticPolicy):
         return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))
 
     @property
+    def actor_net(self) -> SlotNetwork:
+        """The network of the actor."""
+        return self.action_net
+
+    @property
     def slots(self) -> int:
         """The number of slots that have a head."""
         return self.action_net.slots
