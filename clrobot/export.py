@@ -111,8 +111,7 @@ def _onnx_model(agent: Agent, onnx: Any) -> bytes:
     size = module.network.inputs
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The exporter that traces needs nothing beside onnx, writes a tenth of the nodes of the newer one, and says
-        # that it is the older one.
+        # The exporter that traces needs nothing beside onnx, and warns that it is the older one.
         warnings.simplefilter("ignore", DeprecationWarning)
         th.onnx.export(
             module,

@@ -105,12 +105,12 @@ def write_gif(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float 
 
 
 def _palette_graph(width: int, height: int, fps: float) -> av.filter.Graph:
-    """Return FFmpeg's two-pass palette, weighted towards what moves, in one graph."""
+    """Return FFmpeg's two-pass palette in one graph."""
     graph = av.filter.Graph()
     source = graph.add(
         "buffer", f"video_size={width}x{height}:pix_fmt=rgb24:time_base=1/{fps}:frame_rate={fps}:pixel_aspect=1/1"
     )
-    split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=diff")
+    split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=full")
     use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4:diff_mode=rectangle"), graph.add("buffersink")
     source.link_to(split)
     split.link_to(use, 0, 0)
