@@ -106,8 +106,9 @@ def record(
 ) -> None:
     """Film an existing run's skills, with or without OpenGL.
 
-    With --grid, one film shows every skill (columns) after each stage (rows); with --task too, that one skill after
-    each stage, side by side.
+    With --grid, one film shows every skill (columns) after each stage (rows).
+
+    With --grid and --task, it shows that one skill after each stage, in a row.
 
     Args:
         run: the run's folder.
@@ -196,7 +197,9 @@ def export(
 ) -> None:
     """Write an agent as one file that acts without clrobot.
 
-    onnx holds every task, for any ONNX runtime. sb3 holds one, for `stable_baselines3.PPO.load`.
+    onnx holds every task, for any ONNX runtime.
+
+    sb3 holds one task, for stable_baselines3.PPO.load.
 
     Args:
         run: the run's folder.
