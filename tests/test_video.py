@@ -228,6 +228,7 @@ def test_a_tile_s_caption_keeps_its_margins_and_its_texts_apart(width: int, task
 def test_a_tile_s_gauge_and_badge_say_how_it_went() -> None:
     for rate in (0.0, 0.5, 1.0):
         _, bar = _tile(replace(TILE, success_rate=rate))
+        assert (_near(bar, video.TRACK) | _near(bar, video.FILL)).sum(axis=1).max() > 50
         middle = bar[32:36, 55:140]
         filled, empty = _near(middle, video.FILL).sum(), _near(middle, video.TRACK).sum()
         assert filled / (filled + empty) == pytest.approx(rate, abs=0.06)
@@ -241,7 +242,7 @@ def test_a_skill_that_is_not_trained_yet_is_dimmed_and_has_no_gauge() -> None:
     expected = [round(0.3 * a + 0.7 * b) for a, b in zip(MAGENTA, video.BACKGROUND, strict=True)]
     assert np.abs(picture.astype(int) - expected).max() <= 1
     assert not _near(bar, video.FILL).any()
-    assert _near(bar, video.TRACK).sum() < 50  # the edges of letters; a gauge has hundreds
+    assert _near(bar, video.TRACK).sum(axis=1).max() < 40  # some edges of letters; a row of a gauge has 60
     assert _inked(bar)[24:].any()  # and says so
 
 
