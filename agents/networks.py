@@ -179,7 +179,7 @@ class Lateral(nn.Module):
 
     def forward(self, sources: Sequence[th.Tensor]) -> th.Tensor:
         """Return (B, outputs) from the sources' activations, each (B, its width)."""
-        scaled = th.cat([scale * h for scale, h in zip(self.scales, sources, strict=True)], dim=1)
+        scaled = th.cat([scale * h for scale, h in zip(self.scales.unbind(), sources, strict=True)], dim=1)
         out: th.Tensor = self.out(th.tanh(self.project(scaled)))
         return out
 

@@ -21,6 +21,7 @@ from clrobot.envs.sim import NeedsBatch
 from clrobot.errors import TrainingStopped, UserError
 
 if TYPE_CHECKING:
+    from clrobot.agent import Agent
     from clrobot.config import RunConfig
     from clrobot.run_folder import RunFolder
 
@@ -113,16 +114,22 @@ def record(
     task: str | None = None,
     stage: int | None = None,
     out: Path | None = None,
-    episodes: int = 2,
+    episodes: int | None = None,
+    grid: bool = False,
 ) -> None:
     """Film an existing run's skills, with or without OpenGL.
+
+    With --grid, one film shows every skill (columns) after each stage (rows).
+
+    With --grid and --task, it shows that one skill after each stage, in a row.
 
     Args:
         run: the run's folder.
         task: one task; by default each one trained so far.
         stage: the agent as it was after this stage (0: untrained); by default the newest.
-        out: where the films go; by default videos/RUN/stage_KK.
-        episodes: episodes in each film.
+        out: where the films go; by default videos/RUN/stage_KK. Of a grid: the film, .mp4 or .gif.
+        episodes: episodes in each film; by default 2, and 1 in a grid.
+        grid: one film of how skills last over the stages up to --stage.
     """
     from clrobot.envs.render import default_backend
     from clrobot.evaluate import Evaluator
@@ -130,24 +137,112 @@ def record(
     from clrobot.record import record as record_film
     from clrobot.run_folder import stage_name
 
-    _at_least(episodes, "--episodes")
+    if episodes is not None:
+        _at_least(episodes, "--episodes")
+    if grid:
+        _record_grid(run, task, stage, out, episodes or 1)
+        return
     folder, agent = _open(run, stage)
     config = folder.config
     slots = range(max(1, agent.stage)) if task is None else [agent.slot_index(task)]
     target = out or Path("videos") / run.resolve().name / stage_name(agent.stage)
     evaluator = Evaluator(config.curriculum, config.evaluation.seed)
     default_backend()  # refused before anything is made
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {target}: {error.strerror}; give a folder that can be made") from error
+    _make_folder(target)
     console = _console()
     for slot in slots:
         rate = float(evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any.mean())
         path = target / f"{agent.slots[slot]}.mp4"
         film = Film(agent.stage, config.method, rate)
-        record_film(path, agent, config.curriculum, slot, film, episodes=episodes, seed=config.evaluation.seed)
+        record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
         console.print(f"{path}  success {rate:.2f}", highlight=False, soft_wrap=True)
+
+
+def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int) -> None:
+    """Film every skill after each stage, or one skill after each."""
+    from clrobot.checkpoint import load_agent
+    from clrobot.envs.render import default_backend
+    from clrobot.evaluate import Evaluator
+    from clrobot.record import CELL, Cell, record_grid
+
+    folder, newest = _open(run, stage)
+    config = folder.config
+    if newest.stage == 0:
+        raise UserError("--grid shows what each stage left, and stage 0 is untrained; give a --stage from 1")
+    slots = range(len(newest.slots)) if task is None else [newest.slot_index(task)]
+    default = "grid.mp4" if task is None else f"grid-{task}.mp4"
+    path = out or Path("videos") / run.resolve().name / default
+    if path.suffix not in CELL:
+        raise UserError(f"--out {path}; expected a name that ends with {' or '.join(CELL)}")
+    default_backend()  # refused before anything is made
+    _make_folder(path.parent)
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+
+    def cell(agent: Agent, slot: int) -> Cell:
+        if slot >= agent.stage:
+            return Cell(agent, slot, None)
+        rates = evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any
+        return Cell(agent, slot, float(rates.mean()))
+
+    agents = [load_agent(folder, k) for k in range(1, newest.stage)] + [newest]
+    rows = [[cell(agent, slot) for slot in slots] for agent in agents]
+    subtitle = "each row is one stage later"
+    if task is not None:
+        rows, subtitle = [[row[0] for row in rows]], f"{task} after each stage"
+    title = (f"{config.curriculum.name} · {config.method}", subtitle)
+    record_grid(path, rows, config.curriculum, title, episodes=episodes, seed=config.evaluation.seed)
+    _console().print(str(path), highlight=False, markup=False, soft_wrap=True)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {path}: {error.strerror}; give a folder that can be made") from error
+
+
+def export(
+    run: _Run,
+    format: Literal["onnx", "sb3"] = "onnx",
+    task: str | None = None,
+    stage: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Write an agent as one file that acts without clrobot.
+
+    onnx holds every task, for any ONNX runtime.
+
+    sb3 holds one task, for stable_baselines3.PPO.load.
+
+    Args:
+        run: the run's folder.
+        format: onnx, or sb3.
+        task: the task that an sb3 file is for; needed if there are several.
+        stage: the agent as it was after this stage (0: untrained); by default the newest.
+        out: the new file; by default exports/RUN/stage_KK.onnx, or stage_KK-TASK.zip.
+    """
+    from clrobot.export import export_onnx, export_sb3
+    from clrobot.run_folder import stage_name
+
+    folder, agent = _open(run, stage)
+    if format == "sb3" and task is None:
+        if len(agent.slots) > 1:
+            raise UserError(f"an sb3 file holds one task; choose it with --task: {', '.join(agent.slots)}")
+        (task,) = agent.slots
+    elif format == "onnx" and task is not None:
+        raise UserError(f"--task {task}: an onnx file holds every task; leave it out, or use --format sb3")
+    name = stage_name(agent.stage)
+    default = f"{name}.onnx" if task is None else f"{name}-{task}.zip"
+    path = out or Path("exports") / run.resolve().name / default
+    if task is None:
+        difference = export_onnx(agent, path)
+        told = "not checked, since onnxruntime is not installed"
+        if difference is not None:
+            told = f"actions differ from the run's by at most {difference:.0e}"
+    else:
+        export_sb3(agent, folder.config.curriculum, task, path)
+        told = f"open it with: stable_baselines3.PPO.load({str(path)!r})"
+    _console().print(f"{path}  {told}", highlight=False, markup=False, soft_wrap=True)
 
 
 def resume(run: _Run) -> None:
@@ -447,6 +542,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": _train_in_help,
     "evaluate": evaluate,
     "record": record,
+    "export": export,
     "resume": resume,
     "extend": extend,
     "sweep": sweep,
@@ -539,10 +635,13 @@ def _common_folder(runs: Sequence[RunFolder]) -> Path:
 
 
 def _open(run: Path, stage: int | None) -> tuple[RunFolder, Any]:
+    import torch
+
     from clrobot.checkpoint import load_agent
     from clrobot.run_folder import RunFolder
 
     folder = RunFolder.open(run)
+    torch.set_num_threads(folder.config.torch_threads)  # the training's own bits, and quicker where cores are busy
     return folder, load_agent(folder, stage)
 
 

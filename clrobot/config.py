@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
 import tyro
 import yaml
@@ -163,6 +163,8 @@ class RunConfig(FrozenSettings):
     """Where the networks live: cpu, cuda, …"""
     memory_limit_mb: int = Field(4096, ge=0)
     """The most that a method may keep beside the policy, in MiB; checked before training."""
+    tracker: Literal["none", "wandb", "mlflow", "trackio"] = "none"
+    """An experiment tracker to tell as well, if it is installed."""
     network: NetworkSettings = NetworkSettings()
     plasticity: PlasticitySettings = PlasticitySettings()
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -40,6 +40,7 @@ from clrobot.sb3_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.snapshot import Damaged, Progress, Snapshot, snapshots, write_snapshot
 from clrobot.stage_callback import StageCallback, Stopped
 from clrobot.tensorboard import tensorboard_logger, without_traces
+from clrobot.tracking import Tracking
 
 
 def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
@@ -78,6 +79,7 @@ class Training:
         self.observer = observer
         self.stop = False
         self.algorithm = make_algorithm(config)
+        self.tracking = Tracking(config, observer.warn)
         self.method = make_method(config)
         self.all_at_once = any(part.trains_all_tasks for part in method_classes(config.method))
         self.evaluator = Evaluator(config.curriculum, config.evaluation.seed)
@@ -107,7 +109,7 @@ class Training:
         return training
 
     def _begin(self) -> None:
-        self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard"))
+        self._begin_logging()
         self._evaluate_all(0)
         save_checkpoint(self.run, 0, self.model, self.method)
 
@@ -187,7 +189,13 @@ class Training:
         self._rewrite_scores()
         ends = {score.stage: score.step for score in self.scores if 0 < score.stage < progress.stage}
         self.stage_ends = [ends[stage] for stage in range(1, progress.stage)]
-        self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard", purge_step=progress.step + 1))
+        self._begin_logging(purge_step=progress.step + 1)
+
+    def _begin_logging(self, purge_step: int | None = None) -> None:
+        logger = tensorboard_logger(self.run.path / "tensorboard", purge_step)
+        self.tracking.open(self.run)
+        logger.output_formats.append(self.tracking)
+        self.model.set_logger(logger)
 
     @property
     def curriculum(self) -> Curriculum:
@@ -216,14 +224,18 @@ class Training:
             with without_traces():
                 yield
         except (OSError, SafetensorError) as error:
-            self.run.unlock()
+            self._let_go()
             raise UserError(
                 f"{self.run.path} cannot be written ({_reason(error)}); "
                 f"mend that, then go on with: clrobot resume {self.run.path}"
             ) from error
         except BaseException:
-            self.run.unlock()
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        self.tracking.close(failed=True)
+        self.run.unlock()
 
     def stage(self, stage: int) -> None:
         """Train stage `stage` (from 1), then evaluate every slot, save, and film every skill so far."""
@@ -406,6 +418,7 @@ class Training:
             file.write("".join(score.to_line() for score in scores))
             file.flush()
             os.fsync(file.fileno())
+        self.tracking.scores(scores)
 
     def _rewrite_scores(self) -> None:
         with atomic(self.run.scores_file) as file:
@@ -482,7 +495,8 @@ class Training:
             },
         )
         references = reference_areas(self.config, default_store(self.run))
-        write_metrics(self.run, self.scores, self.stage_ends, costs, references)
+        content = write_metrics(self.run, self.scores, self.stage_ends, costs, references)
+        self.tracking.metrics(content, self.model.num_timesteps)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
