@@ -449,7 +449,7 @@ def tasks() -> None:
     _console().print(table)
 
 
-def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 3, seed: int = 0) -> None:
+def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 4, seed: int = 0) -> None:
     """Draw every task on one sheet: its start, and solved by its expert.
 
     Args:

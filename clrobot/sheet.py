@@ -19,7 +19,7 @@ from clrobot.video import BACKGROUND, TEXT, Frame, font
 
 VIEW: Final = (0.30, 0.30, 0.56)  # left, top and side of the film camera's square that is shown, as shares of it
 LINGER: Final = 15  # control steps from the first success to the picture of it
-COLOURS: Final = 128  # of the whole sheet: it stays small
+COLOURS: Final = 255  # of the whole sheet: it stays small
 GAP: Final = 0.05  # of a picture's width, between pairs
 
 
@@ -89,5 +89,5 @@ def write_sheet(path: Path, tasks: Sequence[type[Task]], *, size: int, columns: 
         pen.text((x, y + size + line // 2), task.id, fill=TEXT, font=letters, anchor="lm")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as unfinished:
-        few = sheet.quantize(COLOURS, dither=Image.Dither.NONE)
+        few = sheet.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(unfinished, format="PNG", optimize=True)
