@@ -63,8 +63,12 @@ def evaluate(
     episodes: int = 50,
     seed: int | None = None,
     stochastic: bool = False,
+    task_id: Literal["given", "none"] = "given",
 ) -> None:
     """Measure an existing run's skills.
+
+    Without a task id, the agent tells from an episode's first five observations which task it is: the one whose own
+    first states, as a Gaussian, explain them best.
 
     Args:
         run: the run's folder.
@@ -73,6 +77,7 @@ def evaluate(
         episodes: episodes of each task.
         seed: of the start states; by default those of the training's own evaluations.
         stochastic: also measure with actions sampled from the policy.
+        task_id: whether the agent is told the task; none also shows the score with the label given.
     """
     from clrobot.evaluate import Evaluator
 
@@ -82,6 +87,9 @@ def evaluate(
     folder, agent = _open(run, stage)
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     evaluator = Evaluator(folder.config.curriculum, folder.config.evaluation.seed if seed is None else seed)
+    if task_id == "none":
+        _evaluate_unlabelled(evaluator, agent, run, slots, episodes)
+        return
     table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
     table.add_column("task")
     if stochastic:
@@ -107,6 +115,28 @@ def evaluate(
     console.print(table)
     kind = "mean and sampled" if stochastic else "mean"
     console.print(f"Success over {episodes} episodes of each task, {kind} actions; steps until solved.", style="dim")
+
+
+def _evaluate_unlabelled(evaluator: Any, agent: Any, run: Path, slots: Sequence[int], episodes: int) -> None:
+    """Show the success with the task's label and without it."""
+    trained = [slot for slot in slots if slot < agent.policy.recognizer.learned]
+    if not trained:
+        raise UserError(f"{run} after stage {agent.stage} knows none of these tasks; give a later --stage")
+    table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
+    table.add_column("task")
+    for column in ("label given", "no label", "recognised"):
+        table.add_column(column, justify="right")
+    rows = []
+    for slot in trained:
+        given = evaluator.episodes(agent.policy, slot, episodes).success_any.mean()
+        outcome, taken_for = evaluator.unlabelled(agent.policy, slot, episodes)
+        rows.append((given, outcome.success_any.mean(), (taken_for == slot).mean()))
+        table.add_row(agent.slots[slot], *(f"{value:.2f}" for value in rows[-1]))
+    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    table.add_row("mean", *(f"{value:.2f}" for value in means))
+    console = _console()
+    console.print(table)
+    console.print(f"Success at any step over {episodes} episodes of each task, mean actions.", style="dim")
 
 
 def record(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
 from clrobot.agent import append_slot
+from clrobot.agents.policies import SlotPolicy
 from clrobot.curriculum import Curriculum
 from clrobot.envs.make import make_vector_env
 from clrobot.envs.vector_env import TaskVectorEnv
@@ -55,6 +56,18 @@ class Evaluator:
         found = self._run(policy, slot, episodes, (DETERMINISTIC, STOCHASTIC))
         return found.part(slice(episodes)), found.part(slice(episodes, None))
 
+    def unlabelled(self, policy: SlotPolicy, slot: int, episodes: int) -> tuple[Episodes, NDArray[np.intp]]:
+        """Run episodes of slot index `slot` without telling the policy which it is; mean actions.
+
+        In each of the first RECOGNITION_STEPS steps the policy acts through the slot whose own first states explain
+        the observations so far best (see `Recognizer`), and then keeps to the last choice.
+
+        Returns:
+            The outcomes, and the slot index that each episode was taken for, (E,).
+        """
+        recognised = _Recognised(policy, episodes)
+        return self._run(policy, slot, episodes, (DETERMINISTIC,), recognised), recognised.slots
+
     def score(
         self, policy: BasePolicy, slot: int, episodes: int, *, stage: int, step: int, stochastic: bool = False
     ) -> Score:
@@ -88,7 +101,14 @@ class Evaluator:
             stochastic_length_mean=None if sampled is None else float(sampled.lengths.mean()),
         )
 
-    def _run(self, policy: BasePolicy, slot: int, episodes: int, kinds: tuple[bool, ...]) -> Episodes:
+    def _run(
+        self,
+        policy: BasePolicy,
+        slot: int,
+        episodes: int,
+        kinds: tuple[bool, ...],
+        recognised: _Recognised | None = None,
+    ) -> Episodes:
         """Run `episodes` episodes of each kind of action; the outcomes of one kind follow those of the other."""
         task = self.curriculum.stages[slot].task
         n = episodes * len(kinds)
@@ -104,7 +124,7 @@ class Evaluator:
         with th.random.fork_rng(devices=_devices(policy)), th.inference_mode():
             th.manual_seed(self.seed)
             while running.any():
-                with_slot = append_slot(obs, slot)
+                with_slot = append_slot(obs, slot if recognised is None else recognised.look(obs))
                 parts = [act(with_slot[part], kind) for part, kind in zip(rows, kinds, strict=True)]
                 obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
                 done = terminated | truncated
@@ -118,6 +138,26 @@ class Evaluator:
                     found.success_final[ended] = info["final_info"]["success_final"][ended]
                     running &= ~done
         return found
+
+
+class _Recognised:
+    """Which slot each of E episodes is taken for, from its observations so far."""
+
+    def __init__(self, policy: SlotPolicy, episodes: int) -> None:
+        self._recognizer, self._device = policy.recognizer, policy.device
+        self._evidence = th.zeros(episodes, policy.slots, device=policy.device)
+        self._steps = 0
+        self.slots = np.zeros(episodes, np.intp)
+
+    def look(self, obs: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Return the slot indices (E,) after one more observation of each episode, (E, d)."""
+        if self._steps < RECOGNITION_STEPS and self._recognizer.learned:
+            self._steps += 1
+            self._evidence += self._recognizer.log_likelihood(th.as_tensor(obs, device=self._device))
+            # Of equals the last: two slots of one task look alike, and the newer is the better trained.
+            last = self._evidence.shape[1] - 1 - self._evidence.flip(1).argmax(1)
+            self.slots = last.cpu().numpy()
+        return self.slots
 
 
 def _actor(policy: BasePolicy, space: spaces.Space[NDArray[np.float32]]) -> Callable[..., NDArray[np.float32]]:

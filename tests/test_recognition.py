@@ -7,7 +7,9 @@ import math
 import pytest
 import torch as th
 
+import clrobot
 from clrobot.agents.recognition import Recognizer
+from clrobot.run_folder import RunFolder
 
 
 def gaussian(n: int, mean: list[float], std: list[float], seed: int) -> th.Tensor:
@@ -52,3 +54,27 @@ def test_what_was_learned_is_saved_with_the_weights(slots: int) -> None:
     again.load_state_dict(recognizer.state_dict())
     x = gaussian(10, [0.0, 1.0], [1.0, 1.0], 1)
     assert th.equal(again.log_likelihood(x), recognizer.log_likelihood(x))
+
+
+def test_an_agent_without_a_label_is_measured_beside_one_with_it(tiny_run, cli) -> None:
+    done = cli("evaluate", tiny_run, "--task-id", "none", "--episodes", "4")
+    assert done.code == 0, done.err
+    rows = [line for line in done.out.splitlines() if "drawer-open" in line or "button-press" in line]
+    assert len(rows) == 2
+    assert all(row.count(".") == 3 for row in rows)
+    assert "no label" in done.out
+
+
+def test_start_states_alone_tell_the_tasks_apart(tiny_run) -> None:
+    """The agent of the tiny run has learned little, and yet its tasks look different."""
+    agent = clrobot.load(tiny_run)
+    evaluator = clrobot.Evaluator(RunFolder.open(tiny_run).config.curriculum, 0)
+    for slot in range(3):
+        _, taken_for = evaluator.unlabelled(agent.policy, slot, 20)
+        assert (taken_for == slot).mean() >= 0.9
+
+
+def test_an_untrained_agent_knows_no_task(tiny_run, cli) -> None:
+    done = cli("evaluate", tiny_run, "--task-id", "none", "--stage", "0")
+    assert done.code == 2
+    assert "knows none" in done.err
