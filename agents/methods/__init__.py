@@ -7,6 +7,7 @@ from clrobot.agents.methods.agem import AGEM
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
+from clrobot.agents.methods.generative_replay import GenerativeReplay
 from clrobot.agents.methods.progressive import Progressive
 from clrobot.agents.methods.replay import Replay
 
@@ -16,5 +17,6 @@ METHODS: tuple[type[Method], ...] = (
     Progressive,
     Distillation,
     Replay,
+    GenerativeReplay,
     AGEM,
 )
