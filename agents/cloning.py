@@ -8,8 +8,6 @@ import torch as th
 
 from clrobot.agents.policies import SlotPolicy
 
-FLOAT_BYTES = 4
-
 
 class Behaviour(NamedTuple):
     """States of finished tasks, with the outputs that the policy had then."""

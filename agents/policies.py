@@ -23,8 +23,9 @@ from clrobot.agents.recognition import Recognizer
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
 CRITIC_GAIN = 1.0
 
-# The optimizers that step the actor, by the names that the verbs of a method are called with.
+# The optimizers that step the actor and the critic, by the names that the verbs of a method are called with.
 ACTOR_OPTIMIZERS = ("policy.optimizer", "actor.optimizer")
+CRITIC_OPTIMIZERS = ("policy.optimizer", "critic.optimizer")
 
 
 class SlotPolicy(BasePolicy):

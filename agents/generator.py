@@ -1,0 +1,199 @@
+"""A generator of states: a conditional variational autoencoder that knows one distribution for each slot.
+
+It keeps no state that it was shown: of each slot a mean and principal directions, and the networks' weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch as th
+from torch import nn
+
+CONSTANT = 1e-5  # a direction of a smaller deviation (in the observation's scaled numbers) does not vary
+_LOG_NOISE_LIMITS = (-4.0, 1.0)
+
+
+class Linear(nn.Module):
+    """An affine layer, y = x W + b_slot, whose bias is the slot's own; drawn from the generator it is given."""
+
+    def __init__(self, inputs: int, outputs: int, generator: th.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(th.randn(inputs, outputs, generator=generator) / math.sqrt(inputs))
+        self.biases = nn.Parameter(th.zeros(0, outputs))
+
+    def add_slot(self) -> None:
+        """Give the next slot its bias, zero."""
+        self.biases = nn.Parameter(th.cat([self.biases.detach(), self.biases.new_zeros(1, self.biases.shape[1])]))
+
+    def forward(self, x: th.Tensor, slot: th.Tensor) -> th.Tensor:
+        """Return (B, outputs) for x (B, inputs) and slots (B,)."""
+        y: th.Tensor = x @ self.weight + self.biases.index_select(0, slot)
+        return y
+
+
+class Frames(nn.Module):
+    """For each slot, the coordinates in which its states have mean 0, variance 1 and no correlation.
+
+    A direction that does not vary, because an observation is constant or is a linear combination of others, has no
+    coordinate, so that whatever is generated reproduces it exactly. They are moments of the states, no states.
+    """
+
+    mean: th.Tensor  # (K, d)
+    directions: th.Tensor  # (K, d, d): columns, principal directions times deviations; zero where nothing varies
+    whitening: th.Tensor  # (K, d, d): rows of coordinates, the directions' inverse
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", th.zeros(0, size))
+        self.register_buffer("directions", th.zeros(0, size, size))
+        self.register_buffer("whitening", th.zeros(0, size, size))
+
+    def add_slot(self, states: th.Tensor) -> None:
+        """Take the next slot's moments from its states (n, d)."""
+        x = states.double()
+        constant = (states == states[:1]).all(0)
+        # The average of equal numbers may differ from them in the last bit.
+        mean = th.where(constant, x[0], x.mean(0))
+        centred = x - mean
+        variance, vectors = th.linalg.eigh(centred.T @ centred / len(x))
+        deviation = variance.clamp_min(0).sqrt()
+        varies = deviation > CONSTANT
+        directions = th.where(varies, vectors * deviation, 0.0)
+        # eigh leaves dust of 1e-17 in the rows of constant observations.
+        directions[constant] = 0.0
+        whitening = th.where(varies, vectors / deviation.clamp_min(CONSTANT), 0.0).T
+        for name, new in (("mean", mean), ("directions", directions), ("whitening", whitening)):
+            old = getattr(self, name)
+            setattr(self, name, th.cat([old, new.to(old)[None]]))
+
+    def to_coordinates(self, states: th.Tensor, slot: int) -> th.Tensor:
+        """Return the coordinates (n, d) of states (n, d) of one slot."""
+        return (states - self.mean[slot]) @ self.whitening[slot].T
+
+    def to_states(self, coordinates: th.Tensor, slot: th.Tensor) -> th.Tensor:
+        """Return the states (n, d) of coordinates (n, d), row i in the frame of slot[i]."""
+        every = th.einsum("nd,ked->nke", coordinates, self.directions)  # (n, K, d): K is small
+        chosen = every.gather(1, slot[:, None, None].expand(-1, 1, every.shape[2])).squeeze(1)
+        return chosen + self.mean.index_select(0, slot)
+
+
+class Generator(nn.Module):
+    """A variational autoencoder of coordinates c (in `Frames`), conditioned on the slot k (Kingma & Welling 2014).
+
+        E_{z~q(z|c,k)} [log N(c; μ(z, k), σ_k²)] - KL(q(z|c,k) ‖ N(0, I))   is maximised.
+
+    The decoder's noise σ_k is learned (Rybkin et al. 2021), one number for each coordinate and slot: it is added to
+    what is generated, which is otherwise too smooth. A decoder that has learned nothing thus generates Gaussian
+    states of the slot's exact moments; what it learns are the shapes beyond.
+
+    Every draw is from the `generator` that is passed in.
+
+    Args:
+        size: of a state, d.
+        width: of the hidden layers.
+        latent: the size of z.
+        generator: for the initial weights.
+    """
+
+    def __init__(self, size: int, width: int, latent: int, generator: th.Generator) -> None:
+        super().__init__()
+        self.size, self.width, self.latent = size, width, latent
+        self.frames = Frames(size)
+        self.encoder = nn.ModuleList(
+            [Linear(size, width, generator), Linear(width, width, generator), Linear(width, 2 * latent, generator)]
+        )
+        self.decoder = nn.ModuleList(
+            [Linear(latent, width, generator), Linear(width, width, generator), Linear(width, size, generator)]
+        )
+        self.log_noise = nn.Parameter(th.zeros(0, size))
+
+    @property
+    def slots(self) -> int:
+        """The number of slots whose states it generates."""
+        return len(self.log_noise)
+
+    def add_slot(self, states: th.Tensor) -> None:
+        """Prepare for the states (n, d) of the next slot; `fit` is still to come."""
+        self.frames.add_slot(states)
+        self.grow()
+
+    def grow(self) -> None:
+        """Give the next slot its biases and noise."""
+        for layer in [*self.encoder, *self.decoder]:
+            assert isinstance(layer, Linear)
+            layer.add_slot()
+        new = self.log_noise.new_zeros(1, self.size)
+        self.log_noise = nn.Parameter(th.cat([self.log_noise.detach(), new]))
+
+    def _noise(self, slot: th.Tensor) -> th.Tensor:
+        return self.log_noise.clamp(*_LOG_NOISE_LIMITS).index_select(0, slot)
+
+    def loss(self, coordinates: th.Tensor, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
+        """Return the negative evidence bound, a mean over rows, but for a constant."""
+        code = _through(self.encoder, coordinates, slot)
+        mean, log_std = code.chunk(2, dim=1)
+        log_std = log_std.clamp(-6.0, 2.0)
+        z = mean + log_std.exp() * _normal(mean, generator)
+        log_noise = self._noise(slot)
+        error = (coordinates - _through(self.decoder, z, slot)) * th.exp(-log_noise)
+        likelihood = 0.5 * error.square() + log_noise
+        divergence = 0.5 * (mean.square() + th.exp(2 * log_std) - 1) - log_std
+        return likelihood.sum(1).mean() + divergence.sum(1).mean()
+
+    @th.no_grad()
+    def sample_coordinates(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
+        """Return generated coordinates (n, d) for slots (n,)."""
+        prior = _normal(self.log_noise.new_empty(len(slot), self.latent), generator)
+        mean = _through(self.decoder, prior, slot)
+        return mean + self._noise(slot).exp() * _normal(mean, generator)
+
+    def sample(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
+        """Return generated states (n, d) for slots (n,)."""
+        return self.frames.to_states(self.sample_coordinates(slot, generator), slot)
+
+    def fit(
+        self,
+        states: th.Tensor,
+        older: Callable[[th.Tensor], th.Tensor],
+        *,
+        iterations: int,
+        batch_size: int,
+        generator: th.Generator,
+    ) -> None:
+        """Learn the newest slot's states (n, d), and of the older slots what `older` gives: coordinates for slots.
+
+        Every slot has the same share of each minibatch (Shin et al. 2017, section 3, with equal importance). Adam's
+        step size falls along a half cosine.
+        """
+        self.requires_grad_(True)
+        newest = self.slots - 1
+        coordinates = self.frames.to_coordinates(states, newest)
+        device = states.device
+        optimizer = th.optim.Adam(self.parameters(), lr=2e-3, fused=True)
+        for i in range(iterations):
+            optimizer.param_groups[0]["lr"] = 2e-3 * 0.5 * (1 + math.cos(math.pi * i / iterations))
+            slot = th.arange(batch_size, device=device) % self.slots
+            batch = th.empty(batch_size, self.size, device=device)
+            new = slot == newest
+            rows = th.randint(len(states), (int(new.sum()),), generator=generator).to(device)
+            batch[new] = coordinates.index_select(0, rows)
+            if newest:
+                batch[~new] = older(slot[~new])
+            loss = self.loss(batch, slot, generator)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        self.requires_grad_(False)
+
+
+def _through(layers: nn.ModuleList, x: th.Tensor, slot: th.Tensor) -> th.Tensor:
+    for layer in layers[:-1]:
+        x = nn.functional.silu(layer(x, slot))
+    out: th.Tensor = layers[-1](x, slot)
+    return out
+
+
+def _normal(like: th.Tensor, generator: th.Generator) -> th.Tensor:
+    return th.randn(like.shape, generator=generator).to(like.device)

@@ -1,0 +1,57 @@
+"""A-GEM: a step for the new task may not, to first order, make the policy worse at what it did in earlier ones."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.cloning import cloning_loss
+from clrobot.agents.methods.rehearsal import StateRehearsal
+from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.shaping import optimizers
+
+
+def projected(gradient: th.Tensor, reference: th.Tensor) -> th.Tensor:
+    """Return the vector nearest to `gradient` along which the reference loss does not grow (equation 11).
+
+        g - (g·g_ref / ‖g_ref‖²) g_ref  where g·g_ref < 0, otherwise g
+
+    Both are gradients of losses to be descended, (P,); of the parameters that both move against them, a negative
+    product is a conflict. Computed in double precision: in single, a quarter of the results are in conflict still.
+    """
+    g, r = gradient.double(), reference.double()
+    product, square = g @ r, r @ r
+    # A cloning loss is zero with its gradient when a stage begins; then there is nothing to respect.
+    if not (product < 0 and square > 0):
+        return gradient
+    return (g - (product / square) * r).to(gradient.dtype)
+
+
+class AGEM(StateRehearsal):
+    """Averaged gradient episodic memory (Chaudhry et al. 2019); its reference is the cloning loss on old states."""
+
+    name: ClassVar = "a-gem"
+    summary: ClassVar = "gradients are projected so that, to first order, no step undoes what earlier tasks need"
+    family: ClassVar = "replay"
+
+    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Project the gradient of all parameters that the optimizer steps, taken as one vector."""
+        if optimizer_name not in ACTOR_OPTIMIZERS or not len(self.memory):
+            return
+        policy = model.policy
+        assert isinstance(policy, SlotPolicy)
+        optimizer = optimizers(model)[optimizer_name]
+        # What has no gradient is not stepped.
+        stepped = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        loss = cloning_loss(policy, self.memory.sample(self.settings.batch_size))
+        reference = th.autograd.grad(loss, stepped, materialize_grads=True)
+        gradients = [p.grad for p in stepped if p.grad is not None]
+        result = projected(_flat(gradients), _flat(reference))
+        for gradient, part in zip(gradients, th.split(result, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def _flat(tensors: list[th.Tensor] | tuple[th.Tensor, ...]) -> th.Tensor:
+    return th.cat([t.flatten() for t in tensors])
