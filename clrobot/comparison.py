@@ -52,7 +52,7 @@ METRICS = (
 _OPTIONAL = ("average_success_stochastic", "plasticity", "gradient_steps")
 
 # Settings that change nothing in what is learned or measured, or that differ within a row by design.
-_NOT_COMPARED = ("seed", "video", "checkpoint", "memory_limit_mb", "method")
+_NOT_COMPARED = ("seed", "video", "checkpoint", "memory_limit_mb", "method", "tracker")
 
 
 @dataclass(frozen=True)
@@ -255,9 +255,13 @@ def _float(value: Any) -> float:
 
 def _settings(run: _Run) -> dict[str, Any]:
     """Return what must agree within a row, by dotted name: all but the seed and other methods' settings."""
+    from clrobot.agents.algorithms import ALGORITHMS
     from clrobot.agents.methods import METHODS
 
-    others = {method.name for method in METHODS} - set(run.method.split("+"))
+    others = {choice.name for choice in (*METHODS, *ALGORITHMS)} - {
+        *run.method.split("+"),
+        run.config.get("algo", "ppo"),
+    }
     kept = {key: value for key, value in run.config.items() if key not in (*_NOT_COMPARED, *others)}
     return dict(_flat(kept))
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS
 from clrobot.config import RunConfig, make_config
 from clrobot.errors import UserError
@@ -27,8 +28,7 @@ FORMAT = 1  # raise it when what a reference's scores mean changes: older refere
 METHOD = "finetune"  # in a first stage it is the algorithm alone
 
 # What changes no score: a reference has the defaults. The method is none of its own.
-_IMMATERIAL = ("method", "steps", "video", "checkpoint", "memory_limit_mb")
-_ALGORITHMS = ("ppo", "sac")
+_IMMATERIAL = ("method", "steps", "video", "checkpoint", "memory_limit_mb", "tracker")
 
 
 def default_store(run: RunFolder) -> Path:
@@ -116,7 +116,7 @@ def _determining(config: RunConfig, slot: int) -> dict[str, Any]:
     """Return the settings that determine a reference's scores."""
     settings = config.model_dump(mode="json")
     stage = settings["curriculum"]["stages"][slot]
-    unused = set(_ALGORITHMS) - {settings.get("algorithm", "ppo")}
+    unused = {algorithm.name for algorithm in ALGORITHMS} - {config.algo}
     for name in (*_IMMATERIAL, *unused, *(method.name for method in METHODS)):
         settings.pop(name, None)
     return settings | {"curriculum": {"name": stage["task"], "stages": [stage]}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from clrobot.plots import (
     Band,
     Bar,
     Cost,
+    Line,
     comparison_figure,
     cost_figure,
     curves_figure,
@@ -26,6 +28,7 @@ from clrobot.plots import (
     matrix_figure,
     mean_curves_figure,
     save,
+    trade_off_figure,
 )
 from clrobot.report.contents import Contents, Matrix, read_run
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from clrobot.comparison import Comparison, Group
     from clrobot.run_folder import RunFolder
     from clrobot.statistics import Statistic
+    from clrobot.tradeoff import TradeOff
 
 Draw = Callable[[float], Figure]
 """Draws a figure for a width in inches."""
@@ -114,17 +118,37 @@ class Final(NamedTuple):
 
 def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) -> dict[str, Draw]:
     """Every figure of a comparison, by the name of its file; `runs` by their folders."""
+    from clrobot.tradeoff import trade_offs  # SciPy is needed for several runs alone
+
     figures: dict[str, Draw] = {
         "cost": lambda width: cost_figure(costs(comparison, runs), width),
     }
     if panels := bars(comparison, runs):
         figures["comparison"] = lambda width: comparison_figure(panels, width)
+    for trade_off in trade_offs(comparison):
+        figures[f"trade_off_{trade_off.method}"] = partial(_draw_trade_off, trade_off)
     # Of several curricula each has figures of its own, numbered from the second.
     for n, curves in enumerate(mean_curves(comparison, runs), start=1):
         figures["learning_curves" + (f"_{n}" if n > 1 else "")] = curves.draw
     for n, final in enumerate(finals(comparison), start=1):
         figures["final_success" + (f"_{n}" if n > 1 else "")] = final.draw
     return figures
+
+
+def _draw_trade_off(trade_off: TradeOff, width: float) -> Figure:
+    from clrobot.tradeoff import PARTS
+
+    lines = [
+        Line(
+            name,
+            [point.parts[name].value for point in trade_off.points],
+            [point.parts[name].low for point in trade_off.points],
+            [point.parts[name].high for point in trade_off.points],
+        )
+        for name in PARTS
+    ]
+    at = [point.value for point in trade_off.points]
+    return trade_off_figure(trade_off.setting, at, lines, trade_off.default, width)
 
 
 def bars(comparison: Comparison, runs: Mapping[Path, Contents]) -> dict[str, list[Bar]]:
