@@ -258,11 +258,9 @@ def _settings(run: _Run) -> dict[str, Any]:
     from clrobot.agents.algorithms import ALGORITHMS
     from clrobot.agents.methods import METHODS
 
-    others = {choice.name for choice in (*METHODS, *ALGORITHMS)} - {
-        *run.method.split("+"),
-        run.config.get("algo", "ppo"),
-    }
-    kept = {key: value for key, value in run.config.items() if key not in (*_NOT_COMPARED, *others)}
+    used = {*run.method.split("+"), run.config.get("algo", "ppo")}
+    others = {method.name for method in METHODS} | {algorithm.name for algorithm in ALGORITHMS}
+    kept = {key: value for key, value in run.config.items() if key not in (*_NOT_COMPARED, *(others - used))}
     return dict(_flat(kept))
 
 
