@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch as th
-from helpers import next_slot, tiny_ppo
+from helpers import next_slot, tiny_env, tiny_ppo
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
@@ -24,6 +24,7 @@ from clrobot.agent import Agent
 from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
 from clrobot.agents.packed_network import PackedNetwork
 from clrobot.agents.progress_network import ProgressNetwork
+from clrobot.agents.sac import SACAlgorithm, SACSettings
 from clrobot.curriculum import CURRICULA
 from clrobot.envs.sim import OBS_LAYOUT, OBS_SIZE
 from clrobot.errors import UserError
@@ -77,6 +78,27 @@ def test_onnx_acts_as_the_agent_for_any_batch_of_tasks(network_class, slots: lis
     with_slots = np.column_stack([obs, slots]).astype(np.float32)
     expected, _ = agent.policy.predict(with_slots, deterministic=True)
     np.testing.assert_allclose(onnx_actions(tmp_path / "policy.onnx", obs, slots), expected, atol=1e-5)
+
+
+def test_a_sac_agent_s_squashed_actions_are_exported_as_onnx_alone(tmp_path: Path) -> None:
+    algorithm = SACAlgorithm(SACSettings(num_envs=4, batch_size=16, buffer_size=64))
+    network = {"network_class": MultiHeadNetwork, "widths": (8, 8)}
+    policy = algorithm.make(tiny_env(), network, seed=0, device="cpu").policy
+    policy.add_slot()
+    with th.no_grad():
+        for head in policy.actor_net.heads:
+            head.weight *= 100.0
+    agent = Agent(policy, QUICK.slots, 2)
+    difference = export_onnx(agent, tmp_path / "policy.onnx")
+    assert difference is not None
+    assert difference <= 1e-5
+    obs = observations(4)
+    actions = onnx_actions(tmp_path / "policy.onnx", obs, [1, 0, 1, 2])
+    expected, _ = policy.predict(np.column_stack([obs, [1, 0, 1, 2]]).astype(np.float32), deterministic=True)
+    np.testing.assert_allclose(actions, expected, atol=1e-5)
+    assert 0.5 < np.abs(actions).max() < 1.0
+    with pytest.raises(UserError, match="use --format onnx"):
+        export_sb3(agent, QUICK, "reach", tmp_path / "policy.zip")
 
 
 def test_onnx_picks_each_sample_s_head_and_clips(tmp_path: Path) -> None:
