@@ -49,7 +49,7 @@ class PackedNetwork(MultiHeadNetwork):
                 owners = self.owners(i)
                 hidden = owners > slot + 1
                 if slot < packed:
-                    hidden |= owners == FREE
+                    hidden = hidden | (owners == FREE)
                 weight = weight.masked_fill(hidden, 0.0)
             x = nn.functional.linear(x, weight, layer.bias)
             x = th.tanh(self.norms[i](x) if self.layer_norm else x)

@@ -21,7 +21,6 @@ from torch import nn
 
 from clrobot import __version__
 from clrobot.agent import Agent, append_slot
-from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
 from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
 from clrobot.curriculum import Curriculum
 from clrobot.envs.arm import CONTROL_STEP
@@ -58,7 +57,7 @@ class AllSlots(nn.Module):
     def __init__(self, policy: SlotPolicy) -> None:
         super().__init__()
         self.network = policy.actor_net
-        self.squashed = bool(policy.squash_output)
+        self.bounded = policy.bounded
 
     def forward(self, observation: th.Tensor, task: th.Tensor) -> th.Tensor:
         """Return the actions (B, A) in [-1, 1] for observations (B, d) and slot indices (B,)."""
@@ -67,8 +66,7 @@ class AllSlots(nn.Module):
         means = every[..., :ACTION_SIZE]  # what may follow are log standard deviations
         # A slot without a head acts through the newest one, as in the policy.
         index = task.clamp(0, slots - 1)[:, None, None].expand(-1, 1, ACTION_SIZE)
-        mean = means.gather(1, index).squeeze(1)
-        return th.tanh(mean) if self.squashed else mean.clamp(-1.0, 1.0)
+        return self.bounded(means.gather(1, index).squeeze(1))
 
 
 def export_onnx(agent: Agent, path: Path) -> float | None:
@@ -111,8 +109,10 @@ def _onnx_model(agent: Agent, onnx: Any) -> bytes:
     size = module.network.inputs
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The exporter that traces needs nothing beside onnx, and warns that it is the older one.
+        # The exporter that traces needs nothing beside onnx, and warns that it is the older one. It also warns where
+        # a network reads a count that is its own constant, such as how many slots are packed.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", th.jit.TracerWarning)  # type: ignore[attr-defined]
         th.onnx.export(
             module,
             (th.zeros(2, size), th.zeros(2, dtype=th.int64)),
@@ -194,43 +194,26 @@ def export_sb3(agent: Agent, curriculum: Curriculum, task: str, path: Path) -> N
     """
     check_new(path)
     slot = agent.slot_index(task)
-    refused = UserError(
-        f"the network of {task} is not the plain one that Stable-Baselines3's MlpPolicy holds; use --format onnx"
-    )
-    model = _stock_model(agent.policy, min(slot, agent.policy.slots - 1), curriculum.stages[slot].task)
-    if model is None:
-        raise refused
-    # Laterals, masks and normalised layers have no place in the stock network: its actions tell.
-    observations, _ = _random_batch(agent)
-    ours, _ = agent.policy.predict(append_slot(observations, slot), deterministic=True)
-    theirs, _ = model.predict(observations, deterministic=True)
-    if not np.abs(ours - theirs).max() <= TOLERANCE:
-        raise refused
+    head = min(slot, agent.policy.slots - 1)
+    model = None
+    if isinstance(agent.policy, PPOSlotPolicy):
+        model = _stock_model(agent.policy, head, curriculum.stages[slot].task)
+    # Laterals, masks and normalised layers have no place in the stock networks: what comes out tells.
+    if model is None or not _same(agent, slot, model):
+        raise UserError(
+            f"the network of {task} is not the plain one that PPO's stock MlpPolicy holds; use --format onnx"
+        )
     buffer = io.BytesIO()
     model.save(buffer)
     _write(path, buffer.getvalue())
 
 
-def _stock_model(policy: SlotPolicy, slot: int, task: str) -> PPO | None:
-    """Return Stable-Baselines3's own PPO with the weights of one slot, or None if they do not fit."""
-    if not isinstance(policy, PPOSlotPolicy):
-        return None
-    actor, critic = _layers(policy.actor_net, slot), _layers(policy.value_net, slot)
-    if actor is None or critic is None:
-        return None
+def _stock_model(policy: PPOSlotPolicy, slot: int, task: str) -> PPO:
+    """Return Stable-Baselines3's own PPO with the layers of one slot, its critic and its noise."""
+    actor, critic = policy.actor_net.layers(slot), policy.value_net.layers(slot)
     env = make_env(task)
-    model = PPO(
-        "MlpPolicy",
-        env,
-        policy_kwargs={
-            "net_arch": {
-                name: [layer.out_features for layer in layers[:-1]]
-                for name, layers in (("pi", actor), ("vf", critic))
-            },
-            "activation_fn": nn.Tanh,
-        },
-        device="cpu",
-    )
+    widths = {name: [layer.out_features for layer in net[:-1]] for name, net in (("pi", actor), ("vf", critic))}
+    model = PPO("MlpPolicy", env, policy_kwargs={"net_arch": widths, "activation_fn": nn.Tanh}, device="cpu")
     env.close()
     stock: Any = model.policy
     for ours, trunk, head in (
@@ -245,15 +228,16 @@ def _stock_model(policy: SlotPolicy, slot: int, task: str) -> PPO | None:
     return model
 
 
-def _layers(network: SlotNetwork, slot: int) -> list[nn.Linear] | None:
-    """Return the linear layers that one slot goes through, or None if it is built otherwise."""
-    if isinstance(network, MultiHeadNetwork):
-        parts: list[nn.Module] = [*network.trunk, network.heads[slot]]
-    elif isinstance(network, ProgressiveNetwork):
-        parts = [*network.columns[slot].layers]  # type: ignore[misc]  # the first column has no laterals
-    else:
-        return None
-    return [part for part in parts if isinstance(part, nn.Linear)]
+def _same(agent: Agent, slot: int, model: PPO) -> bool:
+    """Return whether the stock model acts and values as the agent does in a slot, on random observations."""
+    observations, _ = _random_batch(agent)
+    with_slot = th.as_tensor(append_slot(observations, slot))
+    ours, _ = agent.policy.predict(with_slot.numpy(), deterministic=True)
+    theirs, _ = model.predict(observations, deterministic=True)
+    with th.no_grad():
+        values = agent.policy.values(with_slot, th.as_tensor(ours))
+        stock_values = model.policy.predict_values(th.as_tensor(observations))
+    return bool(np.abs(ours - theirs).max() <= TOLERANCE) and th.allclose(values, stock_values, 1e-4, TOLERANCE)
 
 
 def _write(path: Path, content: bytes) -> None:

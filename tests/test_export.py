@@ -15,30 +15,41 @@ import onnx
 import onnxruntime
 import pytest
 import torch as th
-from helpers import next_slot, tiny_ppo
+from helpers import next_slot, tiny_env, tiny_ppo
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
 import clrobot
 from clrobot.agent import Agent
-from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
+from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
+from clrobot.agents.packed_network import PackedNetwork
+from clrobot.agents.progress_network import ProgressNetwork
+from clrobot.agents.sac import SACAlgorithm, SACSettings
 from clrobot.curriculum import CURRICULA
 from clrobot.envs.sim import OBS_LAYOUT, OBS_SIZE
 from clrobot.errors import UserError
 from clrobot.export import AllSlots, export_onnx, export_sb3
 
 QUICK = CURRICULA["quick"]
-BOTH = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork])
+EVERY = pytest.mark.parametrize(
+    "network_class",
+    [MultiHeadNetwork, ProgressiveNetwork, IndependentNetwork, PackedNetwork, ProgressNetwork],
+)
 
 
 def make_agent(network_class: type[SlotNetwork], slots: int = 2) -> Agent:
     """An agent of `quick` after `slots` stages, whose heads are large enough for actions to be clipped."""
     model = tiny_ppo(network_class)
+    network = model.policy.action_net
     for k in range(1, slots):
+        if isinstance(network, PackedNetwork):
+            network.pack(0.5)
         next_slot(model, k)
+    if isinstance(network, ProgressNetwork):
+        network.compressed.fill_(1)
     with th.no_grad():
-        for name, p in model.policy.action_net.named_parameters():
-            if name.startswith("heads") or p.shape[0] == 4:
+        for name, p in network.named_parameters():
+            if "heads" in name or p.shape[0] == 4:
                 p.mul_(100.0)
     return Agent(model.policy, QUICK.slots, slots)
 
@@ -56,7 +67,7 @@ def onnx_actions(path: Path, obs: NDArray[np.float32], slots: list[int]) -> NDAr
 # ONNX ------------------------------------------------------------------------------------------------------
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize("slots", [[0], [1], [1, 0, 0, 1, 1], [2, 0, 1, 40]])
 def test_onnx_acts_as_the_agent_for_any_batch_of_tasks(network_class, slots: list[int], tmp_path: Path) -> None:
     agent = make_agent(network_class)
@@ -67,6 +78,27 @@ def test_onnx_acts_as_the_agent_for_any_batch_of_tasks(network_class, slots: lis
     with_slots = np.column_stack([obs, slots]).astype(np.float32)
     expected, _ = agent.policy.predict(with_slots, deterministic=True)
     np.testing.assert_allclose(onnx_actions(tmp_path / "policy.onnx", obs, slots), expected, atol=1e-5)
+
+
+def test_a_sac_agent_s_squashed_actions_are_exported_as_onnx_alone(tmp_path: Path) -> None:
+    algorithm = SACAlgorithm(SACSettings(num_envs=4, batch_size=16, buffer_size=64))
+    network = {"network_class": MultiHeadNetwork, "widths": (8, 8)}
+    policy = algorithm.make(tiny_env(), network, seed=0, device="cpu").policy
+    policy.add_slot()
+    with th.no_grad():
+        for head in policy.actor_net.heads:
+            head.weight *= 100.0
+    agent = Agent(policy, QUICK.slots, 2)
+    difference = export_onnx(agent, tmp_path / "policy.onnx")
+    assert difference is not None
+    assert difference <= 1e-5
+    obs = observations(4)
+    actions = onnx_actions(tmp_path / "policy.onnx", obs, [1, 0, 1, 2])
+    expected, _ = policy.predict(np.column_stack([obs, [1, 0, 1, 2]]).astype(np.float32), deterministic=True)
+    np.testing.assert_allclose(actions, expected, atol=1e-5)
+    assert 0.5 < np.abs(actions).max() < 1.0
+    with pytest.raises(UserError, match="use --format onnx"):
+        export_sb3(agent, QUICK, "reach", tmp_path / "policy.zip")
 
 
 def test_onnx_picks_each_sample_s_head_and_clips(tmp_path: Path) -> None:
@@ -87,7 +119,7 @@ def test_onnx_picks_each_sample_s_head_and_clips(tmp_path: Path) -> None:
 
 def test_a_squashed_mean_goes_through_tanh_and_its_deviation_is_left_out() -> None:
     network = MultiHeadNetwork(OBS_SIZE, (8,), 2 * 4, 1.0)
-    policy: Any = SimpleNamespace(actor_net=network, squash_output=True)
+    policy: Any = SimpleNamespace(actor_net=network, bounded=th.tanh)
     obs = th.as_tensor(observations(3))
     with th.no_grad():
         actions = AllSlots(policy)(obs, th.zeros(3, dtype=th.int64))
@@ -179,10 +211,19 @@ def test_sb3_holds_the_first_column_of_a_progressive_network_and_no_other(tmp_pa
 
 
 def test_sb3_refuses_a_network_that_does_more_than_its_layers(tmp_path: Path) -> None:
+    """A slot that must not see the free weights of a packed network; a stock policy would have no mask for them."""
+    agent = make_agent(PackedNetwork)
+    with th.no_grad():
+        trunk = agent.policy.actor_net.trunk[0]
+        trunk.weight += 0.1
+    with pytest.raises(UserError, match=r"the network of reach is not the plain one .* use --format onnx"):
+        export_sb3(agent, QUICK, "reach", tmp_path / "reach.zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_sb3_refuses_another_critic_behind_the_same_actor(tmp_path: Path) -> None:
     agent = make_agent(MultiHeadNetwork)
-    network = agent.policy.action_net
-    plain = network.forward_slot
-    network.forward_slot = lambda x, slot: plain(0.5 * x, slot)  # such as a mask would
+    agent.policy.value_net.activations = lambda x, slot: (x, x[:, :1])
     with pytest.raises(UserError, match="use --format onnx"):
         export_sb3(agent, QUICK, "reach", tmp_path / "reach.zip")
     assert not list(tmp_path.iterdir())
