@@ -537,6 +537,26 @@ def bench(num_envs: int = 256, seconds: float = 2.0, ppo_task: str = "pick-place
     run_bench(num_envs, seconds, ppo_task, json, _console())
 
 
+def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
+    """Measure what methods add to the time of learning.
+
+    PPO's updates with each method and without take turns in one process; three earlier tasks are protected.
+
+    Args:
+        method: the methods.
+        rounds: updates of each.
+    """
+    from clrobot.overhead import measure_overhead
+
+    _at_least(rounds, "--rounds")
+    table = Table("method", title="one update of PPO, learning alone", title_justify="left")
+    table.add_column("milliseconds", justify="right")
+    table.add_column("against finetune", justify="right")
+    for found in measure_overhead(method, rounds):
+        table.add_row(found.method, f"{1000 * found.seconds:.1f}", f"{found.ratio - 1:+.1%}")
+    _console().print(table)
+
+
 def _train_verb(words: Sequence[str]) -> Callable[..., None]:
     """Return the verb `train`, whose flags are the settings and whose defaults come from `--config`."""
     from clrobot.config import full_config_class, read_config
@@ -585,6 +605,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "methods": methods,
     "curricula": curricula,
     "bench": bench,
+    "overhead": overhead,
 }
 
 

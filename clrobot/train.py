@@ -133,6 +133,9 @@ class Training:
             return training
         with training._writing():
             if training._restore_stage():
+                if snapshots(run.resume):
+                    done = len(training.stage_ends)
+                    observer.warn(f"{path} holds no whole snapshot: it goes on from the end of stage {done}")
                 return training
             # Stopped before its first checkpoint, or none is whole: from the start, which gives the same bits.
             observer.warn(f"{path} holds no whole snapshot: it starts anew")

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
-from helpers import forge_manifest
+from helpers import forge_manifest, same_bits
+from safetensors.torch import load_file
 from test_resume import Warned, _stopped, outcome
 
 import clrobot.report.page
@@ -140,6 +141,10 @@ def check_resume(run: Path, whole: Whole, *, to_its_end: bool = False) -> None:
         used = training._from.folder
         assert content(used) | {"manifest.json": b""} == whole.snapshots[used.name]
         assert len(observer.warnings) == sorted(whole.snapshots, reverse=True).index(used.name)
+    elif training is not None and training.stage_ends:
+        done = len(training.stage_ends)
+        assert f"goes on from the end of stage {done}" in observer.warnings[-1]
+        assert same_bits(training.policy.state_dict(), load_file(run / f"stage_{done:02d}" / "weights.safetensors"))
     elif training is not None:
         assert "starts anew" in observer.warnings[-1]
     if to_its_end:
