@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from clrobot.metrics import Reading, Score, success_curve
@@ -447,6 +447,53 @@ def cost_figure(costs: Sequence[Cost], width: float = WIDE) -> Figure:
         handleheight=0.8,
         columnspacing=1.4,
     )
+    return figure
+
+
+class StageCosts(NamedTuple):
+    """What each stage of one method cost."""
+
+    label: str
+    parameters: Sequence[float | None]
+    """Of the whole policy after each stage."""
+    memory: Sequence[float | None]
+    """Bytes kept beside the policy after each stage."""
+    seconds: Sequence[float | None]
+    """Training and the method itself, for each 100,000 control steps of the stage."""
+
+
+def stage_costs_figure(methods: Sequence[StageCosts], width: float = WIDE) -> Figure:
+    """Parameters, memory and time of each stage against the number of tasks, one line for each method."""
+    figure = Figure(figsize=(width, 2.7), layout="constrained")
+    panels = {
+        "parameters": [m.parameters for m in methods],
+        "memory, bytes": [m.memory for m in methods],
+        "seconds per 100,000 steps": [m.seconds for m in methods],
+    }
+    grid = _axes(figure, 1, len(panels))
+    for axes, (title, rows) in zip(grid, panels.items(), strict=True):
+        for row, colour, stroke in zip(rows, itertools.cycle(PALETTE), itertools.cycle(STROKES), strict=False):
+            values = _array_of(row)
+            axes.plot(np.arange(1, len(values) + 1), values, "o", ls=stroke, color=colour, lw=1.6, ms=3.5)
+        axes.set_title(title, color=INK, size=9)
+        axes.set_xlabel("tasks", color=INK)
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: grouped(value)))
+    if len(methods) > 1:
+        lines = grid[0].get_lines()
+        legend = figure.legend(
+            lines,
+            [str(n) for n in range(len(lines))],
+            loc="outside upper center",
+            ncols=max(1, min(len(lines), int(width / 1.8))),
+            frameon=False,
+            fontsize=9,
+            labelcolor=INK,
+            handlelength=3,
+        )
+        for text, method in zip(legend.get_texts(), methods, strict=True):
+            text.set(text=_label(method.label), parse_math=False)
     return figure
 
 

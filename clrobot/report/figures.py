@@ -20,6 +20,7 @@ from clrobot.plots import (
     Bar,
     Cost,
     Line,
+    StageCosts,
     comparison_figure,
     cost_figure,
     curves_figure,
@@ -28,6 +29,7 @@ from clrobot.plots import (
     matrix_figure,
     mean_curves_figure,
     save,
+    stage_costs_figure,
     trade_off_figure,
 )
 from clrobot.report.contents import Contents, Matrix, read_run
@@ -64,6 +66,8 @@ def run_figures(run: Contents) -> dict[str, Draw]:
         "learning_curves": lambda width: curves_figure(run.scores, names, metrics.stage_ends, width=width),
         "cost": lambda width: cost_figure([run_cost(run)], width),
     }
+    if metrics.per_stage:
+        figures["stage_costs"] = lambda width: stage_costs_figure([stage_costs(run.config.method, [run])], width)
     if len(names) > 1:
         figures["forgetting"] = lambda width: forgetting_figure(drops(run), names)
     return figures
@@ -73,6 +77,31 @@ def drops(run: Contents) -> Array:
     """Isolated forgetting, shape (N, N), as the run's file has it, or of its matrix where an older one has none."""
     drop = run.metrics.isolated_forgetting
     return isolated_forgetting(_array(run.metrics.success_matrix)) if drop is None else _array(drop)
+
+
+def stage_costs(label: str, runs: Sequence[Contents]) -> StageCosts:
+    """What each stage cost, as the mean over runs of one curriculum; None where a run did not note it."""
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known and len(known) == len(values) else None
+
+    columns = list(zip(*(_stage_rows(run) for run in runs), strict=False))
+    means = [[mean(part) for part in zip(*stage, strict=True)] for stage in columns]
+    parameters, memory, seconds = (list(part) for part in zip(*means, strict=True))
+    return StageCosts(label, parameters, memory, seconds)
+
+
+def _stage_rows(run: Contents) -> list[tuple[float | None, float | None, float | None]]:
+    """Parameters, bytes and seconds per 100,000 steps after or during each finished stage."""
+    rows: list[tuple[float | None, float | None, float | None]] = []
+    for record, start, end in zip(
+        run.metrics.per_stage, [0, *run.metrics.stage_ends], run.metrics.stage_ends, strict=False
+    ):
+        spent = record.seconds
+        seconds = None if spent is None else (spent.train + spent.method) / max(1, end - start) * 1e5
+        rows.append((record.parameters.total if record.parameters else None, record.memory_bytes, seconds))
+    return rows
 
 
 def run_cost(run: Contents) -> Cost:
@@ -125,6 +154,9 @@ def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) ->
     }
     if panels := bars(comparison, runs):
         figures["comparison"] = lambda width: comparison_figure(panels, width)
+    if all(run.metrics.per_stage for run in runs.values()):
+        by_group = [stage_costs(g.label, [runs[run.path] for run in g.runs]) for g in comparison.groups]
+        figures["stage_costs"] = lambda width: stage_costs_figure(by_group, width)
     for trade_off in trade_offs(comparison):
         figures[f"trade_off_{trade_off.method}"] = partial(_draw_trade_off, trade_off)
     # Of several curricula each has figures of its own, numbered from the second.
