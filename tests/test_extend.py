@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from test_resume import outcome
 from tiny_training import TINY
 
-from clrobot.agents.methods import METHODS
 from clrobot.config import make_config
 from clrobot.errors import UserError
 from clrobot.extend import extend
@@ -19,7 +18,7 @@ from clrobot.run_folder import RunFolder
 from clrobot.train import resume, train
 
 TASKS = ("reach", "button-press", "drawer-open")
-EXTENDABLE = [m.name for m in METHODS if not m.trains_all_tasks]
+EXTENDABLE = ("finetune", "si", "packnet", "progress-compress", "replay", "generative-replay")  # one of each kind
 
 
 def tiny(method: str, tasks: tuple[str, ...], algo: str = "ppo") -> dict:
