@@ -38,15 +38,15 @@ class ProgressCompress(Method):
     class Settings(OnlineEWC.Settings):
         """How the knowledge base takes a task in."""
 
-        strength: float = Field(1.0, ge=0)
+        strength: float = Field(0.1, ge=0)
         """λ: how firmly the knowledge base holds what earlier tasks need."""
         compress_states: int = Field(20_000, ge=1)
         """On-policy states of the task from which the knowledge base learns."""
-        compress_steps: int = Field(4_000, ge=1)
+        compress_steps: int = Field(6_000, ge=1)
         """Gradient steps of a compression."""
         compress_batch: int = Field(256, ge=1)
         """States in each of them."""
-        compress_rate: float = Field(1e-3, gt=0)
+        compress_rate: float = Field(2e-3, gt=0)
         """Adam's step size at a compression's start; it falls linearly to zero."""
 
     settings: Settings
