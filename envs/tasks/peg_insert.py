@@ -25,8 +25,8 @@ FUNNEL = 0.010  # m, half the length of its slopes, which rise at 45 degrees
 PLATE = 0.003  # m, half the thickness of its slopes
 CLEAR = 0.06  # m, the tip's height that clears the rim
 SUCCESS_HEIGHT = 0.012  # m, of the tip above the hole's bottom
-LINE_MARGIN = 0.03  # m
-CARRY_MARGIN = 0.25  # m
+MOUTH = 0.015  # m, how far off the axis the tip may be for the funnel to catch it
+CARRY_MARGIN = 0.40  # m
 
 
 class PegInsert(Task):
@@ -80,15 +80,15 @@ class PegInsert(Task):
         hold = grasp(sim, features.thing)
         tip = sim.site("tip")
         aside = _aside(sim)
-        in_line = tolerance(aside, within=0.5 * (HOLE_HALF - PEG_HALF), margin=LINE_MARGIN)
+        over = tolerance(aside, within=MOUTH, margin=MOUTH)
         height = raised(tip[:, 2], 0.0, CLEAR)
-        lifted = np.maximum(height, in_line)  # over the hole it may sink again
+        lifted = np.maximum(height, over)  # over the funnel, sinking again costs nothing
         return {
             "near": hold.near,
             "grasped": hold.held,
             "lifted": lifted,
             "carried": lifted * tolerance(aside, margin=CARRY_MARGIN),
-            "inserted": in_line * (1.0 - height),
+            "inserted": over * (1.0 - height),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102

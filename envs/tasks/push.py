@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+import numpy as np
 
 from clrobot.envs.arm import STIFF
 from clrobot.envs.rewards import Array, distance, tolerance
@@ -19,6 +20,7 @@ MASS = 0.3  # kg
 FRICTION = [0.6, 0.005, 0.0001]  # smooth, with the table and with the fingers, whose rubber would else tip it
 CRADLE = [0.030, 0.0, 0.0]  # m, from the hand to the puck's centre when it lies between the tips of the open fingers
 SUCCESS_DISTANCE = 0.05  # m, between the puck's centre and the goal
+SIDEWAYS = 2.5  # weight of the sideways part of the puck's way
 NEAR_MARGIN = 0.10  # m
 GOAL_MARGIN = 0.15  # m
 
@@ -27,11 +29,11 @@ class Push(Task):
     """Push the red puck onto the green disc.
 
     Goal: a place on the table, farther away than the puck, which is too wide to be grasped. Success: the puck's
-    centre within 0.05 m of it. Varies: the puck's place (0.06 x 0.12 m) and the goal (0.08 x 0.16 m).
+    centre within 0.05 m of it. Varies: the puck's place (0.06 x 0.12 m) and the goal (0.08 x 0.14 m).
     """
 
     id: ClassVar = "push"
-    varies: ClassVar = {"puck": Box((0.40, -0.06), (0.46, 0.06)), "goal": Box((0.60, -0.08), (0.68, 0.08))}
+    varies: ClassVar = {"puck": Box((0.40, -0.06), (0.46, 0.06)), "goal": Box((0.64, -0.07), (0.72, 0.07))}
     weights: ClassVar = {"behind": 0.3, "pushed": 0.7}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
@@ -62,10 +64,12 @@ class Push(Task):
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
         puck, goal = features.thing, features.goal
-        way = distance(puck, goal)
+        # Sideways counts more: once the puck is as far ahead as the goal, it can no longer be pushed aside.
+        way = (goal - puck)[:, :2] * [1.0, SIDEWAYS]
+        length = np.sqrt(np.einsum("ij,ij->i", way, way))
         return {
             "behind": tolerance(distance(sim.hand, puck - CRADLE), within=0.015, margin=NEAR_MARGIN),
-            "pushed": tolerance(way, margin=GOAL_MARGIN),
+            "pushed": tolerance(length, margin=GOAL_MARGIN),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
