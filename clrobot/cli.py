@@ -67,8 +67,7 @@ def evaluate(
 ) -> None:
     """Measure an existing run's skills.
 
-    Without a task id, the agent tells from an episode's first five observations which task it is: the one whose own
-    first states, as a Gaussian, explain them best.
+    Without a task id, the agent goes by an episode's first five observations.
 
     Args:
         run: the run's folder.
@@ -300,7 +299,7 @@ def sweep(
 ) -> None:
     """Train methods × seeds (× values of one setting), and compare them.
 
-    What is finished is not trained again, and what was begun is resumed: the same command goes on after a kill.
+    What is finished is not trained again; what was begun is resumed.
 
     Args:
         method: the methods.
@@ -344,8 +343,7 @@ def sweep(
 def extend(run: _Run, task: str, steps: int, out: Path | None = None) -> None:
     """Take a finished run further, with a task that nobody planned for.
 
-    The run is copied; what it learned stays as its method promises. The copy ends with the same bits as a run whose
-    curriculum had the task from the start.
+    The run is copied, and what it learned stays as its method promises.
 
     Args:
         run: the finished run's folder.
@@ -540,7 +538,7 @@ def bench(num_envs: int = 256, seconds: float = 2.0, ppo_task: str = "pick-place
 def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
     """Measure what methods add to the time of learning.
 
-    PPO's updates with each method and without take turns in one process; three earlier tasks are protected.
+    Updates with a method and without take turns; three tasks are protected.
 
     Args:
         method: the methods.

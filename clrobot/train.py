@@ -283,14 +283,17 @@ class Training:
             self.method.after_task(self.model, k, lambda n: collect(self.policy, task, k, n, seed))
         self.divergences += callback.divergences
         env.close()
-        self._recognise(stage)
+        with self._timed("evaluate"):
+            self._recognise(stage)
         self.stage_ends.append(self.model.num_timesteps)
         row = self._evaluate_all(stage)
         with self._timed("save"):
             save_checkpoint(self.run, stage, self.model, self.method)
         if config.video.enabled:
             self._film(stage, row)
-        self.per_stage.append(self._stage_record(stage))
+        with self._timed("evaluate"):
+            dormant = self._dormant_shares(stage)
+        self.per_stage.append(self._stage_record(stage, dormant))
         self._write_metrics()
         self.observer.stage_finished(stage, row)
 
@@ -435,14 +438,14 @@ class Training:
             seen = collect(self.policy, task, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
             self.policy.recognizer.learn(slot, seen.observations[:, :-1])
 
-    def _stage_record(self, stage: int) -> dict[str, Any]:
+    def _stage_record(self, stage: int, dormant: dict[str, float]) -> dict[str, Any]:
         """Return what the agent has become after a stage, and what the stage took in seconds."""
         before = [record["seconds"] for record in self.per_stage]
         return {
             "stage": stage,
             "parameters": self.policy.parameter_counts(),
             "memory_bytes": self.method.memory_bytes(),
-            "dormant_share": self._dormant_shares(stage),
+            "dormant_share": dormant,
             "seconds": {
                 name: round(value - sum(seconds[name] for seconds in before), 3)
                 for name, value in self.seconds.items()

@@ -161,7 +161,7 @@ REFUSED = {
     "no threads": ({"torch_threads": 0}, "`torch_threads` is 0", ""),
     "neither yes nor no": ({"video": {"enabled": "maybe"}}, "`video.enabled` is 'maybe'", ""),
     "an unknown method": ({"method": "ewx"}, "unknown method 'ewx'", "did you mean ewc?"),
-    "a method of another world": ({"method": "zzz"}, "unknown method 'zzz'", "expected one of finetune, ewc, "),
+    "a method of another world": ({"method": "zzz"}, "unknown method 'zzz'", "expected one of finetune, "),
     "a method that is nothing": ({"method": None}, "`method` is None", ""),
     "an unknown curriculum": ({"curriculum": "quik"}, "unknown curriculum 'quik'", "did you mean quick"),
     "a curriculum as a number": ({"curriculum": 5}, "`curriculum` is 5", ""),
