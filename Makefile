@@ -1,5 +1,5 @@
 # Verbs for developers; the README's two commands need none of them.
-.PHONY: lint format type test test-gl build smoke ci
+.PHONY: lint format type test test-gl test-browser build smoke ci
 PYTHON := .venv/bin/python
 
 lint:    ## style and imports
@@ -18,6 +18,9 @@ test:    ## what the README's test command runs
 
 test-gl: ## what needs OpenGL (libegl1 and libgl1, or libosmesa6)
 	$(PYTHON) -m pytest -m gl
+
+test-browser: ## what needs Chromium (chromium and chromium-driver)
+	$(PYTHON) -m pytest -m browser
 
 build:   ## sdist and wheel into dist/
 	rm -rf dist

@@ -6,35 +6,23 @@ Adding a method is one file in `methods/` and one line in `methods/__init__.py`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import torch as th
-from pydantic import BaseModel, ConfigDict
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
+from clrobot.agents.settings import FrozenSettings
 
 Family = Literal["bound", "regularisation", "architecture", "distillation", "replay"]
-
-
-class FrozenSettings(BaseModel):
-    """The base of every settings class: frozen, and unknown names are errors."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        revalidate_instances="always",
-        allow_inf_nan=False,
-    )
 
 
 class Experience(NamedTuple):
     """On-policy experience of the task just finished."""
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
-    actions: th.Tensor  # (n, A), sampled from the policy, before clipping
+    actions: th.Tensor  # (n, A), sampled from the policy, before clipping or squashing
 
 
 class Collect(Protocol):
@@ -72,6 +60,13 @@ class Method:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
+        """Return what builds the policy's networks, as it takes them: `network_class`, and perhaps `critic_class`.
+
+        Both are called as a SlotNetwork is; a method's settings may go into them by `functools.partial`.
+        """
+        return {"network_class": self.network_class}
 
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""

@@ -6,8 +6,7 @@ multi-head, progressive and masked networks differ; PPO and SAC differ in the po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch as th
@@ -19,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork, slot_of
+from clrobot.agents.recognition import Recognizer
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
 CRITIC_GAIN = 1.0
@@ -29,7 +29,13 @@ CRITIC_OPTIMIZERS = ("policy.optimizer", "critic.optimizer")
 
 
 class SlotPolicy(BasePolicy):
-    """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm."""
+    """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm.
+
+    Attributes:
+        recognizer: tells slots apart by their observations, for acting without a label.
+    """
+
+    recognizer: Recognizer
 
     @property
     def actor_net(self) -> SlotNetwork:
@@ -65,6 +71,10 @@ class SlotPolicy(BasePolicy):
         """
         raise NotImplementedError
 
+    def bounded(self, actions: th.Tensor) -> th.Tensor:
+        """Return samples of `gaussian` as the environment takes them: clipped to [-1, 1], or squashed into it."""
+        return actions.clamp(-1.0, 1.0)
+
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         """Return the critic's values (B, C), one column for each of its C networks.
 
@@ -75,7 +85,8 @@ class SlotPolicy(BasePolicy):
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of `trainable` and of `total` parameters."""
         counts = [(p.numel(), p.requires_grad) for p in self.parameters()]
-        return {"trainable": sum(n for n, on in counts if on), "total": sum(n for n, _ in counts)}
+        held = sum(network.held() for network in (self.actor_net, *self.critic_nets))
+        return {"trainable": sum(n for n, on in counts if on) - held, "total": sum(n for n, _ in counts)}
 
 
 def renewed(optimizer: Optimizer, trainable: Sequence[nn.Parameter], *, keep_moments: bool) -> dict[Any, Any]:
@@ -109,7 +120,8 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         observation_space: a flat box, the slot's index last.
         action_space: a box.
         lr_schedule: as in Stable-Baselines3.
-        network_class: of actor and critic.
+        network_class: of actor and critic: takes what a SlotNetwork does.
+        critic_class: of the critic, where it is another.
         widths: of the hidden layers of actor and critic.
         layer_norm: normalise each hidden layer.
         slots: how many heads to build (more than one when a checkpoint is loaded).
@@ -126,7 +138,8 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         action_space: spaces.Box,
         lr_schedule: Schedule,
         *,
-        network_class: type[SlotNetwork] = MultiHeadNetwork,
+        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
+        critic_class: Callable[..., SlotNetwork] | None = None,
         widths: Sequence[int] = (64, 64),
         layer_norm: bool = False,
         slots: int = 1,
@@ -135,6 +148,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
     ) -> None:
         self._network: dict[str, Any] = {
             "network_class": network_class,
+            "critic_class": critic_class or network_class,
             "widths": tuple(widths),
             "layer_norm": layer_norm,
         }
@@ -154,16 +168,20 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         self._build_mlp_extractor()
         assert isinstance(self.action_space, spaces.Box)
         self._actions = int(self.action_space.shape[0])
-        network = self._network
-        build = partial(
-            network["network_class"], self.features_dim - 1, network["widths"], layer_norm=network["layer_norm"]
-        )
-        self.action_net = build(self._actions, ACTOR_GAIN)
-        self.value_net = build(1, CRITIC_GAIN)
+        self.action_net = self._new_network("network_class", self._actions, ACTOR_GAIN)
+        self.value_net = self._new_network("critic_class", 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
+        self.recognizer = Recognizer(self.features_dim - 1, 1)
         for _ in range(self._initial_slots - 1):
             self.add_slot()
         self.rebuild_optimizers(lr_schedule(1))
+
+    def _new_network(self, which: str, outputs: int, head_gain: float) -> SlotNetwork:
+        network, inputs = self._network, self.features_dim - 1
+        built: SlotNetwork = network[which](
+            inputs, network["widths"], outputs, head_gain, layer_norm=network["layer_norm"]
+        )
+        return built
 
     def _new_log_std(self) -> nn.Parameter:
         return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))
@@ -185,6 +203,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
     def add_slot(self) -> None:  # noqa: D102
         self.action_net.add_slot()
         self.value_net.add_slot()
+        self.recognizer.add_slot()
         self.log_stds.requires_grad_(False)
         self.log_stds.append(self._new_log_std().to(self.log_stds[0].device))
 
@@ -214,6 +233,14 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
     def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:  # noqa: D102
         mean = self.action_net(obs)
         return mean, self._log_std_of(obs).expand_as(mean)
+
+    def _predict(self, observation: th.Tensor | dict[str, th.Tensor], deterministic: bool = False) -> th.Tensor:
+        if not deterministic:
+            return super()._predict(observation, deterministic)
+        assert isinstance(observation, th.Tensor)
+        # A Gaussian's mode is its mean: making the distribution for it would take as long again.
+        mean: th.Tensor = self.action_net(observation)
+        return mean
 
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:  # noqa: D102
         values: th.Tensor = self.value_net(obs)

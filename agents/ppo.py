@@ -1,24 +1,23 @@
-"""PPO as Stable-Baselines3 has it: its settings, how it is made, and how it moves to the next slot."""
+"""PPO as Stable-Baselines3 has it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from clrobot.agents.method import FrozenSettings
+from clrobot.agents.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.policies import PPOSlotPolicy
 
 
-class PPOSettings(FrozenSettings):
+class PPOSettings(AlgorithmSettings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
-    num_envs: int = Field(64, ge=1)
-    """Simulations stepped together."""
     n_steps: int = Field(32, ge=1)
     """Control steps of each simulation between updates."""
     batch_size: int = Field(512, ge=2)
@@ -43,68 +42,64 @@ class PPOSettings(FrozenSettings):
     """The norm to which the summed gradient is clipped."""
     log_std_init: float = -0.5
     """Log standard deviation of a new head's actions."""
-    reset_optimizer: bool = True
-    """Start every stage with fresh Adam moments."""
 
 
-def make_ppo(
-    env: VecEnv,
-    settings: PPOSettings,
-    network: Mapping[str, Any],
-    seed: int,
-    device: str,
-) -> PPO:
-    """Return an untrained PPO with one slot. Seeds torch's, numpy's and Python's global generators.
+class PPOAlgorithm(Algorithm):
+    """Proximal policy optimisation."""
 
-    `network` is what PPOSlotPolicy takes of it: `network_class`, `widths`, `layer_norm`.
-    """
-    return PPO(
-        PPOSlotPolicy,
-        env,
-        learning_rate=settings.learning_rate,
-        n_steps=settings.n_steps,
-        batch_size=settings.batch_size,
-        n_epochs=settings.n_epochs,
-        gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
-        clip_range=settings.clip_range,
-        ent_coef=settings.ent_coef,
-        vf_coef=settings.vf_coef,
-        max_grad_norm=settings.max_grad_norm,
-        policy_kwargs={
-            **network,
-            "log_std_init": settings.log_std_init,
-            # Stable-Baselines3's epsilon; the fused step saves a tenth of the learning time.
-            "optimizer_kwargs": {"eps": 1e-5, "fused": True},
-        },
-        seed=seed,
-        device=device,
-    )
+    name: ClassVar = "ppo"
+    policy_class: ClassVar = PPOSlotPolicy
+    Settings: ClassVar = PPOSettings
+    settings: PPOSettings
 
+    @property
+    def iteration(self) -> int:  # noqa: D102
+        return self.settings.num_envs * self.settings.n_steps
 
-def whole_iterations(steps: int, settings: PPOSettings) -> int:
-    """Return `steps` rounded up to whole iterations: PPO collects `num_envs * n_steps` at a time."""
-    iteration = settings.num_envs * settings.n_steps
-    return -(-steps // iteration) * iteration
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:  # noqa: D102
+        s = self.settings
+        return PPO(
+            PPOSlotPolicy,
+            env,
+            learning_rate=s.learning_rate,
+            n_steps=s.n_steps,
+            batch_size=s.batch_size,
+            n_epochs=s.n_epochs,
+            gamma=s.gamma,
+            gae_lambda=s.gae_lambda,
+            clip_range=s.clip_range,
+            ent_coef=s.ent_coef,
+            vf_coef=s.vf_coef,
+            max_grad_norm=s.max_grad_norm,
+            policy_kwargs={
+                **network,
+                "log_std_init": s.log_std_init,
+                # Stable-Baselines3's epsilon; the fused step saves a tenth of the learning time.
+                "optimizer_kwargs": {"eps": 1e-5, "fused": True},
+            },
+            seed=seed,
+            device=device,
+        )
 
+    def begin_slot(  # noqa: D102
+        self,
+        model: BaseAlgorithm,
+        slots: int,
+        env: VecEnv,
+        steps: int,
+        *,
+        train_all: bool = False,
+        keep_moments: bool = False,
+    ) -> None:
+        super().begin_slot(model, slots, env, steps, train_all=train_all, keep_moments=keep_moments)
+        start, end = model.num_timesteps, model.num_timesteps + steps
+        model._total_timesteps = end  # where a phase ends earlier, `learn` says so
+        first, last = self.settings.learning_rate, self.settings.final_learning_rate
 
-def begin_slot(model: PPO, k: int, env: VecEnv, steps: int, settings: PPOSettings) -> None:
-    """Move `model` to slot k in `env` for `steps` steps: a head of its own, fresh optimizer, schedule and buffers."""
-    policy = model.policy
-    assert isinstance(policy, PPOSlotPolicy)
-    while policy.slots <= k:
-        policy.add_slot()
-    policy.rebuild_optimizers(settings.learning_rate, keep_moments=not settings.reset_optimizer)
-    model.policy_kwargs["slots"] = policy.slots
-    model.set_env(env, force_reset=True)
-    # These mix the tasks' episodes unless they start anew.
-    model.ep_info_buffer = model.ep_success_buffer = None
-    start, end = model.num_timesteps, model.num_timesteps + steps
-    first, last = settings.learning_rate, settings.final_learning_rate
+        def schedule(progress_remaining: float) -> float:
+            # Stable-Baselines3 counts progress over all steps so far: remaining = 1 - t / total, where total is
+            # the end of this call of `learn`. This stage's own:
+            step = (1.0 - progress_remaining) * model._total_timesteps
+            return last + (first - last) * min(1.0, max(0.0, (end - step) / (end - start)))
 
-    def schedule(progress_remaining: float) -> float:
-        # Stable-Baselines3 counts progress over all steps so far: remaining = 1 - t / end. This stage's own:
-        remaining = progress_remaining * end / (end - start)
-        return last + (first - last) * min(1.0, remaining)
-
-    model.lr_schedule = FloatSchedule(schedule)
+        model.lr_schedule = FloatSchedule(schedule)

@@ -22,6 +22,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch.optim import Optimizer
 
 from clrobot.agents.method import Method
+from clrobot.agents.policies import ACTOR_OPTIMIZERS
 
 
 @dataclass
@@ -29,7 +30,7 @@ class ShapingCost:
     """What the method cost inside the block."""
 
     seconds: float = 0.0
-    updates: int = 0
+    updates: int = 0  # gradient steps of the actor
 
 
 def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
@@ -92,7 +93,7 @@ def _hook(
         if limit is not None:
             norm = th.nn.utils.clip_grad_norm_(parameters, limit)
             model.logger.record_mean("shaping/gradient_norm", float(norm))
-        cost.updates += 1
+        cost.updates += name in ACTOR_OPTIMIZERS
 
     def after_step(*_: Any) -> None:
         started = time.perf_counter()

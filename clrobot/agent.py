@@ -53,6 +53,8 @@ class Agent:
         return np.asarray(action, np.float32)
 
 
-def append_slot(obs: NDArray[np.float32], slot: int) -> NDArray[np.float32]:
-    """Return obs (…, d) with the slot's index as one more component, (…, d + 1)."""
-    return np.concatenate([obs, np.full((*obs.shape[:-1], 1), slot, np.float32)], axis=-1)
+def append_slot(obs: NDArray[np.float32], slot: int | NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return obs (…, d) with its slot's index as one more component, (…, d + 1); one for all, or one for each."""
+    column = np.empty((*obs.shape[:-1], 1), np.float32)
+    column[..., 0] = slot
+    return np.concatenate([obs, column], axis=-1)

@@ -104,17 +104,18 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
     """
     import torch
 
-    from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
-    from clrobot.config import make_config, network_arguments
+    from clrobot.config import make_algorithm, make_config, network_arguments
     from clrobot.sb3_env import SlotVecEnv
 
     torch.set_num_threads(1)
-    settings = PPOSettings()
+    config = make_config()
+    algorithm = make_algorithm(config)
+    settings = algorithm.settings
     env = make_vector_env(task, settings.num_envs, stagger=True)
     vec_env = SlotVecEnv(env, 0)
     vec_env.seed(0)
-    model = make_ppo(vec_env, settings, network_arguments(make_config()), 0, "cpu")
-    iteration = settings.num_envs * settings.n_steps
+    model: Any = algorithm.make(vec_env, network_arguments(config), 0, "cpu")
+    iteration = algorithm.iteration
     clock = _Clock()
     env.sim.batch = _TimedBatch(env.sim.batch, clock)
     train = model.train
@@ -123,8 +124,8 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
         with clock.of("learning"):
             train()
 
-    model.train = timed_train  # type: ignore[method-assign]
-    begin_slot(model, 0, vec_env, iteration, settings)
+    model.train = timed_train
+    algorithm.begin_slot(model, 1, vec_env, iteration)
     model.learn(iteration, reset_num_timesteps=False)  # warm up
     clock.seconds.clear()
     steps, began = 0, time.perf_counter()

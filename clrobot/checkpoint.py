@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch as th
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agent import Agent
 from clrobot.agents.method import Method
-from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
-from clrobot.config import network_arguments
+from clrobot.config import RunConfig, algorithm_class, method_classes, network_arguments
 from clrobot.curriculum import explain
 from clrobot.errors import UserError
 from clrobot.files import atomic, check_manifest, checksum, write_manifest
@@ -35,6 +37,8 @@ class CheckpointInfo(BaseModel):
     stage: int = Field(ge=0)
     step: int = Field(ge=0)
     """Environment steps trained so far."""
+    updates: int = Field(ge=0)
+    """Stable-Baselines3's own count of them, which its log goes on with."""
     slots: int = Field(ge=1)
     """Heads (or columns) that the policy has."""
     observation_size: int = Field(ge=2)
@@ -44,14 +48,16 @@ class CheckpointInfo(BaseModel):
     """SHA-256 of the `config.yaml` that it was trained with."""
 
 
-def save_checkpoint(run: RunFolder, stage: int, step: int, policy: SlotPolicy, method: Method) -> None:
+def save_checkpoint(run: RunFolder, stage: int, model: BaseAlgorithm, method: Method) -> None:
     """Write `stage_KK/`: the policy's weights, the method's state, and what is needed to rebuild them."""
+    policy: Any = model.policy
     assert policy.observation_space.shape is not None
     assert policy.action_space.shape is not None
     info = CheckpointInfo(
         format=FORMAT,
         stage=stage,
-        step=step,
+        step=model.num_timesteps,
+        updates=model._n_updates,
         slots=policy.slots,
         observation_size=policy.observation_space.shape[0],
         action_size=policy.action_space.shape[0],
@@ -63,6 +69,15 @@ def save_checkpoint(run: RunFolder, stage: int, step: int, policy: SlotPolicy, m
         save_file(method.state_dict(), folder / "method.safetensors")
         (folder / "checkpoint.json").write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
         write_manifest(folder)
+
+
+def rebind_checkpoints(run: RunFolder) -> None:
+    """Say in every checkpoint that it belongs to the run's configuration as it is now."""
+    for stage in run.stages():
+        path = run.checkpoint(stage) / "checkpoint.json"
+        content = json.loads(path.read_text(encoding="utf-8")) | {"config": checksum(run.config_file)}
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_manifest(run.checkpoint(stage))
 
 
 def load_agent(run: RunFolder, stage: int | None = None, warn: Callable[[str], None] | None = None) -> Agent:
@@ -91,12 +106,28 @@ def load_agent(run: RunFolder, stage: int | None = None, warn: Callable[[str], N
     raise damaged[0]
 
 
+def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor], CheckpointInfo]:
+    """Return what the method remembered after `stage`, and where the training stood.
+
+    Raises:
+        UserError: the checkpoint is missing or damaged.
+    """
+    folder = run.checkpoint(stage)
+    if (problem := check_manifest(folder, _FILES)) is not None:
+        raise UserError(f"{problem}; give another --stage, or train again")
+    try:
+        state: dict[str, th.Tensor] = load_file(folder / "method.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise _damaged(folder / "method.safetensors", " ".join(str(error).split())[:200]) from error
+    return state, _read_info(folder / "checkpoint.json", stage, _slots_after(stage, run.config))
+
+
 def _load(run: RunFolder, stage: int) -> Agent:
     folder = run.checkpoint(stage)
     config = run.config
     if (problem := check_manifest(folder, _FILES)) is not None:
         raise UserError(f"{problem}; give another --stage, or train again")
-    info = _read_info(folder / "checkpoint.json", stage)
+    info = _read_info(folder / "checkpoint.json", stage, _slots_after(stage, config))
     weights = folder / "weights.safetensors"
     try:
         tensors = load_file(weights)
@@ -107,7 +138,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
             t.numel() for t in tensors.values()
         ):
             raise ValueError("sizes that its weights do not have")
-        policy = PPOSlotPolicy(
+        policy: Any = algorithm_class(config.algo).policy_class(
             gym.spaces.Box(-np.inf, np.inf, (info.observation_size,), np.float32),
             gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32),
             lambda _: 0.0,
@@ -123,7 +154,14 @@ def _load(run: RunFolder, stage: int) -> Agent:
     return Agent(policy, config.curriculum.slots, stage)
 
 
-def _read_info(path: Path, stage: int) -> CheckpointInfo:
+def _slots_after(stage: int, config: RunConfig) -> int:
+    """Return how many heads an agent has after a stage."""
+    if stage > 0 and any(part.trains_all_tasks for part in method_classes(config.method)):
+        return len(config.curriculum.stages)
+    return max(1, stage)
+
+
+def _read_info(path: Path, stage: int, slots: int) -> CheckpointInfo:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
@@ -133,7 +171,7 @@ def _read_info(path: Path, stage: int) -> CheckpointInfo:
         raise _damaged(path, explain(error)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
-    if (info.format, info.stage, info.slots) != (FORMAT, stage, max(1, stage)):
+    if (info.format, info.stage, info.slots) != (FORMAT, stage, slots):
         raise _damaged(path, f"it says format {info.format}, stage {info.stage}, {info.slots} slots")
     return info
 

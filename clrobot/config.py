@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
 import tyro
 import yaml
@@ -19,13 +19,16 @@ from pydantic import (
 )
 from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-from clrobot.agents.method import FrozenSettings
+from clrobot.agents.algorithms import ALGORITHMS
+from clrobot.agents.composite import Composite, why_not_together
 from clrobot.agents.methods import METHODS
-from clrobot.agents.ppo import PPOSettings
+from clrobot.agents.plasticity import Plasticity, PlasticitySettings
+from clrobot.agents.settings import FrozenSettings
 from clrobot.curriculum import Curriculum, Steps, cut, explain, load_curriculum, nearest, parse_yaml, shown
 from clrobot.errors import UserError
 
 if TYPE_CHECKING:
+    from clrobot.agents.algorithm import Algorithm
     from clrobot.agents.method import Method
 
 
@@ -99,6 +102,8 @@ class EvaluationSettings(FrozenSettings):
     """Evaluations of a stage's own task during it, for learning curves and transfer."""
     curve_episodes: int = Field(20, ge=1)
     """Episodes in each of those."""
+    stochastic: bool = True
+    """After each stage, measure the tasks so far with sampled actions too."""
     seed: int = Field(1_000_000, ge=0)
     """Of the start states, which are the same in every run that has the same seed here."""
 
@@ -145,7 +150,9 @@ class RunConfig(FrozenSettings):
     curriculum: Annotated[Curriculum, _CURRICULUM_WORD] = load_curriculum("quick")
     """A curriculum's name (`clrobot curricula`) or a YAML file."""
     method: str = "ewc"
-    """The continual-learning method (`clrobot methods`)."""
+    """The continual-learning method (`clrobot methods`), or a regulariser with a memory, such as ewc+replay."""
+    algo: str = "ppo"
+    """The algorithm that learns each task: ppo or sac."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Of everything random in the run."""
     steps: Annotated[Steps | None, _NUMBER_WORDS[int]] = None
@@ -156,8 +163,10 @@ class RunConfig(FrozenSettings):
     """Where the networks live: cpu, cuda, …"""
     memory_limit_mb: int = Field(4096, ge=0)
     """The most that a method may keep beside the policy, in MiB; checked before training."""
+    tracker: Literal["none", "wandb", "mlflow", "trackio"] = "none"
+    """An experiment tracker to tell as well, if it is installed."""
     network: NetworkSettings = NetworkSettings()
-    ppo: PPOSettings = PPOSettings()
+    plasticity: PlasticitySettings = PlasticitySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     video: VideoSettings = VideoSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
@@ -170,8 +179,21 @@ class RunConfig(FrozenSettings):
     @field_validator("method")
     @classmethod
     def _known(cls, name: str) -> str:
-        method_class(name)
+        method_classes(name)
         return name
+
+    @field_validator("algo")
+    @classmethod
+    def _known_algorithm(cls, name: str) -> str:
+        algorithm_class(name)
+        return name
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        for part in method_classes(self.method):
+            if self.algo in part.refuses:
+                raise ValueError(f"{part.name} does not work with {self.algo}: {part.refuses[self.algo]}")
+        return self
 
     @model_validator(mode="wrap")
     @classmethod
@@ -199,24 +221,60 @@ def method_class(name: str) -> type[Method]:
     raise UserError(f"unknown method {shown(name)}{nearest(name, (m.name for m in METHODS))}")
 
 
+def method_classes(name: str) -> tuple[type[Method], ...]:
+    """Return the methods in a name such as `ewc` or `ewc+replay`.
+
+    Raises:
+        UserError: one is unknown, or they do not go together.
+    """
+    parts = tuple(method_class(part) for part in name.split("+"))
+    if len(parts) > 2:
+        raise UserError(f"method {shown(name)} has {len(parts)} parts; expected one, or a regulariser and a memory")
+    if len(parts) == 2 and (reason := why_not_together(*parts)) is not None:
+        raise UserError(f"method {shown(name)}: {reason}; compose one of ewc's family with distillation or replay")
+    return parts
+
+
+def algorithm_class(name: str) -> type[Algorithm]:
+    """Return the algorithm of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    for algorithm in ALGORITHMS:
+        if algorithm.name == name:
+            return algorithm
+    raise UserError(f"unknown algorithm {shown(name)}{nearest(name, (a.name for a in ALGORITHMS))}")
+
+
 @cache
 def full_config_class() -> type[RunConfig]:
-    """Return RunConfig with one more group of settings for each method that has any: `--ewc.strength`."""
+    """Return RunConfig with a group of settings for each algorithm and each method that has any: `--ewc.strength`."""
+    choices: tuple[Any, ...] = (*ALGORITHMS, *METHODS)
     groups: dict[str, Any] = {
-        method.name: (method.Settings, method.Settings()) for method in METHODS if method.Settings.model_fields
+        choice.name: (choice.Settings, choice.Settings()) for choice in choices if choice.Settings.model_fields
     }
     return create_model("RunConfig", __base__=RunConfig, __doc__=RunConfig.__doc__, **groups)
 
 
 def network_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return what a policy is told of its networks: `network_class`, `widths`, `layer_norm`."""
-    return {"network_class": method_class(config.method).network_class} | dict(config.network)
+    """Return what a policy is told of its networks: their classes, `widths`, `layer_norm`."""
+    return make_method(config).networks() | dict(config.network)
+
+
+def make_algorithm(config: RunConfig) -> Algorithm:
+    """Return the configured algorithm with its settings."""
+    chosen = algorithm_class(config.algo)
+    return chosen(getattr(config, chosen.name, chosen.Settings()))
 
 
 def make_method(config: RunConfig) -> Method:
-    """Return the configured method with its settings."""
-    chosen = method_class(config.method)
-    return chosen(getattr(config, chosen.name, chosen.Settings()))
+    """Return the configured method with its settings, and with the plasticity options that are on."""
+    parts: list[Method] = [c(getattr(config, c.name, c.Settings())) for c in method_classes(config.method)]
+    plasticity = Plasticity(config.plasticity)
+    if plasticity.is_on:
+        parts.insert(0, plasticity)  # so that what a method restores is restored last
+    return parts[0] if len(parts) == 1 else Composite(parts)
 
 
 def make_config(**settings: Any) -> RunConfig:

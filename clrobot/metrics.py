@@ -27,8 +27,9 @@ from numpy.typing import ArrayLike, NDArray
 from clrobot.errors import UserError
 
 Array = NDArray[np.float64]
-Reading = Literal["any", "final"]
-"""How an episode counts as a success: at any step (the headline), or at its final step."""
+Reading = Literal["any", "final", "stochastic"]
+"""How an episode counts as a success: at any step (the headline), at its final step, or at any step with actions
+sampled from the policy rather than its mean."""
 
 LEARNED = 0.5
 """A task counts as learned when R[j, j], its success rate after its own stage, is at least this."""
@@ -170,6 +171,24 @@ def forward_transfer(auc: ArrayLike, reference: ArrayLike) -> Array:
     return transfer
 
 
+def plasticity(auc: ArrayLike, reference: ArrayLike) -> Array:
+    """How well each task could still be learned in its place, shape (N,); nan where the reference learned nothing.
+
+    A fall over the stages is a loss of plasticity; it is to be read against the stage number.
+
+    Args:
+        auc: AUC of each task's own stage, shape (N,).
+        reference: AUC of the same task learned from scratch on the same budget, shape (N,).
+    """
+    a, ref = np.asarray(auc, float), np.asarray(reference, float)
+    if a.shape != ref.shape:
+        raise ValueError(f"auc and reference must have one shape (N,), got {a.shape} and {ref.shape}")
+    # AUC_j / AUC_j^ref   (ours)
+    ratio = np.full_like(a, np.nan)
+    np.divide(a, ref, out=ratio, where=ref > 0)
+    return ratio
+
+
 # The scores of a run ---------------------------------------------------------------------------------------
 
 
@@ -189,6 +208,18 @@ class Score:
     success_final: float
     """Share of the episodes that were a success at their final step."""
     return_mean: float
+    length_mean: float | None = None
+    """Control steps until the first success, the whole episode's where there is none; older runs do not have it."""
+    stochastic_success_any: float | None = None
+    """The same four with sampled actions, measured after each stage for the slots trained so far."""
+    stochastic_success_final: float | None = None
+    stochastic_return_mean: float | None = None
+    stochastic_length_mean: float | None = None
+
+    def to_line(self) -> str:
+        """Return the line for ``scores.jsonl``, without what was not measured."""
+        values = dataclasses.asdict(self)
+        return json.dumps({k: to_json(v) for k, v in values.items() if v is not None or k == "return_mean"}) + "\n"
 
 
 def read_scores(path: pathlib.Path) -> list[Score]:
@@ -236,6 +267,23 @@ def success_matrix(scores: Sequence[Score], slots: int, reading: Reading = "any"
     return R
 
 
+def stage_ends(scores: Sequence[Score], slots: int) -> list[int]:
+    """The step at which each finished stage ended, in order; a stage is finished once every slot is scored.
+
+    Args:
+        scores: In the order of the file.
+        slots: N, the number of slots in the curriculum.
+    """
+    R = success_matrix(scores, slots)
+    last = {score.stage: score.step for score in scores}
+    ends = []
+    for stage in range(1, slots + 1):
+        if not np.isfinite(R[stage]).all():
+            break
+        ends.append(last[stage])
+    return ends
+
+
 def success_curve(scores: Sequence[Score], slot: int, reading: Reading = "any") -> Curve:
     """Success of one slot over the whole run; of several scores at one step the last counts."""
     points = {score.step: _success(score, reading) for score in scores if score.slot == slot}
@@ -269,6 +317,7 @@ def run_metrics(
     parameters: Mapping[str, int],
     memory_bytes: int,
     seconds: Mapping[str, float],
+    gradient_steps: int | None = None,
     reference: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``.
@@ -287,6 +336,7 @@ def run_metrics(
         parameters: ``trainable`` and ``total``.
         memory_bytes: What the method keeps besides the policy.
         seconds: Wall-clock time of ``train``, ``evaluate`` and ``method``.
+        gradient_steps: Optimizer steps so far; None where they were not counted.
         reference: AUC of each slot's task learned from scratch on the same budget, shape (N,), nan where
             there is none; without it forward transfer is undefined.
     """
@@ -298,7 +348,8 @@ def run_metrics(
     references = np.full(slots, np.nan) if reference is None else np.asarray(reference, float)
     if references.shape != (slots,):
         raise ValueError(f"reference must have shape ({slots},), got {references.shape}")
-    transfer = forward_transfer(areas, references[:done])
+    transfer, learnable = forward_transfer(areas, references[:done]), plasticity(areas, references[:done])
+    sampled = success_matrix(scores, slots, "stochastic")[done, :done]
     forgot, kept, zero_shot = forgetting(R), retention(R), _zero_shot(R)
 
     columns = {
@@ -312,6 +363,8 @@ def run_metrics(
         "auc": areas,
         "auc_reference": references[:done],
         "forward_transfer": transfer,
+        "plasticity": learnable,
+        "final_stochastic": sampled,
     }
     per_task = [
         {"slot": j + 1, "task": name} | {key: (v[j] if j < done else None) for key, v in columns.items()}
@@ -324,6 +377,7 @@ def run_metrics(
         "success_reading": "any",
         "average_success": average_success(R),
         "average_success_final_step": average_success(R_final),
+        "average_success_stochastic": _mean(sampled),
         "forgetting": forgot.mean,
         "forgetting_all_tasks": forgot.mean_all,
         "backward_transfer": backward_transfer(R),
@@ -331,6 +385,7 @@ def run_metrics(
         "zero_shot_transfer": zero_shot_transfer(R),
         "retention": kept.mean,
         "unlearned_share": kept.unlearned_share,
+        "plasticity": _mean(learnable[np.isfinite(learnable)]),
         "per_task": per_task,
         "success_matrix": any_step,
         "success_matrix_final": final_step,
@@ -338,6 +393,8 @@ def run_metrics(
         "parameters": dict(parameters),
         "memory_bytes": memory_bytes,
         "seconds": dict(seconds),
+        "environment_steps": int(stage_ends[done - 1]) if done else 0,
+        "gradient_steps": gradient_steps,
     }
     content: dict[str, Any] = to_json(metrics)
     return content
@@ -386,6 +443,8 @@ def _mean(values: Array) -> float:
 
 
 def _success(score: Score, reading: Reading) -> float:
+    if reading == "stochastic":
+        return math.nan if score.stochastic_success_any is None else score.stochastic_success_any
     return score.success_any if reading == "any" else score.success_final
 
 
@@ -415,9 +474,12 @@ def _score(line: object) -> Score:
         raise ValueError(f"expected an object, got {line!r}")
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Score):
-        if field.name not in line:
+        optional = field.default is None
+        if field.name not in line and not optional:
             raise ValueError(f"{field.name} is missing")
-        value = line[field.name]
+        value = line.get(field.name)
+        if value is None and optional:
+            continue
         if field.name == "return_mean" and value is None:
             value = math.nan
         if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
@@ -428,7 +490,7 @@ def _score(line: object) -> Score:
     for name, least in (("stage", 0), ("step", 0), ("slot", 1), ("episodes", 1)):
         if values[name] < least:
             raise ValueError(f"{name} = {values[name]} is less than {least}")
-    for name in ("success_any", "success_final"):
-        if not 0 <= values[name] <= 1:
+    for name in ("success_any", "success_final", "stochastic_success_any", "stochastic_success_final"):
+        if not 0 <= values.get(name, 0) <= 1:
             raise ValueError(f"{name} = {values[name]} is outside [0, 1]")
     return Score(**values)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +14,18 @@ from numpy.typing import NDArray
 from clrobot.agent import Agent, append_slot
 from clrobot.curriculum import Curriculum
 from clrobot.envs.make import make_vector_env
-from clrobot.envs.render import open_renderer
+from clrobot.envs.render import Renderer, open_renderer
 from clrobot.envs.sim import HORIZON
 from clrobot.envs.vector_env import FPS
-from clrobot.video import Label, label, write_video
+from clrobot.video import Frame, Label, Tile, label, mosaic, tile, tile_width, write_gif, write_video
 
 # A picture for every other control step: half the drawing, and a film still runs at real speed.
 STRIDE = 2
+
+# Of a grid, in pixels: the widest film, and the widest picture in it (a GIF has no compression to speak of).
+GRID_WIDTH: Final = 1280
+CELL: Final = {".mp4": 240, ".gif": 180}
+HOLD: Final = 10  # pictures for which an episode's end stays on show
 
 
 class Rollout(NamedTuple):
@@ -84,3 +91,87 @@ def record(
                     )
 
     write_video(path, frames(), fps=FPS / STRIDE)
+
+
+class Cell(NamedTuple):
+    """One picture of a grid: what an agent makes of a slot."""
+
+    agent: Agent
+    slot: int
+    success_rate: float | None  # None: the skill was not trained yet
+
+
+def record_grid(
+    path: Path,
+    rows: Sequence[Sequence[Cell]],
+    curriculum: Curriculum,
+    title: tuple[str, str],
+    *,
+    episodes: int,
+    seed: int,
+) -> None:
+    """Write one film, .mp4 or .gif, whose cells play at the same time, from the same start state in each task.
+
+    A skill that was not trained yet is a dimmed picture of its start.
+
+    Args:
+        path: the film.
+        rows: of cells, as many in each.
+        curriculum: whose slots the cells show.
+        title: what stands above the cells, on the left and on the right.
+        episodes: how many, one after the other.
+        seed: of the start states; evaluation's episode e starts like this film's.
+
+    Raises:
+        VideoError: the film cannot be encoded or written.
+        RenderError: the pictures cannot be drawn.
+    """
+    size = tile_width(max(map(len, rows)), GRID_WIDTH, CELL[path.suffix])
+    cells = [cell for row in rows for cell in row]
+    rollouts = [
+        roll_out(cell.agent, curriculum, cell.slot, episodes, seed)
+        if cell.success_rate is not None
+        else _start(curriculum, cell.slot, episodes, seed)
+        for cell in cells
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def frames() -> Iterator[Frame]:
+        with ExitStack() as stack:
+            models = {task: make_vector_env(task, 1).sim.model for task in {_task(curriculum, c) for c in cells}}
+            renderers = {task: stack.enter_context(open_renderer(m, size, size)) for task, m in models.items()}
+            for e in range(episodes):
+                tiles: list[Iterator[Frame]] = [
+                    _tiles(cell, rollout, e, curriculum, renderers[_task(curriculum, cell)])
+                    for cell, rollout in zip(cells, rollouts, strict=True)
+                ]
+                columns = len(rows[0])
+                for flat in zip(*tiles, strict=True):
+                    together = mosaic([flat[i : i + columns] for i in range(0, len(flat), columns)], *title)
+                    yield together
+                yield from [together] * HOLD
+
+    write = write_gif if path.suffix == ".gif" else write_video
+    write(path, frames(), fps=FPS / STRIDE)
+
+
+def _task(curriculum: Curriculum, cell: Cell) -> str:
+    return curriculum.stages[cell.slot].task
+
+
+def _start(curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
+    """Return the start states alone, each an episode of one picture."""
+    env = make_vector_env(curriculum.stages[slot].task, episodes)
+    env.reset(seed=seed)
+    return Rollout(env.sim.batch.state.copy()[:, None], env.sim.solved.copy()[:, None])
+
+
+def _tiles(cell: Cell, rollout: Rollout, e: int, curriculum: Curriculum, renderer: Renderer) -> Iterator[Frame]:
+    """Yield the captioned pictures of a cell's episode e; one that stands still is drawn once."""
+    text = Tile(curriculum.slots[cell.slot], cell.agent.stage, cell.success_rate)
+    pictures = renderer.frames(rollout.states[e])
+    if cell.success_rate is None:
+        yield from [tile(next(pictures), text)] * len(range(0, HORIZON, STRIDE))
+        return
+    for picture, solved in zip(pictures, rollout.solved[e], strict=True):
+        yield tile(picture, replace(text, solved=bool(solved)))

@@ -111,6 +111,18 @@ class RunFolder:
         """The run's settings."""
         return read_config(self.config_file)
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train; the report may be missing, when it could not be written."""
+        if self.resume.is_dir():
+            return False
+        if (self.path / "report.html").exists():
+            return True
+        try:
+            return bool(self.read_metrics().get("stages_done") == len(self.config.curriculum.stages))
+        except UserError:
+            return False
+
     def checkpoint(self, stage: int) -> Path:
         """Return the folder of a stage's checkpoint."""
         return self.path / stage_name(stage)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from clrobot.envs.sim import SimulationState
+
 # The largest task index that the observation space admits. It is fixed, since `set_env` refuses another space.
 MAX_SLOT = 1023
 
@@ -70,13 +72,19 @@ class SlotVecEnv(VecEnv):
         self._seed = None
         return self._with_slot(obs)
 
-    def get_state(self) -> Any:
+    def get_state(self) -> SimulationState:
         """Return all that changes in the wrapped simulations (native tasks only)."""
-        return self.env.sim.get_state()  # type: ignore[attr-defined]
+        state: SimulationState = self.env.sim.get_state()  # type: ignore[attr-defined]
+        return state
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: SimulationState) -> None:
         """Continue from what `get_state` returned."""
         self.env.sim.set_state(state)  # type: ignore[attr-defined]
+
+    @property
+    def divergences(self) -> int:
+        """How many times a simulation went to infinity (native tasks only)."""
+        return int(self.env.sim.divergences)  # type: ignore[attr-defined]
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions for `step_wait`."""
@@ -118,3 +126,86 @@ class SlotVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Return False for each index: the simulations carry no Gymnasium wrappers."""
         return [False] * len(list(self._get_indices(indices)))
+
+
+class JointVecEnv(VecEnv):
+    """Several slots' environments as one: what trains on all tasks at once steps them all in every batch."""
+
+    def __init__(self, parts: Sequence[SlotVecEnv]) -> None:
+        self.parts = tuple(parts)
+        self.render_mode = None
+        first = self.parts[0]
+        super().__init__(sum(p.num_envs for p in self.parts), first.observation_space, first.action_space)
+        self._bounds = np.cumsum([p.num_envs for p in self.parts])[:-1]
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the next reset; environment i gets ``seed + i``."""
+        offsets = [0, *self._bounds]
+        seeds: list[int | None] = []
+        for part, offset in zip(self.parts, offsets, strict=True):
+            seeds += part.seed(None if seed is None else seed + int(offset))
+        return seeds
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start new episodes and return the observations (N, d + 1)."""
+        return np.concatenate([part.reset() for part in self.parts])
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Remember the actions for `step_wait`."""
+        for part, own in zip(self.parts, np.split(actions, self._bounds), strict=True):
+            part.step_async(own)
+
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Step every part; see `SlotVecEnv.step_wait`."""
+        obs, rewards, dones, infos = zip(*(part.step_wait() for part in self.parts), strict=True)
+        rows = [info for part in infos for info in part]
+        return np.concatenate(obs), np.concatenate(rewards), np.concatenate(dones), rows
+
+    def get_state(self) -> SimulationState:
+        """Return all that changes in all parts."""
+        states = [part.get_state() for part in self.parts]
+        arrays = {f"{i}.{name}": a for i, state in enumerate(states) for name, a in state.arrays.items()}
+        return SimulationState(arrays, [rng for state in states for rng in state.generators])
+
+    def set_state(self, state: SimulationState) -> None:
+        """Continue from what `get_state` returned."""
+        at = 0
+        for i, part in enumerate(self.parts):
+            prefix = f"{i}."
+            own = {n.removeprefix(prefix): a for n, a in state.arrays.items() if n.startswith(prefix)}
+            part.set_state(SimulationState(own, state.generators[at : at + part.num_envs]))
+            at += part.num_envs
+
+    @property
+    def divergences(self) -> int:
+        """How many times a simulation of any part went to infinity."""
+        return sum(part.divergences for part in self.parts)
+
+    def close(self) -> None:
+        """Close every part."""
+        for part in self.parts:
+            part.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return the parts' attribute, once for each environment."""
+        everything = [value for part in self.parts for value in part.get_attr(attr_name)]
+        return [everything[i] for i in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set every part's attribute."""
+        for part in self.parts:
+            part.set_attr(attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call every part's method once, and return its result for each environment."""
+        results = [r for part in self.parts for r in part.env_method(method_name, *args, **kwargs)]
+        return [results[i] for i in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Return False for each index: the simulations carry no Gymnasium wrappers."""
+        return [False] * len(list(self._get_indices(indices)))
+
+
+TrainEnv = SlotVecEnv | JointVecEnv

@@ -20,10 +20,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
-from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithm import Algorithm
 from clrobot.agents.method import Method
-from clrobot.agents.policies import SlotPolicy
+from clrobot.agents.shaping import optimizers
 from clrobot.curriculum import explain
 from clrobot.envs.sim import SimulationState
 from clrobot.errors import UserError
@@ -32,6 +33,7 @@ from clrobot.files import atomic, check_manifest, checksum, write_manifest
 FORMAT = 1
 _KEPT = 2
 _FILES = (
+    "algorithm.safetensors",
     "arrays.safetensors",
     "generators.json",
     "method.safetensors",
@@ -50,9 +52,13 @@ class Progress(BaseModel):
     format: int = FORMAT
     stage: int = Field(ge=1)
     stage_start: int = Field(ge=0)
+    phase: int = Field(ge=0)
+    """The stage's phase, from 0."""
     step: int = Field(ge=0)
     updates: int = Field(ge=0)
-    """Stable-Baselines3's count of epochs."""
+    """Stable-Baselines3's own count: of epochs (PPO) or gradient steps (SAC)."""
+    gradient_steps: int = Field(ge=0)
+    """Of the actor, in the whole run."""
     scores: int = Field(ge=0)
     """Lines of `scores.jsonl` that belong to the training so far."""
     curve_due: list[int]
@@ -66,6 +72,8 @@ class Progress(BaseModel):
     log_excluded: dict[str, list[str]]
     seconds: dict[str, float]
     divergences: int = Field(ge=0)
+    per_stage: list[dict[str, Any]]
+    """Capacity and cost after each finished stage."""
     film_failures: int = Field(ge=0)
 
 
@@ -73,10 +81,15 @@ class Damaged(Exception):
     """A snapshot cannot be used; the message names the file."""
 
 
-def write_snapshot(parent: Path, progress: Progress, model: PPO, method: Method, simulation: SimulationState) -> None:
+def write_snapshot(
+    parent: Path,
+    progress: Progress,
+    model: BaseAlgorithm,
+    algorithm: Algorithm,
+    method: Method,
+    simulation: SimulationState,
+) -> None:
     """Write one more snapshot below `parent`, and remove all but the newest two."""
-    policy = model.policy
-    assert isinstance(policy, SlotPolicy)
     assert isinstance(model._last_obs, np.ndarray)
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 -- Stable-Baselines3 draws from it
     python_version, python_words, python_gauss = random.getstate()
@@ -88,6 +101,7 @@ def write_snapshot(parent: Path, progress: Progress, model: PPO, method: Method,
             "gauss": numpy_state["gauss"],
         },
         "python": {"version": python_version, "gauss": python_gauss},
+        "actions": model.action_space.np_random.bit_generator.state,
     }
     arrays = {f"simulation.{name}": array for name, array in simulation.arrays.items()} | {
         "last_obs": model._last_obs,
@@ -99,8 +113,9 @@ def write_snapshot(parent: Path, progress: Progress, model: PPO, method: Method,
     parent.mkdir(exist_ok=True)
     with atomic(parent / f"step_{progress.step:012d}") as folder:
         folder.mkdir()
-        save_file(policy.state_dict(), folder / "weights.safetensors")
-        save_file(_optimizer_tensors(policy), folder / "optimizer.safetensors")
+        save_file(model.policy.state_dict(), folder / "weights.safetensors")
+        save_file(_moments(model), folder / "optimizer.safetensors")
+        save_file(algorithm.tensors(model), folder / "algorithm.safetensors")
         save_file(method.state_dict(), folder / "method.safetensors")
         save_arrays(
             {name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "arrays.safetensors"
@@ -137,6 +152,7 @@ class Snapshot:
             self._weights = load_file(folder / "weights.safetensors")
             self._optimizer = load_file(folder / "optimizer.safetensors")
             self._method = load_file(folder / "method.safetensors")
+            self._algorithm = load_file(folder / "algorithm.safetensors")
             self._arrays = load_arrays(folder / "arrays.safetensors")
             self._generators = json.loads((folder / "generators.json").read_text(encoding="utf-8"))
             sums = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -157,23 +173,24 @@ class Snapshot:
         """Give the method its memory back."""
         method.load_state_dict(self._method)
 
-    def restore_model(self, model: PPO) -> None:
+    def restore_model(self, model: BaseAlgorithm, algorithm: Algorithm) -> None:
         """Give a model that has begun the snapshot's slot its weights, moments, counters and observations."""
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
-        policy.load_state_dict(self._weights)
-        for index, parameter in enumerate(policy.optimizer.param_groups[0]["params"]):
-            prefix = f"{index}."
-            state = {n.removeprefix(prefix): t for n, t in self._optimizer.items() if n.startswith(prefix)}
-            if state:
-                policy.optimizer.state[parameter] = state
+        model.policy.load_state_dict(self._weights)
+        algorithm.load_tensors(model, self._algorithm)
+        for name, optimizer in optimizers(model).items():
+            for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+                prefix = f"{name}.{index}."
+                state = {n.removeprefix(prefix): t for n, t in self._optimizer.items() if n.startswith(prefix)}
+                if state:
+                    optimizer.state[parameter] = state
         model.num_timesteps = self.progress.step
         model._n_updates = self.progress.updates
         model._last_obs = self._arrays["last_obs"].copy()
         model._last_episode_starts = self._arrays["last_episode_starts"].copy()
 
-    def restore_generators(self) -> None:
-        """Set torch's, numpy's and Python's global generators; do this last."""
+    def restore_generators(self, model: BaseAlgorithm) -> None:
+        """Set torch's, numpy's and Python's global generators and that of random actions; do this last."""
+        model.action_space.np_random.bit_generator.state = self._generators["actions"]
         saved: dict[str, Any] = self._generators["numpy"]
         np.random.set_state(  # noqa: NPY002
             {
@@ -205,10 +222,11 @@ def _check_run(run: Path, sums: Any, scores: int) -> None:
             raise UserError(f"{run / name} is not as the training wrote it; put that one back, or train again")
 
 
-def _optimizer_tensors(policy: SlotPolicy) -> dict[str, th.Tensor]:
-    """Return Adam's moments by the parameter's place in the optimizer and the moment's name."""
+def _moments(model: BaseAlgorithm) -> dict[str, th.Tensor]:
+    """Return Adam's moments by the optimizer's name, the parameter's place in it and the moment's name."""
     return {
-        f"{index}.{name}": tensor
-        for index, parameter in enumerate(policy.optimizer.param_groups[0]["params"])
-        for name, tensor in policy.optimizer.state.get(parameter, {}).items()
+        f"{name}.{index}.{moment}": tensor
+        for name, optimizer in optimizers(model).items()
+        for index, parameter in enumerate(optimizer.param_groups[0]["params"])
+        for moment, tensor in optimizer.state.get(parameter, {}).items()
     }

@@ -7,12 +7,11 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from clrobot.agents.shaping import ShapingCost
 from clrobot.errors import TrainingStopped
-from clrobot.sb3_env import SlotVecEnv
+from clrobot.sb3_env import TrainEnv
 from clrobot.snapshot import Progress, Snapshot
 
 if TYPE_CHECKING:
@@ -30,8 +29,9 @@ class StageCallback(BaseCallback):
     """At an iteration's start: measures the learning curve when due, saves when due, and tells the observer."""
 
     cost: ShapingCost
+    phase = 0
 
-    def __init__(self, training: Training, stage: int, start: int, steps: int, env: SlotVecEnv) -> None:
+    def __init__(self, training: Training, stage: int, start: int, steps: int, env: TrainEnv) -> None:
         super().__init__()
         self.of = training
         self.stage = stage
@@ -47,7 +47,7 @@ class StageCallback(BaseCallback):
     @property
     def divergences(self) -> int:
         """Simulations that went to infinity in this stage."""
-        return int(self.env.get_attr("sim", [0])[0].divergences)
+        return self.env.divergences
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on where the snapshot was taken."""
@@ -67,6 +67,8 @@ class StageCallback(BaseCallback):
         spent = time.perf_counter() - self._began
         self._began += spent
         method, self.cost.seconds = self.cost.seconds, 0.0
+        self.of.gradient_steps += self.cost.updates
+        self.cost.updates = 0
         elsewhere = sum(seconds[name] - before[name] for name in ("evaluate", "save", "method", "record"))
         seconds["method"] += method
         seconds["train"] += spent - elsewhere - method
@@ -89,12 +91,13 @@ class StageCallback(BaseCallback):
         self.account()
         model = self.model
         assert model.ep_success_buffer is not None
-        assert isinstance(model, PPO)
         progress = Progress(
             stage=self.stage,
             stage_start=self.start,
+            phase=self.phase,
             step=self.num_timesteps,
             updates=model._n_updates,
+            gradient_steps=self.of.gradient_steps,
             scores=len(self.of.scores),
             curve_due=self.due,
             curve_success=self.success,
@@ -104,6 +107,7 @@ class StageCallback(BaseCallback):
             log_counts={name: count for name, count in model.logger.name_to_count.items() if count},
             seconds=self.of.seconds,
             divergences=self.of.divergences,
+            per_stage=self.of.per_stage,
             film_failures=self.of.film_failures,
         )
         self.of.save(progress, self.env)

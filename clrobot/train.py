@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import shutil
 import time
@@ -15,30 +13,34 @@ from typing import Any
 import numpy as np
 import torch as th
 from safetensors import SafetensorError
-from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.utils import set_random_seed
 
 from clrobot.agent import Agent
-from clrobot.agents.method import Experience
+from clrobot.agents.method import Phase
+from clrobot.agents.plasticity import dormant_share
 from clrobot.agents.policies import SlotPolicy
-from clrobot.agents.ppo import begin_slot, make_ppo, whole_iterations
 from clrobot.agents.shaping import shaping
-from clrobot.checkpoint import save_checkpoint
-from clrobot.config import RunConfig, make_method, network_arguments
+from clrobot.checkpoint import load_agent, load_method_state, save_checkpoint
+from clrobot.collect import collect
+from clrobot.config import RunConfig, make_algorithm, make_method, method_classes, network_arguments
 from clrobot.curriculum import Curriculum
 from clrobot.envs.make import make_vector_env
-from clrobot.envs.sim import HORIZON
 from clrobot.errors import UserError
-from clrobot.evaluate import Evaluator
+from clrobot.evaluate import RECOGNITION_STEPS, Evaluator
 from clrobot.files import MANIFEST, atomic
-from clrobot.metrics import Score, read_scores, run_metrics
+from clrobot.metrics import Score, read_scores
+from clrobot.metrics_file import Costs, write_metrics
 from clrobot.observer import Observer, Silent
 from clrobot.record import Film, record
+from clrobot.references import default_store, reference_areas
 from clrobot.report import write_report
 from clrobot.run_folder import RunFolder, check_free, stage_name
-from clrobot.sb3_env import SlotVecEnv
+from clrobot.sb3_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.snapshot import Damaged, Progress, Snapshot, snapshots, write_snapshot
 from clrobot.stage_callback import StageCallback, Stopped
 from clrobot.tensorboard import tensorboard_logger, without_traces
+from clrobot.tracking import Tracking
 
 
 def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
@@ -76,21 +78,22 @@ class Training:
         self.config = config
         self.observer = observer
         self.stop = False
+        self.algorithm = make_algorithm(config)
+        self.tracking = Tracking(config, observer.warn)
         self.method = make_method(config)
+        self.all_at_once = any(part.trains_all_tasks for part in method_classes(config.method))
         self.evaluator = Evaluator(config.curriculum, config.evaluation.seed)
         self.seconds = {"train": 0.0, "evaluate": 0.0, "method": 0.0, "record": 0.0, "save": 0.0}
         self.scores: list[Score] = []
         self.stage_ends: list[int] = []
+        self.gradient_steps = 0
+        self.per_stage: list[dict[str, Any]] = []  # capacity and cost after each finished stage
         self.divergences = 0
         self.film_failures = 0
         self._last_saved, self._last_saved_step = time.monotonic(), 0
         self._from: Snapshot | None = None
-        self.model: PPO = make_ppo(
-            self._train_env(1),
-            config.ppo,
-            network_arguments(config),
-            _seed(config.seed, "learner"),
-            config.device,
+        self.model: BaseAlgorithm = self.algorithm.make(
+            self._train_env(1), network_arguments(config), _seed(config.seed, "learner"), config.device
         )
 
     @classmethod
@@ -106,15 +109,15 @@ class Training:
         return training
 
     def _begin(self) -> None:
-        self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard"))
+        self._begin_logging()
         self._evaluate_all(0)
-        save_checkpoint(self.run, 0, 0, self.policy, self.method)
+        save_checkpoint(self.run, 0, self.model, self.method)
 
     @classmethod
     def resume(cls, path: Path, observer: Observer) -> Training:
         """Open an unfinished run and put everything back as its newest whole snapshot has it."""
         run = RunFolder.open(path)
-        if _finished(run):
+        if run.finished:
             raise UserError(f"{path} is finished; there is nothing to resume")
         run.lock()
         training = cls(run.config, observer)
@@ -128,12 +131,48 @@ class Training:
             with training._writing():
                 training._restore(snapshot)
             return training
-        # Stopped before its first snapshot, or none is whole: from the start, which gives the same bits.
-        observer.warn(f"{path} holds no whole snapshot: it starts anew")
         with training._writing():
+            if training._restore_stage():
+                if snapshots(run.resume):
+                    done = len(training.stage_ends)
+                    observer.warn(f"{path} holds no whole snapshot: it goes on from the end of stage {done}")
+                return training
+            # Stopped before its first checkpoint, or none is whole: from the start, which gives the same bits.
+            observer.warn(f"{path} holds no whole snapshot: it starts anew")
             run.clear()
             training._begin()
         return training
+
+    def _restore_stage(self) -> bool:
+        """Put everything back as the newest finished stage left it; the next stage depends on nothing else.
+
+        Returns False where there is none, or where it would not lead to the same bits.
+        """
+        stages = [stage for stage in self.run.stages() if stage > 0]
+        if not stages or not self.config.plasticity.reset_optimizer:
+            return False
+        stage = stages[-1]
+        try:
+            agent, (remembered, info) = load_agent(self.run, stage), load_method_state(self.run, stage)
+            metrics, lines = self.run.read_metrics(), read_scores(self.run.scores_file)
+        except UserError:
+            return False
+        if metrics["stages_done"] != stage:
+            return False
+        while self.policy.slots < agent.policy.slots:
+            self.policy.add_slot()
+        self.policy.load_state_dict(agent.policy.state_dict())
+        self.method.load_state_dict(remembered)
+        self.seconds |= metrics["seconds"]
+        self.gradient_steps, self.per_stage = metrics["gradient_steps"], metrics["per_stage"]
+        self.divergences, self.film_failures = metrics["diverged_simulations"], metrics["failed_recordings"]
+        self.scores = [score for score in lines if score.stage <= stage]
+        (self.run.path / MANIFEST).unlink(missing_ok=True)  # written again at the stage's end
+        self._rewrite_scores()
+        self.stage_ends = list(metrics["stage_ends"])
+        self.model.num_timesteps, self.model._n_updates = info.step, info.updates
+        self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard", purge_step=info.step + 1))
+        return True
 
     def _restore(self, snapshot: Snapshot) -> None:
         progress = snapshot.progress
@@ -147,12 +186,19 @@ class Training:
         self._from = snapshot
         self.seconds |= progress.seconds
         self.divergences, self.film_failures = progress.divergences, progress.film_failures
+        self.gradient_steps, self.per_stage = progress.gradient_steps, list(progress.per_stage)
         self.scores = lines[: progress.scores]
         (self.run.path / MANIFEST).unlink(missing_ok=True)  # written again at the stage's end
         self._rewrite_scores()
         ends = {score.stage: score.step for score in self.scores if 0 < score.stage < progress.stage}
         self.stage_ends = [ends[stage] for stage in range(1, progress.stage)]
-        self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard", purge_step=progress.step + 1))
+        self._begin_logging(purge_step=progress.step + 1)
+
+    def _begin_logging(self, purge_step: int | None = None) -> None:
+        logger = tensorboard_logger(self.run.path / "tensorboard", purge_step)
+        self.tracking.open(self.run)
+        logger.output_formats.append(self.tracking)
+        self.model.set_logger(logger)
 
     @property
     def curriculum(self) -> Curriculum:
@@ -167,7 +213,7 @@ class Training:
 
     def run_all(self) -> RunFolder:
         """Go through every stage that is left, and write the report."""
-        first = 1 if self._from is None else self._from.progress.stage
+        first = len(self.stage_ends) + 1
         with self._writing():
             for stage in range(first, len(self.curriculum.stages) + 1):
                 self.stage(stage)
@@ -181,52 +227,92 @@ class Training:
             with without_traces():
                 yield
         except (OSError, SafetensorError) as error:
-            self.run.unlock()
+            self._let_go()
             raise UserError(
                 f"{self.run.path} cannot be written ({_reason(error)}); "
                 f"mend that, then go on with: clrobot resume {self.run.path}"
             ) from error
         except BaseException:
-            self.run.unlock()
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        self.tracking.close(failed=True)
+        self.run.unlock()
 
     def stage(self, stage: int) -> None:
         """Train stage `stage` (from 1), then evaluate every slot, save, and film every skill so far."""
         k, config = stage - 1, self.config
-        steps = whole_iterations(self.curriculum.stages[k].steps, config.ppo)
+        phases = self._phases(stage)
+        steps = sum(phase.steps for phase in phases)
         self.observer.stage_started(stage, self.curriculum.slots[k], steps)
         snapshot, self._from = self._from, None
         start = self.model.num_timesteps if snapshot is None else snapshot.progress.stage_start
         env = self._train_env(stage)
         callback = StageCallback(self, stage, start, steps, env)
         self.model.num_timesteps = start
-        begin_slot(self.model, k, env, steps, config.ppo)
+        # A stage depends on what it is given and on its own seed alone: a run can be taken further from any
+        # stage's checkpoint, and ends as if it had been planned so.
+        set_random_seed(_seed(config.seed, "stage", stage))
+        self.model.action_space.seed(_seed(config.seed, "stage", stage))
+        slots = len(self.curriculum.stages) if self.all_at_once else stage
+        self.algorithm.begin_slot(
+            self.model,
+            slots,
+            env,
+            steps,
+            train_all=self.all_at_once,
+            keep_moments=not config.plasticity.reset_optimizer,
+        )
         if snapshot is not None:
             snapshot.restore_method(self.method)
         self.method.before_task(self.model, k)
         if snapshot is not None:
-            snapshot.restore_model(self.model)
+            snapshot.restore_model(self.model, self.algorithm)
             callback.restore(snapshot)
-            snapshot.restore_generators()
+            snapshot.restore_generators(self.model)
         with shaping(self.model, self.method) as cost:
             callback.cost = cost
-            self._learn(start + steps - self.model.num_timesteps, callback)
+            self._learn(phases, start, callback, None if snapshot is None else snapshot.progress.phase)
         callback.account()
+        # What Stable-Baselines3 would write in its next iteration belongs to this stage.
+        self.model.logger.dump(self.model.num_timesteps)
         with self._timed("method"):
             self._pause(f"{config.method}: remembering {self.curriculum.slots[k]}")
-            self.method.after_task(self.model, k, lambda n: self._collect(stage, n))
+            task, seed = self.curriculum.stages[k].task, _seed(config.seed, "collecting", stage)
+            self.method.after_task(self.model, k, lambda n: collect(self.policy, task, k, n, seed))
         self.divergences += callback.divergences
         env.close()
+        self._recognise(stage)
         self.stage_ends.append(self.model.num_timesteps)
         row = self._evaluate_all(stage)
         with self._timed("save"):
-            save_checkpoint(self.run, stage, self.model.num_timesteps, self.policy, self.method)
+            save_checkpoint(self.run, stage, self.model, self.method)
         if config.video.enabled:
             self._film(stage, row)
+        self.per_stage.append(self._stage_record(stage))
         self._write_metrics()
         self.observer.stage_finished(stage, row)
 
-    def _learn(self, steps: int, callback: StageCallback) -> None:
+    def _phases(self, stage: int) -> list[Phase]:
+        """Return the stage's phases, in whole iterations."""
+        phases = self.method.phases(self.curriculum.stages[stage - 1].steps)
+        return [Phase(phase.name, self.algorithm.whole_iterations(phase.steps)) for phase in phases]
+
+    def _learn(self, phases: list[Phase], start: int, callback: StageCallback, begun: int | None) -> None:
+        """Go through the stage's phases, from step `start` on; the phase `begun` has begun already."""
+        end = start
+        for i, phase in enumerate(phases):
+            end += phase.steps
+            if begun is not None and i < begun:
+                continue
+            callback.phase = i
+            if begun is None or i > begun:
+                self.method.before_phase(self.model, callback.stage - 1, phase.name)
+            if end > self.model.num_timesteps:
+                self._learn_for(end - self.model.num_timesteps, callback)
+
+    def _learn_for(self, steps: int, callback: StageCallback) -> None:
         try:
             self.model.learn(steps, callback, reset_num_timesteps=False, tb_log_name=self.config.method)
         except ValueError:
@@ -243,14 +329,14 @@ class Training:
         kept = f"; the last good state is {have[0]}" if have else ""
         raise UserError(
             f"the loss is not a number in stage {stage} at step {self.model.num_timesteps:,}{kept}; "
-            "train again with a smaller --ppo.learning-rate or --ppo.max-grad-norm"
+            f"train again with a smaller --{self.config.algo}.learning-rate"
         )
 
-    def save(self, progress: Progress, env: SlotVecEnv) -> None:
+    def save(self, progress: Progress, env: TrainEnv) -> None:
         """Write a snapshot; a full disk is a warning, since the one before it is whole."""
         started = time.perf_counter()
         try:
-            write_snapshot(self.run.resume, progress, self.model, self.method, env.get_state())
+            write_snapshot(self.run.resume, progress, self.model, self.algorithm, self.method, env.get_state())
         except (OSError, SafetensorError) as error:
             self.observer.warn(f"no snapshot was written at step {progress.step:,} ({_reason(error)})")
         self.seconds["save"] += time.perf_counter() - started
@@ -290,9 +376,24 @@ class Training:
         shutil.rmtree(self.run.resume, ignore_errors=True)
         self.run.unlock()
 
-    def _train_env(self, stage: int) -> SlotVecEnv:
-        task = self.curriculum.stages[stage - 1].task
-        env = SlotVecEnv(make_vector_env(task, self.config.ppo.num_envs, stagger=True), stage - 1)
+    def _train_env(self, stage: int) -> TrainEnv:
+        stages, n = self.curriculum.stages, self.algorithm.settings.num_envs
+        env: TrainEnv
+        if self.all_at_once:
+            if n < len(stages):
+                raise UserError(
+                    f"--{self.config.algo}.num-envs {n} cannot hold all {len(stages)} tasks at once; "
+                    f"give {len(stages)} or more"
+                )
+            shares = [n // len(stages) + (i < n % len(stages)) for i in range(len(stages))]
+            env = JointVecEnv(
+                [
+                    SlotVecEnv(make_vector_env(s.task, m, stagger=True), i)
+                    for i, (s, m) in enumerate(zip(stages, shares, strict=True))
+                ]
+            )
+        else:
+            env = SlotVecEnv(make_vector_env(stages[stage - 1].task, n, stagger=True), stage - 1)
         env.seed(_seed(self.config.seed, "training", stage))
         return env
 
@@ -306,6 +407,7 @@ class Training:
                     self.config.evaluation.episodes,
                     stage=stage,
                     step=self.model.num_timesteps,
+                    stochastic=self.config.evaluation.stochastic and slot < stage,
                 )
                 for slot in range(len(self.curriculum.stages))
             ]
@@ -316,36 +418,48 @@ class Training:
         """Append lines to `scores.jsonl`."""
         self.scores += scores
         with self.run.scores_file.open("a", encoding="utf-8") as file:
-            file.write("".join(_line(score) for score in scores))
+            file.write("".join(score.to_line() for score in scores))
             file.flush()
             os.fsync(file.fileno())
+        self.tracking.scores(scores)
 
     def _rewrite_scores(self) -> None:
         with atomic(self.run.scores_file) as file:
-            file.write_text("".join(_line(score) for score in self.scores), encoding="utf-8")
+            file.write_text("".join(score.to_line() for score in self.scores), encoding="utf-8")
 
-    def _collect(self, stage: int, n: int) -> Experience:
-        """Return n on-policy samples, spread evenly over whole episodes of the stage's task."""
-        seed = _seed(self.config.seed, "collecting", stage)
-        task = self.curriculum.stages[stage - 1].task
-        env = SlotVecEnv(make_vector_env(task, max(1, -(-n // HORIZON))), stage - 1)
-        env.seed(seed)
-        obs: Any = env.reset()
-        observations, actions = [], []
-        with th.random.fork_rng(devices=[]), th.no_grad():
-            th.manual_seed(seed)
-            for _ in range(HORIZON):
-                tensor = th.as_tensor(obs, device=self.model.device)
-                action, _, _ = self.policy(tensor)
-                observations.append(tensor)
-                actions.append(action)
-                space: Any = self.model.action_space
-                obs, *_ = env.step(np.clip(action.cpu().numpy(), space.low, space.high))
-        env.close()
-        all_observations, all_actions = th.cat(observations), th.cat(actions)
-        chosen = np.random.default_rng(seed).permutation(len(all_actions))[:n]
-        chosen.sort()
-        return Experience(all_observations[chosen], all_actions[chosen])
+    def _recognise(self, stage: int) -> None:
+        """Learn how the stage's task looks at first, for acting without a label."""
+        k, seed = stage - 1, _seed(self.config.seed, "recognising", stage)
+        for slot in range(len(self.curriculum.stages)) if self.all_at_once else (k,):
+            task = self.curriculum.stages[slot].task
+            seen = collect(self.policy, task, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
+            self.policy.recognizer.learn(slot, seen.observations[:, :-1])
+
+    def _stage_record(self, stage: int) -> dict[str, Any]:
+        """Return what the agent has become after a stage, and what the stage took in seconds."""
+        before = [record["seconds"] for record in self.per_stage]
+        return {
+            "stage": stage,
+            "parameters": self.policy.parameter_counts(),
+            "memory_bytes": self.method.memory_bytes(),
+            "dormant_share": self._dormant_shares(stage),
+            "seconds": {
+                name: round(value - sum(seconds[name] for seconds in before), 3)
+                for name, value in self.seconds.items()
+            },
+        }
+
+    def _dormant_shares(self, stage: int) -> dict[str, float]:
+        """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
+        k, seed = stage - 1, _seed(self.config.seed, "dormant", stage)
+        experience = collect(self.policy, self.curriculum.stages[k].task, k, _DORMANT_STATES, seed)
+        obs, actions = experience.observations[:, :-1], self.policy.bounded(experience.actions)
+        critic = self.policy.critic_nets[0]
+        critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
+        return {
+            "actor": dormant_share(self.policy.actor_net, obs, k),
+            "critic": dormant_share(critic, critic_inputs, k),
+        }
 
     def _film(self, stage: int, row: list[Score]) -> None:
         """Record every task seen so far; a failure is a warning and never stops the training."""
@@ -372,17 +486,20 @@ class Training:
                     self.observer.warn(f"{path.name} of stage {stage} was not recorded: {error}")
 
     def _write_metrics(self) -> None:
-        content = run_metrics(
-            self.scores,
-            self.curriculum.slots,
-            self.stage_ends,
+        costs = Costs(
             parameters=self.policy.parameter_counts(),
             memory_bytes=self.method.memory_bytes(),
             seconds={name: round(value, 3) for name, value in self.seconds.items()},
+            gradient_steps=self.gradient_steps,
+            other={
+                "diverged_simulations": self.divergences,
+                "failed_recordings": self.film_failures,
+                "per_stage": self.per_stage,
+            },
         )
-        content |= {"diverged_simulations": self.divergences, "failed_recordings": self.film_failures}
-        self.run.write_json("metrics.json", content)
-        self.run.record()
+        references = reference_areas(self.config, default_store(self.run))
+        content = write_metrics(self.run, self.scores, self.stage_ends, costs, references)
+        self.tracking.metrics(content, self.model.num_timesteps)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
@@ -404,28 +521,15 @@ class Training:
         return score
 
 
-def _finished(run: RunFolder) -> bool:
-    """Whether nothing is left to train; the report may be missing, when it could not be written."""
-    if run.resume.is_dir():
-        return False
-    if (run.path / "report.html").exists():
-        return True
-    try:
-        return bool(run.read_metrics().get("stages_done") == len(run.config.curriculum.stages))
-    except UserError:
-        return False
-
-
 def _reason(error: Exception) -> str:
     """Return why a file was not written, in one line; safetensors has errors of its own for a full disk."""
     return getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
 
 
-def _line(score: Score) -> str:
-    return json.dumps(dataclasses.asdict(score)) + "\n"
+_DORMANT_STATES = 500
+RECOGNITION_STATES = 1_000
 
-
-_PURPOSES = ("learner", "training", "collecting")
+_PURPOSES = ("learner", "training", "collecting", "stage", "dormant", "recognising")
 
 
 def _seed(seed: int, purpose: str, stage: int = 0) -> int:

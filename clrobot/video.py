@@ -6,7 +6,7 @@ Frames are arrays (height, width, 3), uint8 RGB, of one size throughout a film.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -105,12 +105,12 @@ def write_gif(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float 
 
 
 def _palette_graph(width: int, height: int, fps: float) -> av.filter.Graph:
-    """Return FFmpeg's two-pass palette, weighted towards what moves, in one graph."""
+    """Return FFmpeg's two-pass palette in one graph."""
     graph = av.filter.Graph()
     source = graph.add(
         "buffer", f"video_size={width}x{height}:pix_fmt=rgb24:time_base=1/{fps}:frame_rate={fps}:pixel_aspect=1/1"
     )
-    split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=diff")
+    split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=full")
     use, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=4:diff_mode=rectangle"), graph.add("buffersink")
     source.link_to(split)
     split.link_to(use, 0, 0)
@@ -182,6 +182,7 @@ QUIET: Final[Colour] = (163, 172, 186)
 TRACK: Final[Colour] = (52, 60, 74)
 FILL: Final[Colour] = (96, 156, 240)
 SOLVED: Final[Colour] = (46, 160, 92)
+_PAPER: Final[Colour] = (9, 11, 15)  # between the tiles of a mosaic
 
 _DESIGN_WIDTH: Final = 480  # lengths below are in pixels of a film this wide, and grow with it
 _BAR_HEIGHT: Final = 92
@@ -254,6 +255,97 @@ def _caption(width: int, text: Label) -> Frame:
     return pen.picture(size)
 
 
+# -------------------------------------------------------------------------------------------------------- mosaic
+
+_TILE_BAR: Final = 96
+_TILE_LINE_1, _TILE_LINE_2 = 38, 78  # baselines
+_TILE_MARGIN: Final = 14
+_TITLE_HEIGHT: Final = 40  # pixels, at any width, as the gap
+_GAP: Final = 6
+_DIMMED: Final = 0.3  # how much is left of the picture of a skill that is not trained yet
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What the caption of a picture says that is one of many.
+
+    Attributes:
+        task: the skill shown.
+        stage: the last stage trained, from 1.
+        success_rate: of the skill at this stage, in [0, 1]; None if it has not been trained yet.
+        solved: whether the task has been solved in this episode, up to this frame.
+    """
+
+    task: str
+    stage: int
+    success_rate: float | None
+    solved: bool = False
+
+
+def tile_width(columns: int, room: int, largest: int) -> int:
+    """Return the even width of each of `columns` pictures side by side in a mosaic `room` pixels wide."""
+    return max(2, min(largest, (room - _GAP * (columns + 1)) // columns) // 2 * 2)
+
+
+def tile(frame: Frame, text: Tile) -> Frame:
+    """Return `frame` (h, w, 3) with a small caption below it; a skill that is not trained yet is dimmed."""
+    if text.success_rate is None:
+        frame = (_DIMMED * frame + (1 - _DIMMED) * np.array(BACKGROUND)).astype(np.uint8)
+    return np.concatenate([frame, _tile_caption(frame.shape[1], text)])
+
+
+@lru_cache(maxsize=512)
+def _tile_caption(width: int, text: Tile) -> Frame:
+    """Draw a tile's caption (bar height, width, 3): larger letters than a film's own, for a smaller picture."""
+    scale = width / _DESIGN_WIDTH
+    size = (width, max(2, 2 * round(_TILE_BAR * scale / 2)))
+    pen = _Pen(size, scale)
+    left, right = _TILE_MARGIN, _DESIGN_WIDTH - _TILE_MARGIN
+    stage = pen.fitted(_Text(f"stage {text.stage}", 25), 160, smallest=16)
+    task = pen.fitted(_Text(text.task, 30, bold=True), right - left - pen.width(stage) - 16, smallest=20)
+    trained = text.success_rate is not None
+    pen.write(left, _TILE_LINE_1, task, TEXT if trained else QUIET)
+    pen.write(right - pen.width(stage), _TILE_LINE_1, stage, QUIET)
+    if text.success_rate is None:
+        pen.write(left, _TILE_LINE_2, _Text("not trained yet", 25), QUIET)
+    else:
+        pen.write(left, _TILE_LINE_2, _Text(f"{100 * text.success_rate:.0f} %", 30), TEXT)
+        pen.gauge(left + pen.width(_Text("100 %", 30)) + 14, _TILE_LINE_2 - 18, text.success_rate, 126, 14)
+    if text.solved:
+        pen.badge(right, _TILE_LINE_2 - 2, _Text("solved", 25, bold=True))
+    return pen.picture(size)
+
+
+def mosaic(rows: Sequence[Sequence[Frame]], title: str, subtitle: str) -> Frame:
+    """Return the tiles of `rows` (each of one size, as many in every row) in one picture, under a title."""
+    height, width = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    across = _GAP + columns * (width + _GAP)
+    picture = np.empty((_TITLE_HEIGHT + len(rows) * (height + _GAP), across, 3), np.uint8)
+    picture[:] = _PAPER
+    picture[:_TITLE_HEIGHT] = _title(across, title, subtitle)
+    for i, row in enumerate(rows):
+        top = _TITLE_HEIGHT + i * (height + _GAP)
+        for j, frame in enumerate(row):
+            start = _GAP + j * (width + _GAP)
+            picture[top : top + height, start : start + width] = frame
+    return picture
+
+
+@lru_cache(maxsize=8)
+def _title(width: int, title: str, subtitle: str) -> Frame:
+    size = (width, _TITLE_HEIGHT)
+    pen = _Pen(size, 1.0, _PAPER)
+    room = width - 4 * _GAP
+    name = pen.fitted(_Text(title, 17, bold=True), room, smallest=11)
+    pen.write(2 * _GAP, 26, name, TEXT)
+    rest = room - pen.width(name) - 20
+    if rest > 100:
+        words = pen.fitted(_Text(subtitle, 14), rest, smallest=11)
+        pen.write(width - 2 * _GAP - pen.width(words), 26, words, QUIET)
+    return pen.picture(size)
+
+
 @dataclass(frozen=True)
 class _Text:
     content: str
@@ -266,8 +358,8 @@ class _Pen:
 
     OVERSIZE: Final = 4
 
-    def __init__(self, size: tuple[int, int], scale: float) -> None:
-        self._canvas = Image.new("RGB", (size[0] * self.OVERSIZE, size[1] * self.OVERSIZE), BACKGROUND)
+    def __init__(self, size: tuple[int, int], scale: float, colour: Colour = BACKGROUND) -> None:
+        self._canvas = Image.new("RGB", (size[0] * self.OVERSIZE, size[1] * self.OVERSIZE), colour)
         self._draw = ImageDraw.Draw(self._canvas)
         self._scale = scale * self.OVERSIZE
 
@@ -291,34 +383,34 @@ class _Pen:
             fitted = replace(fitted, content=content.rstrip("-_ ·") + "…")
         return fitted
 
-    def gauge(self, x: float, y: float, share: float) -> None:
-        width, height = _GAUGE
+    def gauge(self, x: float, y: float, share: float, width: float = _GAUGE[0], height: float = _GAUGE[1]) -> None:
         self._rounded(x, y, width, height, TRACK)
         if share > 0:
             self._rounded(x, y, width * min(share, 1.0), height, FILL)
 
     def badge(self, right: float, baseline: float, text: _Text) -> None:
         """Draw a filled pill that ends at `right`: a tick, then the text."""
-        tick, gap, height = 14, 8, 30
+        k = text.size / 18
+        tick, gap, height = 14 * k, 8 * k, 30 * k
         width = self.width(text) + tick + gap + height
-        x, y = right - width, baseline - 7 - height / 2
+        x, y = right - width, baseline - 7 * k - height / 2
         self._rounded(x, y, width, height, SOLVED)
         start = x + height / 2
-        corners = [(start, y + 15.5), (start + 5, y + 20.5), (start + tick, y + 9.5)]
+        corners = [(start, y + 15.5 * k), (start + 5 * k, y + 20.5 * k), (start + tick, y + 9.5 * k)]
         places = [(a * self._scale, b * self._scale) for a, b in corners]
-        self._draw.line(places, fill=TEXT, width=round(3 * self._scale), joint="curve")
-        self.write(start + tick + gap, y + height / 2 + 6.5, text, TEXT)
+        self._draw.line(places, fill=TEXT, width=round(3 * k * self._scale), joint="curve")
+        self.write(start + tick + gap, y + height / 2 + 6.5 * k, text, TEXT)
 
     def _rounded(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
         box = [edge * self._scale for edge in (x, y, x + width, y + height)]
         self._draw.rounded_rectangle(box, radius=min(width, height) / 2 * self._scale, fill=colour)
 
     def _font(self, text: _Text) -> ImageFont.FreeTypeFont:
-        return _font(text.bold, max(1, round(text.size * self._scale)))
+        return font(text.bold, max(1, round(text.size * self._scale)))
 
 
 @lru_cache(maxsize=64)
-def _font(bold: bool, size: int) -> ImageFont.FreeTypeFont:
+def font(bold: bool, size: int) -> ImageFont.FreeTypeFont:
     """Return matplotlib's own DejaVu Sans, the one font that is everywhere clrobot is."""
     from matplotlib import get_data_path
 

@@ -24,6 +24,7 @@ CONTROL_STEP = TIME_STEP * SUBSTEPS  # s
 
 FINGER_TRAVEL = 0.04  # m, each finger from closed to open
 FINGER_STIFFNESS = 800.0  # N/m
+FINGER_SPEED = 0.2  # m/s, of each finger's target: a faster one would sink into what it grasps
 FINGER_FORCE = 25.0  # N, the most that each finger presses
 # The box that the hand's target may not leave (m, in the arm's base frame). Its floor keeps the fingertips
 # 15 mm above the table.
@@ -35,6 +36,9 @@ HOME = np.array([0.45, 0.0, 0.22])  # m, the hand at the start of an episode
 ARM_BIT, OBJECT_BIT = 1, 2
 # The gripper's rubber pads: sliding, torsional (m) and rolling (m) friction.
 PAD_FRICTION = [1.5, 0.02, 0.001]
+# MuJoCo's constraint impedance: at its default of 0.95, the hand's 100 N would press light things millimetres into
+# others and mechanisms beyond their stops.
+STIFF = [0.95, 0.99, 0.001, 0.5, 2.0]
 
 
 class Joint(NamedTuple):
@@ -60,6 +64,7 @@ JOINTS = (
     Joint(0.0, 0.0, _QUARTER, -0.0175, 3.7525, 12.0, 2.3974, 1.5),
     Joint(0.088, 0.0, _QUARTER, -2.8973, 2.8973, 12.0, 0.7854, 0.7),
 )
+STOP_MARGIN = 0.05  # rad, how far before its limit a joint is braked, as the real arm's virtual walls do
 FLANGE = 0.107  # m, from the last joint's frame
 PINCH = 0.1034  # m, from the flange to the point between the fingertips
 
@@ -196,6 +201,8 @@ def _links(spec: mujoco.MjSpec) -> mujoco.MjsBody:
             actfrcrange=[-joint.torque, joint.torque],
             damping=[1.0, 0, 0],
             armature=0.1,
+            solimp_limit=STIFF,
+            margin=STOP_MARGIN,
             # A weak spring to the home pose settles the elbow, which six task directions leave free.
             stiffness=[0.5, 0, 0],
             springref=joint.home,
@@ -236,8 +243,9 @@ def _hand(link7: mujoco.MjsBody) -> None:
             type=mujoco.mjtJoint.mjJNT_SLIDE,
             axis=[0, side, 0],
             range=[0.0, FINGER_TRAVEL],
-            damping=[5.0, 0, 0],
-            armature=0.05,
+            # Contact forces reckon with the inertia alone: damping times the time step must stay well below it.
+            damping=[10.0, 0, 0],
+            armature=0.2,
         )
         finger.add_geom(
             type=mujoco.mjtGeom.mjGEOM_BOX,
@@ -260,6 +268,7 @@ def _hand(link7: mujoco.MjsBody) -> None:
             condim=4,
             friction=PAD_FRICTION,
             solref=[0.02, 1.0],
+            solimp=STIFF,
             priority=1,
         )
 
@@ -284,7 +293,7 @@ def _actuators(spec: mujoco.MjSpec) -> None:
         actuator.trntype = mujoco.mjtTrn.mjTRN_SITE
         actuator.target, actuator.refsite, actuator.gear = "pinch", "down", gear
     for side in ("left", "right"):
-        actuator = _position_actuator(spec, f"{side}_finger", kp=FINGER_STIFFNESS, kv=20.0)
+        actuator = _position_actuator(spec, f"{side}_finger", kp=FINGER_STIFFNESS, kv=0.0)
         actuator.trntype = mujoco.mjtTrn.mjTRN_JOINT
         actuator.target = f"{side}_finger"
         actuator.forcerange = [-FINGER_FORCE, FINGER_FORCE]

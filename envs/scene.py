@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import mujoco
+import numpy as np
+from numpy.typing import NDArray
 
 from clrobot.envs.arm import ARM_BIT, OBJECT_BIT
 
@@ -13,9 +15,10 @@ OBJECT_RED = [0.86, 0.27, 0.22, 1.0]  # what is to be moved
 HANDLE_YELLOW = [0.96, 0.72, 0.16, 1.0]  # where the hand should take hold
 FIXTURE_BLUE = [0.24, 0.38, 0.56, 1.0]  # what stands still
 PANEL_BLUE = [0.42, 0.57, 0.74, 1.0]  # a moving part of a fixture
+GLASS_BLUE = [0.62, 0.80, 0.90, 0.55]
 GOAL_GREEN = [0.16, 0.72, 0.38, 0.45]  # where it should go (translucent, nothing collides with it)
 
-Vec = Sequence[float]
+Vec = Sequence[float] | NDArray[np.float64]
 
 
 def add_goal(spec: mujoco.MjSpec, radius: float) -> None:
@@ -48,6 +51,16 @@ def add_box(body: mujoco.MjsBody, size: Vec, pos: Vec, rgba: Vec, mass: float = 
         contype=OBJECT_BIT,
         conaffinity=OBJECT_BIT | ARM_BIT,
     )
+
+
+def add_cube(spec: mujoco.MjSpec, name: str, half: float, rgba: Vec, mass: float) -> mujoco.MjsBody:
+    """Add a cube (half edge in m, mass in kg) that moves freely: body, joint and centre site share the name."""
+    cube = spec.worldbody.add_body(name=name, pos=[0.5, 0.0, half])
+    cube.add_freejoint(name=name)
+    box = add_box(cube, [half] * 3, [0, 0, 0], rgba, mass=mass)
+    box.condim = 4  # torsional friction: a grasped thing does not turn in the fingers
+    add_site(cube, name)
+    return cube
 
 
 def add_site(body: mujoco.MjsBody, name: str, pos: Vec = (0.0, 0.0, 0.0)) -> None:

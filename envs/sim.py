@@ -21,6 +21,7 @@ from clrobot.envs.task import Features, Ids, Mask, Task
 
 HORIZON: Final = 100  # control steps in an episode (4 s)
 MAX_STEP: Final = 0.03  # m, the farthest one action moves the hand's target
+FINGER_STEP: Final = arm.FINGER_SPEED * arm.CONTROL_STEP  # m, the farthest one action moves a finger's target
 LEASH: Final = 0.08  # m, the farthest the target may lead the hand, along each axis
 
 # The observation: (name, size, offset, scale); the value shown is (x - offset) / scale, clipped to ±OBS_LIMIT.
@@ -79,6 +80,8 @@ class Simulation:
     Attributes:
         n: the number of simulations.
         batch: the `mujoco.batch.Batch`; `batch.state` (N, nstate) holds the full states.
+        hand: the live position of the point between the fingertips, (N, 3), m.
+        target: where the hand is told to be, live, (N, 3), m.
         elapsed: control steps since the last reset, (N,).
         solved: whether the episode has been solved at any step so far, (N,).
         solved_now: whether it is solved at this step, (N,).
@@ -107,6 +110,7 @@ class Simulation:
         self.qpos: Array = self.batch.bind("qpos")
         self.mocap: Array = self.batch.bind("mocap_pos")
         self._ctrl: Array = self.batch.bind("ctrl")
+        self.target = self._ctrl[:, :3]
         self._views: dict[str, Array] = {}
         self.hand = self.site("pinch")
         self._hand_velocity: Array = self.batch.bind("sensordata")[:, :3]
@@ -233,7 +237,8 @@ class Simulation:
         target = ctrl[:, :3] + MAX_STEP * a[:, :3]
         target = np.clip(target, hand - LEASH, hand + LEASH)
         ctrl[:, :3] = np.clip(target, arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH)
-        ctrl[:, 6:8] = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3:])
+        fingers = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3:])
+        ctrl[:, 6:8] = np.clip(fingers, ctrl[:, 6:8] - FINGER_STEP, ctrl[:, 6:8] + FINGER_STEP)
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
         self.elapsed += 1
         self._watch()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 from clrobot.agents.method import Experience, Method
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
-from clrobot.agents.ppo import PPOSettings, begin_slot, make_ppo
+from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
+from clrobot.agents.ppo import PPOAlgorithm, PPOSettings
+from clrobot.agents.shaping import shaping
 from clrobot.envs.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
 from clrobot.run_folder import RECORDED
@@ -20,10 +25,11 @@ from clrobot.sb3_env import SlotVecEnv
 th.set_num_threads(1)  # as a training does; with more, tiny networks wait for each other's threads
 
 TINY = PPOSettings(num_envs=4, n_steps=16, batch_size=32, n_epochs=2)
-ITERATION = TINY.num_envs * TINY.n_steps
+TINY_PPO = PPOAlgorithm(TINY)
+ITERATION = TINY_PPO.iteration
 
 
-_FEW = {"states": 100, "memory": 200, "iterations": 20}
+_FEW = {"states": 100, "memory": 200, "iterations": 20, "compress_states": 200, "compress_steps": 20}
 
 
 def few(method: type[Method]) -> dict[str, Any]:
@@ -40,13 +46,79 @@ def tiny_env(task: str = "reach", slot: int = 0, seed: int = 0) -> SlotVecEnv:
 
 def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any) -> PPO:
     network = {"network_class": network_class, "widths": (8, 8)} | network
-    model = make_ppo(tiny_env(), TINY, network, seed=0, device="cpu")
+    model = TINY_PPO.make(tiny_env(), network, seed=0, device="cpu")
     model.set_logger(Logger(None, []))
     return model
 
 
 def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
-    begin_slot(model, k, tiny_env(task, k, seed=k), ITERATION, TINY)
+    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), ITERATION)
+
+
+def train_stage(
+    model: PPO,
+    method: Method,
+    k: int,
+    *,
+    task: str = "reach",
+    iterations: int = 4,
+    keep_moments: bool = False,
+) -> None:
+    """Train slot k as the training loop does, through the seam."""
+    steps = iterations * ITERATION
+    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
+    method.before_task(model, k)
+    for phase in method.phases(steps):
+        method.before_phase(model, k, phase.name)
+        with shaping(model, method):
+            model.learn(phase.steps, reset_num_timesteps=False)
+    method.after_task(model, k, collector(model, k))
+
+
+def boxes(inputs: int, actions: int) -> tuple[spaces.Box, spaces.Box]:
+    """Return the spaces of observations of `inputs` numbers and a slot, and of actions."""
+    return spaces.Box(-np.inf, np.inf, (inputs + 1,)), spaces.Box(-1.0, 1.0, (actions,))
+
+
+def box_policy(inputs: int, actions: int, **network: Any) -> PPOSlotPolicy:
+    """Return PPO's policy for observations of `inputs` numbers and a slot, seeded."""
+    th.manual_seed(0)
+    return PPOSlotPolicy(*boxes(inputs, actions), lambda _: 1e-3, **network)
+
+
+class StateStdPolicy(SlotPolicy):
+    """An actor alone, whose network gives means and log standard deviations, as SAC's does."""
+
+    def __init__(self, inputs: int, actions: int, **network: Any) -> None:
+        super().__init__(*boxes(inputs, actions))
+        self.net = MultiHeadNetwork(inputs, outputs=2 * actions, head_gain=1.0, **network)
+
+    @property
+    def actor_net(self) -> SlotNetwork:
+        return self.net
+
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        mean, log_std = self.net(obs).chunk(2, dim=1)
+        return mean, log_std.clamp(-20, 2)
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> th.Tensor:
+        return self.gaussian(observation)[0]
+
+
+def state_std_policy(inputs: int, actions: int, **network: Any) -> StateStdPolicy:
+    """Return such a policy, seeded."""
+    th.manual_seed(0)
+    return StateStdPolicy(inputs, actions, **network)
+
+
+def one_unit(policy: SlotPolicy, *heads: float) -> SlotPolicy:
+    """Set tanh(W x + b) to 0.6 whatever x, so that its derivative is 1 - 0.36 = 0.64, and the head's weights."""
+    network = policy.actor_net
+    with th.no_grad():
+        network.trunk[0].weight.fill_(0.0)
+        network.trunk[0].bias.fill_(math.atanh(0.6))
+        network.heads[0].weight.copy_(th.tensor(heads)[:, None])
+    return policy
 
 
 def collector(model: PPO, slot: int):

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import yaml
 from helpers import forge_manifest
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from clrobot import config
+from clrobot import config, video
+from clrobot import record as film
 from clrobot.agents.methods import METHODS
 from clrobot.cli import VERBS
 from clrobot.curriculum import CURRICULA
@@ -145,8 +148,25 @@ def test_evaluate_repeats_the_training_s_own_evaluation(cli: Cli, tiny_run: Path
     for task, score in zip(("reach", "button-press", "drawer-open"), last, strict=True):
         row = next(line for line in outcome.out.splitlines() if line.startswith(f"│ {task}"))
         numbers = [cell.strip() for cell in row.strip("│").split("│")][1:]
-        expected = [score["success_any"], score["success_final"], score["return_mean"]]
-        assert numbers == [f"{expected[0]:.2f}", f"{expected[1]:.2f}", f"{expected[2]:.1f}"]
+        expected = [score["success_any"], score["success_final"], score["return_mean"], score["length_mean"]]
+        assert numbers == [*(f"{rate:.2f}" for rate in expected[:2]), *(f"{mean:.1f}" for mean in expected[2:])]
+
+
+def test_evaluate_shows_sampled_actions_too(cli: Cli, tiny_run: Path):
+    outcome = cli("evaluate", tiny_run, "--episodes", "2", "--task", "drawer-open", "--stochastic")
+    assert outcome.code == 0
+    last = json.loads((tiny_run / "scores.jsonl").read_text().splitlines()[-1])
+    rows = [
+        [cell.strip() for cell in line.strip("│").split("│")] for line in outcome.out.splitlines() if "│ " in line
+    ]
+    for actions, prefix in (("mean", ""), ("sampled", "stochastic_")):
+        (row,) = (row for row in rows if actions in row)
+        assert row[2:] == [
+            f"{last[prefix + 'success_any']:.2f}",
+            f"{last[prefix + 'success_final']:.2f}",
+            f"{last[prefix + 'return_mean']:.1f}",
+            f"{last[prefix + 'length_mean']:.1f}",
+        ]
 
 
 def test_evaluate_takes_a_stage_a_task_and_a_seed(cli: Cli, tiny_run: Path):
@@ -171,6 +191,57 @@ def test_record_films_a_task(render: str, cli: Cli, tiny_run: Path, tmp_path: Pa
         frames = sum(1 for _ in container.decode(video=0))
     assert frames == 50, "every other of 100 control steps"
     assert not (tiny_run / "videos").exists()
+
+
+@pytest.mark.parametrize("render", ["raycast", pytest.param("gl", marks=pytest.mark.gl)])
+def test_record_films_every_skill_after_each_stage(
+    render: str, cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Cells of 40 pixels, of which the three above the diagonal stand still."""
+    monkeypatch.setenv("CLROBOT_RENDER", render)
+    monkeypatch.setitem(film.CELL, ".mp4", 40)
+    shown: list[Any] = []
+    write = film.write_video
+    monkeypatch.setattr(film, "write_video", lambda path, frames, fps: write(path, shown_as(frames, shown), fps))
+    outcome = cli("record", tiny_run, "--grid")
+    assert outcome.code == 0
+    assert outcome.out == "videos/tiny/grid.mp4\n"
+    with av.open(str(tmp_path / "videos" / "tiny" / "grid.mp4")) as container:
+        stream = container.streams.video[0]
+        width, height = stream.width, stream.height
+        assert sum(1 for _ in container.decode(video=0)) == 50 + film.HOLD
+    assert (width, height) == (3 * 46 + 6, 40 + 3 * (40 + 8 + 6))
+    cells = np.stack(shown)[:, 40:]
+    for row in range(3):
+        for column in range(3):
+            cell = cells[:, row * 54 : row * 54 + 40, 6 + column * 46 : 46 + column * 46].astype(int)
+            assert (np.ptp(cell, axis=0).max() > 30) == (column <= row), "what is trained moves"
+            # The same start state in each row; dimmed where it is not trained yet.
+            first = cells[0, column * 54 : column * 54 + 40, 6 + column * 46 : 46 + column * 46].astype(int)
+            expected = first if column <= row else 0.3 * first + 0.7 * np.array(video.BACKGROUND)
+            assert np.abs(cell[0] - expected).max() < 2
+
+
+def shown_as(frames: Any, shown: list[Any]) -> Any:
+    for frame in frames:
+        shown.append(frame)
+        yield frame
+
+
+def test_record_films_one_skill_after_each_stage_as_a_gif(
+    cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CLROBOT_RENDER", "raycast")
+    monkeypatch.setitem(film.CELL, ".gif", 40)
+    words = ["--task", "button-press", "--stage", "2", "--episodes", "2", "--out", "strip.gif"]
+    assert cli("record", tiny_run, "--grid", *words).out == "strip.gif\n"
+    with Image.open(tmp_path / "strip.gif") as gif:
+        assert gif.size == (2 * 46 + 6, 40 + 54)
+        duration = 0
+        for index in range(gif.n_frames):  # a picture like the last one only lengthens it
+            gif.seek(index)
+            duration += gif.info["duration"]
+        assert duration == 2 * (50 + film.HOLD) * 80
 
 
 def test_record_refuses_a_way_to_draw_that_there_is_not(cli: Cli, tiny_run: Path, monkeypatch: pytest.MonkeyPatch):
@@ -356,6 +427,10 @@ RUN = {
     "record an unknown task": (["record", "--task", "rech"], "did you mean reach?"),
     "record stage 99": (["record", "--stage", "99"], "stage 99 has no checkpoint"),
     "record stage -1": (["record", "--stage", "-1"], "stage -1 has no checkpoint"),
+    "a grid of an unknown task": (["record", "--grid", "--task", "rech"], "did you mean reach?"),
+    "a grid of the untrained agent": (["record", "--grid", "--stage", "0"], "give a --stage from 1"),
+    "a grid of no known kind": (["record", "--grid", "--out", "grid.avi"], "ends with .mp4 or .gif"),
+    "a grid without episodes": (["record", "--grid", "--episodes", "0"], "--episodes 0"),
     "record no episodes": (["record", "--episodes", "0"], "--episodes 0; expected 1 or more"),
 }
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
-from helpers import forge_manifest
+from helpers import forge_manifest, same_bits
+from safetensors.torch import load_file
 from test_resume import Warned, _stopped, outcome
 
-import clrobot.report
+import clrobot.report.page
 from clrobot.checkpoint import load_agent
 from clrobot.errors import UserError
 from clrobot.report import write_report
@@ -64,7 +65,7 @@ class Whole:
 def drawn_once() -> Any:
     """Draw the curves of the same scores once, in one width: hundreds of reports are made here."""
     drawn: dict[str, Any] = {}
-    draw = clrobot.report._curves
+    draw = clrobot.report.page._curves
 
     def curves(*args: Any) -> Any:
         key = repr(args[:-1])
@@ -73,7 +74,7 @@ def drawn_once() -> Any:
         return drawn[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clrobot.report, "_curves", curves)
+        patch.setattr(clrobot.report.page, "_curves", curves)
         yield
 
 
@@ -140,6 +141,10 @@ def check_resume(run: Path, whole: Whole, *, to_its_end: bool = False) -> None:
         used = training._from.folder
         assert content(used) | {"manifest.json": b""} == whole.snapshots[used.name]
         assert len(observer.warnings) == sorted(whole.snapshots, reverse=True).index(used.name)
+    elif training is not None and training.stage_ends:
+        done = len(training.stage_ends)
+        assert f"goes on from the end of stage {done}" in observer.warnings[-1]
+        assert same_bits(training.policy.state_dict(), load_file(run / f"stage_{done:02d}" / "weights.safetensors"))
     elif training is not None:
         assert "starts anew" in observer.warnings[-1]
     if to_its_end:

@@ -304,6 +304,41 @@ def test_a_run_that_has_not_begun() -> None:
     json.dumps(result, allow_nan=False)
 
 
+def test_stage_ends_are_read_from_the_scores() -> None:
+    assert metrics.stage_ends(TWO_TASKS, 2) == STAGE_ENDS
+    assert metrics.stage_ends(TWO_TASKS[:7], 2) == [100]
+    assert metrics.stage_ends(TWO_TASKS[:5], 2) == []
+    assert metrics.stage_ends([], 2) == []
+
+
+def test_plasticity() -> None:
+    np.testing.assert_allclose(metrics.plasticity([0.6, 0.2, 0.9, NAN], [0.3, 0.4, 0.0, 0.5]), [2, 0.5, NAN, NAN])
+    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.25, NAN], **COST)
+    assert [task["plasticity"] for task in result["per_task"]] == [pytest.approx(2.0), None]
+    assert result["plasticity"] == pytest.approx(2.0)
+
+
+def test_what_a_run_cost() -> None:
+    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, gradient_steps=12, **COST)
+    assert (result["environment_steps"], result["gradient_steps"]) == (300, 12)
+    untold = metrics.run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
+    assert (untold["environment_steps"], untold["gradient_steps"]) == (100, None)
+
+
+def test_success_with_sampled_actions_stands_beside_the_headline() -> None:
+    sampled = [
+        dataclasses.replace(line, stochastic_success_any=line.success_any / 4)
+        if line.slot <= line.stage and line.step in STAGE_ENDS
+        else line
+        for line in TWO_TASKS
+    ]
+    result = metrics.run_metrics(sampled, ["reach", "push"], STAGE_ENDS, **COST)
+    assert result["average_success_stochastic"] == pytest.approx(0.2)
+    assert [task["final_stochastic"] for task in result["per_task"]] == [0.15, 0.25]
+    assert result["average_success"] == 0.8
+    assert metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)["average_success_stochastic"] is None
+
+
 # The file --------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +366,8 @@ def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path: pathlib.Path) -> None:
         ({"success_final": math.nan}, "success_final = nan is outside"),
         ({"success_final": None}, "success_final = None is not a number"),
         ({"episodes": 0}, "episodes = 0 is less than 1"),
+        ({"length_mean": "long"}, "length_mean = 'long' is not a number"),
+        ({"stochastic_success_any": 1.5}, r"stochastic_success_any = 1.5 is outside \[0, 1\]"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: pathlib.Path, change: dict[str, object], message: str) -> None:
@@ -357,6 +394,18 @@ def test_a_return_that_is_not_finite_is_null_in_the_file(tmp_path: pathlib.Path)
     line = dataclasses.asdict(TWO_TASKS[0]) | {"return_mean": None}
     (tmp_path / "scores.jsonl").write_text(json.dumps(line) + "\n")
     assert math.isnan(metrics.read_scores(tmp_path / "scores.jsonl")[0].return_mean)
+
+
+def test_lines_of_older_runs_are_read_and_a_score_is_read_back(tmp_path: pathlib.Path) -> None:
+    old = (
+        '{"stage": 1, "step": 9, "slot": 1, "episodes": 5, "success_any": 1, "success_final": 0, "return_mean": 2}\n'
+    )
+    new = Score(1, 9, 1, 5, 1.0, 0.0, 2.0, 30.5, 0.75, 0.5, 1.5, 40.0)
+    (tmp_path / "scores.jsonl").write_text(old + new.to_line() + dataclasses.replace(new, length_mean=None).to_line())
+    first, second, third = metrics.read_scores(tmp_path / "scores.jsonl")
+    assert first == Score(1, 9, 1, 5, 1.0, 0.0, 2.0)
+    assert second == new
+    assert third.length_mean is None
 
 
 def test_metrics_are_light() -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch as th
 
-from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
+from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
 
-BOTH = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork])
+EVERY = pytest.mark.parametrize(
+    "network_class",
+    [MultiHeadNetwork, ProgressiveNetwork, partial(ProgressiveNetwork, later_width=0.4), IndependentNetwork],
+    ids=["multi-head", "progressive", "narrower", "independent"],
+)
 
 
-def build(network_class: type[SlotNetwork], slots: int) -> SlotNetwork:
+def build(network_class: Callable[..., SlotNetwork], slots: int) -> SlotNetwork:
     th.manual_seed(0)
     network = network_class(5, (8, 6), 3, head_gain=1.0)
     for _ in range(slots - 1):
@@ -23,8 +30,8 @@ def observations(*slots: int) -> th.Tensor:
     return th.cat([x, th.tensor(slots, dtype=th.float32)[:, None]], dim=1)
 
 
-@BOTH
-def test_each_sample_takes_its_own_slot(network_class: type[SlotNetwork]) -> None:
+@EVERY
+def test_each_sample_takes_its_own_slot(network_class: Callable[..., SlotNetwork]) -> None:
     network = build(network_class, 3)
     obs = observations(2, 0, 1, 0, 2)
     mixed = network(obs)
@@ -34,8 +41,8 @@ def test_each_sample_takes_its_own_slot(network_class: type[SlotNetwork]) -> Non
     assert not th.allclose(network.forward_slot(obs[:, :-1], 0), network.forward_slot(obs[:, :-1], 1), atol=1e-3)
 
 
-@BOTH
-def test_gradients_of_a_mixed_batch_are_those_of_its_parts(network_class: type[SlotNetwork]) -> None:
+@EVERY
+def test_gradients_of_a_mixed_batch_are_those_of_its_parts(network_class: Callable[..., SlotNetwork]) -> None:
     network = build(network_class, 2)
     network.requires_grad_(True)
     obs = observations(0, 1, 1, 0)
@@ -50,21 +57,21 @@ def test_gradients_of_a_mixed_batch_are_those_of_its_parts(network_class: type[S
         assert th.allclose(whole, a + b, atol=1e-5)
 
 
-@BOTH
-def test_the_slot_index_itself_is_not_an_input(network_class: type[SlotNetwork]) -> None:
+@EVERY
+def test_the_slot_index_itself_is_not_an_input(network_class: Callable[..., SlotNetwork]) -> None:
     network = build(network_class, 1)
     assert th.equal(network(observations(0, 0)), network(observations(7, 7)))  # both through the newest head
 
 
-@BOTH
-def test_a_slot_without_a_head_acts_through_the_newest(network_class: type[SlotNetwork]) -> None:
+@EVERY
+def test_a_slot_without_a_head_acts_through_the_newest(network_class: Callable[..., SlotNetwork]) -> None:
     network = build(network_class, 2)
     obs = observations(5, 5)
     assert th.equal(network(obs), network.forward_slot(obs[:, :-1], 1))
 
 
-@BOTH
-def test_adding_a_slot_leaves_earlier_outputs_as_they_were(network_class: type[SlotNetwork]) -> None:
+@EVERY
+def test_adding_a_slot_leaves_earlier_outputs_as_they_were(network_class: Callable[..., SlotNetwork]) -> None:
     network = build(network_class, 2)
     obs = observations(0, 1, 1)
     before = network(obs)
@@ -111,6 +118,18 @@ def test_a_frozen_column_influences_a_later_one(frozen: int) -> None:
         for p in network.columns[frozen].parameters():
             p.copy_(th.randn_like(p))
     assert (network(obs) - before).abs().max() > 1e-3
+
+
+def test_an_independent_column_hears_no_other() -> None:
+    network = build(IndependentNetwork, 3)
+    assert all(len(column.laterals) == 0 for column in network.columns)
+    obs = observations(2, 2)
+    before = network(obs)
+    with th.no_grad():
+        for column in network.columns[:2]:
+            for p in column.parameters():
+                p.copy_(th.randn_like(p))
+    assert th.equal(network(obs), before)
 
 
 def test_every_layer_above_the_first_has_a_lateral_with_a_scale_for_each_source() -> None:

@@ -1,14 +1,34 @@
 """Figures that hold what they are given, whatever the names."""
 
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from clrobot.metrics import Score
-from clrobot.plots import curves_figure, matrix_figure, to_svg
+from clrobot.plots import (
+    NARROW,
+    WIDE,
+    Band,
+    Bar,
+    Cost,
+    comparison_figure,
+    cost_figure,
+    curves_figure,
+    duration,
+    forgetting_figure,
+    matrix_figure,
+    mean_curves_figure,
+    number,
+    save,
+    size,
+    to_svg,
+)
 
 R = np.array([[0.0, 0.25], [0.75, 0.5], [np.nan, np.nan]])
 SCORES = [
@@ -81,9 +101,116 @@ def test_names_are_only_text(name: str) -> None:
 def test_a_long_name_leaves_room_for_the_figure() -> None:
     name = "assemble-the-whole-drawer-then-open-it-again" * 3
     shown = texts(to_svg(curves_figure(SCORES, [name, "push"], [1000], width=4.2)))
+    assert "assemble-the-…" in shown
+    shown = texts(to_svg(curves_figure(SCORES, [name, "push"], [1000])))
     assert "assemble-the-whole-drawer-t…" in shown
 
 
 def test_no_pyplot() -> None:
     code = "import sys, clrobot.plots; assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_forgetting_has_a_row_for_each_later_stage_and_no_number_for_skills_to_come() -> None:
+    drop = np.array([[np.nan] * 3, [0.25, np.nan, np.nan], [-0.5, 0.0, np.nan]])
+    shown = texts(to_svg(forgetting_figure(drop, ["reach", "push", "slide"])))
+    assert {"2 · push", "3 · slide", "reach", "push", "+0.25", "−0.50", "0.00"} <= set(shown)
+    assert "1 · reach" not in shown
+    assert "–" not in shown
+    assert "–" in texts(to_svg(forgetting_figure(drop * np.nan, ["reach", "push", "slide"])))
+    with pytest.raises(ValueError, match=r"\(3, 3\)"):
+        forgetting_figure(drop[1:], ["reach", "push", "slide"])
+
+
+def test_bars_are_as_long_as_their_values_and_whiskers_as_their_intervals() -> None:
+    rows = [Bar("ewc", 0.8, 0.7, 0.9, (0.7, 0.9)), Bar("none", None), Bar("one seed", -0.2, None, None, (-0.2,))]
+    for width in (WIDE, NARROW):
+        first, second = comparison_figure({"kept": rows, "lost": rows[:1] * 3}, width).axes
+        assert [patch.get_width() for patch in first.patches] == [0.8, -0.2]
+        drawn = [list(line.get_xdata()) for line in first.lines]
+        assert drawn.count([0.7, 0.9]) == 3  # rings, whisker, its ends
+        assert first.get_xlim()[0] < -0.2
+        assert second.get_xlim() == (0, 1.05)
+    shown = texts(to_svg(comparison_figure({"kept": rows})))
+    assert {"0.80", "–", "−0.20", "ewc", "none", "one seed"} <= set(shown)
+
+
+def test_costs_are_stacked_by_kind() -> None:
+    costs = [
+        Cost("ewc", {"train": 60.0, "evaluate": 5.0, "method": 2.5}, 100, 150, 2500),
+        Cost("old", {"train": 30.0}, None, None, None),
+    ]
+    for width in (WIDE, NARROW):
+        figure = cost_figure(costs, width)
+        time, parameters, memory = figure.axes
+        assert [(bar.get_x(), bar.get_width()) for bar in time.patches[:3]] == [(0, 60), (60, 5), (65, 2.5)]
+        assert [bar.get_width() for bar in parameters.patches] == [100, 50, 0, 0]
+        assert [bar.get_width() for bar in memory.patches] == [2500, 0]
+        shown = texts(to_svg(figure))
+        assert {"1 min 08 s", "30.0 s", "150", "2.5 kB", "–", "training", "evaluation", "the method itself"} <= set(
+            shown
+        )
+        assert "films" not in shown
+
+
+def test_mean_curves_have_a_line_and_a_band_for_each_method() -> None:
+    steps, mean = np.array([0.0, 500, 1000]), np.array([0.0, 0.5, 1.0])
+    band = Band(steps, mean, mean - 0.1, mean + 0.1)
+    nothing = Band(*(np.empty(0) for _ in range(4)))
+    methods = {"ewc": [band, nothing], "_hidden $x$": [Band(steps, mean / 2, mean * np.nan, mean * np.nan), band]}
+    figure = mean_curves_figure(methods, ["reach", "push"], [500, 1000])
+    reach, push = figure.axes
+    np.testing.assert_array_equal(reach.lines[-2].get_xydata(), np.column_stack([steps, mean]))
+    np.testing.assert_array_equal(reach.lines[-1].get_ydata(), mean / 2)
+    assert push.lines[-2].get_xydata().size == 0
+    assert len({line.get_linestyle() for line in reach.lines[-2:]}) == 2
+    assert {"ewc", "_hidden $x$", "reach", "push"} <= set(texts(to_svg(figure)))
+
+
+def test_a_page_s_colours_are_its_own() -> None:
+    svg = to_svg(curves_figure(SCORES, ["fill: #4d4d4d", "push"], [1000]))
+    assert "fill: var(--quiet, #4d4d4d)" in svg
+    assert "stroke: var(--series-1, #0072b2)" in svg
+    assert "fill: #4d4d4d" in texts(svg)
+    assert "<!--" not in svg
+
+
+def test_ids_are_shared_by_no_two_figures_of_a_page() -> None:
+    figure = curves_figure(SCORES, ["reach", "push"], [1000])
+    first, second = (set(re.findall(r'id="([^"]+)"', to_svg(figure, salt))) for salt in ("run-1", "run-2"))
+    assert first
+    assert not first & second
+
+
+@pytest.mark.parametrize("name", ["reach", "<b>$\\frac{", "推す"])
+def test_figures_are_saved_for_print(name: str, tmp_path: Path) -> None:
+    for suffix in ("svg", "png"):
+        for copy in "ab":
+            save(curves_figure(SCORES, [name, "push"], [1000]), tmp_path / f"{copy}.{suffix}")
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+    svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert name in texts(svg)
+    assert "var(" not in svg
+    picture = Image.open(tmp_path / "a.png")
+    assert picture.width == 7.2 * 300
+    assert picture.getpixel((0, 0))[:3] == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (number(None), "–"),
+        (number(-0.001), "0.00"),
+        (number(-0.5), "−0.50"),
+        (number(0.5, signed=True), "+0.50"),
+        (number(0.001, signed=True), "0.00"),
+        (size(999), "999 bytes"),
+        (size(2500), "2.5 kB"),
+        (size(3e9), "3.0 GB"),
+        (duration(59.94), "59.9 s"),
+        (duration(75), "1 min 15 s"),
+        (duration(7260), "2 h 01 min"),
+    ],
+)
+def test_numbers_are_shown_in_the_unit_that_fits(text: str, shown: str) -> None:
+    assert text == shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch as th
@@ -9,7 +11,7 @@ from helpers import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, t
 
 from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork
 from clrobot.agents.policies import PPOSlotPolicy
-from clrobot.agents.ppo import begin_slot
+from clrobot.agents.ppo import PPOAlgorithm
 
 EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork, IndependentNetwork])
 
@@ -56,8 +58,11 @@ def test_training_a_new_slot_leaves_old_heads_alone(network_class) -> None:
     assert not th.equal(model.policy.log_stds[1], th.full((4,), -0.5))  # and the new one did train
 
 
-def test_earlier_actions_are_bit_identical_after_a_progressive_stage() -> None:
-    model = tiny_ppo(ProgressiveNetwork)
+@pytest.mark.parametrize(
+    "network_class", [ProgressiveNetwork, partial(ProgressiveNetwork, later_width=0.5), IndependentNetwork]
+)
+def test_earlier_actions_are_bit_identical_after_a_stage_with_a_column_of_its_own(network_class) -> None:
+    model = tiny_ppo(network_class)
     model.learn(128)
     obs = batch(model, 0, 0, 0, 0)
     before, _ = model.predict(obs, deterministic=True)
@@ -120,6 +125,44 @@ def test_parameter_counts(network_class) -> None:
         assert counts == {"trainable": one + sum(lateral), "total": 2 * one + sum(lateral)}
 
 
+def test_narrower_later_columns_have_the_parameters_of_their_widths() -> None:
+    model = tiny_ppo(partial(ProgressiveNetwork, later_width=0.5), widths=(8, 6))
+    first = sum(p.numel() for p in model.policy.action_net.parameters())
+    for k in (1, 2):
+        next_slot(model, k)
+    columns = model.policy.action_net.columns
+    counts = [sum(p.numel() for p in column.parameters()) for column in columns]
+    inputs, (a, b), outputs = 23, (4, 3), 4
+    own = (inputs * a + a) + (a * b + b) + (b * outputs + outputs)
+    # A lateral is a scale for each source, V from all sources' units to the own ones below, and U to the layer.
+    second = own + (1 + 8 * a + a + a * b + b) + (1 + 6 * b + b + b * outputs + outputs)
+    third = own + (2 + (8 + 4) * a + a + a * b + b) + (2 + (6 + 3) * b + b + b * outputs + outputs)
+    assert counts == [first, second, third]
+
+
+def test_a_critic_may_have_a_network_of_its_own() -> None:
+    policy = tiny_ppo(ProgressiveNetwork, critic_class=MultiHeadNetwork).policy
+    assert (type(policy.action_net), type(policy.value_net)) == (ProgressiveNetwork, MultiHeadNetwork)
+
+
+def test_unfrozen_every_head_learns_from_a_mixed_batch() -> None:
+    """As in multitask training."""
+    model = tiny_ppo()
+    for k in (1, 2):
+        next_slot(model, k)
+    policy = model.policy
+    policy.unfreeze()
+    policy.rebuild_optimizers(1e-3)
+    assert policy.parameter_counts()["trainable"] == policy.parameter_counts()["total"]
+    before = snapshot(policy)
+    obs = th.as_tensor(batch(model, 0, 1, 2, 1))
+    values, log_prob, _ = policy.evaluate_actions(obs, th.ones(4, 4))
+    (values.sum() + log_prob.sum()).backward()
+    policy.optimizer.step()
+    after = snapshot(policy)
+    assert not any(th.equal(before[name], after[name]) for name in before)
+
+
 def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
     model = tiny_ppo()
     model.learn(64)
@@ -137,7 +180,7 @@ def test_the_learning_rate_falls_within_each_stage() -> None:
     falling = TINY.model_copy(update={"final_learning_rate": 1e-4})
     for k in (0, 1):
         start = model.num_timesteps
-        begin_slot(model, k, tiny_env("reach", k), ITERATION, falling)
+        PPOAlgorithm(falling).begin_slot(model, k + 1, tiny_env("reach", k), ITERATION)
         end = start + 64
         for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
             remaining = 1.0 - (start + done) / end

@@ -250,7 +250,7 @@ def test_any_words_for_train(tmp_path: Path, pairs: list[tuple[str, str]]) -> No
 
 
 @settings(some, max_examples=EXAMPLES // 2)
-@given(st.sampled_from(["evaluate", "record", "resume", "report"]), words)
+@given(st.sampled_from(["evaluate", "record", "resume", "report", "compare", "references"]), words)
 @pytest.mark.usefixtures("no_training")
 def test_any_word_as_a_run(tmp_path: Path, verb: str, word: str) -> None:
     line = [verb, "--", word] if word.startswith("-") else [verb, word]

@@ -1,18 +1,34 @@
 """The page of a run: the numbers of its files, nothing from elsewhere, nothing executed."""
 
+import base64
+import csv
 import dataclasses
 import html.parser
+import itertools
 import json
 import pathlib
 import re
+import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from made_up_runs import made_up_run
+from markupsafe import Markup
 
+import clrobot.report.figures
+import clrobot.report.page
+from clrobot.comparison import compare
 from clrobot.errors import UserError
 from clrobot.metrics import Score, run_metrics
-from clrobot.report import write_report
+from clrobot.plots import WIDE
+from clrobot.report import write_all_figures, write_comparison, write_report
+from clrobot.report.contents import read_run
+from clrobot.report.figures import band, comparison_figures, costs
+from clrobot.report.page import Drawn
+from clrobot.run_folder import RunFolder
 
 NAMES = ["reach", "push"]
 HOSTILE = "<script>alert(1)</script>"
@@ -71,6 +87,15 @@ class Page(html.parser.HTMLParser):
     def handle_data(self, data: str) -> None:
         self.text += data
 
+    def links(self) -> list[str | None]:
+        """Where links lead, without those to files that the page itself holds."""
+        return [attrs["href"] for tag, attrs in self.tags if tag == "a" and "download" not in attrs]
+
+    def downloads(self) -> dict[str | None, str]:
+        """The files that the page holds, by name."""
+        held = [attrs for tag, attrs in self.tags if tag == "a" and "download" in attrs]
+        return {a["download"]: base64.b64decode(str(a["href"]).partition("base64,")[2]).decode() for a in held}
+
     def all(self, tag: str, attribute: str) -> list[str | None]:
         return [attrs[attribute] for name, attrs in self.tags if name == tag and attribute in attrs]
 
@@ -92,8 +117,9 @@ def test_numbers_are_those_of_the_run(tmp_path: pathlib.Path) -> None:
     assert shown[5 : 5 + 12] == matrices
     keys = ["learned", "final", "forgetting", "retention", "auc", "forward_transfer"]
     tasks = [task[key] for task in metrics["per_task"] for key in keys if task[key] is not None]
-    assert shown[17 : 17 + len(tasks)] == tasks
-    assert shown[17 + len(tasks) :] == [75.0, 2.5, 0.25, 5678, 1234, 2500]
+    assert shown[17:18] == [metrics["isolated_forgetting"][1][0]] == [0.5]
+    assert shown[18 : 18 + len(tasks)] == tasks
+    assert shown[18 + len(tasks) :] == [75.0, 2.5, 0.25, 300, 5678, 1234, 2500]
     for text in (
         "0.69",
         "0.50",
@@ -111,20 +137,20 @@ def test_cells_link_to_the_videos_that_exist(tmp_path: pathlib.Path) -> None:
     run = make_run(tmp_path / "run")
     add_video(run, 1, "reach")
     add_video(run, 2, "reach")
-    links = [link for link in Page(write_report(run)).all("a", "href") if link]
+    links = [link for link in Page(write_report(run)).links() if link]
     assert set(links) == {"videos/stage_01/reach.mp4", "videos/stage_02/reach.mp4"}
     assert all((run / link).is_file() for link in links)
 
 
 def test_without_videos_there_are_no_links(tmp_path: pathlib.Path) -> None:
-    assert Page(write_report(make_run(tmp_path / "run"))).all("a", "href") == []
+    assert Page(write_report(make_run(tmp_path / "run"))).links() == []
 
 
 def test_an_odd_name_is_quoted_and_none_leaves_the_folder(tmp_path: pathlib.Path) -> None:
     run = make_run(tmp_path / "run", ["what? 100%#1", "../../secret"])
     add_video(run, 1, "what? 100%#1")
     (run / "secret.mp4").touch()
-    assert set(Page(write_report(run)).all("a", "href")) == {"videos/stage_01/what%3F%20100%25%231.mp4"}
+    assert set(Page(write_report(run)).links()) == {"videos/stage_01/what%3F%20100%25%231.mp4"}
 
 
 def test_everything_from_the_run_is_escaped(tmp_path: pathlib.Path) -> None:
@@ -160,10 +186,10 @@ def test_it_can_be_read_without_seeing(tmp_path: pathlib.Path) -> None:
     add_video(run, 2, "reach")
     page = Page(write_report(run))
     assert "reach after stage 2, push: success 0.38, play the video" in page.all("a", "aria-label")
-    (curves,) = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("class") == "curves"]
+    (curves,) = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("class") == "drawn"]
     assert curves is not None
     assert "reach reached 0.88 in its own stage and ended at 0.38" in curves
-    assert len([tag for tag, _ in page.tags if tag == "caption"]) == 3
+    assert len([tag for tag, _ in page.tags if tag == "caption"]) == 4
 
 
 @pytest.mark.parametrize("stages_done", [0, 1])
@@ -226,3 +252,273 @@ def test_scores_of_another_run_are_refused(tmp_path: pathlib.Path) -> None:
         file.write(json.dumps(line) + "\n")
     with pytest.raises(UserError, match=r"scores\.jsonl.*not of the 2 stages"):
         write_report(run)
+
+
+def test_what_a_later_version_measures_is_shown_and_what_an_older_one_did_not_is_a_dash(
+    tmp_path: pathlib.Path,
+) -> None:
+    run = make_run(tmp_path / "run")
+    first = Page(write_report(run)).text
+    assert not [text for text in ("Plasticity", "Dormant", "Gradient steps") if text in first]
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["per_task"][0]["plasticity"] = 0.125
+    metrics["gradient_steps"] = 12345
+    whole = {"stage": 1, "parameters": {"trainable": 1001, "total": 2002}, "memory_bytes": 3003}
+    whole |= {"dormant_share": {"actor": 0.0625, "critic": 0.25}, "seconds": {"train": 7, "evaluate": 1, "method": 8}}
+    metrics["per_stage"] = [whole, {"stage": 2}]
+    for optional in ("isolated_forgetting", "stages", "average_success_final_step"):
+        del metrics[optional]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    page = Page(write_report(run))
+    shown = page.all("data", "value")
+    assert not [text for text in ("Plasticity", "Dormant", "Gradient steps") if text not in page.text]
+    assert {"0.125", "12345", "0.5"} <= set(shown)  # 0.5 was lost: from the matrix
+    first = shown.index("2002")
+    assert shown[first : first + 7] == ["2002", "1001", "3003", "0.0625", "0.25", "7.0", "8.0"]
+
+
+def test_the_numbers_can_be_taken_away(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run", ["reach", "=HYPERLINK(1)"])
+    files = Page(write_report(run)).downloads()
+    for name in ("metrics.json", "scores.jsonl"):
+        assert files[name] == (run / name).read_text()
+    matrix = [line.split(",") for line in files["success_matrix.csv"].splitlines()]
+    assert matrix[0] == ["stage", "task trained", "reach", "'=HYPERLINK(1)"]  # no formula
+    assert matrix[1:] == [
+        ["0", "before training", "0.0", "0.125"],
+        ["1", "reach", "0.875", "0.25"],
+        ["2", "'=HYPERLINK(1)", "0.375", "1.0"],
+    ]
+    scores = list(csv.DictReader(files["scores.csv"].splitlines()))
+    assert (scores[2]["step"], scores[2]["task"], scores[2]["success_any"]) == ("100", "reach", "0.875")
+    assert scores[3]["task"] == "'=HYPERLINK(1)"
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "environment.json"])
+def test_text_that_no_page_can_hold_is_refused(tmp_path: pathlib.Path, name: str) -> None:
+    run = make_run(tmp_path / "run")
+    text = (run / name).read_text()
+    damaged = re.sub(r"reach|two skills|3.11", r'"\\ud800"' if name == "config.yaml" else r"\\ud800", text)
+    assert damaged != text
+    (run / name).write_text(damaged)
+    with pytest.raises(UserError, match=re.escape(name)):
+        write_report(run)
+
+
+# Films -----------------------------------------------------------------------------------------------------
+
+
+def test_films_can_be_part_of_the_page(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run")
+    for stage, content in ((1, b"first film"), (2, b"second film")):
+        add_video(run, stage, "reach")
+        (run / "videos" / f"stage_0{stage}" / "reach.mp4").write_bytes(content)
+    page = Page(write_report(run, tmp_path / "given away.html", "embed"))
+    links = page.links()
+    assert links == ["#film-1", "#film-2"] * 2  # in each matrix
+    films = {attrs["id"]: attrs["src"] for tag, attrs in page.tags if tag == "video" and "src" in attrs}
+    assert list(films) == ["film-1", "film-2"]
+    shown = [base64.b64decode(str(src).removeprefix("data:video/mp4;base64,")) for src in films.values()]
+    assert shown == [b"first film", b"second film"]
+
+
+def test_links_lead_from_where_the_page_is(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "a:b run")
+    add_video(run, 1, "reach")
+    (tmp_path / "pages").mkdir()
+    page = Page(write_report(run, tmp_path / "pages" / "page.html"))
+    assert set(page.links()) == {"../a%3Ab%20run/videos/stage_01/reach.mp4"}
+    beside = Page(write_report(run, tmp_path / "page.html"))
+    assert set(beside.links()) == {"a%3Ab%20run/videos/stage_01/reach.mp4"}  # no scheme "a:"
+
+
+def test_a_link_in_place_of_a_film_is_not_followed(tmp_path: pathlib.Path) -> None:
+    run = make_run(tmp_path / "run")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (run / "videos" / "stage_01").mkdir(parents=True)
+    (run / "videos" / "stage_01" / "reach.mp4").symlink_to(tmp_path / "secret")
+    assert Page(write_report(run, videos="embed")).links() == []
+
+
+def test_a_page_of_ten_stages_with_films_beside_it_is_small(tmp_path: pathlib.Path) -> None:
+    stages = 10
+    tasks = [{"task": task, "steps": 64} for task in ["reach", "button-press"] * (stages // 2)]
+    matrix = [[0.5] * stages for _ in range(stages + 1)]
+    runs = []
+    for seed in range(2):
+        curriculum = {"name": "ten", "stages": tasks}
+        runs.append(made_up_run(tmp_path / f"run-{seed}", matrix, curriculum=curriculum, seed=seed))
+        slots = runs[-1].config.curriculum.slots
+        for stage in range(1, stages + 1):
+            for name in slots[:stage]:
+                path = runs[-1].videos / f"stage_{stage:02d}" / f"{name}.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(bytes(400_000))
+    page = write_comparison(runs, tmp_path / "report.html")
+    assert page.stat().st_size < 3e6 < 55 * 400_000
+    links = {link for link in Page(page).links() if link}
+    assert len(links) == 2 * 55
+    assert all((tmp_path / urllib.parse.unquote(link)).is_file() for link in links)
+
+
+# Several runs ----------------------------------------------------------------------------------------------
+
+EWC = (
+    [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.8, 0.0], [0.9, 0.8, 1.0]],
+    [[0.0] * 3, [0.8] * 3, [0.8] * 3, [0.7] * 3],
+)
+FINETUNE = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.9, 0.0], [0.1, 0.2, 0.9]]
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, which takes most of the time, where the test is of something else."""
+    nothing = Drawn(Markup("<svg></svg>"), Markup("<svg></svg>"))
+    monkeypatch.setattr(clrobot.report.page, "_drawn", lambda draw, salt: nothing)
+    monkeypatch.setattr(clrobot.report.figures, "save", lambda figure, path: path.touch())
+
+
+@pytest.fixture
+def three(tmp_path: pathlib.Path) -> list[RunFolder]:
+    """Two seeds of one method and one of another, with references for forward transfer."""
+    ewc = [made_up_run(tmp_path / f"ewc-{s}", EWC[s], method="ewc", seed=s, reference=[0.5] * 3) for s in range(2)]
+    return [*ewc, made_up_run(tmp_path / "finetune", FINETUNE, method="finetune", seed=0)]
+
+
+def test_the_comparison_holds_what_compare_says(
+    three: list[RunFolder], undrawn: None, tmp_path: pathlib.Path
+) -> None:
+    page = Page(write_comparison(three, tmp_path / "report.html"))
+    compared = compare(three)
+    shown = [attrs["data-sort"] for tag, attrs in page.tags if tag == "td" and "data-sort" in attrs]
+    others = {"average_success_final_step", "average_success_stochastic", "unlearned_share"}
+    tables = [
+        [m.name for m in compared.metrics if m.kind == "rate" and m.name not in others],
+        [m.name for m in compared.metrics if m.name in others],
+        [m.name for m in compared.metrics if m.kind != "rate"],
+    ]
+    expected = []
+    for names, group in itertools.product(tables, compared.groups):
+        values = [group.estimates[name].value for name in names]
+        expected += [str(len(group.runs)), *("" if value is None else str(value) for value in values)]
+    assert shown == expected
+    for text in (
+        *compared.notes,
+        "0.80",
+        "0.70 to 0.90",
+        "quick: 2 methods compared",
+        "ewc (seeds 0, 1)",
+    ):
+        assert text in page.text
+    assert len([attrs for tag, attrs in page.tags if attrs.get("class") == "run"]) == 3
+
+
+def test_ids_are_unique_and_labels_find_them(three: list[RunFolder], tmp_path: pathlib.Path) -> None:
+    page = Page(write_comparison(three, tmp_path / "report.html"))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    # A figure repeats the id of a shape that it draws twice, with the same content.
+    own = [name for name in ids if not re.fullmatch(r"[A-Za-z]\w{10}", str(name))]
+    assert len(own) == len(set(own))
+    labelled = {attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs}
+    assert labelled <= set(own)
+    headers = [attrs for tag, attrs in page.tags if tag == "th"]
+    assert all(attrs.get("scope") in ("row", "col") for attrs in headers)
+
+
+def test_runs_of_one_name_are_told_apart(undrawn: None, tmp_path: pathlib.Path) -> None:
+    runs = []
+    for seed, parent in enumerate(("monday", "tuesday")):
+        (tmp_path / parent).mkdir()
+        runs.append(made_up_run(tmp_path / parent / "run", FINETUNE, seed=seed))
+    text = Page(write_comparison(runs, tmp_path / "report.html")).text
+    assert "monday-run" in text
+    assert "tuesday-run" in text
+    written = write_all_figures(runs, tmp_path / "figures", ("svg",))
+    assert {path.parent.name for path in written} == {"figures", "monday-run", "tuesday-run"}
+
+
+def test_unfinished_runs_and_other_curricula_are_shown_with_a_note(undrawn: None, tmp_path: pathlib.Path) -> None:
+    runs = [
+        made_up_run(tmp_path / "whole", FINETUNE, method="finetune"),
+        made_up_run(tmp_path / "half", FINETUNE[:2], method="ewc"),
+        made_up_run(tmp_path / "longer", FINETUNE, method="finetune", steps=128),
+        made_up_run(tmp_path / "begun", FINETUNE[:1], method="ewc", seed=1),
+    ]
+    page = Page(write_comparison(runs, tmp_path / "report.html"))
+    assert "half is unfinished (1 of 3 stages)" in page.text
+    assert "begun has no finished stage and is left out" in page.text
+    assert "nan" not in page.text
+    assert len([attrs for tag, attrs in page.tags if attrs.get("class") == "run"]) == 3
+    assert page.text.count("Learning curves: quick") == 2  # one for each budget
+
+
+def test_a_damaged_run_among_several_is_named(three: list[RunFolder], tmp_path: pathlib.Path) -> None:
+    (three[1].path / "metrics.json").write_text("{")
+    with pytest.raises(UserError, match=r"ewc-1.metrics\.json"):
+        write_comparison(three, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_band_is_the_mean_of_the_seeds_and_spans_them(three: list[RunFolder]) -> None:
+    first, second = (read_run(run.path) for run in three[:2])
+    steps, mean, low, high = band([first, second], 1, "mean")
+    np.testing.assert_array_equal(steps, [0, 32, 64, 128, 192])
+    np.testing.assert_allclose(mean, [0.0, 0.45, 0.9, 0.9, 0.8])
+    # Of two seeds a quarter of the draws are the lower one twice, and a quarter the higher one.
+    np.testing.assert_allclose(low, [0.0, 0.4, 0.8, 0.8, 0.7])
+    np.testing.assert_allclose(high, [0.0, 0.5, 1.0, 1.0, 0.9])
+    alone = band([first], 1, "mean")
+    np.testing.assert_allclose(alone.mean, [0.0, 0.5, 1.0, 1.0, 0.9])
+    assert np.isnan(alone.low).all()
+
+
+def test_costs_are_means_over_runs(three: list[RunFolder]) -> None:
+    for run, seconds in zip(three[:2], (10.0, 20.0), strict=True):
+        metrics = run.read_metrics()
+        metrics["seconds"] = {"train": seconds, "evaluate": 1.0, "method": 0.5}
+        run.write_json("metrics.json", metrics)
+        run.record()
+    contents = {run.path: read_run(run.path) for run in three}
+    ewc, finetune = costs(compare(three), contents)
+    assert ewc.seconds == {"train": 15.0, "evaluate": 1.0, "method": 0.5}
+    assert finetune.seconds["save"] == 0.5
+    assert (ewc.trainable, ewc.total, ewc.memory) == (100, 120, 0)
+
+
+def test_the_panels_are_those_that_some_method_defines(three: list[RunFolder]) -> None:
+    contents = {run.path: read_run(run.path) for run in three}
+    drawn = comparison_figures(compare(three), contents)["comparison"](WIDE)
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == [
+        "average success",
+        "forgetting",
+        "forward transfer",
+    ]
+    alone = comparison_figures(compare(three[2:]), contents)["comparison"](WIDE)
+    assert len(alone.axes) == 2  # no reference: no forward transfer
+
+
+# The command line ------------------------------------------------------------------------------------------
+
+
+def test_the_verbs_on_one_run_and_on_a_folder_of_runs(
+    three: list[RunFolder], undrawn: None, cli: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    add_video(three[0].path, 3, "reach")
+    assert cli("report", "ewc-0").out == "ewc-0/report.html\n"
+    assert cli("report", tmp_path).out == f"{tmp_path}/report.html\n"
+    assert cli("report", "ewc-0", "finetune").out == f"{tmp_path}/report.html\n"
+    assert cli("report", "ewc-0", "ewc-1", "--out", "two.html", "--videos", "embed").code == 0
+    assert "data:video/mp4" in (tmp_path / "two.html").read_text()
+    assert "is a folder" in cli("report", "ewc-0", "--out", ".").err
+    assert cli("report").code == 2
+    assert cli("plot", "ewc-0", "--format", "svg").code == 0
+    names = {path.name for path in (tmp_path / "figures" / "ewc-0").iterdir()}
+    whole = {"success_matrix", "success_matrix_final_step", "learning_curves", "forgetting", "cost"}
+    assert names == {f"{name}.svg" for name in whole}
+    outcome = cli("plot", "ewc-0", "finetune", "--out", "both", "--format", "svg")
+    assert len(outcome.out.splitlines()) == 4 + 2 * len(whole)
+    assert (tmp_path / "both" / "comparison.svg").is_file()
+    (tmp_path / "file").touch()
+    failed = cli("plot", "ewc-0", "--out", "file")
+    assert failed.code == 2
+    assert failed.err.startswith("clrobot: --out file: ")

@@ -238,8 +238,12 @@ def test_the_environment_names_versions_and_hardware(tiny_run: Path):
 
 def test_scores_are_one_line_for_each_evaluation(tiny_run: Path):
     lines = [json.loads(line) for line in (tiny_run / "scores.jsonl").read_text().splitlines()]
-    fields = ["stage", "step", "slot", "episodes", "success_any", "success_final", "return_mean"]
-    assert all(list(line) == fields for line in lines)
+    fields = ["stage", "step", "slot", "episodes", "success_any", "success_final", "return_mean", "length_mean"]
+    sampled = [f"stochastic_{name}" for name in fields[4:]]
+    for line in lines:
+        # After each stage the slots so far are measured with sampled actions too.
+        both = line["step"] == 128 * line["stage"] and line["slot"] <= line["stage"]
+        assert list(line) == fields + (sampled if both else [])
     # Every slot after every stage, the untrained agent's included; between them the stage's own, once (curve_points).
     expected = [(0, 0, 1), (0, 0, 2), (0, 0, 3)]
     for stage in (1, 2, 3):

@@ -14,16 +14,17 @@ import pytest
 from numpy.typing import NDArray
 
 from clrobot.envs import arm
+from clrobot.envs.expert import CLOSED, OPEN, Expert
+from clrobot.envs.experts.button_press import ButtonPressExpert
+from clrobot.envs.experts.pick_place import SQUEEZING, PickPlaceExpert
+from clrobot.envs.experts.reach import ReachExpert
 from clrobot.envs.sim import HORIZON, LEASH, MAX_STEP, Simulation
-from clrobot.envs.task import Features, Task
-from clrobot.envs.tasks.button_press import ButtonPress
-from clrobot.envs.tasks.drawer_open import DrawerOpen
+from clrobot.envs.task import Task
 from clrobot.envs.tasks.pick_place import CUBE_HALF, PickPlace
 from clrobot.envs.tasks.reach import SUCCESS_DISTANCE, Reach
 from clrobot.envs.vector_env import TaskVectorEnv
 
 Array = NDArray[np.float64]
-OPEN, CLOSED = -1.0, 1.0
 
 
 def _simulation(task: Task, n: int, seed: int = 0) -> Simulation:
@@ -33,15 +34,9 @@ def _simulation(task: Task, n: int, seed: int = 0) -> Simulation:
     return sim
 
 
-def _target(sim: Simulation) -> Array:
-    """The hand's target (N, 3), live, m."""
-    target: Array = sim.batch.bind("ctrl")[:, :3]
-    return target
-
-
 def _towards(sim: Simulation, point: Array, fingers: Any) -> Array:
     """The action that moves the hand's target to `point` (N, 3), m."""
-    move = np.clip((point - _target(sim)) / MAX_STEP, -1, 1)
+    move = np.clip((point - sim.target) / MAX_STEP, -1, 1)
     return np.column_stack([move, np.broadcast_to(fingers, sim.n)])
 
 
@@ -123,7 +118,7 @@ def test_actions_beyond_one_count_as_one() -> None:
 def test_an_action_moves_the_target_by_its_step() -> None:
     sim = _simulation(Reach(), 1)
     sim.step(np.array([[0.5, -1.0, 0.25, 0.0]]))
-    np.testing.assert_allclose(_target(sim)[0], arm.HOME + MAX_STEP * np.array([0.5, -1.0, 0.25]), atol=1e-12)
+    np.testing.assert_allclose(sim.target[0], arm.HOME + MAX_STEP * np.array([0.5, -1.0, 0.25]), atol=1e-12)
 
 
 def test_leash_and_workspace_bound_the_target() -> None:
@@ -135,7 +130,7 @@ def test_leash_and_workspace_bound_the_target() -> None:
             direction = rng.choice([-1.0, 1.0], (32, 3))
         hand = sim.hand.copy()
         sim.step(np.column_stack([direction, np.zeros(32)]))
-        target = _target(sim)
+        target = sim.target
         assert (target >= arm.WORKSPACE_LOW).all()
         assert (target <= arm.WORKSPACE_HIGH).all()
         lead = np.abs(target - hand)
@@ -259,58 +254,30 @@ def test_window_without_a_screen_is_an_error_that_can_be_caught(tmp_path: Path) 
 
 # ------------------------------------------------------------------------------------------- policies written by hand
 
-Policy = Callable[[Simulation, Features, NDArray[np.int64]], Array]
 N = 32
 
 
-def _play(task: Task, policy: Policy) -> Simulation:
-    """Play one episode of N simulations; `policy` keeps one number of memory for each."""
-    sim = _simulation(task, N, seed=1000)
-    memory = np.zeros(N, np.int64)
-    features = sim.task.features(sim)
+def _play(
+    expert: type[Expert], change: Callable[[Simulation, Array], Array] = lambda _, actions: actions
+) -> Simulation:
+    """Play one episode of N simulations; `change` may alter the expert's actions."""
+    sim = _simulation(expert.task(), N, seed=1000)
+    policy = expert(sim)
     for _ in range(HORIZON):
-        features, _ = sim.step(policy(sim, features, memory))
+        sim.step(change(sim, policy()))
     return sim
-
-
-def _pick(sim: Simulation, f: Features, memory: NDArray[np.int64]) -> Array:
-    """Over the cube, down, close for 5 steps, then to the goal at full speed. `memory`: steps since closing."""
-    gap = sim.hand - f.thing
-    over = np.linalg.norm(gap[:, :2], axis=1) < 0.01
-    memory[:] = np.where((memory > 0) | (over & (np.abs(gap[:, 2]) < 0.012)), memory + 1, 0)
-    approach = np.where(over[:, None], f.thing, f.thing + np.array([0, 0, 0.10]))
-    point = np.where(memory[:, None] > 5, f.goal, np.where(memory[:, None] > 0, f.thing, approach))
-    return _towards(sim, point, np.where(memory > 0, CLOSED, OPEN))
-
-
-def _press(sim: Simulation, f: Features, memory: NDArray[np.int64]) -> Array:
-    """Over the cap, then down. `memory`: whether it has been over it."""
-    memory[:] |= np.linalg.norm((sim.hand - f.thing)[:, :2], axis=1) < 0.012
-    point = np.where(memory[:, None] > 0, f.goal - [0, 0, 0.03], f.thing + np.array([0, 0, 0.05]))
-    return _towards(sim, point, CLOSED)
-
-
-def _pull(sim: Simulation, f: Features, memory: NDArray[np.int64]) -> Array:
-    """Closed fingers down between the handle and the front, then back. `memory`: 0 over, 1 down, 2 back."""
-    gap = sim.hand - (f.thing + np.array([0.028, 0.0, 0.012]))
-    over = np.linalg.norm(gap[:, :2], axis=1) < 0.003
-    hooked = (memory == 1) & (gap[:, 2] < 0.003)
-    memory[:] = np.where(hooked | (memory == 2), 2, np.where(over | (memory == 1), 1, 0))
-    phase = memory[:, None]
-    move = np.where(phase == 2, [-0.10, 0.0, 0.0], np.where(phase == 1, -gap, -gap + [0, 0, 0.06]))
-    return np.column_stack([np.clip(0.2 * move / MAX_STEP, -1, 1), np.full(sim.n, CLOSED)])
 
 
 def test_a_cube_can_be_grasped_and_carried() -> None:
     sim = _simulation(PickPlace(), N, seed=1000)
-    memory = np.zeros(N, np.int64)
+    policy = PickPlaceExpert(sim)
     features = sim.task.features(sim)
     hold, slip, lift = np.zeros((N, 3)), np.zeros(N), np.zeros(N)
     for _ in range(HORIZON):
         height = sim.hand[:, 2].copy()
-        features, _ = sim.step(_pick(sim, features, memory))
+        features, _ = sim.step(policy(features))
         offset = features.thing - sim.hand
-        hold = np.where(memory[:, None] > 5, hold, offset)  # as it was when the fingers had closed
+        hold = np.where(policy.phase[:, None] > SQUEEZING, hold, offset)  # as it was when the fingers had closed
         slip = np.maximum(slip, np.linalg.norm(offset - hold, axis=1))
         lift = np.maximum(lift, (sim.hand[:, 2] - height) / arm.CONTROL_STEP)
     assert sim.solved.mean() >= 0.95
@@ -323,9 +290,9 @@ def test_a_cube_can_be_grasped_and_carried() -> None:
 def test_a_grasped_cube_survives_a_shake() -> None:
     """A second of full-speed strokes in all directions: the cube creeps in the fingers, and stays between them."""
     sim = _simulation(PickPlace(), N, seed=1000)
-    memory = np.zeros(N, np.int64)
+    policy = PickPlaceExpert(sim)
     for _ in range(45):
-        sim.step(_pick(sim, sim.task.features(sim), memory))
+        sim.step(policy())
     cube = sim.site("cube")
     assert (cube[:, 2] > 0.06).all()
     hold = (cube - sim.hand).copy()
@@ -341,36 +308,22 @@ def test_a_grasped_cube_survives_a_shake() -> None:
 
 
 def test_an_open_hand_does_not_carry_the_cube() -> None:
-    def ungrasped(sim: Simulation, f: Features, memory: NDArray[np.int64]) -> Array:
-        return np.column_stack([_pick(sim, f, memory)[:, :3], np.full(sim.n, OPEN)])
+    def ungrasped(sim: Simulation, actions: Array) -> Array:
+        return np.column_stack([actions[:, :3], np.full(sim.n, OPEN)])
 
-    assert _play(PickPlace(), ungrasped).solved.mean() == 0.0
-
-
-def test_the_button_can_be_pressed() -> None:
-    sim = _play(ButtonPress(), _press)
-    assert sim.solved.mean() >= 0.95
-    assert sim.solved_now.mean() >= 0.95
+    assert _play(PickPlaceExpert, ungrasped).solved.mean() == 0.0
 
 
 def test_the_button_springs_back() -> None:
-    def press_and_leave(sim: Simulation, f: Features, memory: NDArray[np.int64]) -> Array:
-        action = _press(sim, f, memory)
-        action[sim.elapsed > 70, 2] = 1.0
-        return action
+    def leave(sim: Simulation, actions: Array) -> Array:
+        actions[sim.elapsed > 70, 2] = 1.0
+        return actions
 
-    sim = _play(ButtonPress(), press_and_leave)
+    sim = _play(ButtonPressExpert, leave)
     assert sim.solved.mean() >= 0.95
     assert not sim.solved_now.any()
     np.testing.assert_allclose(sim.joint_qpos("button"), 0.0, atol=1e-3)
 
 
-def test_the_drawer_can_be_pulled() -> None:
-    sim = _play(DrawerOpen(), _pull)
-    assert sim.solved.mean() >= 0.95
-    assert sim.solved_now.mean() >= 0.95
-
-
 def test_every_goal_can_be_reached() -> None:
-    sim = _play(Reach(), lambda sim, f, _: _towards(sim, f.goal, OPEN))
-    assert sim.solved_now.all()
+    assert _play(ReachExpert).solved_now.all()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clrobot import video
-from clrobot.video import Label, VideoError, label, write_gif, write_video
+from clrobot.video import Label, Tile, VideoError, label, mosaic, tile, tile_width, write_gif, write_video
 
 LABEL = Label("drawer-open", stage=2, stages=3, method="ewc", success_rate=0.98, episode=1, episodes=2)
 
@@ -196,3 +196,80 @@ def test_a_caption_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(label(frame, text), first)
     first[:] = 7  # a caller's own array, not the one that is kept
     assert not np.array_equal(label(frame, text), first)
+
+
+# ----------------------------------------------------------------------------------------------------------- mosaic
+
+TILE = Tile("drawer-open", stage=2, success_rate=0.5)
+MAGENTA = (255, 0, 255)
+
+
+def _tile(text: Tile, width: int = 240) -> tuple[NDArray[np.uint8], NDArray[np.int_]]:
+    """A tile of one colour: its picture, and the caption below."""
+    framed = tile(np.full((40, width, 3), MAGENTA, np.uint8), text)
+    return framed[:40], framed[40:].astype(int)
+
+
+@pytest.mark.parametrize("width", [100, 160, 240])
+@pytest.mark.parametrize("task", ["reach", "pick-place-with-a-long-name-12"])
+def test_a_tile_s_caption_keeps_its_margins_and_its_texts_apart(width: int, task: str) -> None:
+    picture, bar = _tile(replace(TILE, task=task, solved=True), width)
+    assert (picture == MAGENTA).all()
+    assert len(bar) % 2 == 0
+    inked = _inked(bar)
+    margin = int(0.02 * width)
+    assert not inked[:, :margin].any()
+    assert not inked[:, -margin:].any()
+    assert not inked[-1:].any()
+    upper = np.flatnonzero(inked[: int(0.09 * width)].any(axis=0))
+    assert np.diff(upper).max() >= 0.02 * width
+
+
+def test_a_tile_s_gauge_and_badge_say_how_it_went() -> None:
+    for rate in (0.0, 0.5, 1.0):
+        _, bar = _tile(replace(TILE, success_rate=rate))
+        assert (_near(bar, video.TRACK) | _near(bar, video.FILL)).sum(axis=1).max() > 50
+        middle = bar[32:36, 55:140]
+        filled, empty = _near(middle, video.FILL).sum(), _near(middle, video.TRACK).sum()
+        assert filled / (filled + empty) == pytest.approx(rate, abs=0.06)
+        assert not _near(bar, video.SOLVED).any()
+    _, solved = _tile(replace(TILE, solved=True))
+    assert _near(solved, video.SOLVED).sum() > 300
+
+
+def test_a_skill_that_is_not_trained_yet_is_dimmed_and_has_no_gauge() -> None:
+    picture, bar = _tile(replace(TILE, success_rate=None))
+    expected = [round(0.3 * a + 0.7 * b) for a, b in zip(MAGENTA, video.BACKGROUND, strict=True)]
+    assert np.abs(picture.astype(int) - expected).max() <= 1
+    assert not _near(bar, video.FILL).any()
+    assert _near(bar, video.TRACK).sum(axis=1).max() < 40  # some edges of letters; a row of a gauge has 60
+    assert _inked(bar)[24:].any()  # and says so
+
+
+def test_what_a_tile_says_can_be_seen() -> None:
+    texts = (TILE, replace(TILE, task="reach"), replace(TILE, stage=3), replace(TILE, success_rate=0.75))
+    bars = [_tile(text)[1] for text in texts]
+    for i, one in enumerate(bars):
+        for other in bars[:i]:
+            assert np.any(one != other)
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(1, 240), (4, 240), (5, 240), (6, 206), (10, 120), (20, 56)])
+def test_tiles_shrink_until_a_film_is_no_wider_than_it_may_be(columns: int, expected: int) -> None:
+    width = tile_width(columns, 1280, 240)
+    assert width == expected
+    row = [np.zeros((8, width, 3), np.uint8)] * columns
+    assert mosaic([row], "title", "subtitle").shape[1] <= 1280
+
+
+def test_a_mosaic_holds_its_tiles_in_their_places_below_the_title() -> None:
+    colours = np.arange(6).reshape(2, 3) * 40
+    rows = [[np.full((20, 100, 3), colour, np.uint8) for colour in row] for row in colours]
+    picture = mosaic(rows, "cr4 · ewc", "each row is one stage later")
+    assert picture.shape == (40 + 2 * 26, 6 + 3 * 106, 3)
+    for i in range(2):
+        for j in range(3):
+            top, start = 40 + 26 * i, 6 + 106 * j
+            assert (picture[top : top + 20, start : start + 100] == colours[i, j]).all()
+            assert (picture[top + 20 : top + 26] < 20).all()  # the gap
+    assert picture[:40].max() > 200  # letters

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
+from pydantic import Field
+
 from clrobot.agents.method import Method
-from clrobot.agents.networks import ProgressiveNetwork
+from clrobot.agents.networks import ProgressiveNetwork, SlotNetwork
 
 
 class Progressive(Method):
@@ -15,3 +19,15 @@ class Progressive(Method):
     summary: ClassVar = "a frozen column for each task, read by the later ones; never forgets, and grows"
     family: ClassVar = "architecture"
     network_class: ClassVar = ProgressiveNetwork
+
+    class Settings(Method.Settings):
+        """How fast the network grows."""
+
+        later_width: float = Field(1.0, gt=0, le=1)
+        """Units in the hidden layers of every column after the first, as a share of the first one's."""
+
+    settings: Settings
+
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
+        """Return the columns of actor and critic, with the later ones' width."""
+        return {"network_class": partial(ProgressiveNetwork, later_width=self.settings.later_width)}

@@ -8,7 +8,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.arm import ARM_BIT
+from clrobot.envs.arm import ARM_BIT, STIFF
 from clrobot.envs.rewards import Array, distance, tolerance
 from clrobot.envs.scene import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.sim import Simulation
@@ -16,8 +16,8 @@ from clrobot.envs.task import Box, Features, Ids, Mask, Task
 
 TRAVEL = 0.030  # m, from released to fully pressed
 SUCCESS_PRESS = 0.8  # of the travel
-SPRING = 250.0  # N/m: about 6 N to press it
-CAP_HEIGHT = 0.125  # m, the released cap's top above the table
+SPRING = 400.0  # N/m: about 10 N to press it
+CAP_HEIGHT = 0.095  # m, the released cap's top above the table
 CAP_RADIUS = 0.036  # m
 MARGIN = 0.10  # m, where the reward for nearness has fallen to a tenth
 
@@ -35,7 +35,7 @@ class ButtonPress(Task):
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         box = add_fixture(spec, "box", [0.5, 0.0, 0.0])
-        add_box(box, [0.055, 0.055, 0.040], [0, 0, 0.040], FIXTURE_BLUE)
+        add_box(box, [0.055, 0.055, 0.025], [0, 0, 0.025], FIXTURE_BLUE)
         button = box.add_body(name="button", pos=[0, 0, CAP_HEIGHT], gravcomp=1.0)
         button.add_joint(
             name="button",
@@ -44,7 +44,8 @@ class ButtonPress(Task):
             range=[0.0, TRAVEL],
             stiffness=[SPRING, 0, 0],
             damping=[4.0, 0, 0],
-            armature=0.02,
+            armature=0.2,
+            solimp_limit=STIFF,
         )
         button.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,

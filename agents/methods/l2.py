@@ -1,0 +1,31 @@
+"""L2: the quadratic penalty that holds every weight alike; what the others' importances are measured against."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch as th
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.method import Collect
+from clrobot.agents.methods.quadratic import Importance, QuadraticMethod, protected_parameters
+
+
+class L2(QuadraticMethod):
+    """EWC with F = 1 (the L2 of Kirkpatrick et al. 2017, figure 2)."""
+
+    name: ClassVar = "l2"
+    summary: ClassVar = "every shared weight is held alike where earlier tasks left it"
+
+    class Settings(QuadraticMethod.Settings):
+        """L2's penalty."""
+
+        strength: float = Field(0.01, ge=0)
+        """λ; 0 is fine-tuning, to the bit."""
+
+    settings: Settings
+
+    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+        """Return ones."""
+        return {name: th.ones_like(p) for name, p in protected_parameters(model).items()}

@@ -1,0 +1,60 @@
+"""Memory-aware synapses: the quadratic penalty weighted by how much the policy's output feels each weight."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch as th
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.method import Collect
+from clrobot.agents.methods.per_sample import per_sample_gradients
+from clrobot.agents.methods.quadratic import Importance, Quadratic, QuadraticMethod, actor_policy, recentred
+from clrobot.agents.policies import SlotPolicy
+
+
+def sensitivity(policy: SlotPolicy, obs: th.Tensor) -> Importance:
+    """Return how much the squared length of the mean action feels each shared parameter.
+
+        Ω = E_s |∂‖μ(s)‖² / ∂θ|,  the absolute value per sample (Aljundi et al. 2018, equations 3 and 5)
+
+    μ is the mean action before any squashing, which would hide the weights of saturated actions.
+
+    Args:
+        policy: whose mean action is the paper's output.
+        obs: on-policy states of one slot (n, d + 1), the slot's index last.
+
+    Returns:
+        For each of the actor's shared parameters, by name, a tensor of its shape.
+    """
+    total = {name: th.zeros_like(p) for name, p in policy.actor_net.shared_parameters()}
+    for chunk in per_sample_gradients(policy, obs, lambda mean, _: mean.square().sum(1, keepdim=True)):
+        for name, gradients in chunk.items():  # (chunk, 1, *shape)
+            total[name] += gradients.abs().sum(dim=(0, 1))
+    return {name: f / len(obs) for name, f in total.items()}
+
+
+class MAS(QuadraticMethod):
+    """Memory-aware synapses (Aljundi et al. 2018): importances add up around the newest solution."""
+
+    name: ClassVar = "mas"
+    summary: ClassVar = "memory-aware synapses: weights that earlier tasks' actions feel are held by springs"
+
+    class Settings(QuadraticMethod.Settings):
+        """MAS's penalty."""
+
+        strength: float = Field(0.01, ge=0)
+        """λ; 0 is fine-tuning, to the bit."""
+        states: int = Field(2000, ge=1)
+        """On-policy states over which a task's sensitivities are averaged."""
+
+    settings: Settings
+
+    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+        """Return task k's sensitivities."""
+        return sensitivity(actor_policy(model), collect(self.settings.states).observations)
+
+    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
+        """Add the importances, and move the anchor."""
+        return recentred(old, new)

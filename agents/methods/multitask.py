@@ -1,0 +1,16 @@
+"""Multitask training: all tasks at once. The upper line of every comparison."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clrobot.agents.method import Method
+
+
+class Multitask(Method):
+    """Train one trunk and all heads on every task of the curriculum in every stage."""
+
+    name: ClassVar = "multitask"
+    family: ClassVar = "bound"
+    summary: ClassVar = "all tasks at once, in every stage: the upper line, which no sequence of tasks allows"
+    trains_all_tasks: ClassVar = True

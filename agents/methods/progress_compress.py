@@ -1,0 +1,111 @@
+"""Progress & Compress: an active column learns a task, and a knowledge base of fixed size takes it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch as th
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.cloning import Behaviour, behaviour, cloning_loss
+from clrobot.agents.method import Collect, Method
+from clrobot.agents.methods.online_ewc import OnlineEWC
+from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
+from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.progress_network import ProgressNetwork
+
+
+class ProgressCompress(Method):
+    """Progress & Compress (Schwarz et al. 2018).
+
+    Progress: the algorithm trains the active column, which hears the knowledge base. Compress, at the stage's end:
+    the knowledge base learns what the active column does in states of the task, by gradient steps on
+
+        E_s KL(π_active(·|s) ‖ π_KB(·|s)) + ½ λ Σ_j F_j (θ_j - θ*_j)²     (the paper's equation 2)
+
+    with online EWC's F and θ* of the knowledge base's trunk. Then the task acts with the knowledge base.
+
+    Only the actor is built so: the critic, which acting does not need, is an ordinary multi-head network.
+    """
+
+    name: ClassVar = "progress-compress"
+    summary: ClassVar = "a column learns each task; a knowledge base takes it in by distillation and online EWC"
+    family: ClassVar = "architecture"
+    network_class: ClassVar = ProgressNetwork
+
+    class Settings(OnlineEWC.Settings):
+        """How the knowledge base takes a task in."""
+
+        strength: float = Field(0.1, ge=0)
+        """λ: how firmly the knowledge base holds what earlier tasks need."""
+        compress_states: int = Field(20_000, ge=1)
+        """On-policy states of the task from which the knowledge base learns."""
+        compress_steps: int = Field(6_000, ge=1)
+        """Gradient steps of a compression."""
+        compress_batch: int = Field(256, ge=1)
+        """States in each of them."""
+        compress_rate: float = Field(2e-3, gt=0)
+        """Adam's step size at a compression's start; it falls linearly to zero."""
+
+    settings: Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._ewc = OnlineEWC(settings)
+
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
+        """Return an actor of two columns and an ordinary critic."""
+        return {"network_class": ProgressNetwork, "critic_class": MultiHeadNetwork}
+
+    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+        """Compress task k into the knowledge base, and remember what of it the task needs."""
+        policy = model.policy
+        assert isinstance(policy, SlotPolicy)
+        network = policy.actor_net
+        assert isinstance(network, ProgressNetwork)
+        teacher = behaviour(policy, collect(self.settings.compress_states).observations)
+        network.compressed.fill_(k + 1)  # from here on the policy acts with the knowledge base
+        self._ewc.before_task(model, k)
+        self._compress(model, policy, network.knowledge_of(k), teacher, th.Generator().manual_seed(k))
+        self._ewc.after_task(model, k, collect)
+
+    def _compress(
+        self,
+        model: BaseAlgorithm,
+        policy: SlotPolicy,
+        parameters: list[th.nn.Parameter],
+        teacher: Behaviour,
+        generator: th.Generator,
+    ) -> None:
+        """Train `parameters` to do in the teacher's states as it did, held by the penalty."""
+        settings = self.settings
+        steps = settings.compress_steps
+        optimizer = th.optim.Adam(parameters, lr=settings.compress_rate)
+        schedule = th.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0 - step / steps)
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        for _ in range(steps):
+            chosen = th.randint(len(teacher.mean), (settings.compress_batch,), generator=generator)
+            loss = cloning_loss(policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
+            optimizer.zero_grad()
+            loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+            self._ewc.adjust_gradients(model, ACTOR_OPTIMIZERS[0])
+            optimizer.step()
+            schedule.step()
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the bytes of F and θ*."""
+        return self._ewc.memory_bound(model, tasks)
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return F and θ* of the knowledge base."""
+        return self._ewc.state_dict()
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore them."""
+        self._ewc.load_state_dict(state)

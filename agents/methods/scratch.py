@@ -1,0 +1,17 @@
+"""From scratch: a fresh network for each task. The reference that forward transfer is measured against."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clrobot.agents.method import Method
+from clrobot.agents.networks import IndependentNetwork
+
+
+class Scratch(Method):
+    """Train each task alone, actor and critic from fresh weights; what was learned is kept and never read again."""
+
+    name: ClassVar = "scratch"
+    family: ClassVar = "bound"
+    summary: ClassVar = "each task alone from a fresh network: nothing is forgotten, and nothing carried over"
+    network_class: ClassVar = IndependentNetwork

@@ -1,0 +1,114 @@
+"""Synaptic intelligence: the quadratic penalty weighted by what each weight's way did for the task's loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch as th
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.method import Collect
+from clrobot.agents.methods.quadratic import (
+    Importance,
+    Quadratic,
+    QuadraticMethod,
+    named,
+    protected_parameters,
+    recentred,
+)
+from clrobot.agents.policies import ACTOR_OPTIMIZERS
+
+
+class SI(QuadraticMethod):
+    """Synaptic intelligence (Zenke et al. 2017): importances add up around the newest solution.
+
+        ω_j = Σ_t -g_j(t) Δθ_j(t)    over the updates t of a stage       (equation 3)
+        Ω_j = max(0, ω_j) / (Δ_j² + ξ)   with Δ_j the stage's whole way  (equation 5)
+
+    g is the gradient of the algorithm's own loss, without this penalty, and before clipping: g·Δθ then is, to first
+    order, what the update changed that loss by. Δθ is the way that the optimizer really went, with the penalty,
+    clipping and Adam in it. A weight whose way cost more than it gained (ω < 0) has no importance.
+    """
+
+    name: ClassVar = "si"
+    summary: ClassVar = "synaptic intelligence: weights whose way made earlier tasks better are held by springs"
+
+    class Settings(QuadraticMethod.Settings):
+        """SI's penalty."""
+
+        strength: float = Field(0.01, ge=0)
+        """λ; 0 is fine-tuning, to the bit."""
+        damping: float = Field(0.01, gt=0)
+        """ξ: keeps the importance of weights that hardly moved finite."""
+
+    settings: Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._path: dict[str, th.Tensor] = {}  # ω so far, by parameter name; empty before a stage's first update
+        self._start: dict[str, th.Tensor] = {}  # θ before it
+        self._step: dict[str, tuple[th.Tensor, th.Tensor]] = {}  # (g, θ) within an update
+
+    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+        """Pair the parameters with their weights and anchors, and go on with a resumed stage's sums."""
+        super().before_task(model, k)
+        for name, parameter in protected_parameters(model).items():
+            for kept in (self._path, self._start):
+                if name in kept:
+                    kept[name] = kept[name].to(parameter.device)
+
+    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Note gradient and place before the update; nothing has been added to the gradient yet."""
+        if optimizer_name not in ACTOR_OPTIMIZERS:
+            return
+        self._step = {
+            name: (p.grad.clone(), p.detach().clone())
+            for name, p in protected_parameters(model).items()
+            if p.grad is not None
+        }
+        if not self._start:
+            # A stage's first update: here rather than in `before_task`, which a resumed stage calls once more.
+            self._start = {name: p.detach().clone() for name, p in protected_parameters(model).items()}
+            self._path = {name: th.zeros_like(p) for name, p in self._start.items()}
+
+    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Go on with the path integral: ω ← ω - g Δθ."""
+        if optimizer_name not in ACTOR_OPTIMIZERS:
+            return
+        protected = protected_parameters(model)
+        for name, (gradient, before) in self._step.items():
+            self._path[name] -= gradient * (protected[name].detach() - before)
+        self._step = {}
+
+    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+        """Return Ω of the stage just finished, and forget its way."""
+        found = {}
+        for name, parameter in protected_parameters(model).items():
+            theta = parameter.detach()
+            way = theta - self._start.get(name, theta)
+            path = self._path.get(name, th.zeros_like(theta))
+            found[name] = path.clamp_min(0) / (way.square() + self.settings.damping)
+        self._path, self._start = {}, {}
+        return found
+
+    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
+        """Add the importances, and move the anchor."""
+        return recentred(old, new)
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the bytes of F, θ*, ω and the stage's start, however many tasks there are."""
+        return 2 * super().memory_bound(model, tasks)
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return F and θ*, and within a stage ω and its start."""
+        return (
+            super().state_dict()
+            | {f"path.{name}": w for name, w in self._path.items()}
+            | {f"start.{name}": p for name, p in self._start.items()}
+        )
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore all that; a resumed stage goes on with the same sums."""
+        super().load_state_dict(state)
+        self._path, self._start = named(state, "path"), named(state, "start")

@@ -1,0 +1,124 @@
+"""Many runs from one description: methods × seeds × values of one setting, a few at a time, each a process."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clrobot.config import RunConfig, dump_config, make_config
+from clrobot.errors import UserError
+from clrobot.files import atomic
+from clrobot.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of a sweep."""
+
+    folder: Path
+    config: RunConfig
+
+
+def plan(
+    base: RunConfig,
+    out: Path,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    vary: str | None = None,
+    values: Sequence[float] = (),
+) -> list[Plan]:
+    """Return the runs, each with its folder below `out`; all is validated before anything is made.
+
+    Args:
+        base: every other setting.
+        out: the sweep's folder.
+        methods: as in `method`.
+        seeds: as in `seed`.
+        vary: one more setting by its full name (`ewc.strength`, `network.widths`), or None.
+        values: its values; for `network.widths` the units of every hidden layer.
+
+    Raises:
+        UserError: a method, a setting or a value is not valid, or two runs are the same.
+    """
+    plans = []
+    for method, seed, value in itertools.product(methods, seeds, values if vary else (None,)):
+        settings = base.model_dump(mode="json") | {"method": method, "seed": seed}
+        name = f"{base.curriculum.name}-{method}"
+        if vary is not None:
+            _set(settings, vary, value)
+            name += f"-{vary}={value:g}"
+        plans.append(Plan(out / f"{name}-{seed}", make_config(**settings)))
+    folders = [p.folder for p in plans]
+    if len(set(folders)) < len(folders):
+        raise UserError("a method, a seed or a value is given twice; name each once")
+    return plans
+
+
+def _set(settings: dict[str, Any], path: str, value: float | None) -> None:
+    *groups, name = path.split(".")
+    inner = settings
+    for group in groups:
+        if not isinstance(inner.get(group), dict):
+            raise UserError(f"--vary {path}: no such setting; see clrobot train --help")
+        inner = inner[group]
+    if name not in inner:
+        raise UserError(f"--vary {path}: no such setting; see clrobot train --help")
+    old = inner[name]
+    if isinstance(old, list):
+        inner[name] = [int(value or 0)] * len(old)
+    else:
+        inner[name] = int(value) if isinstance(old, int) and value == int(value or 0) else value
+
+
+def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> list[RunFolder]:
+    """Train what is not finished, `jobs` processes at a time; what was begun is resumed.
+
+    Each process writes its output to `FOLDER.log`. Returns the finished runs, in the order of the plans.
+
+    Raises:
+        UserError: a folder holds another run, or a training failed.
+    """
+    waiting = [p for p in plans if not _is_done(p)]
+    with ThreadPoolExecutor(jobs) as pool:
+        failed = [p for p, code in zip(waiting, pool.map(lambda p: _train(p, tell), waiting), strict=True) if code]
+    if failed:
+        log = _log(failed[0])
+        last = (log.read_text(encoding="utf-8").strip().splitlines() or ["no output"])[-1]
+        raise UserError(f"{len(failed)} of {len(plans)} trainings failed; {log} ends with: {last}")
+    return [RunFolder.open(p.folder) for p in plans]
+
+
+def _is_done(planned: Plan) -> bool:
+    if not (planned.folder / "config.yaml").exists():
+        return False
+    run = RunFolder.open(planned.folder)
+    if dump_config(run.config) != dump_config(planned.config):
+        raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or remove it")
+    return (planned.folder / "report.html").exists() and not run.resume.exists()
+
+
+def _log(planned: Plan) -> Path:
+    return planned.folder.with_name(planned.folder.name + ".log")
+
+
+def _train(planned: Plan, tell: Callable[[str], None]) -> int:
+    command = [sys.executable, "-m", "clrobot"]
+    if (planned.folder / "config.yaml").exists():
+        command += ["resume", str(planned.folder)]
+    else:
+        planned.folder.parent.mkdir(parents=True, exist_ok=True)
+        settings = planned.folder.with_name(planned.folder.name + ".yaml")
+        with atomic(settings) as file:
+            file.write_text(dump_config(planned.config), encoding="utf-8")
+        command += ["train", "--config", str(settings), "--out", str(planned.folder)]
+    tell(f"started   {planned.folder}")
+    with _log(planned).open("w", encoding="utf-8") as log:
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    tell(f"{'finished' if code == 0 else 'FAILED  '}  {planned.folder}")
+    return code

@@ -1,0 +1,24 @@
+"""Button-press, by hand."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clrobot.envs.expert import CLOSED, Expert, above, across
+from clrobot.envs.rewards import Array
+from clrobot.envs.sim import MAX_STEP
+from clrobot.envs.task import Features
+from clrobot.envs.tasks.button_press import ButtonPress
+
+PRESS = 0.01  # m, the stride that does not sink into the cap
+
+
+class ButtonPressExpert(Expert):
+    """Over the cap, then down. Phases: 0 over it, 1 pressing."""
+
+    task: ClassVar = ButtonPress
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        self.advance(0, across(self.sim.hand, f.thing) < 0.012)
+        point = self.by_phase(above(f.thing, 0.05), above(f.goal, -0.03))
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, PRESS))

@@ -1,0 +1,37 @@
+"""Dial-turn, by hand."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from clrobot.envs.expert import OPEN, Expert, above, across
+from clrobot.envs.rewards import Array
+from clrobot.envs.sim import MAX_STEP
+from clrobot.envs.task import Features
+from clrobot.envs.tasks.dial_turn import GOAL_ANGLE, DialTurn, knob_at
+
+LEAD = 0.5  # rad, how far ahead of the dial the hand is
+GENTLE = 0.012  # m, the stride of a hand that holds the knob
+GRIP = 0.5  # what the fingers are told: to 20 mm, round a knob of 26
+GRASPING = 10  # control steps in which the fingers close, gently
+
+
+class DialTurnExpert(Expert):
+    """Grasp the knob from above and go round with it. Phases: 0 over, 1 down, then steps since closing."""
+
+    task: ClassVar = DialTurn
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        assert f.joint is not None
+        hand, angle = self.sim.hand, f.joint * GOAL_ANGLE
+        self.phase[self.phase >= 2] += 1
+        self.advance(1, hand[:, 2] - f.thing[:, 2] < 0.006)
+        self.advance(0, across(hand, f.thing) < 0.008)
+        round_ = knob_at(np.minimum(angle + LEAD, 1.15 * GOAL_ANGLE)) - knob_at(angle)
+        holding = self.phase[:, None] > 2 + GRASPING
+        point = np.where(holding, f.thing + round_, self.by_phase(above(f.thing, 0.06), f.thing))
+        fingers = np.clip(OPEN + (GRIP - OPEN) * (self.phase - 1) / GRASPING, OPEN, GRIP)
+        stride = np.where(holding, GENTLE, self.by_phase(MAX_STEP, 0.02))
+        return self.towards(point, fingers, stride)

@@ -1,0 +1,33 @@
+"""Door-open, by hand."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clrobot.envs.expert import CLOSED, Expert, above, across
+from clrobot.envs.fixtures import door_handle
+from clrobot.envs.rewards import Array
+from clrobot.envs.sim import MAX_STEP
+from clrobot.envs.task import Features
+from clrobot.envs.tasks.door_open import GOAL_ANGLE, DoorOpen
+
+BEHIND = (0.026, 0.0, 0.004)  # m, from the handle to where the fingers hook behind it
+LEAD = 0.5  # rad, how far ahead of the door the hand pulls
+GENTLE = 0.012  # m, a stride that does not sink into the handle
+
+
+class DoorOpenExpert(Expert):
+    """Closed fingers down between handle and door, then round with it. Phases: 0 over, 1 down, 2 pulling, 3 there."""
+
+    task: ClassVar = DoorOpen
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        assert f.joint is not None
+        hand, hook = self.sim.hand, f.thing + BEHIND
+        angle = f.joint * GOAL_ANGLE
+        ahead = f.thing + door_handle(angle + LEAD) - door_handle(angle)
+        self.advance(2, f.joint > 1.0)
+        self.advance(1, hand[:, 2] - hook[:, 2] < 0.006)
+        self.advance(0, across(hand, hook) < 0.008)
+        point = self.by_phase(above(hook, 0.06), hook, ahead, self.sim.target)
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

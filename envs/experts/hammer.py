@@ -1,0 +1,29 @@
+"""Hammer, by hand."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from clrobot.envs.expert import CLOSED, above
+from clrobot.envs.experts.grasping import FAST, HOLDING, SLOW, UP, GraspExpert
+from clrobot.envs.rewards import Array
+from clrobot.envs.task import Features
+from clrobot.envs.tasks.hammer import TRAVEL, Hammer
+
+SWING = 0.03  # m above the nail, whence the head comes down
+
+
+class HammerExpert(GraspExpert):
+    """Up (phase HOLDING), the head over the nail (+ 1), and down (+ 2)."""
+
+    task: ClassVar = Hammer
+
+    def carry(self, f: Features) -> Array:  # noqa: D102
+        over = above(f.goal, TRAVEL + SWING)
+        gap = over - f.thing
+        self.advance(HOLDING + 1, np.linalg.norm(gap, axis=1) < 0.012)
+        self.advance(HOLDING, gap[:, 2] < 0.02)
+        lead = self.by_phase(FAST, FAST, SLOW, first=HOLDING)
+        return self.bring(self.by_phase(gap * UP, gap, f.goal - f.thing, first=HOLDING), CLOSED, lead)

@@ -1,0 +1,113 @@
+"""Dial-turn: turn a dial by its knob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike
+
+from clrobot.envs.arm import STIFF
+from clrobot.envs.fixtures import arm_only
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import (
+    FIXTURE_BLUE,
+    GOAL_GREEN,
+    HANDLE_YELLOW,
+    OBJECT_RED,
+    PANEL_BLUE,
+    add_box,
+    add_fixture,
+    add_site,
+)
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+TRAVEL = 2.4  # rad, from stop to stop
+RADIUS = 0.075  # m, of the disk
+KNOB_RADIUS = 0.058  # m, from the axis to the knob
+KNOB_HEIGHT = 0.10  # m, of the knob's middle above the table
+GOAL_ANGLE = 1.8  # rad
+SUCCESS_ANGLE = 1.6  # rad
+MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+
+def knob_at(angle: ArrayLike) -> Array:
+    """Return where the knob is when the dial is turned by `angle` (…), rad: (…, 3), m, in the stand's frame."""
+    c, s = np.cos(angle), np.sin(angle)
+    place: Array = np.stack([KNOB_RADIUS * c, -KNOB_RADIUS * s, np.full_like(c, KNOB_HEIGHT)], axis=-1)
+    return place
+
+
+class DialTurn(Task):
+    """Turn the dial by its yellow knob, clockwise from above, to the green mark.
+
+    Goal: the dial turned by 1.8 rad. Success: by at least 1.6 rad. Varies: the dial's place, 0.14 x 0.28 m.
+    """
+
+    id: ClassVar = "dial-turn"
+    varies: ClassVar = {"place": Box((0.46, -0.14), (0.60, 0.14))}
+    weights: ClassVar = {"near": 0.3, "turned": 0.7}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        stand = add_fixture(spec, "stand", [0.5, 0.0, 0.0])
+        add_box(stand, [0.10, 0.10, 0.030], [0, 0, 0.030], FIXTURE_BLUE)
+        # The knob starts on the far side of the dial and is brought round to the near one, past the camera's side.
+        dial = stand.add_body(name="dial", pos=[0, 0, 0.060], gravcomp=1.0)
+        dial.add_joint(
+            name="dial",
+            type=mujoco.mjtJoint.mjJNT_HINGE,
+            axis=[0, 0, -1],
+            range=[0.0, TRAVEL],
+            damping=[0.05, 0, 0],
+            frictionloss=0.05,
+            armature=0.01,
+            solimp_limit=STIFF,
+        )
+        disk = dial.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=[RADIUS, 0.006, 0],
+            pos=[0, 0, 0.006],
+            rgba=PANEL_BLUE,
+            mass=0.2,
+        )
+        knob = dial.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=[0.013, 0.022, 0],
+            pos=[KNOB_RADIUS, 0, KNOB_HEIGHT - 0.066],
+            rgba=HANDLE_YELLOW,
+            mass=0.05,
+        )
+        pointer = add_box(dial, [KNOB_RADIUS / 2, 0.006, 0.002], [KNOB_RADIUS / 2, 0, 0.0125], OBJECT_RED, mass=0.01)
+        arm_only([disk, knob, pointer])
+        add_site(dial, "knob", [KNOB_RADIUS, 0, KNOB_HEIGHT - 0.060])
+        goal = knob_at(GOAL_ANGLE)
+        add_site(stand, "turned", goal)
+        mark = stand.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=[0.013, 0.022, 0],
+            pos=goal - [0, 0, 0.006],
+            rgba=GOAL_GREEN,
+            mass=0.0,
+        )
+        mark.contype = mark.conaffinity = 0
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.mocap_pos("stand")[ids, :2] = drawn["place"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        angle = sim.joint_qpos("dial")[:, 0] / GOAL_ANGLE
+        return Features(thing=sim.site("knob"), goal=sim.site("turned"), joint=angle)
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        assert features.joint is not None
+        return {
+            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "turned": np.clip(features.joint, 0.0, 1.0),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        assert features.joint is not None
+        return features.joint * GOAL_ANGLE >= SUCCESS_ANGLE

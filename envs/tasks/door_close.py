@@ -1,0 +1,54 @@
+"""Door-close: push an open cupboard door shut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.fixtures import add_door, door_handle
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+FULL_ANGLE = 1.0  # rad, what the agent is shown as 1
+SUCCESS_ANGLE = 0.08  # rad, at most
+MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+
+class DoorClose(Task):
+    """Push the blue cupboard's open door shut.
+
+    Goal: the door shut. Success: open by less than 0.08 rad. Varies: the cupboard's place (0.08 x 0.20 m), and how
+    far the door is open at the start (0.8 to 1.2 rad).
+    """
+
+    id: ClassVar = "door-close"
+    varies: ClassVar = {"place": Box((0.60, -0.10), (0.68, 0.10)), "angle": Box((0.8,), (1.2,))}
+    weights: ClassVar = {"near": 0.3, "shut": 0.7}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        cupboard = add_door(spec)
+        add_site(cupboard, "closed", door_handle(0.0))
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.mocap_pos("cupboard")[ids, :2] = drawn["place"]
+        sim.joint_qpos("door")[ids] = drawn["angle"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        angle = sim.joint_qpos("door")[:, 0] / FULL_ANGLE
+        return Features(thing=sim.site("handle"), goal=sim.site("closed"), joint=angle)
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        assert features.joint is not None
+        return {
+            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "shut": 1.0 - np.clip(features.joint, 0.0, 1.0),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        assert features.joint is not None
+        return features.joint * FULL_ANGLE < SUCCESS_ANGLE

@@ -1,0 +1,54 @@
+"""Drawer-close: push an open drawer shut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.fixtures import add_drawer, drawer_handle
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+FULL_OPENING = 0.14  # m, what the agent is shown as 1
+SUCCESS_OPENING = 0.01  # m, at most
+MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+
+class DrawerClose(Task):
+    """Push the open drawer into its blue cabinet.
+
+    Goal: the drawer shut. Success: less than 10 mm open. Varies: the cabinet's place (0.08 x 0.24 m), and how far the
+    drawer is open at the start (0.12 to 0.16 m).
+    """
+
+    id: ClassVar = "drawer-close"
+    varies: ClassVar = {"place": Box((0.70, -0.12), (0.78, 0.12)), "opening": Box((0.12,), (0.16,))}
+    weights: ClassVar = {"near": 0.3, "shut": 0.7}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        cabinet = add_drawer(spec)
+        add_site(cabinet, "closed", drawer_handle(0.0))
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.mocap_pos("cabinet")[ids, :2] = drawn["place"]
+        sim.joint_qpos("drawer")[ids] = drawn["opening"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        opening = sim.joint_qpos("drawer")[:, 0] / FULL_OPENING
+        return Features(thing=sim.site("handle"), goal=sim.site("closed"), joint=opening)
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        assert features.joint is not None
+        return {
+            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "shut": 1.0 - np.clip(features.joint, 0.0, 1.0),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        assert features.joint is not None
+        return features.joint * FULL_OPENING < SUCCESS_OPENING

@@ -1,0 +1,104 @@
+"""Hammer: drive a nail in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.arm import ARM_BIT, OBJECT_BIT, STIFF
+from clrobot.envs.grasping import grasp, raised
+from clrobot.envs.rewards import Array, tolerance
+from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+NAIL_BIT = 4  # only the hammer's head touches the nail: it cannot be pressed in by hand
+HEAD = (0.020, 0.020, 0.030)  # m, half sizes; it stands on its face
+HEAD_MASS, HANDLE_MASS = 0.12, 0.02  # kg
+GRIP = -0.042  # m, from the head's middle back along the handle
+HANDLE_HEIGHT = 0.008  # m, of the handle above the head's middle
+BLOCK_HEIGHT = 0.060  # m
+TRAVEL = 0.030  # m, how far the nail sticks out
+RESISTANCE = 6.0  # N, of the nail
+SUCCESS_DRIVEN = 0.8  # of the travel
+CARRY_MARGIN = 0.20  # m
+STEEL = [0.45, 0.48, 0.52, 1.0]
+
+
+class Hammer(Task):
+    """Take the hammer by its yellow handle and drive the red nail into the blue block.
+
+    Goal: the nail driven in. Success: at least 80 % of its 30 mm. Only the hammer moves the nail, not the hand.
+    Varies: the hammer's place and the block's (0.06 x 0.24 m each).
+    """
+
+    id: ClassVar = "hammer"
+    varies: ClassVar = {"hammer": Box((0.44, -0.12), (0.50, 0.12)), "block": Box((0.62, -0.12), (0.68, 0.12))}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.2, "driven": 0.5}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        block = add_fixture(spec, "block", [0.65, 0.0, 0.0])
+        add_box(block, [0.04, 0.04, BLOCK_HEIGHT / 2], [0, 0, BLOCK_HEIGHT / 2], FIXTURE_BLUE)
+        nail = block.add_body(name="nail", pos=[0, 0, BLOCK_HEIGHT + TRAVEL], gravcomp=1.0)
+        nail.add_joint(
+            name="nail",
+            type=mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=[0, 0, -1],
+            range=[0.0, TRAVEL],
+            damping=[5.0, 0, 0],
+            frictionloss=RESISTANCE,
+            armature=0.2,
+            solimp_limit=STIFF,
+        )
+        for radius, half, height, bit in ((0.016, 0.003, 0.003, NAIL_BIT), (0.004, 0.02, -0.018, 0)):
+            nail.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+                size=[radius, half, 0],
+                pos=[0, 0, height],
+                rgba=OBJECT_RED,
+                mass=0.02,
+                contype=0,
+                conaffinity=bit,
+            )
+        hammer = spec.worldbody.add_body(name="hammer", pos=[0.47, 0.0, HEAD[2]])
+        hammer.add_freejoint(name="hammer")
+        head = add_box(hammer, HEAD, [0, 0, 0], STEEL, mass=HEAD_MASS)
+        head.contype = OBJECT_BIT | NAIL_BIT
+        head.solimp, head.priority = STIFF, 1
+        handle = add_box(hammer, [0.055, 0.012, 0.010], [-0.073, 0, HANDLE_HEIGHT], HANDLE_YELLOW, mass=HANDLE_MASS)
+        handle.condim = 4
+        handle.conaffinity = ARM_BIT | OBJECT_BIT
+        add_site(hammer, "face", [0, 0, -HEAD[2]])
+        add_site(hammer, "grip", [GRIP, 0, HANDLE_HEIGHT])
+        add_site(nail, "nail", [0, 0, 0.006])
+        add_site(block, "driven", [GRIP, 0, BLOCK_HEIGHT + 0.006 + HEAD[2] + HANDLE_HEIGHT])
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.joint_qpos("hammer")[ids, :2] = drawn["hammer"]
+        sim.mocap_pos("block")[ids, :2] = drawn["block"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        driven = sim.joint_qpos("nail")[:, 0] / TRAVEL
+        return Features(thing=sim.site("grip"), goal=sim.site("driven"), other=sim.site("face"), joint=driven)
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        assert features.joint is not None
+        hold = grasp(sim, features.thing)
+        face, nail = sim.site("face"), sim.site("nail")
+        off = (face - nail)[:, :2]
+        aside = np.sqrt(np.einsum("ij,ij->i", off, off))
+        lifted = hold.around * raised(face[:, 2], 0.0, BLOCK_HEIGHT)
+        return {
+            "near": hold.near,
+            "grasped": hold.held,
+            "lifted": lifted,
+            "carried": lifted * tolerance(aside, within=0.01, margin=CARRY_MARGIN),
+            "driven": np.clip(features.joint / SUCCESS_DRIVEN, 0.0, 1.0),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        assert features.joint is not None
+        return features.joint >= SUCCESS_DRIVEN

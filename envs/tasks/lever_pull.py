@@ -1,0 +1,91 @@
+"""Lever-pull: pull a standing lever over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.arm import STIFF
+from clrobot.envs.fixtures import arm_only
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+TRAVEL = 1.3  # rad, from stop to stop
+START_LEAN = 0.35  # rad, how far the lever leans away from the robot at the start
+LENGTH = 0.12  # m, from the pivot to the ball's middle
+PIVOT_HEIGHT = 0.06  # m
+GOAL_ANGLE = 1.1  # rad, from the start
+SUCCESS_ANGLE = 1.0  # rad
+MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+
+class LeverPull(Task):
+    """Pull the lever with the yellow ball over, towards the robot.
+
+    Goal: the lever turned by 1.1 rad. Success: by at least 1 rad. Varies: the lever's place, 0.10 x 0.30 m.
+    """
+
+    id: ClassVar = "lever-pull"
+    varies: ClassVar = {"place": Box((0.52, -0.15), (0.62, 0.15))}
+    weights: ClassVar = {"near": 0.4, "pulled": 0.6}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        stand = add_fixture(spec, "stand", [0.57, 0.0, 0.0])
+        add_box(stand, [0.06, 0.04, 0.010], [0, 0, 0.010], FIXTURE_BLUE)
+        for side in (-1.0, 1.0):
+            add_box(stand, [0.014, 0.006, 0.030], [0, side * 0.022, 0.045], FIXTURE_BLUE)
+        lean = START_LEAN / 2
+        lever = stand.add_body(
+            name="lever", pos=[0, 0, PIVOT_HEIGHT], quat=[np.cos(lean), 0, np.sin(lean), 0], gravcomp=1.0
+        )
+        lever.add_joint(
+            name="lever",
+            type=mujoco.mjtJoint.mjJNT_HINGE,
+            axis=[0, -1, 0],
+            range=[0.0, TRAVEL],
+            damping=[0.1, 0, 0],
+            frictionloss=0.1,
+            armature=0.01,
+            solimp_limit=STIFF,
+        )
+        rod = lever.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CAPSULE,
+            fromto=[0, 0, 0, 0, 0, LENGTH],
+            size=[0.010, 0, 0],
+            rgba=PANEL_BLUE,
+            mass=0.1,
+        )
+        ball = lever.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_SPHERE,
+            size=[0.022, 0, 0],
+            pos=[0, 0, LENGTH],
+            rgba=HANDLE_YELLOW,
+            mass=0.05,
+        )
+        arm_only([rod, ball])
+        add_site(lever, "ball", [0, 0, LENGTH])
+        over = GOAL_ANGLE - START_LEAN
+        add_site(stand, "pulled", [-LENGTH * np.sin(over), 0, PIVOT_HEIGHT + LENGTH * np.cos(over)])
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.mocap_pos("stand")[ids, :2] = drawn["place"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        angle = sim.joint_qpos("lever")[:, 0] / GOAL_ANGLE
+        return Features(thing=sim.site("ball"), goal=sim.site("pulled"), joint=angle)
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        assert features.joint is not None
+        return {
+            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "pulled": np.clip(features.joint, 0.0, 1.0),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        assert features.joint is not None
+        return features.joint * GOAL_ANGLE >= SUCCESS_ANGLE

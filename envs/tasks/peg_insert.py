@@ -1,0 +1,103 @@
+"""Peg-insert: put an upright peg into a hole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.grasping import grasp, raised
+from clrobot.envs.rewards import Array, tolerance
+from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, PANEL_BLUE, add_box, add_fixture, add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+PEG_HALF = 0.012  # m, half the width of the square peg
+PEG_LENGTH = 0.09  # m
+GRIP = 0.076  # m above its tip: where the hand takes hold, so that the fingers clear the hole's rim
+PEG_MASS = 0.1  # kg
+HOLE_HALF = 0.016  # m: 4 mm of clearance on each side
+OUTER_HALF = 0.040  # m, half the width of the block around the hole
+WALL = 0.035  # m, the depth of the straight hole; a funnel stands on it
+FUNNEL = 0.010  # m, half the length of its slopes, which rise at 45 degrees
+PLATE = 0.003  # m, half the thickness of its slopes
+CLEAR = 0.06  # m, the tip's height that clears the rim
+SUCCESS_HEIGHT = 0.012  # m, of the tip above the hole's bottom
+MOUTH = 0.015  # m, how far off the axis the tip may be for the funnel to catch it
+CARRY_MARGIN = 0.40  # m
+
+
+class PegInsert(Task):
+    """Take the red peg by its yellow end and put it into the hole of the blue block.
+
+    Goal: the peg upright in the hole, which is 8 mm wider than the peg and opens in a funnel. Success: the peg's
+    tip in the hole and within 0.012 m of its bottom. Varies: the peg's place and the block's (0.08 x 0.24 m each).
+    """
+
+    id: ClassVar = "peg-insert"
+    varies: ClassVar = {"peg": Box((0.40, -0.12), (0.48, 0.12)), "block": Box((0.58, -0.12), (0.66, 0.12))}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "inserted": 0.4}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        block = add_fixture(spec, "block", [0.62, 0.0, 0.0])
+        thick = (OUTER_HALF - HOLE_HALF) / 2
+        rise, deep = FUNNEL * np.sqrt(0.5), PLATE * np.sqrt(0.5)
+        for turn in range(4):  # the four sides of the hole, each a wall with a slope on it
+            angle = turn * np.pi / 2
+            out = np.array([np.cos(angle), np.sin(angle), 0.0])
+            along_x = [thick, OUTER_HALF] if turn % 2 == 0 else [HOLE_HALF, thick]
+            centre = out * (HOLE_HALF + thick) + [0, 0, WALL / 2]
+            add_box(block, [*along_x, WALL / 2], list(centre), FIXTURE_BLUE)
+            # Its upper face meets the hole's edge.
+            centre = out * (HOLE_HALF + rise + deep) + [0, 0, WALL + rise - deep]
+            slope = add_box(block, [FUNNEL, OUTER_HALF - 0.006, PLATE], list(centre), PANEL_BLUE)
+            tilt, spin = np.empty(4), np.empty(4)
+            mujoco.mju_axisAngle2Quat(tilt, [0.0, 1.0, 0.0], -np.pi / 4)
+            mujoco.mju_axisAngle2Quat(spin, [0.0, 0.0, 1.0], angle)
+            mujoco.mju_mulQuat(slope.quat, spin, tilt)
+        peg = spec.worldbody.add_body(name="peg", pos=[0.44, 0.0, 0.0])
+        peg.add_freejoint(name="peg")
+        shaft = add_box(peg, [PEG_HALF, PEG_HALF, PEG_LENGTH / 2], [0, 0, PEG_LENGTH / 2], OBJECT_RED, mass=PEG_MASS)
+        shaft.condim = 4
+        # Paint, not a second box: a seam between two boxes would catch the fingers.
+        paint = add_box(peg, [PEG_HALF + 0.0005] * 2 + [0.015], [0, 0, PEG_LENGTH - 0.0145], HANDLE_YELLOW, mass=0.0)
+        paint.contype = paint.conaffinity = 0
+        add_site(peg, "tip")
+        add_site(peg, "grip", [0, 0, GRIP])
+        add_site(block, "bottom")
+        add_site(block, "seated", [0, 0, GRIP])
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.joint_qpos("peg")[ids, :2] = drawn["peg"]
+        sim.mocap_pos("block")[ids, :2] = drawn["block"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        return Features(thing=sim.site("grip"), goal=sim.site("seated"), other=sim.site("tip"))
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        hold = grasp(sim, features.thing)
+        tip = sim.site("tip")
+        aside = _aside(sim)
+        over = tolerance(aside, within=MOUTH, margin=MOUTH)
+        height = raised(tip[:, 2], 0.0, CLEAR)
+        lifted = np.maximum(height, over)  # over the funnel, sinking again costs nothing
+        return {
+            "near": hold.near,
+            "grasped": hold.held,
+            "lifted": lifted,
+            "carried": lifted * tolerance(aside, margin=CARRY_MARGIN),
+            "inserted": over * (1.0 - height),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        within: Mask = _aside(sim) < HOLE_HALF
+        return within & (sim.site("tip")[:, 2] < SUCCESS_HEIGHT)
+
+
+def _aside(sim: Simulation) -> Array:
+    """Return how far (N,) the tip is from the hole's axis, m."""
+    off = (sim.site("tip") - sim.site("bottom"))[:, :2]
+    length: Array = np.sqrt(np.einsum("ij,ij->i", off, off))
+    return length

@@ -1,0 +1,76 @@
+"""Push: slide a puck over the table to a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.arm import STIFF
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import GOAL_GREEN, OBJECT_RED, add_box, add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+RADIUS = 0.045  # m: wider than the open hand, which can cradle it but not grasp it
+HALF_HEIGHT = 0.02  # m
+MASS = 0.3  # kg
+FRICTION = [0.6, 0.005, 0.0001]  # smooth, with the table and with the fingers, whose rubber would else tip it
+CRADLE = [0.030, 0.0, 0.0]  # m, from the hand to the puck's centre when it lies between the tips of the open fingers
+SUCCESS_DISTANCE = 0.05  # m, between the puck's centre and the goal
+SIDEWAYS = 2.5  # weight of the sideways part of the puck's way
+NEAR_MARGIN = 0.10  # m
+GOAL_MARGIN = 0.15  # m
+
+
+class Push(Task):
+    """Push the red puck onto the green disc.
+
+    Goal: a place on the table, farther away than the puck, which is too wide to be grasped. Success: the puck's
+    centre within 0.05 m of it. Varies: the puck's place (0.06 x 0.12 m) and the goal (0.08 x 0.14 m).
+    """
+
+    id: ClassVar = "push"
+    varies: ClassVar = {"puck": Box((0.40, -0.06), (0.46, 0.06)), "goal": Box((0.64, -0.07), (0.72, 0.07))}
+    weights: ClassVar = {"behind": 0.3, "pushed": 0.7}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        puck = spec.worldbody.add_body(name="puck", pos=[0.5, 0.0, HALF_HEIGHT])
+        puck.add_freejoint(name="puck")
+        disc = add_box(puck, [RADIUS, HALF_HEIGHT, 0], [0, 0, 0], OBJECT_RED, mass=MASS)
+        disc.type = mujoco.mjtGeom.mjGEOM_CYLINDER
+        disc.solimp, disc.friction, disc.priority = STIFF, FRICTION, 2
+        add_site(puck, "puck")
+        goal = spec.worldbody.add_body(name="goal", mocap=True, pos=[0.6, 0.0, HALF_HEIGHT])
+        goal.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=[RADIUS, 0.001, 0],
+            pos=[0, 0, 0.001 - HALF_HEIGHT],
+            rgba=GOAL_GREEN,
+            contype=0,
+            conaffinity=0,
+            mass=0.0,
+        )
+        add_site(goal, "goal")
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.joint_qpos("puck")[ids, :2] = drawn["puck"]
+        sim.mocap_pos("goal")[ids, :2] = drawn["goal"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        return Features(thing=sim.site("puck"), goal=sim.site("goal"))
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        puck, goal = features.thing, features.goal
+        # Sideways counts more: once the puck is as far ahead as the goal, it can no longer be pushed aside.
+        way = (goal - puck)[:, :2] * [1.0, SIDEWAYS]
+        length = np.sqrt(np.einsum("ij,ij->i", way, way))
+        return {
+            "behind": tolerance(distance(sim.hand, puck - CRADLE), within=0.015, margin=NEAR_MARGIN),
+            "pushed": tolerance(length, margin=GOAL_MARGIN),
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        return distance(features.thing, features.goal) < SUCCESS_DISTANCE

@@ -1,0 +1,85 @@
+"""Shelf-place: put a cube onto a shelf and let go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.grasping import grasp, let_go, raised
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import (
+    FIXTURE_BLUE,
+    GOAL_GREEN,
+    OBJECT_RED,
+    PANEL_BLUE,
+    add_box,
+    add_cube,
+    add_fixture,
+    add_site,
+)
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg
+BOARD = (0.055, 0.11, 0.007)  # m, half sizes of the shelf's boards
+BOARD_HEIGHTS = (0.007, 0.075, 0.143)  # m, of their middles; the cube belongs onto the highest
+TOP = BOARD_HEIGHTS[-1] + BOARD[2]  # m
+SUCCESS_DISTANCE = 0.04  # m, between the cube's centre and its place on the shelf
+SUCCESS_GAP = 0.005  # m, between each finger and where it held the cube
+CARRY_MARGIN = 0.40  # m
+PLACE_MARGIN = 0.04  # m
+
+
+class ShelfPlace(Task):
+    """Put the red cube onto the green mark on top of the blue shelf, and let go of it.
+
+    Goal: the middle of the highest board, 0.15 m above the table. Success: the cube's centre within 0.04 m of its
+    place there, and the fingers opened by at least 5 mm more than the cube. Varies: the cube's place
+    (0.08 x 0.28 m) and the shelf's (0.06 x 0.20 m).
+    """
+
+    id: ClassVar = "shelf-place"
+    varies: ClassVar = {"cube": Box((0.40, -0.14), (0.48, 0.14)), "shelf": Box((0.61, -0.10), (0.67, 0.10))}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
+        shelf = add_fixture(spec, "shelf", [0.64, 0.0, 0.0])
+        for height in BOARD_HEIGHTS:
+            add_box(shelf, BOARD, [0, 0, height], PANEL_BLUE)
+        for side in (-1.0, 1.0):
+            add_box(shelf, [BOARD[0], 0.006, TOP / 2], [0, side * (BOARD[1] + 0.006), TOP / 2], FIXTURE_BLUE)
+        add_box(shelf, [0.006, BOARD[1] + 0.012, TOP / 2], [BOARD[0] + 0.006, 0, TOP / 2], FIXTURE_BLUE)
+        mark = add_box(shelf, [0.03, 0.03, 0.001], [0, 0, TOP + 0.001], GOAL_GREEN, mass=0.0)
+        mark.contype = mark.conaffinity = 0
+        add_site(shelf, "top", [0, 0, TOP + CUBE_HALF])
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
+        sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        return Features(thing=sim.site("cube"), goal=sim.site("top"))
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        cube, top = features.thing, features.goal
+        hold = grasp(sim, cube)
+        gap = distance(cube, top)
+        lifted = raised(cube[:, 2], CUBE_HALF, TOP)
+        placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
+        released = placed * let_go(sim, CUBE_HALF)
+        return {
+            "near": hold.near,
+            "grasped": np.maximum(hold.held, released),  # who lets go at the right place loses nothing
+            "lifted": lifted,
+            "carried": lifted * tolerance(gap, margin=CARRY_MARGIN),
+            "placed": placed,
+            "released": released,
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        there: Mask = distance(features.thing, features.goal) < SUCCESS_DISTANCE
+        return there & (sim.opening > CUBE_HALF + SUCCESS_GAP)

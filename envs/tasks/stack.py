@@ -1,0 +1,66 @@
+"""Stack: put one cube onto another and let go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from clrobot.envs.grasping import grasp, let_go, raised
+from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.scene import OBJECT_RED, PANEL_BLUE, add_cube, add_site
+from clrobot.envs.sim import Simulation
+from clrobot.envs.task import Box, Features, Ids, Mask, Task
+
+CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg: the red cube, to be moved
+BASE_HALF, BASE_MASS = 0.025, 0.4  # m, kg: the blue cube under it
+SUCCESS_DISTANCE = 0.02  # m, between the red cube's centre and its place on top
+SUCCESS_GAP = 0.005  # m, between each finger and where it held the cube
+CARRY_MARGIN = 0.40  # m
+PLACE_MARGIN = 0.03  # m
+
+
+class Stack(Task):
+    """Put the red cube onto the blue one and let go of it.
+
+    Goal: the red cube's place on top of the blue cube. Success: the red cube's centre within 0.02 m of it, and
+    the fingers opened by at least 5 mm more than the cube. Varies: both cubes' places (0.08 x 0.24 m each).
+    """
+
+    id: ClassVar = "stack"
+    varies: ClassVar = {"cube": Box((0.40, -0.12), (0.48, 0.12)), "under": Box((0.56, -0.12), (0.64, 0.12))}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
+
+    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+        add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
+        under = add_cube(spec, "under", BASE_HALF, PANEL_BLUE, BASE_MASS)
+        add_site(under, "top", [0, 0, BASE_HALF + CUBE_HALF])
+
+    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+        sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
+        sim.joint_qpos("under")[ids, :2] = drawn["under"]
+
+    def features(self, sim: Simulation) -> Features:  # noqa: D102
+        return Features(thing=sim.site("cube"), goal=sim.site("top"), other=sim.site("under"))
+
+    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+        cube, top = features.thing, features.goal
+        hold = grasp(sim, cube)
+        gap = distance(cube, top)
+        lifted = raised(cube[:, 2], CUBE_HALF, 2 * BASE_HALF)
+        placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
+        released = placed * lifted * let_go(sim, CUBE_HALF)
+        return {
+            "near": hold.near,
+            "grasped": np.maximum(hold.held, released),  # who lets go at the right place loses nothing
+            "lifted": lifted,
+            "carried": lifted * tolerance(gap, margin=CARRY_MARGIN),
+            "placed": lifted * placed,
+            "released": released,
+        }
+
+    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+        on_top: Mask = distance(features.thing, features.goal) < SUCCESS_DISTANCE
+        return on_top & (sim.opening > CUBE_HALF + SUCCESS_GAP)

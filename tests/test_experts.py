@@ -1,0 +1,129 @@
+"""The scripted experts: every task can be solved, and its physics bears it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from clrobot.envs.arm import FINGER_FORCE
+from clrobot.envs.experts import EXPERTS, EXPERTS_BY_ID, ExpertEpisodes, expert, run_expert
+from clrobot.envs.sim import HORIZON, Simulation
+from clrobot.envs.task import Task
+from clrobot.envs.tasks import TASKS
+from clrobot.envs.tasks.pick_place import PickPlace
+
+EPISODES = 200
+PENETRATION = 0.003  # m, the deepest that two things may sink into each other
+RANGE_OVERRUN = {  # beyond a mechanism's stops, which are stiff springs
+    int(mujoco.mjtJoint.mjJNT_SLIDE): 0.003,  # m
+    int(mujoco.mjtJoint.mjJNT_HINGE): 0.02,  # rad
+}
+
+every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
+
+
+class Watched(NamedTuple):
+    """The physics of N expert episodes; T steps."""
+
+    episodes: ExpertEpisodes
+    depth: NDArray[np.float64]  # the deepest contact, (T, N), m
+    culprits: dict[tuple[str, str], float]  # the deepest of each pair of bodies, m
+    overrun: float  # the farthest beyond a task's own joints' stops, of what is allowed
+    finger_force: float  # N, the strongest
+    divergences: int
+
+
+@cache
+def _watched(task: type[Task]) -> Watched:
+    sim = Simulation(task(), EPISODES, threads=2)
+    sim.seed(range(EPISODES))
+    sim.reset()
+    policy, features, returns = expert(task.id)(sim), None, np.zeros(EPISODES)
+    model, data = sim.model, mujoco.MjData(sim.model)
+    ncon, force = sim.batch.bind("ncon"), sim.batch.bind("actuator_force")
+    limited = [j for j in range(9, model.njnt) if model.jnt_limited[j]]
+    columns = model.jnt_qposadr[limited]
+    allowed = np.array([RANGE_OVERRUN[int(model.jnt_type[j])] for j in limited])
+    depth, culprits = np.zeros((HORIZON, EPISODES)), {}
+    overrun = finger_force = 0.0
+    for t in range(HORIZON):
+        features, rewards = sim.step(policy(features))
+        returns += rewards
+        for i in np.flatnonzero(ncon.ravel()):
+            sim.batch.get_data(int(i), data)
+            sunk = -np.array(data.contact.dist)
+            depth[t, i] = sunk.max()
+            if depth[t, i] > PENETRATION:
+                bodies = model.geom_bodyid[data.contact.geom[sunk.argmax()]]
+                a, b = sorted(model.body(int(body)).name for body in bodies)
+                culprits[a, b] = max(culprits.get((a, b), 0.0), float(depth[t, i]))
+        if limited:
+            q, (low, high) = sim.qpos[:, columns], model.jnt_range[limited].T
+            overrun = max(overrun, float((np.maximum(low - q, q - high) / allowed).max()))
+        finger_force = max(finger_force, float(np.abs(force[:, 6:8]).max()))
+    episodes = ExpertEpisodes(sim.solved.copy(), sim.solved_now.copy(), returns)
+    return Watched(episodes, depth, culprits, overrun, finger_force, sim.divergences)
+
+
+def test_every_task_has_its_expert() -> None:
+    assert {each.task for each in EXPERTS} == set(TASKS)
+    assert len(EXPERTS) == len(TASKS)
+    assert expert("reach") is EXPERTS_BY_ID["reach"]
+
+
+@pytest.mark.parametrize(("name", "hint"), [("raech", "did you mean reach"), ("zzz", "expected one of reach, ")])
+def test_an_unknown_expert_is_refused(name: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=f"no expert for a task '{name}'; {hint}"):
+        expert(name)
+
+
+def test_no_episodes_are_refused() -> None:
+    with pytest.raises(ValueError, match="0 episodes; expected at least one"):
+        run_expert("reach", 0)
+
+
+def test_run_expert_plays_the_seeds_it_says() -> None:
+    some = run_expert("pick-place", 3, seed=5, threads=2)
+    one = run_expert("pick-place", 1, seed=7, threads=1)
+    assert some.returns[2] == one.returns[0]
+    assert len(set(some.returns)) == 3
+
+
+def test_phases_start_anew_with_an_episode() -> None:
+    sim = Simulation(PickPlace(), 2, threads=1)
+    sim.seed([0, 1])
+    sim.reset()
+    policy = expert("pick-place")(sim)
+    for _ in range(60):
+        sim.step(policy())
+    assert (policy.phase > 0).all()
+    sim.reset(np.array([1]))
+    policy()
+    assert policy.phase[0] > 0
+    assert policy.phase[1] == 0
+
+
+@every_task
+def test_the_expert_succeeds(task: type[Task]) -> None:
+    watched = _watched(task)
+    assert watched.episodes.success.mean() >= 0.95
+    assert watched.episodes.returns.mean() > 0.3 * HORIZON
+    assert watched.divergences == 0
+
+
+@every_task
+def test_nothing_sinks_into_anything(task: type[Task]) -> None:
+    watched = _watched(task)
+    assert watched.depth.max() <= PENETRATION, watched.culprits
+
+
+@every_task
+def test_mechanisms_and_fingers_keep_their_limits(task: type[Task]) -> None:
+    watched = _watched(task)
+    assert watched.overrun <= 1.0
+    assert watched.finger_force <= FINGER_FORCE + 1e-9

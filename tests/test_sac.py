@@ -1,0 +1,181 @@
+"""SAC: stock Stable-Baselines3 with slots, through the same seam."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch as th
+from helpers import same_bits, snapshot, tiny_env
+from stable_baselines3.common.logger import Logger
+from test_resume import outcome
+from tiny_training import TINY
+
+import clrobot
+from clrobot.agents.method import Method
+from clrobot.agents.methods import METHODS
+from clrobot.agents.methods.ewc import EWC
+from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork
+from clrobot.agents.sac import SACAlgorithm, SACSettings, SlotReplayBuffer
+from clrobot.agents.shaping import optimizers, shaping
+from clrobot.config import make_config, make_method
+from clrobot.errors import UserError
+from clrobot.stage_callback import Stopped
+from clrobot.train import Silent, Training, resume, train
+
+SETTINGS = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32}
+TINY_SAC = SACAlgorithm(SACSettings(**SETTINGS))
+WORKING = [m.name for m in METHODS if "sac" not in m.refuses]
+EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork])
+
+
+def tiny_sac(network_class=MultiHeadNetwork):
+    network = {"network_class": network_class, "widths": (8, 8)}
+    model = TINY_SAC.make(tiny_env(), network, seed=0, device="cpu")
+    model.set_logger(Logger(None, []))
+    return model
+
+
+def second_slot(model) -> None:
+    TINY_SAC.begin_slot(model, 2, tiny_env("button-press", 1, seed=1), 128)
+
+
+def settings(method: str) -> dict:
+    return TINY | {"algo": "sac", "sac": SETTINGS, "method": method, "steps": 128}
+
+
+@EVERY
+def test_old_slots_are_frozen_and_targets_follow(network_class) -> None:
+    model = tiny_sac(network_class)
+    model.learn(96)
+    second_slot(model)
+    policy = model.policy
+    assert same_bits(policy.critic.state_dict(), policy.critic_target.state_dict())
+    frozen = {n: t for n, t in snapshot(policy).items() if (".heads.0" in n or ".columns.0" in n) and "actor" in n}
+    assert frozen
+    model.learn(128, reset_num_timesteps=False)
+    after = snapshot(policy)
+    assert same_bits(frozen, {name: after[name] for name in frozen})
+    assert not same_bits(policy.critic.state_dict(), policy.critic_target.state_dict())
+    assert not any(p.requires_grad for p in policy.critic_target.parameters())
+
+
+def test_a_stage_starts_with_fresh_temperature_and_an_empty_buffer() -> None:
+    model = tiny_sac()
+    model.learn(128)
+    assert model.log_ent_coef.item() != pytest.approx(np.log(0.1), abs=1e-6)
+    second_slot(model)
+    assert model.log_ent_coef.item() == pytest.approx(np.log(0.1))
+    assert model.replay_buffer.pos == 0
+    assert model.learning_starts == model.num_timesteps + 32
+
+
+def test_actions_are_the_squashed_mean_and_values_take_them_squashed() -> None:
+    model = tiny_sac()
+    second_slot(model)
+    obs = th.cat([th.randn(6, 23), th.tensor([[0.0], [1.0]] * 3)], dim=1)
+    with th.no_grad():
+        mean, log_std = model.policy.gaussian(obs)
+        values = model.policy.values(obs, mean)
+        expected = th.cat(model.critic(obs, th.tanh(mean)), dim=1)
+    actions, _ = model.predict(obs.numpy(), deterministic=True)
+    np.testing.assert_allclose(actions, th.tanh(mean).numpy(), atol=1e-6)
+    assert th.equal(values, expected)
+    assert values.shape == (6, 2)
+    assert log_std.shape == (6, 4)
+
+
+class HalfDecay(Method):
+    """Adds w·|θ|²/2 of the actor's first layer, in the hook."""
+
+    def auxiliary_loss(self, model, optimizer_name):
+        if optimizer_name != "actor.optimizer":
+            return None
+        return 0.05 * model.policy.actor_net.trunk[0].weight.square().sum()
+
+
+def test_the_hook_equals_the_loss_bit_for_bit() -> None:
+    """Training with the penalty in the hook is training with the penalty in SAC's own actor loss."""
+    hooked = tiny_sac()
+    with shaping(hooked, HalfDecay(Method.Settings())):
+        hooked.learn(128)
+    plain = tiny_sac()
+    step = plain.actor.optimizer.step
+
+    def penalised(*args, **kwargs):
+        (0.05 * plain.policy.actor_net.trunk[0].weight.square().sum()).backward()
+        return step(*args, **kwargs)
+
+    plain.actor.optimizer.step = penalised
+    plain.learn(128)
+    assert same_bits(snapshot(hooked.policy), snapshot(plain.policy))
+    bare = tiny_sac()
+    bare.learn(128)
+    assert not same_bits(snapshot(hooked.policy), snapshot(bare.policy))
+
+
+def test_the_archive_has_its_share_of_every_batch() -> None:
+    model = tiny_sac()
+    model.learn(128)
+    buffer = model.replay_buffer
+    assert isinstance(buffer, SlotReplayBuffer)
+    archive = buffer.transitions()
+    assert len(archive["observations"]) == 128
+    buffer.archive = {name: t[:50] + (1000.0 if name == "rewards" else 0.0) for name, t in archive.items()}
+    buffer.archive_share = 0.25
+    batch = buffer.sample(16)
+    assert (batch.rewards > 500).sum() == 4
+    buffer.archive_share = 0.0
+    assert (buffer.sample(16).rewards < 500).all()
+
+
+@pytest.mark.parametrize("method", WORKING)
+def test_methods_work_with_sac_through_the_whole_loop(method: str, tmp_path) -> None:
+    training = Training.begin(make_config(**settings(method)), tmp_path / "run", Silent())
+    run = training.run_all()
+    for optimizer in optimizers(training.model).values():
+        assert not optimizer._optimizer_step_pre_hooks
+        assert not optimizer._optimizer_step_post_hooks
+    agent = clrobot.load(run.path)
+    obs = np.random.default_rng(0).normal(size=(6, 23)).astype(np.float32)
+    for slot, task in enumerate(agent.slots):
+        with_slot = np.column_stack([obs, np.full(6, slot)]).astype(np.float32)
+        expected, _ = training.policy.predict(with_slot, deterministic=True)
+        np.testing.assert_array_equal(agent.predict(obs, task), expected)
+    assert run.read_metrics()["stages_done"] == 3
+
+
+def test_a_method_that_does_not_work_with_sac_says_why_in_one_sentence(monkeypatch) -> None:
+    monkeypatch.setattr(EWC, "refuses", {"sac": "it has no springs for two critics"})
+    with pytest.raises(UserError, match="ewc does not work with sac: it has no springs") as error:
+        make_config(method="ewc", algo="sac")
+    assert "\n" not in str(error.value)
+
+
+def test_a_strength_of_zero_is_finetune_to_the_bit(tmp_path) -> None:
+    plain = train(make_config(**settings("finetune")), tmp_path / "finetune")
+    none = train(make_config(**settings("ewc") | {"ewc": {"strength": 0.0, "states": 100}}), tmp_path / "ewc")
+    assert plain.scores_file.read_bytes() == none.scores_file.read_bytes()
+    for name in ("weights.safetensors",):
+        assert (plain.checkpoint(3) / name).read_bytes() == (none.checkpoint(3) / name).read_bytes()
+
+
+class StopSoon(Silent):
+    training: Training
+
+    def advanced(self, steps: int, success: float | None) -> None:
+        self.training.stop = self.training.stop or steps >= 64
+
+
+def test_a_stopped_training_goes_on_with_the_same_bits(tmp_path) -> None:
+    config = make_config(**settings("ewc") | {"ewc": {"states": 100}})
+    whole = outcome(train(config, tmp_path / "whole").path)
+    observer = StopSoon()
+    observer.training = Training.begin(config, tmp_path / "run", observer)
+    with pytest.raises(Stopped):
+        observer.training.run_all()
+    observer.training.run.unlock()
+    assert outcome(resume(tmp_path / "run").path) == whole
+
+
+def test_make_method_is_the_same_for_both_algorithms() -> None:
+    assert type(make_method(make_config(method="ewc", algo="sac"))) is type(make_method(make_config(method="ewc")))

@@ -1,0 +1,114 @@
+"""Many runs from one description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_training import TINY
+
+from clrobot.comparison import compare
+from clrobot.config import dump_config, make_config
+from clrobot.errors import UserError
+from clrobot.run_folder import RunFolder
+from clrobot.sweep import plan, run_all
+from clrobot.tradeoff import trade_offs
+
+BASE = make_config(**TINY | {"steps": 64, "evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}})
+
+
+def test_a_plan_is_the_product_of_its_parts() -> None:
+    plans = plan(BASE, Path("out"), ["ewc"], [0, 1], "ewc.strength", [0.0, 0.5])
+    assert [str(p.folder) for p in plans] == [
+        "out/quick-ewc-ewc.strength=0-0",
+        "out/quick-ewc-ewc.strength=0.5-0",
+        "out/quick-ewc-ewc.strength=0-1",
+        "out/quick-ewc-ewc.strength=0.5-1",
+    ]
+    assert [(p.config.seed, p.config.ewc.strength) for p in plans] == [(0, 0.0), (0, 0.5), (1, 0.0), (1, 0.5)]
+    assert all(p.config.curriculum == BASE.curriculum for p in plans)
+
+
+def test_a_list_of_widths_is_varied_as_one_number() -> None:
+    (only,) = plan(BASE, Path("out"), ["finetune"], [0], "network.widths", [16])
+    assert only.config.network.widths == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "vary", "values", "sentence"),
+    [
+        (["ewx"], [0], None, [], "unknown method"),
+        (["ewc"], [-1], None, [], "seed"),
+        (["ewc", "ewc"], [0], None, [], "given twice"),
+        (["ewc"], [0], "ewc.power", [1.0], "--vary ewc.power: no such setting"),
+        (["ewc"], [0], "power", [1.0], "--vary power: no such setting"),
+        (["ewc"], [0], "ewc.strength", [-1.0], "strength"),
+        (["ewc"], [0], "ewc.states", [1.5], "states"),
+    ],
+)
+def test_a_wrong_plan_is_refused_before_anything_is_made(methods, seeds, vary, values, sentence, tmp_path) -> None:
+    with pytest.raises(UserError, match=sentence):
+        plan(BASE, tmp_path / "out", methods, seeds, vary, values)
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_are_trained_once_and_make_a_trade_off(tmp_path: Path) -> None:
+    plans = plan(BASE, tmp_path / "out", ["ewc"], [0], "ewc.strength", [0.0, 0.1, 1.0])
+    told: list[str] = []
+    runs = run_all(plans, 2, told.append)
+    assert sum(line.startswith("started") for line in told) == 3
+    assert [dump_config(run.config) for run in runs] == [dump_config(p.config) for p in plans]
+    told.clear()
+    run_all(plans, 2, told.append)
+    assert told == []
+
+    (found,) = trade_offs(compare(runs))
+    assert (found.method, found.setting, found.default) == ("ewc", "ewc.strength", make_config().ewc.strength)
+    assert [point.value for point in found.points] == [0.0, 0.1, 1.0]
+    for point, run in zip(found.points, runs, strict=True):
+        metrics = run.read_metrics()
+        R = metrics["success_matrix"]
+        assert point.parts["average success"].value == pytest.approx(metrics["average_success"])
+        assert point.parts["newly learned"].value == pytest.approx((R[2][1] + R[3][2]) / 2)
+        assert point.parts["retained"].value == pytest.approx((R[3][0] + R[3][1]) / 2)
+    assert trade_offs(compare(runs[:2])) == []
+
+
+def test_a_folder_with_another_run_is_not_touched(tmp_path: Path, tiny_run: Path) -> None:
+    (planned,) = plan(BASE, tmp_path / "out", ["finetune"], [0])
+    planned.folder.parent.mkdir()
+    planned.folder.symlink_to(tiny_run)
+    with pytest.raises(UserError, match="other settings"):
+        run_all([planned], 1, lambda line: None)
+
+
+def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
+    settings = TINY | {"steps": 64, "ppo": {"num_envs": 2, "n_steps": 4, "batch_size": 8}, "method": "multitask"}
+    (planned,) = plan(make_config(**settings), tmp_path / "out", ["multitask"], [0])
+    with pytest.raises(UserError, match=r"1 of 1 trainings failed; .*\.log ends with: .*cannot hold all 3 tasks"):
+        run_all([planned], 1, lambda line: None)
+
+
+def test_the_command_compares_what_it_trained(tmp_path: Path, cli) -> None:
+    (tmp_path / "base.yaml").write_text(dump_config(BASE))
+    words = (
+        "sweep",
+        "--config",
+        "base.yaml",
+        "--method",
+        "finetune",
+        "--seed",
+        "0",
+        "1",
+        "--out",
+        "out",
+        "--jobs",
+        "1",
+    )
+    done = cli(*words)
+    assert done.code == 0, done.err
+    assert "average success" in done.out
+    run = RunFolder.open(tmp_path / "out" / "quick-finetune-1")
+    assert run.read_metrics()["per_task"][0]["auc_reference"] is not None
+    assert len(list((tmp_path / "out" / "references").glob("reach-*/report.html"))) == 2
+    assert cli("sweep", "--vary", "ewc.strength").err.startswith("clrobot: --vary and --values go together")
