@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch as th
 from torch import nn
 
+COMPONENTS = 16  # of each slot's prior
 CONSTANT = 1e-5  # a direction of a smaller deviation (in the observation's scaled numbers) does not vary
 _LOG_NOISE_LIMITS = (-4.0, 1.0)
 
@@ -79,14 +80,49 @@ class Frames(nn.Module):
         return chosen + self.mean.index_select(0, slot)
 
 
+class Prior(nn.Module):
+    """For each slot a mixture of diagonal Gaussians over the latent variable z (B, L)."""
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.means = nn.Parameter(th.zeros(0, COMPONENTS, latent))
+        self.log_stds = nn.Parameter(th.zeros(0, COMPONENTS, latent))
+        self.logits = nn.Parameter(th.zeros(0, COMPONENTS))
+
+    def add_slot(self, generator: th.Generator) -> None:
+        """Give the next slot its components: of deviation 1, around points drawn with deviation 1."""
+        means, log_stds, logits = self.means.detach(), self.log_stds.detach(), self.logits.detach()
+        around = _normal(means.new_empty(1, *means.shape[1:]), generator)
+        self.means = nn.Parameter(th.cat([means, around]))
+        self.log_stds = nn.Parameter(th.cat([log_stds, th.zeros_like(around)]))
+        self.logits = nn.Parameter(th.cat([logits, logits.new_zeros(1, COMPONENTS)]))
+
+    def log_density(self, z: th.Tensor, slot: th.Tensor) -> th.Tensor:
+        """Return log p(z|k), (B,), but for the constant ½ L log 2π."""
+        means, log_stds = self.means.index_select(0, slot), self.log_stds.index_select(0, slot)
+        each = (-0.5 * ((z[:, None] - means) * th.exp(-log_stds)).square() - log_stds).sum(2)
+        log_weights = self.logits.log_softmax(1).index_select(0, slot)
+        density: th.Tensor = (each + log_weights).logsumexp(1)
+        return density
+
+    def sample(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
+        """Return z (n, L) for slots (n,)."""
+        weights = self.logits.softmax(1).index_select(0, slot)
+        which = th.multinomial(weights.cpu(), 1, generator=generator).squeeze(1).to(slot.device)
+        mean, log_std = self.means[slot, which], self.log_stds[slot, which]
+        return mean + log_std.exp() * _normal(mean, generator)
+
+
 class Generator(nn.Module):
     """A variational autoencoder of coordinates c (in `Frames`), conditioned on the slot k (Kingma & Welling 2014).
 
-        E_{z~q(z|c,k)} [log N(c; μ(z, k), σ_k²)] - KL(q(z|c,k) ‖ N(0, I))   is maximised.
+        E_{z~q(z|c,k)} [log N(c; μ(z, k), σ_k²) + log p(z|k) - log q(z|c,k)]   is maximised.
 
-    The decoder's noise σ_k is learned (Rybkin et al. 2021), one number for each coordinate and slot: it is added to
-    what is generated, which is otherwise too smooth. A decoder that has learned nothing thus generates Gaussian
-    states of the slot's exact moments; what it learns are the shapes beyond.
+    The prior p is a learned mixture (as Tomczak & Welling 2018 argue for, here with free components): states of a
+    robot's task lie in clumps, on the way and at the goal, and one Gaussian leaves holes between them from which
+    states are generated that never occur. The decoder's noise σ_k is learned (Rybkin et al. 2021), one number for
+    each coordinate and slot: it is added to what is generated, which is otherwise too smooth. A decoder that has
+    learned nothing thus generates Gaussian states of the slot's exact moments; what it learns are the shapes beyond.
 
     Every draw is from the `generator` that is passed in.
 
@@ -107,6 +143,7 @@ class Generator(nn.Module):
         self.decoder = nn.ModuleList(
             [Linear(latent, width, generator), Linear(width, width, generator), Linear(width, size, generator)]
         )
+        self.prior = Prior(latent)
         self.log_noise = nn.Parameter(th.zeros(0, size))
 
     @property
@@ -114,13 +151,10 @@ class Generator(nn.Module):
         """The number of slots whose states it generates."""
         return len(self.log_noise)
 
-    def add_slot(self, states: th.Tensor) -> None:
+    def add_slot(self, states: th.Tensor, generator: th.Generator) -> None:
         """Prepare for the states (n, d) of the next slot; `fit` is still to come."""
         self.frames.add_slot(states)
-        self.grow()
-
-    def grow(self) -> None:
-        """Give the next slot its biases and noise."""
+        self.prior.add_slot(generator)
         for layer in [*self.encoder, *self.decoder]:
             assert isinstance(layer, Linear)
             layer.add_slot()
@@ -135,18 +169,18 @@ class Generator(nn.Module):
         code = _through(self.encoder, coordinates, slot)
         mean, log_std = code.chunk(2, dim=1)
         log_std = log_std.clamp(-6.0, 2.0)
-        z = mean + log_std.exp() * _normal(mean, generator)
+        noise = _normal(mean, generator)
+        z = mean + log_std.exp() * noise
         log_noise = self._noise(slot)
         error = (coordinates - _through(self.decoder, z, slot)) * th.exp(-log_noise)
-        likelihood = 0.5 * error.square() + log_noise
-        divergence = 0.5 * (mean.square() + th.exp(2 * log_std) - 1) - log_std
-        return likelihood.sum(1).mean() + divergence.sum(1).mean()
+        log_likelihood = (-0.5 * error.square() - log_noise).sum(1)
+        log_posterior = (-0.5 * noise.square() - log_std).sum(1)  # of z itself
+        return (log_posterior - self.prior.log_density(z, slot) - log_likelihood).mean()
 
     @th.no_grad()
     def sample_coordinates(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
         """Return generated coordinates (n, d) for slots (n,)."""
-        prior = _normal(self.log_noise.new_empty(len(slot), self.latent), generator)
-        mean = _through(self.decoder, prior, slot)
+        mean = _through(self.decoder, self.prior.sample(slot, generator), slot)
         return mean + self._noise(slot).exp() * _normal(mean, generator)
 
     def sample(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:

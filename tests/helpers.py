@@ -22,6 +22,8 @@ from clrobot.files import MANIFEST, write_manifest, write_record
 from clrobot.run_folder import RECORDED
 from clrobot.sb3_env import SlotVecEnv
 
+th.set_num_threads(1)  # as a training does; with more, tiny networks wait for each other's threads
+
 TINY = PPOSettings(num_envs=4, n_steps=16, batch_size=32, n_epochs=2)
 TINY_PPO = PPOAlgorithm(TINY)
 ITERATION = TINY_PPO.iteration

@@ -18,7 +18,7 @@ from clrobot.agents.method import Collect, Method
 from clrobot.agents.methods.rehearsal import FLOAT_BYTES, sizes
 from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
 
-_FIT_BATCH = 512
+_FIT_BATCH = 256
 
 
 class GenerativeReplay(Method):
@@ -46,7 +46,7 @@ class GenerativeReplay(Method):
         states: int = Field(10_000, ge=2)
         """On-policy states from which the generator learns a task; then they are thrown away."""
         iterations: int = Field(1500, ge=1)
-        """Minibatches of 512 from which it learns, at each task's end."""
+        """Minibatches of 256 states from which it learns, at each task's end."""
         width: int = Field(64, ge=1)
         """Units in each hidden layer of the generator."""
         latent: int = Field(8, ge=1)
@@ -96,7 +96,7 @@ class GenerativeReplay(Method):
         if self._generator is None:
             self._generator = self._new_generator(states.shape[1]).to(model.device)
         before = copy.deepcopy(self._generator)
-        self._generator.add_slot(states)
+        self._generator.add_slot(states, self._random)
         self._generator.fit(
             states,
             lambda slot: before.sample_coordinates(slot, self._random),
@@ -122,7 +122,7 @@ class GenerativeReplay(Method):
             actor = _numbers(model.policy.actor_net)
             head = actor - sum(p.numel() for _, p in model.policy.actor_net.shared_parameters())
             one = _numbers(generator)
-            generator.add_slot(th.zeros(2, size))
+            generator.add_slot(th.zeros(2, size), th.Generator())
             slot = _numbers(generator) - one
         return GENERATOR_BYTES + FLOAT_BYTES * (one + tasks * slot + actor + (tasks - 1) * head)
 
@@ -149,7 +149,7 @@ class GenerativeReplay(Method):
         slots, size = parts["generator"]["frames.mean"].shape
         self._generator = self._new_generator(size)
         for _ in range(slots):
-            self._generator.add_slot(th.zeros(2, size))
+            self._generator.add_slot(th.zeros(2, size), th.Generator())
         self._generator.load_state_dict(parts["generator"])
         self._generator.requires_grad_(False)
         self._teacher = parts["teacher"]
