@@ -79,7 +79,7 @@ def test_a_name_loads_the_curriculum_of_that_name(name: str):
 
 
 def test_nearest_names_what_is_close_or_everything():
-    assert nearest("drawer-opn", TASK_IDS) == "; did you mean drawer-open?"
+    assert nearest("drawer-opn", ["reach", "drawer-open"]) == "; did you mean drawer-open?"
     assert nearest("zzz", ["a1", "b2"]) == "; expected one of a1, b2"
 
 
@@ -141,7 +141,7 @@ MALFORMED = {
         7,
         "`stages.2.stepz` is not a known key",
     ),
-    "an unknown task": (STAGES + "task: drawer-opn\n    steps: 1\n", 5, "did you mean drawer-open?"),
+    "an unknown task": (STAGES + "task: drawer-opn\n    steps: 1\n", 5, "did you mean drawer-open"),
     "a task of another world": (STAGES + "task: juggle\n    steps: 1\n", 5, ", ".join(TASK_IDS)),
     "no task": (STAGES + "steps: 64\n", 5, "`stages.2.task` is missing"),
     "a task that is nothing": (STAGES + "task:\n    steps: 64\n", 5, "`stages.2.task` is None"),
