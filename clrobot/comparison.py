@@ -255,13 +255,10 @@ def _float(value: Any) -> float:
 
 def _settings(run: _Run) -> dict[str, Any]:
     """Return what must agree within a row, by dotted name: all but the seed and other methods' settings."""
-    from clrobot.agents.algorithms import ALGORITHMS
-    from clrobot.agents.methods import METHODS
+    from clrobot.config import settings_in_use
 
-    used = {*run.method.split("+"), run.config.get("algo", "ppo")}
-    others = {method.name for method in METHODS} | {algorithm.name for algorithm in ALGORITHMS}
-    kept = {key: value for key, value in run.config.items() if key not in (*_NOT_COMPARED, *(others - used))}
-    return dict(_flat(kept))
+    in_use = settings_in_use(run.folder.config)
+    return dict(_flat({key: value for key, value in in_use.items() if key not in _NOT_COMPARED}))
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -277,6 +277,13 @@ def make_method(config: RunConfig) -> Method:
     return parts[0] if len(parts) == 1 else Composite(parts)
 
 
+def settings_in_use(config: RunConfig) -> dict[str, Any]:
+    """Return the settings in JSON's types, without the groups of methods and algorithms that the run does not use."""
+    used = {config.algo, *config.method.split("+")}
+    choices = {choice.name for choice in METHODS} | {choice.name for choice in ALGORITHMS}
+    return {name: value for name, value in config.model_dump(mode="json").items() if name not in choices - used}
+
+
 def make_config(**settings: Any) -> RunConfig:
     """Return a configuration from keyword arguments: `make_config(method="ewc", ewc={"strength": 10})`.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clrobot.config import RunConfig, dump_config, make_config
+from clrobot.config import RunConfig, dump_config, make_config, settings_in_use
 from clrobot.errors import UserError
 from clrobot.files import atomic
 from clrobot.run_folder import RunFolder
@@ -98,7 +98,7 @@ def _is_done(planned: Plan) -> bool:
     if not (planned.folder / "config.yaml").exists():
         return False
     run = RunFolder.open(planned.folder)
-    if dump_config(run.config) != dump_config(planned.config):
+    if settings_in_use(run.config) != settings_in_use(planned.config):
         raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or remove it")
     return (planned.folder / "report.html").exists() and not run.resume.exists()
 
