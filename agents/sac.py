@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch as th
 from gymnasium import spaces
 from pydantic import Field
 from stable_baselines3 import SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.type_aliases import ReplayBufferSamples, Schedule
+from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.sac.policies import Actor, SACPolicy
 
@@ -188,49 +186,8 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
         return th.cat(self.critic(obs, self.bounded(actions)), dim=1)
 
 
-class SlotReplayBuffer(ReplayBuffer):
-    """A replay buffer of the running stage, of whose batches an archive of earlier stages gives a set share.
-
-    Attributes:
-        archive: earlier transitions by the names of `ReplayBufferSamples`, each (n, …); empty is off.
-        archive_share: the archive's share of every batch, in [0, 1].
-    """
-
-    archive: Mapping[str, th.Tensor]
-    archive_share: float
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.archive = {}
-        self.archive_share = 0.0
-
-    def sample(self, batch_size: int, env: Any = None) -> ReplayBufferSamples:
-        """Return a batch; the old part comes last."""
-        old = round(self.archive_share * batch_size) if self.archive else 0
-        if old == 0:
-            return super().sample(batch_size, env)
-        new = super().sample(batch_size - old, env)
-        n = len(self.archive["observations"])
-        chosen = th.from_numpy(np.random.randint(0, n, old))  # noqa: NPY002 -- the generator that the buffer draws from
-        mixed = {
-            name: th.cat([getattr(new, name), self.archive[name][chosen].to(self.device)]) for name in TRANSITION
-        }
-        return ReplayBufferSamples(**mixed)
-
-    def transitions(self) -> dict[str, th.Tensor]:
-        """Return copies of all that the running stage has stored, by the names in TRANSITION."""
-        rows = self.buffer_size if self.full else self.pos
-        flat = {
-            name: th.from_numpy(getattr(self, name)[:rows].reshape(rows * self.n_envs, -1).copy())
-            for name in (*TRANSITION, "timeouts")
-        }
-        # An episode that only ran out of time has not ended: its value is bootstrapped.
-        flat["dones"] *= 1 - flat.pop("timeouts")
-        return flat
-
-
-TRANSITION = ("observations", "actions", "next_observations", "dones", "rewards")
-_STORED = (*TRANSITION, "timeouts")
+# What the replay buffer holds, by the names of its arrays.
+_STORED = ("observations", "actions", "next_observations", "dones", "rewards", "timeouts")
 
 
 class SACSettings(AlgorithmSettings):
@@ -287,7 +244,6 @@ class SACAlgorithm(Algorithm):
             gamma=s.gamma,
             train_freq=(s.train_freq, "step"),
             gradient_steps=s.gradient_steps,
-            replay_buffer_class=SlotReplayBuffer,
             ent_coef=f"auto_{s.ent_coef}",
             target_entropy=s.target_entropy,
             policy_kwargs={**network, "log_std_init": s.log_std_init, "optimizer_kwargs": {"fused": True}},

@@ -15,7 +15,7 @@ from clrobot.agents.method import Method
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork
-from clrobot.agents.sac import SACAlgorithm, SACSettings, SlotReplayBuffer
+from clrobot.agents.sac import SACAlgorithm, SACSettings
 from clrobot.agents.shaping import optimizers, shaping
 from clrobot.config import make_config, make_method
 from clrobot.errors import UserError
@@ -111,21 +111,6 @@ def test_the_hook_equals_the_loss_bit_for_bit() -> None:
     bare = tiny_sac()
     bare.learn(128)
     assert not same_bits(snapshot(hooked.policy), snapshot(bare.policy))
-
-
-def test_the_archive_has_its_share_of_every_batch() -> None:
-    model = tiny_sac()
-    model.learn(128)
-    buffer = model.replay_buffer
-    assert isinstance(buffer, SlotReplayBuffer)
-    archive = buffer.transitions()
-    assert len(archive["observations"]) == 128
-    buffer.archive = {name: t[:50] + (1000.0 if name == "rewards" else 0.0) for name, t in archive.items()}
-    buffer.archive_share = 0.25
-    batch = buffer.sample(16)
-    assert (batch.rewards > 500).sum() == 4
-    buffer.archive_share = 0.0
-    assert (buffer.sample(16).rewards < 500).all()
 
 
 @pytest.mark.parametrize("method", WORKING)
