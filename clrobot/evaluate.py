@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -49,11 +50,14 @@ class Evaluator:
 
     def episodes(self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True) -> Episodes:
         """Run `episodes` episodes of slot index `slot` (from 0), with mean or with sampled actions."""
-        return self._run(policy, slot, episodes, (deterministic,))
+        return self._run(policy, slot, ((deterministic, episodes),))
 
-    def both(self, policy: BasePolicy, slot: int, episodes: int) -> tuple[Episodes, Episodes]:
+    def both(
+        self, policy: BasePolicy, slot: int, episodes: int, sampled: int | None = None
+    ) -> tuple[Episodes, Episodes]:
         """Run the same start states with mean and with sampled actions, all in one batch: mean first."""
-        found = self._run(policy, slot, episodes, (DETERMINISTIC, STOCHASTIC))
+        sampled = episodes if sampled is None else sampled
+        found = self._run(policy, slot, ((DETERMINISTIC, episodes), (STOCHASTIC, sampled)))
         return found.part(slice(episodes)), found.part(slice(episodes, None))
 
     def unlabelled(self, policy: SlotPolicy, slot: int, episodes: int) -> tuple[Episodes, NDArray[np.intp]]:
@@ -66,7 +70,7 @@ class Evaluator:
             The outcomes, and the slot index that each episode was taken for, (E,).
         """
         recognised = _Recognised(policy, episodes)
-        return self._run(policy, slot, episodes, (DETERMINISTIC,), recognised), recognised.slots
+        return self._run(policy, slot, ((DETERMINISTIC, episodes),), recognised), recognised.slots
 
     def score(
         self, policy: BasePolicy, slot: int, episodes: int, *, stage: int, step: int, stochastic: bool = False
@@ -76,14 +80,14 @@ class Evaluator:
         Args:
             policy: what is measured.
             slot: from 0.
-            episodes: how many, of each kind.
+            episodes: how many with mean actions.
             stage: the stage during or after which this is.
             step: environment steps trained so far.
-            stochastic: also measure with sampled actions.
+            stochastic: also measure half as many with sampled actions, from the first of the same start states.
         """
         sampled = None
         if stochastic:
-            found, sampled = self.both(policy, slot, episodes)
+            found, sampled = self.both(policy, slot, episodes, -(-episodes // 2))
         else:
             found = self.episodes(policy, slot, episodes)
         return Score(
@@ -105,27 +109,28 @@ class Evaluator:
         self,
         policy: BasePolicy,
         slot: int,
-        episodes: int,
-        kinds: tuple[bool, ...],
+        kinds: tuple[tuple[bool, int], ...],
         recognised: _Recognised | None = None,
     ) -> Episodes:
-        """Run `episodes` episodes of each kind of action; the outcomes of one kind follow those of the other."""
+        """Run so many episodes of each kind of action; the outcomes of one kind follow those of the other."""
         task = self.curriculum.stages[slot].task
-        n = episodes * len(kinds)
+        counts = [count for _, count in kinds]
+        n = sum(counts)
         key = (task, n)
         if key not in self._envs:
             self._envs[key] = make_vector_env(task, n)
         env = self._envs[key]
         act = _actor(policy, env.single_action_space)
-        obs, _ = env.reset(seed=[self.seed + e for e in range(episodes)] * len(kinds))
+        obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])
         found = Episodes(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64))
         running = np.ones(n, bool)
-        rows = [slice(i * episodes, (i + 1) * episodes) for i in range(len(kinds))]
+        ends = list(itertools.accumulate(counts))
+        rows = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
         with th.random.fork_rng(devices=_devices(policy)), th.inference_mode():
             th.manual_seed(self.seed)
             while running.any():
                 with_slot = append_slot(obs, slot if recognised is None else recognised.look(obs))
-                parts = [act(with_slot[part], kind) for part, kind in zip(rows, kinds, strict=True)]
+                parts = [act(with_slot[part], kind) for part, (kind, _) in zip(rows, kinds, strict=True)]
                 obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
                 done = terminated | truncated
                 # A simulation that diverged ends before the others and starts anew: only its first episode counts.

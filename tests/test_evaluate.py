@@ -126,7 +126,7 @@ def test_a_simulation_that_diverges_ends_its_own_episode_alone(monkeypatch: pyte
 
 def test_a_score_is_the_means_of_the_episodes(evaluator: Evaluator) -> None:
     policy = Steer()
-    mean, sampled = evaluator.both(policy, 0, 4)
+    mean, sampled = evaluator.both(policy, 0, 4, 2)
     score = evaluator.score(policy, 0, 4, stage=2, step=640, stochastic=True)
     assert (score.stage, score.step, score.slot, score.episodes) == (2, 640, 1, 4)
     assert score.success_any == mean.success_any.mean()
