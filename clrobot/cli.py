@@ -297,7 +297,7 @@ def sweep(
     references: bool = True,
     out: Path | None = None,
 ) -> None:
-    """Train methods × seeds (× values of one setting), and compare them.
+    """Train methods × seeds (× values of one setting), compare them, and write a page.
 
     What is finished is not trained again; what was begun is resumed.
 
@@ -316,6 +316,7 @@ def sweep(
     from clrobot.comparison_tables import print_comparison
     from clrobot.config import make_config, read_config
     from clrobot.references import missing_references, use_references
+    from clrobot.report import write_comparison, write_report
     from clrobot.sweep import Plan, plan, run_all
 
     _at_least(jobs, "--jobs")
@@ -338,6 +339,8 @@ def sweep(
         for run in runs:
             use_references(run, None)
     print_comparison(compare_runs(runs, "mean"), console)
+    page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
+    console.print(f"report  {page}", highlight=False, soft_wrap=True)
 
 
 def extend(run: _Run, task: str, steps: int, out: Path | None = None) -> None:

@@ -110,5 +110,6 @@ def test_the_command_compares_what_it_trained(tmp_path: Path, cli) -> None:
     assert "average success" in done.out
     run = RunFolder.open(tmp_path / "out" / "quick-finetune-1")
     assert run.read_metrics()["per_task"][0]["auc_reference"] is not None
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     assert len(list((tmp_path / "out" / "references").glob("reach-*/report.html"))) == 2
     assert cli("sweep", "--vary", "ewc.strength").err.startswith("clrobot: --vary and --values go together")
