@@ -157,7 +157,8 @@ def expand(paths: Iterable[Any]) -> list[RunFolder]:
         if path.is_dir() and not (path / "config.yaml").exists():
             inside = sorted(entry for entry in path.iterdir() if (entry / "config.yaml").is_file()) or [path]
         for entry in inside:
-            runs.setdefault(entry.resolve(), RunFolder.open(entry))
+            run = RunFolder.open(entry)  # refused first, where it can be no path at all
+            runs.setdefault(entry.resolve(), run)
     return list(runs.values())
 
 

@@ -107,7 +107,7 @@ def test_the_command_compares_what_it_trained(tmp_path: Path, cli) -> None:
     )
     done = cli(*words)
     assert done.code == 0, done.err
-    assert "average success" in done.out
+    assert "forgetting" in done.out
     run = RunFolder.open(tmp_path / "out" / "quick-finetune-1")
     assert run.read_metrics()["per_task"][0]["auc_reference"] is not None
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
