@@ -97,15 +97,20 @@ class EvaluationSettings(FrozenSettings):
     """How skills are measured."""
 
     episodes: int = Field(50, ge=1)
-    """Episodes of each task after each stage."""
+    """Episodes of each task trained so far, after each stage."""
     curve_points: int = Field(10, ge=0)
     """Evaluations of a stage's own task during it, for learning curves and transfer."""
     curve_episodes: int = Field(20, ge=1)
-    """Episodes in each of those."""
+    """Episodes in each of those, and of each task that is still to come, after each stage."""
     stochastic: bool = True
     """After each stage, also measure the tasks so far with sampled actions, over half as many episodes."""
     seed: int = Field(1_000_000, ge=0)
     """Of the start states, which are the same in every run that has the same seed here."""
+
+    @property
+    def zero_shot_episodes(self) -> int:
+        """Episodes of a task that is still to come: what is not there yet needs no fine scale."""
+        return min(self.episodes, self.curve_episodes)
 
 
 class VideoSettings(FrozenSettings):

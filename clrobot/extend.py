@@ -72,6 +72,6 @@ def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
         last_of_row = score.slot == slots - 1 and (i + 1 == len(scores) or scores[i + 1].stage != score.stage)
         if last_of_row:
             agent = load_agent(run, score.stage)
-            episodes = extended.evaluation.episodes
+            episodes = extended.evaluation.zero_shot_episodes
             result.append(evaluator.score(agent.policy, slots - 1, episodes, stage=score.stage, step=score.step))
     return [score.to_line() for score in result]

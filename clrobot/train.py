@@ -402,15 +402,20 @@ class Training:
 
     def _evaluate_all(self, stage: int) -> list[Score]:
         self._pause("evaluating")
+        settings = self.config.evaluation
+
+        def trained(slot: int) -> bool:
+            return stage > 0 and slot < self.policy.slots
+
         with self._timed("evaluate"):
             row = [
                 self.evaluator.score(
                     self.policy,
                     slot,
-                    self.config.evaluation.episodes,
+                    settings.episodes if trained(slot) else settings.zero_shot_episodes,
                     stage=stage,
                     step=self.model.num_timesteps,
-                    stochastic=self.config.evaluation.stochastic and slot < stage,
+                    stochastic=settings.stochastic and trained(slot),
                 )
                 for slot in range(len(self.curriculum.stages))
             ]
