@@ -103,7 +103,7 @@ class EvaluationSettings(FrozenSettings):
     curve_episodes: int = Field(20, ge=1)
     """Episodes in each of those, and of each task that is still to come, after each stage."""
     stochastic: bool = True
-    """After each stage, also measure the tasks so far with sampled actions, over half as many episodes."""
+    """After each stage, also measure the tasks so far with sampled actions, over a third as many episodes."""
     seed: int = Field(1_000_000, ge=0)
     """Of the start states, which are the same in every run that has the same seed here."""
 

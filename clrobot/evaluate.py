@@ -83,11 +83,11 @@ class Evaluator:
             episodes: how many with mean actions.
             stage: the stage during or after which this is.
             step: environment steps trained so far.
-            stochastic: also measure half as many with sampled actions, from the first of the same start states.
+            stochastic: also measure a third as many with sampled actions, from the first of the same start states.
         """
         sampled = None
         if stochastic:
-            found, sampled = self.both(policy, slot, episodes, -(-episodes // 2))
+            found, sampled = self.both(policy, slot, episodes, -(-episodes // 3))
         else:
             found = self.episodes(policy, slot, episodes)
         return Score(

@@ -283,7 +283,7 @@ class Training:
             self.method.after_task(self.model, k, lambda n: collect(self.policy, task, k, n, seed))
         self.divergences += callback.divergences
         env.close()
-        with self._timed("evaluate"):
+        with self._timed("train"):  # a part of the agent that learns too
             self._recognise(stage)
         self.stage_ends.append(self.model.num_timesteps)
         row = self._evaluate_all(stage)

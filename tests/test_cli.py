@@ -154,7 +154,7 @@ def test_evaluate_repeats_the_training_s_own_evaluation(cli: Cli, tiny_run: Path
 
 def test_evaluate_shows_sampled_actions_too(cli: Cli, tiny_run: Path):
     last = json.loads((tiny_run / "scores.jsonl").read_text().splitlines()[-1])
-    # The training measured two episodes with mean actions, and half as many with sampled ones.
+    # The training measured two episodes with mean actions, and a third as many, rounded up, with sampled ones.
     for actions, prefix, episodes in (("mean", "", "2"), ("sampled", "stochastic_", "1")):
         outcome = cli("evaluate", tiny_run, "--episodes", episodes, "--task", "drawer-open", "--stochastic")
         assert outcome.code == 0
