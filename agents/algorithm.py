@@ -75,6 +75,11 @@ class Algorithm(ABC):
         model.set_env(env, force_reset=True)
         # These mix the tasks' episodes unless they start anew.
         model.ep_info_buffer = model.ep_success_buffer = None
+        self._begin_steps(model, steps)
+
+    @abstractmethod
+    def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        """Begin a slot's `steps` steps: what only this algorithm carries from one task to the next starts anew."""
 
     def whole_iterations(self, steps: int) -> int:
         """Return `steps` rounded up to whole iterations."""

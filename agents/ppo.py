@@ -81,17 +81,7 @@ class PPOAlgorithm(Algorithm):
             device=device,
         )
 
-    def begin_slot(  # noqa: D102
-        self,
-        model: BaseAlgorithm,
-        slots: int,
-        env: VecEnv,
-        steps: int,
-        *,
-        train_all: bool = False,
-        keep_moments: bool = False,
-    ) -> None:
-        super().begin_slot(model, slots, env, steps, train_all=train_all, keep_moments=keep_moments)
+    def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
         start, end = model.num_timesteps, model.num_timesteps + steps
         model._total_timesteps = end  # where a phase ends earlier, `learn` says so
         first, last = self.settings.learning_rate, self.settings.final_learning_rate

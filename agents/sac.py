@@ -251,17 +251,7 @@ class SACAlgorithm(Algorithm):
             device=device,
         )
 
-    def begin_slot(  # noqa: D102
-        self,
-        model: BaseAlgorithm,
-        slots: int,
-        env: VecEnv,
-        steps: int,
-        *,
-        train_all: bool = False,
-        keep_moments: bool = False,
-    ) -> None:
-        super().begin_slot(model, slots, env, steps, train_all=train_all, keep_moments=keep_moments)
+    def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
         assert isinstance(model, SAC)
         assert isinstance(model.policy, SACSlotPolicy)
         assert model.replay_buffer is not None

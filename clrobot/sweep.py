@@ -100,7 +100,7 @@ def _is_done(planned: Plan) -> bool:
     run = RunFolder.open(planned.folder)
     if settings_in_use(run.config) != settings_in_use(planned.config):
         raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or remove it")
-    return (planned.folder / "report.html").exists() and not run.resume.exists()
+    return run.finished
 
 
 def _log(planned: Plan) -> Path:
