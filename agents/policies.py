@@ -36,6 +36,15 @@ class SlotPolicy(BasePolicy):
     """
 
     recognizer: Recognizer
+    _network: dict[str, Any]  # `network_class`, `critic_class`, `widths`, `layer_norm`
+
+    def _new_network(self, which: str, inputs: int, outputs: int, head_gain: float) -> SlotNetwork:
+        """Return an actor's (`network_class`) or a critic's (`critic_class`) network with one slot."""
+        network = self._network
+        built: SlotNetwork = network[which](
+            inputs, network["widths"], outputs, head_gain, layer_norm=network["layer_norm"]
+        )
+        return built
 
     @property
     def actor_net(self) -> SlotNetwork:
@@ -146,7 +155,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         log_std_init: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        self._network: dict[str, Any] = {
+        self._network = {
             "network_class": network_class,
             "critic_class": critic_class or network_class,
             "widths": tuple(widths),
@@ -168,20 +177,14 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         self._build_mlp_extractor()
         assert isinstance(self.action_space, spaces.Box)
         self._actions = int(self.action_space.shape[0])
-        self.action_net = self._new_network("network_class", self._actions, ACTOR_GAIN)
-        self.value_net = self._new_network("critic_class", 1, CRITIC_GAIN)
+        inputs = self.features_dim - 1
+        self.action_net = self._new_network("network_class", inputs, self._actions, ACTOR_GAIN)
+        self.value_net = self._new_network("critic_class", inputs, 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
         self.recognizer = Recognizer(self.features_dim - 1, 1)
         for _ in range(self._initial_slots - 1):
             self.add_slot()
         self.rebuild_optimizers(lr_schedule(1))
-
-    def _new_network(self, which: str, outputs: int, head_gain: float) -> SlotNetwork:
-        network, inputs = self._network, self.features_dim - 1
-        built: SlotNetwork = network[which](
-            inputs, network["widths"], outputs, head_gain, layer_norm=network["layer_norm"]
-        )
-        return built
 
     def _new_log_std(self) -> nn.Parameter:
         return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))

@@ -93,7 +93,7 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
         log_std_init: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        self._network: dict[str, Any] = {
+        self._network = {
             "network_class": network_class,
             "critic_class": critic_class or network_class,
             "widths": tuple(widths),
@@ -109,13 +109,6 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
         for unused in ("net_arch", "activation_fn", "use_sde", "use_expln", "clip_mean", "n_critics"):
             data.pop(unused, None)
         return data | self._network | {"slots": self.slots, "log_std_init": self._log_std_init}
-
-    def _new_network(self, which: str, inputs: int, outputs: int, gain: float) -> SlotNetwork:
-        network = self._network
-        built: SlotNetwork = network[which](
-            inputs, network["widths"], outputs, gain, layer_norm=network["layer_norm"]
-        )
-        return built
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SlotActor:
         """Return an actor with one slot."""
