@@ -558,6 +558,53 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     _console().print(table)
 
 
+def learning(
+    task: tuple[str, ...] = (),
+    seed: tuple[int, ...] = (0, 1, 2),
+    steps: int = 1_000_000,
+    every: int = 8192,
+    config: Path | None = None,
+    label: str = "",
+    out: Path | None = None,
+) -> None:
+    """Measure how soon each task is learned alone: steps and seconds to .5 and .9.
+
+    A training ends at its first evaluation of .9 or more. They run one after another.
+
+    Args:
+        task: the tasks; by default all.
+        seed: the seeds of each task's trainings; the table has their medians.
+        steps: the most control steps of one training.
+        every: control steps between evaluations.
+        config: every other setting, as in train.
+        label: a name for these settings among the rows of --out.
+        out: keep each training as a line of JSON in this file; what is there is not trained again.
+    """
+    from clrobot.config import make_config, read_config
+    from clrobot.curriculum import TASK_IDS, nearest
+    from clrobot.learning import learn_all, medians
+
+    _at_least(steps, "--steps")
+    _at_least(every, "--every")
+    for name in task:
+        if name not in TASK_IDS:
+            raise UserError(f"unknown task {name!r}{nearest(name, TASK_IDS)}")
+    console = _console()
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    base = make_config() if config is None else read_config(config)
+    rows = learn_all(base, task or TASK_IDS, seed, steps, every, label, out, tell)
+    table = Table("task", title=f"{base.algo} alone on each task, medians of {len(seed)} seeds", title_justify="left")
+    for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):
+        table.add_column(column, justify="right")
+    for row in medians(rows):
+        numbers = ("–" if value is None else f"{value:,.0f}" for value in (row.half, row.learned, row.seconds))
+        table.add_row(row.task, *numbers, f"{row.reached} of {row.seeds}")
+    console.print(table)
+
+
 def _train_verb(words: Sequence[str]) -> Callable[..., None]:
     """Return the verb `train`, whose flags are the settings and whose defaults come from `--config`."""
     from clrobot.config import full_config_class, read_config
@@ -607,6 +654,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "curricula": curricula,
     "bench": bench,
     "overhead": overhead,
+    "learning": learning,
 }
 
 
