@@ -22,8 +22,8 @@ class PPOSettings(AlgorithmSettings):
     """Control steps of each simulation between updates."""
     batch_size: int = Field(512, ge=2)
     """Samples in a minibatch."""
-    n_epochs: int = Field(5, ge=1)
-    """Passes over the samples of an update."""
+    n_epochs: int = Field(10, ge=1)
+    """Passes over the samples of an update: with 10 success .9 comes sooner, in seconds, than with 5 or 15."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size at a stage's start."""
     final_learning_rate: float = Field(1e-3, gt=0)

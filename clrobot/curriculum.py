@@ -115,7 +115,7 @@ CURRICULA: dict[str, Curriculum] = {
         _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
         # The same and then a harder skill, long enough for an unprotected agent to forget.
         _curriculum(
-            "cr4", ("reach", 80_000), ("button-press", 100_000), ("drawer-open", 100_000), ("pick-place", 400_000)
+            "cr4", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000), ("pick-place", 240_000)
         ),
     )
 }
