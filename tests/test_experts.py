@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from clrobot.envs.arm import FINGER_FORCE
+from clrobot.envs.expert import CLOSED, OPEN
 from clrobot.envs.experts import EXPERTS, EXPERTS_BY_ID, ExpertEpisodes, expert, run_expert
+from clrobot.envs.experts.grasping import HOLDING, GraspExpert
 from clrobot.envs.sim import HORIZON, Simulation
 from clrobot.envs.task import Task
 from clrobot.envs.tasks import TASKS
@@ -24,7 +26,14 @@ RANGE_OVERRUN = {  # beyond a mechanism's stops, which are stiff springs
     int(mujoco.mjtJoint.mjJNT_HINGE): 0.02,  # rad
 }
 
+SLIP = 0.015  # m, the farthest that a thing may creep in the fingers
+STROKE = 10  # control steps at full speed
+WAY_OUT = {"peg-unplug": [-1.0, 0.0, 0.0]}  # of the stroke, where it is not up
+
 every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
+every_grasp = pytest.mark.parametrize(
+    "grasper", [each for each in EXPERTS if issubclass(each, GraspExpert)], ids=lambda grasper: grasper.task.id
+)
 
 
 class Watched(NamedTuple):
@@ -127,3 +136,40 @@ def test_mechanisms_and_fingers_keep_their_limits(task: type[Task]) -> None:
     watched = _watched(task)
     assert watched.overrun <= 1.0
     assert watched.finger_force <= FINGER_FORCE + 1e-9
+
+
+class Stroke(NamedTuple):
+    """What became of a grasped thing when the hand went away with it at full speed; N simulations."""
+
+    shift: NDArray[np.float64]  # the farthest that it moved in the hand, (N,), m
+    speed: NDArray[np.float64]  # the hand's highest, (N,), m/s
+
+
+def _stroke(grasper: type[GraspExpert], fingers: float) -> Stroke:
+    """Let the expert grasp, then move off with `fingers`."""
+    sim = Simulation(grasper.task(), 32, threads=2)
+    sim.seed(range(sim.n))
+    sim.reset()
+    policy, features = grasper(sim), sim.task.features(sim)
+    away = np.array([*WAY_OUT.get(grasper.task.id, [0.0, 0.0, 1.0]), fingers])
+    stroke, hold = np.zeros(sim.n, np.int64), np.zeros((sim.n, 3))
+    shift, speed = np.zeros(sim.n), np.zeros(sim.n)
+    while (stroke < STROKE).any() and sim.elapsed[0] < HORIZON:
+        actions = policy(features)
+        held = (policy.phase >= HOLDING)[:, None]
+        hold = np.where(held & (stroke == 0)[:, None], features.thing - sim.hand, hold)
+        stroke += held[:, 0]
+        features, _ = sim.step(np.where(held, away, actions))
+        now = held[:, 0] & (stroke <= STROKE)
+        shift = np.where(now, np.maximum(shift, np.linalg.norm(features.thing - sim.hand - hold, axis=1)), shift)
+        speed = np.where(now, np.maximum(speed, sim.hand_speed), speed)
+    assert (stroke >= STROKE).all()
+    return Stroke(shift, speed)
+
+
+@every_grasp
+def test_a_grasped_thing_stays_grasped_through_a_fast_move(grasper: type[GraspExpert]) -> None:
+    kept, lost = _stroke(grasper, CLOSED), _stroke(grasper, OPEN)
+    assert np.median(kept.speed) > 0.5  # m/s
+    assert kept.shift.max() < SLIP
+    assert lost.shift.min() > 2 * SLIP  # it was the grasp that kept it

@@ -14,19 +14,22 @@ from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, PANEL_BL
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
 
-PEG_HALF = 0.012  # m, half the width of the square peg
-PEG_LENGTH = 0.09  # m
-GRIP = 0.076  # m above its tip: where the hand takes hold, so that the fingers clear the hole's rim
+PEG_HALF = 0.015  # m, half the width of the square peg
+PEG_LENGTH = 0.10  # m
+GRIP = 0.080  # m above its tip: where the hand takes hold, so that the fingers clear the hole's rim
 PEG_MASS = 0.1  # kg
-HOLE_HALF = 0.016  # m: 4 mm of clearance on each side
-OUTER_HALF = 0.040  # m, half the width of the block around the hole
+HOLE_HALF = 0.019  # m: 4 mm of clearance on each side
+OUTER_HALF = 0.043  # m, half the width of the block around the hole
 WALL = 0.035  # m, the depth of the straight hole; a funnel stands on it
 FUNNEL = 0.010  # m, half the length of its slopes, which rise at 45 degrees
+SMOOTH = [0.3, 0.005, 0.0001]  # friction of the block: at its slopes a peg with 1.0 would stick
 PLATE = 0.003  # m, half the thickness of its slopes
 CLEAR = 0.06  # m, the tip's height that clears the rim
 SUCCESS_HEIGHT = 0.012  # m, of the tip above the hole's bottom
-MOUTH = 0.015  # m, how far off the axis the tip may be for the funnel to catch it
+MOUTH = 0.010  # m, how far off the axis the tip may be for the funnel to catch it
+MOUTH_MARGIN = 0.03  # m
 CARRY_MARGIN = 0.40  # m
+DEPTH = 0.08  # m, of the tip above the seated one, where `inserted` begins
 
 
 class PegInsert(Task):
@@ -49,7 +52,7 @@ class PegInsert(Task):
             out = np.array([np.cos(angle), np.sin(angle), 0.0])
             along_x = [thick, OUTER_HALF] if turn % 2 == 0 else [HOLE_HALF, thick]
             centre = out * (HOLE_HALF + thick) + [0, 0, WALL / 2]
-            add_box(block, [*along_x, WALL / 2], list(centre), FIXTURE_BLUE)
+            wall = add_box(block, [*along_x, WALL / 2], list(centre), FIXTURE_BLUE)
             # Its upper face meets the hole's edge.
             centre = out * (HOLE_HALF + rise + deep) + [0, 0, WALL + rise - deep]
             slope = add_box(block, [FUNNEL, OUTER_HALF - 0.006, PLATE], list(centre), PANEL_BLUE)
@@ -57,6 +60,8 @@ class PegInsert(Task):
             mujoco.mju_axisAngle2Quat(tilt, [0.0, 1.0, 0.0], -np.pi / 4)
             mujoco.mju_axisAngle2Quat(spin, [0.0, 0.0, 1.0], angle)
             mujoco.mju_mulQuat(slope.quat, spin, tilt)
+            for part in (wall, slope):
+                part.friction, part.priority = SMOOTH, 1
         peg = spec.worldbody.add_body(name="peg", pos=[0.44, 0.0, 0.0])
         peg.add_freejoint(name="peg")
         shaft = add_box(peg, [PEG_HALF, PEG_HALF, PEG_LENGTH / 2], [0, 0, PEG_LENGTH / 2], OBJECT_RED, mass=PEG_MASS)
@@ -78,18 +83,18 @@ class PegInsert(Task):
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
         hold = grasp(sim, features.thing)
-        tip = sim.site("tip")
-        aside = _aside(sim)
-        over = tolerance(aside, within=MOUTH, margin=MOUTH)
+        tip, aside = sim.site("tip"), _aside(sim)
+        over = tolerance(aside, within=MOUTH, margin=MOUTH_MARGIN)
         height = raised(tip[:, 2], 0.0, CLEAR)
-        lifted = np.maximum(height, over)  # over the funnel, sinking again costs nothing
+        lifted = hold.around * np.maximum(height, over)  # over the funnel, sinking again costs nothing
+        # How far the tip is from the way in: the hole's axis, up to the height that clears the rim.
+        off = np.hypot(aside, np.maximum(tip[:, 2] - CLEAR, 0.0))
         return {
             "near": hold.near,
             "grasped": hold.held,
             "lifted": lifted,
-            "carried": lifted * tolerance(aside, margin=CARRY_MARGIN),
-            # Long-tailed, so that it slopes down from any height over the hole.
-            "inserted": over * tolerance(tip[:, 2], within=0.5 * SUCCESS_HEIGHT, margin=CLEAR),
+            "carried": lifted * tolerance(off, margin=CARRY_MARGIN),
+            "inserted": hold.around * over * (1.0 - raised(tip[:, 2], 0.5 * SUCCESS_HEIGHT, DEPTH)),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
