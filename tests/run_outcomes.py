@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from stable_baselines3.common.base_class import BaseAlgorithm
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import quickly, settings
 
+from clrobot.agents.method import Method
 from clrobot.config import make_config
 from clrobot.run_folder import RunFolder
 from clrobot.train import Silent, Stopped, Training
@@ -41,9 +43,11 @@ def tensorboard(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 class Whole(NamedTuple):
-    """A run that was never stopped."""
+    """A run that was never stopped, and what its training ended with."""
 
-    training: Training
+    run: RunFolder
+    model: BaseAlgorithm
+    method: Method
     outcome: dict[str, Any]
     seconds: float  # that it took
 
@@ -62,8 +66,9 @@ class WholeRuns:
             with quickly():
                 config = make_config(**self._settings(method))
                 training = Training.begin(config, self._parent / method, Silent())
-                run = training.run_all().path
-            self._runs[method] = Whole(training, outcome(run), time.monotonic() - began)
+                run = training.run_all()
+            seconds = time.monotonic() - began
+            self._runs[method] = Whole(run, training.model, training.method, outcome(run.path), seconds)
         return self._runs[method]
 
 

@@ -25,27 +25,26 @@ EVERY = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 
 @EVERY
 def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], whole_runs: WholeRuns) -> None:
-    training = whole_runs[method.name].training
-    run, config = training.run, training.config
+    run, model, trained, *_ = whole_runs[method.name]
 
-    for optimizer in optimizers(training.model).values():
+    for optimizer in optimizers(model).values():
         assert not optimizer._optimizer_step_pre_hooks
         assert not optimizer._optimizer_step_post_hooks
-    assert training.model.max_grad_norm == 0.5
+    assert model.max_grad_norm == 0.5
 
     agent = clrobot.load(run.path)
     obs = np.random.default_rng(0).normal(size=(6, 23)).astype(np.float32)
     for slot, task in enumerate(agent.slots):
         with_slot = np.column_stack([obs, np.full(6, slot)]).astype(np.float32)
-        expected, _ = training.policy.predict(with_slot, deterministic=True)
+        expected, _ = model.policy.predict(with_slot, deterministic=True)
         np.testing.assert_array_equal(agent.predict(obs, task), expected)
 
-    again = make_method(config)
+    again = make_method(run.config)
     saved = load_file(run.checkpoint(3) / "method.safetensors")
     again.load_state_dict(saved)
     state = again.state_dict()
-    assert state.keys() == training.method.state_dict().keys()
-    assert all(th.equal(state[name], tensor) for name, tensor in training.method.state_dict().items())
+    assert state.keys() == trained.state_dict().keys()
+    assert all(th.equal(state[name], tensor) for name, tensor in trained.state_dict().items())
 
     metrics = json.loads((run.path / "metrics.json").read_text())
     assert metrics["parameters"]["total"] >= metrics["parameters"]["trainable"] > 0

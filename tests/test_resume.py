@@ -127,8 +127,8 @@ def test_only_the_newest_two_snapshots_are_kept(stopped_run: Path) -> None:
 def test_a_finished_run_is_not_resumed(whole_runs: WholeRuns) -> None:
     whole = whole_runs["finetune"]
     with pytest.raises(UserError, match="is finished"):
-        resume(whole.training.run.path)
-    assert outcome(whole.training.run.path) == whole.outcome
+        resume(whole.run.path)
+    assert outcome(whole.run.path) == whole.outcome
 
 
 def test_two_trainings_cannot_share_a_folder(tmp_path: Path) -> None:

@@ -124,16 +124,15 @@ def test_the_hook_equals_the_loss_bit_for_bit() -> None:
 
 @pytest.mark.parametrize("method", WORKING)
 def test_methods_work_with_sac_through_the_whole_loop(method: str, sac_runs: WholeRuns) -> None:
-    training = sac_runs[method].training
-    run = training.run
-    for optimizer in optimizers(training.model).values():
+    run, model, *_ = sac_runs[method]
+    for optimizer in optimizers(model).values():
         assert not optimizer._optimizer_step_pre_hooks
         assert not optimizer._optimizer_step_post_hooks
     agent = clrobot.load(run.path)
     obs = np.random.default_rng(0).normal(size=(6, 23)).astype(np.float32)
     for slot, task in enumerate(agent.slots):
         with_slot = np.column_stack([obs, np.full(6, slot)]).astype(np.float32)
-        expected, _ = training.policy.predict(with_slot, deterministic=True)
+        expected, _ = model.policy.predict(with_slot, deterministic=True)
         np.testing.assert_array_equal(agent.predict(obs, task), expected)
     assert run.read_metrics()["stages_done"] == 3
 
