@@ -173,7 +173,8 @@ class Simulation:
     @property
     def promised(self) -> Array:
         """Where `target` will be when the actions that a delay holds back have taken effect, (N, 3), m."""
-        return self.target if self._disturbance is None else self.target + MAX_STEP * self._disturbance.to_come
+        target: Array = self.target
+        return target if self._disturbance is None else target + MAX_STEP * self._disturbance.to_come
 
     @property
     def squeeze(self) -> Array:
