@@ -90,7 +90,6 @@ class Stage(_Frozen):
             raise ValueError(f"unknown task {shown(task)}{nearest(task, TASK_IDS)}")
         return task
 
-
     @field_validator("overrides", mode="before")
     @classmethod
     def _possible(cls, overrides: Any, info: ValidationInfo) -> Any:
@@ -167,11 +166,11 @@ def _curriculum(name: str, *stages: tuple[str, int] | tuple[str, int, dict[str, 
     )
 
 
-# Neighbours differ in what the hand does and where: it presses, pushes, pulls, turns, grasps. Easy and hard take turns,
-# so that a hard skill's long training follows each easy one, which is what makes an agent forget. What is most alike
-# stands four or more stages apart (pick-place and shelf-place, drawer-open and lever-pull), so that transfer shows
-# beside forgetting; nothing undoes another. The steps are about twice to two and a half times what PPO needs for a
-# success of 0.9 in the task alone.
+# Neighbours differ in what the hand does: it presses, pushes, pulls, turns, grasps. Easy and hard take turns, so that
+# the long training of a hard skill, which makes an agent forget, follows each easy one. What is most alike stands at
+# least four stages apart (pick-place and shelf-place, drawer-open and lever-pull), so that transfer shows beside
+# forgetting, and nothing undoes another. The steps are two to two and a half times what PPO needs for a success of
+# 0.9 in the task alone.
 _CR10 = _curriculum(
     "cr10",
     ("button-press", 80_000),

@@ -23,7 +23,7 @@ def make_env(task: str, **kwargs: Any) -> TaskEnv:
 def make_vector_env(
     task: str, num_envs: int = 1, *, threads: int = 0, stagger: bool = False, overrides: Overrides | None = None
 ) -> TaskVectorEnv:
-    """Return `num_envs` simulations of the task of that id (KeyError if there is none); overrides as in `make_env`."""
+    """Return `num_envs` simulations of the task of that id (KeyError if there is none), as `make_env` does."""
     return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, threads=threads, stagger=stagger, overrides=overrides)
 
 

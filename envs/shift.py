@@ -40,7 +40,9 @@ OVERRIDES: Final[Mapping[str, Override]] = {
     "object.size": Override(0.5, 1.5, "object", "factor on the objects' lengths; their mass stays"),
     "joint.damping": Override(0.0, 5.0, "joint", "factor on the damping of the mechanism's joints"),
     "joint.friction": Override(0.0, 10.0, "joint", "factor on the dry friction of the mechanism's joints"),
-    "sensor.noise": Override(0.0, 1.0, "door", "standard deviation of what is added to each number of an observation"),
+    "sensor.noise": Override(
+        0.0, 1.0, "door", "standard deviation of what is added to each number of an observation"
+    ),
     "action.delay": Override(0, 10, "door", "control steps until an action takes effect", whole=True),
 }
 

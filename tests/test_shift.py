@@ -82,7 +82,7 @@ def test_what_cannot_be_is_refused_at_every_door(task: str, overrides: Any, sent
         lambda: make_vector_env(task, 2, overrides=overrides),
         lambda: run_expert(task, 2, overrides=overrides),
     ):
-        with pytest.raises(ValueError, match="override|means nothing|expected") as caught:
+        with pytest.raises(ValueError, match=r"override|means nothing|expected") as caught:
             make()
         assert sentence in str(caught.value)
 
@@ -94,7 +94,9 @@ def test_a_file_s_world_is_refused_with_its_line(cli: Callable[..., Outcome], tm
         ("{joint.damping: 2}", "joint.damping means nothing for push: it has no mechanism; leave it out"),
         ("[1]", "`stages.1.overrides` is [1]"),
     ):
-        (tmp_path / "mine.yaml").write_text(f"name: a\nstages:\n  - {{task: push, steps: 9, overrides: {overrides}}}\n")
+        (tmp_path / "mine.yaml").write_text(
+            f"name: a\nstages:\n  - {{task: push, steps: 9, overrides: {overrides}}}\n"
+        )
         outcome = cli("train", "--curriculum", "mine.yaml")
         assert outcome.code == 2
         assert "line 3" in " ".join(outcome.err.split())
@@ -131,7 +133,7 @@ def test_a_reference_is_of_one_world(tmp_path: Path) -> None:
     assert reference_folder(tmp_path, alone) == reference_folder(tmp_path, config, 0)
 
 
-# Each changes the physics as it says -----------------------------------------------------------------------------
+# Each changes the physics as it says -------------------------------------------------------------------------
 
 
 def slid(task: str, body: str, overrides: dict[str, float] | None) -> float:
@@ -225,9 +227,9 @@ def test_an_object_of_another_size_stands_where_it_starts(task: type[Task], fact
 
 
 def coasted(overrides: dict[str, float]) -> float:
-    """How far a drawer slides out by itself from 0.2 m/s, m."""
+    """How far a drawer slides out by itself from 0.5 m/s, m."""
     sim = simulation("drawer-open", overrides)
-    sim.batch.bind("qvel")[0, sim.model.joint("drawer").dofadr[0]] = 0.2
+    sim.batch.bind("qvel")[0, sim.model.joint("drawer").dofadr[0]] = 0.5
     for _ in range(75):
         sim.step(np.zeros((1, 4)))
     return float(sim.joint_qpos("drawer")[0, 0])
@@ -237,11 +239,11 @@ def test_dry_friction_and_damping_stop_a_drawer_in_proportion() -> None:
     # M v² / (2 f) by friction alone, M v / b by damping alone
     by_friction = [coasted({"joint.damping": 0, "joint.friction": factor}) for factor in (0.5, 1.0)]
     assert by_friction[0] / by_friction[1] == pytest.approx(2.0, rel=0.1)
-    by_damping = [coasted({"joint.damping": factor, "joint.friction": 0}) for factor in (2.0, 4.0)]
+    by_damping = [coasted({"joint.damping": factor, "joint.friction": 0}) for factor in (1.0, 2.0)]
     assert by_damping[0] / by_damping[1] == pytest.approx(2.0, rel=0.1)
 
 
-# Noise and delay -----------------------------------------------------------------------------------------------------
+# Noise and delay ---------------------------------------------------------------------------------------------
 
 
 def test_noise_is_on_what_is_seen_and_nowhere_else() -> None:
@@ -317,8 +319,7 @@ def test_no_override_changes_nothing(nothing: dict[str, float]) -> None:
 
 def test_factors_of_one_change_nothing() -> None:
     plain, told = (
-        simulation("drawer-open", overrides, n=2)
-        for overrides in (None, {"joint.damping": 1, "joint.friction": 1})
+        simulation("drawer-open", overrides, n=2) for overrides in (None, {"joint.damping": 1, "joint.friction": 1})
     )
     one, other = expert("drawer-open")(plain), expert("drawer-open")(told)
     for _ in range(50):
@@ -349,7 +350,7 @@ def test_a_state_restores_what_is_pending_and_what_is_blurred() -> None:
             other.set_state(simulation("push", stranger, n=3).get_state())
 
 
-# Doors -------------------------------------------------------------------------------------------------------------------
+# Doors -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:.*")  # the checker's advice
@@ -381,5 +382,3 @@ def test_a_run_through_worlds_tells_of_them(tmp_path: Path) -> None:
     run = train(make_config(**settings("finetune") | {"curriculum": worlds, "steps": 64}), tmp_path / "run")
     page = write_report(run.path).read_text(encoding="utf-8")
     assert "sensor.noise 0.1, action.delay 2" in page
-
-

@@ -62,8 +62,10 @@ class ShelfPlace(Task):
         sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
 
     def features(self, sim: Simulation) -> Features:  # noqa: D102
-        standing = sim.site("top") + [0.0, 0.0, CUBE_HALF * (sim.object_size - 1.0)]
-        return Features(thing=sim.site("cube"), goal=standing)
+        top = sim.site("top")  # where a cube of the usual size stands
+        if sim.object_size != 1.0:
+            top = top + np.array([0.0, 0.0, CUBE_HALF * (sim.object_size - 1.0)])
+        return Features(thing=sim.site("cube"), goal=top)
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
         cube, top = features.thing, features.goal
