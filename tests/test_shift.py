@@ -121,8 +121,8 @@ def test_the_stages_of_no_other_world_are_written_as_before() -> None:
 def test_a_configuration_keeps_the_worlds(tmp_path: Path) -> None:
     config = make_config(curriculum="shift5", steps=64)
     assert [s.overrides for s in config.curriculum.stages] == [s.overrides for s in CURRICULA["shift5"].stages]
-    (tmp_path / "config.yaml").write_text(dump_config(config))
-    assert read_config(tmp_path / "config.yaml") == config
+    (tmp_path / "mine.yaml").write_text(dump_config(config))
+    assert read_config(tmp_path / "mine.yaml") == config
 
 
 def test_a_reference_is_of_one_world(tmp_path: Path) -> None:
