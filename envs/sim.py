@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clrobot.envs import arm
 from clrobot.envs.rewards import Array
+from clrobot.envs.shift import Disturbance, Overrides, alter, checked
 from clrobot.envs.task import Features, Ids, Mask, Task
 
 HORIZON: Final = 100  # control steps in an episode (4 s)
@@ -67,10 +68,12 @@ class NeedsBatch(ImportError):
     """The installed MuJoCo is too old for the native tasks."""
 
 
-def build_model(task: Task) -> mujoco.MjModel:
-    """Compile the scene of `task`: the arm, its table and the task's objects."""
+def build_model(task: Task, overrides: Overrides | None = None) -> mujoco.MjModel:
+    """Compile the scene of `task`: the arm, its table and the task's objects, changed as the overrides say."""
     spec = arm.arm_spec()
     task.build(spec)
+    if overrides:
+        alter(spec, overrides)
     return spec.compile()
 
 
@@ -87,13 +90,16 @@ class Simulation:
         solved_now: whether it is solved at this step, (N,).
         diverged: whether the simulation went to infinity in this step, (N,); reset it and trust nothing of the step.
         divergences: how many times any has.
+        overrides: what is different in these simulations' world (see `shift`).
+        object_size: factor on the lengths of the task's objects, 1 unless it is overridden.
     """
 
-    def __init__(self, task: Task, n: int, threads: int = 0) -> None:
+    def __init__(self, task: Task, n: int, threads: int = 0, overrides: Overrides | None = None) -> None:
         """Compile the task's model and allocate N simulations on `threads` threads (0: all cores).
 
         Raises:
             NeedsBatch: MuJoCo is older than 3.17.
+            ValueError: an override is unknown, out of range, or nothing that this task has.
         """
         try:
             from mujoco.batch import Batch
@@ -104,7 +110,10 @@ class Simulation:
             ) from error
         self.task = task
         self.n = n
-        self.model = build_model(task)
+        self.overrides = checked(type(task), overrides or {})
+        self.object_size = self.overrides.get("object.size", 1.0)
+        self._disturbance = Disturbance.of(n, self.overrides, (HORIZON + 1, OBS_SIZE))
+        self.model = build_model(task, self.overrides)
         # A persistent batch continues from the stages computed after a step, which therefore cost nothing.
         self.batch: Any = Batch(self.model, n, threads, persistent=True)
         self.qpos: Array = self.batch.bind("qpos")
@@ -162,6 +171,12 @@ class Simulation:
         return speed
 
     @property
+    def promised(self) -> Array:
+        """Where `target` will be when the actions that a delay holds back have taken effect, (N, 3), m."""
+        target: Array = self.target
+        return target if self._disturbance is None else target + MAX_STEP * self._disturbance.to_come
+
+    @property
     def squeeze(self) -> Array:
         """How far something between the fingers holds each back from where it is told to be, (N,), m.
 
@@ -202,6 +217,8 @@ class Simulation:
         for name, box in self.task.varies.items():
             drawn[name] = values[:, start : start + len(box.low)]
             start += len(box.low)
+        if self._disturbance is not None:
+            self._disturbance.reset(ids, self._rngs)
         self.task.place(self, ids, drawn)
         self.batch.forward(ids, stage=_STAGE)
         self.elapsed[ids] = 0
@@ -233,6 +250,8 @@ class Simulation:
                 f"expected {ACTION_SIZE} numbers in [-1, 1]"
             )
         a = np.clip(a, -1.0, 1.0)
+        if self._disturbance is not None:
+            a = self._disturbance.late(a)
         hand, ctrl = self.hand, self._ctrl
         target = ctrl[:, :3] + MAX_STEP * a[:, :3]
         target = np.clip(target, hand - LEASH, hand + LEASH)
@@ -268,6 +287,8 @@ class Simulation:
             "solved_now": self.solved_now.copy(),
             "divergences": np.array([self.divergences]),
         }
+        if self._disturbance is not None:
+            arrays |= self._disturbance.get_state()
         return SimulationState(arrays, [dict(rng.bit_generator.state) for rng in self._rngs])
 
     def set_state(self, state: SimulationState) -> None:
@@ -279,6 +300,8 @@ class Simulation:
         rows = state.arrays["rows"]
         if rows.shape != self.batch.state.shape or len(state.generators) != self.n:
             raise ValueError(f"state rows {rows.shape}; expected {self.batch.state.shape}")
+        if self._disturbance is not None:
+            self._disturbance.set_state(state.arrays)
         self.batch.state[:] = rows
         self.batch.forward(stage=_STAGE)
         self.elapsed[:] = state.arrays["elapsed"]
@@ -303,6 +326,8 @@ class Simulation:
         raw[:, 17:20] = f.thing - self.hand
         raw[:, 20:23] = f.goal - f.thing
         scaled = (raw - self._obs_offset) / self._obs_scale
+        if self._disturbance is not None:
+            scaled = self._disturbance.blurred(scaled, self.elapsed, f)
         obs: NDArray[np.float32] = np.clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
         return obs
 

@@ -20,7 +20,7 @@ from clrobot.agents.methods import METHODS
 from clrobot.config import make_config
 from clrobot.errors import UserError
 from clrobot.run_folder import RunFolder
-from clrobot.snapshot import snapshots
+from clrobot.snapshot import Snapshot, snapshots
 from clrobot.train import Silent, Stopped, Training, resume, train
 
 KILLS = int(os.environ.get("CLROBOT_KILLS", "20"))  # hundreds, when somebody has the time
@@ -108,6 +108,26 @@ def test_a_stopped_training_goes_on_with_the_same_bits(
     resume(tmp_path / "run")
     assert outcome(tmp_path / "run") == whole[method]
     assert not (tmp_path / "run" / "resume").exists()
+
+
+@pytest.mark.parametrize(("method", "boundary"), [("ewc", 5), ("multitask", 2)])
+def test_a_training_through_other_worlds_goes_on_with_the_same_bits(
+    method: str, boundary: int, tmp_path: Path
+) -> None:
+    blurred_and_late = {"object.friction": 0.3, "sensor.noise": 0.1, "action.delay": 2}
+    stages = [{"task": "push", "steps": 128}, {"task": "push", "steps": 128, "overrides": blurred_and_late}]
+    worlds = {"curriculum": {"name": "worlds", "stages": stages}, "steps": 128}
+    config = make_config(**settings(method) | worlds)
+    train(config, tmp_path / "whole")
+    observer = StopAt(boundary)
+    observer.training = Training.begin(config, tmp_path / "run", observer)
+    with pytest.raises(Stopped):
+        observer.training.run_all()
+    observer.training.run.unlock()
+    kept = Snapshot(snapshots(tmp_path / "run" / "resume")[0]).simulation().arrays
+    assert any(name.endswith("pending") for name in kept)  # it was stopped in the other world
+    resume(tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
 
 @pytest.mark.slow
