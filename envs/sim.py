@@ -121,7 +121,7 @@ class Simulation:
         self._draw_low = np.concatenate([np.asarray(box.low) for box in task.varies.values()])
         self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
         # Written out for every simulation: numpy is slow where it repeats a short row.
-        self._workspace_low, self._workspace_high = np.tile(arm.WORKSPACE_LOW, (n, 1)), np.tile(arm.WORKSPACE_HIGH, (n, 1))
+        self._low, self._high = (np.tile(bound, (n, 1)) for bound in (arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH))
         offset = np.concatenate([np.broadcast_to(o, size) for _, size, o, _ in OBS_LAYOUT])
         scale = np.concatenate([np.broadcast_to(s, size) for _, size, _, s in OBS_LAYOUT])
         self._obs_offset, self._obs_scale = np.tile(offset, (n, 1)), np.tile(scale, (n, 1))
@@ -243,7 +243,7 @@ class Simulation:
         a = clip(a, -1.0, 1.0)
         hand = self.hand.copy()  # numpy is slow with threes that lie apart
         target = clip(self.target + MAX_STEP * a[:, :3], hand - LEASH, hand + LEASH)
-        self.target[:] = clip(target, self._workspace_low, self._workspace_high)
+        self.target[:] = clip(target, self._low, self._high)
         told, before = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3]), self._ctrl[:, 6]
         self._ctrl[:, 6:8] = clip(told, before - FINGER_STEP, before + FINGER_STEP)[:, None]
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
@@ -313,9 +313,8 @@ class Simulation:
         np.subtract(f.goal, f.thing, out=raw[:, 20:23])
         scaled = raw - self._obs_offset
         scaled /= self._obs_scale
-        np.maximum(scaled, -OBS_LIMIT, out=scaled)
-        np.minimum(scaled, OBS_LIMIT, out=scaled)
-        return scaled.astype(np.float32)
+        obs: NDArray[np.float32] = clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
+        return obs
 
     @property
     def finished(self) -> Mask:
