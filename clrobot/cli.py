@@ -525,21 +525,35 @@ def curricula() -> None:
     _console().print(table)
 
 
-def bench(num_envs: int = 256, seconds: float = 2.0, ppo_task: str = "pick-place", json: Path | None = None) -> None:
+def bench(
+    num_envs: int = 256,
+    seconds: float = 2.0,
+    ppo_task: str = "pick-place",
+    metaworld: Path | None = None,
+    json: Path | None = None,
+) -> None:
     """Measure the speed of the simulations and of PPO.
 
     The bare physics repeats the same controls, with no task on top of it.
+
+    Meta-World pins an older MuJoCo and needs an environment of its own:
+
+    python -m venv mw; mw/bin/pip install metaworld stable-baselines3 packaging
+
+    clrobot bench --metaworld mw/bin/python
 
     Args:
         num_envs: simulations stepped together.
         seconds: how long each measurement lasts, about.
         ppo_task: the task that PPO is measured on.
+        metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
+            each in a process of its own.
         json: also write the figures to this file.
     """
     from clrobot.bench import run_bench
 
     _at_least(num_envs, "--num-envs")
-    run_bench(num_envs, seconds, ppo_task, json, _console())
+    run_bench(num_envs, seconds, ppo_task, metaworld, json, _console())
 
 
 def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
