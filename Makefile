@@ -17,10 +17,10 @@ test:    ## what the README's test command runs
 	$(PYTHON) -m pytest
 
 test-gl: ## what needs OpenGL (libegl1 and libgl1, or libosmesa6)
-	$(PYTHON) -m pytest -m gl
+	$(PYTHON) -m pytest -n 0 -m gl
 
 test-browser: ## what needs Chromium (chromium and chromium-driver)
-	$(PYTHON) -m pytest -m browser
+	$(PYTHON) -m pytest -n 0 -m browser
 
 build:   ## sdist and wheel into dist/
 	rm -rf dist

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
+# pytest-xdist runs a process on each core: none of them, nor what they start, may take the others' cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from clrobot.cli import main
+
+if TYPE_CHECKING:
+    from run_outcomes import WholeRuns
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,23 @@ def tiny_run(tiny_flags: tuple[str, ...], tmp_path_factory: pytest.TempPathFacto
 def tiny_copy(tiny_run: Path, tmp_path: Path) -> Path:
     """A copy of the tiny run, to damage."""
     return Path(shutil.copytree(tiny_run, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def whole_runs(tmp_path_factory: pytest.TempPathFactory) -> WholeRuns:
+    """A tiny run of each method that was never stopped, which many tests compare with. Only to be read."""
+    from run_outcomes import WholeRuns
+
+    return WholeRuns(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def quick_training() -> Iterator[None]:
+    """Trainings in this process draw no report, and learn how a task looks from few states."""
+    from tiny_training import quickly
+
+    with quickly():
+        yield
 
 
 @pytest.fixture

@@ -106,6 +106,7 @@ def test_what_makes_sense_together_is_accepted(name: str) -> None:
     assert isinstance(make_method(make_config(method=name)), Composite)
 
 
+@pytest.mark.usefixtures("quick_training")
 def test_a_composed_method_trains_through_the_whole_loop(tmp_path) -> None:
     settings = TINY | {"method": "ewc+replay", "ewc": {"states": 100}}
     run = train(make_config(**settings), tmp_path / "run")

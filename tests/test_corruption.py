@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import torch as th
 from helpers import forge_manifest, same_bits
+from run_outcomes import Warned, outcome, stopped
 from safetensors.torch import load_file
-from test_resume import Warned, _stopped, outcome
+from tiny_training import quickly
 
 import clrobot.report.page
 from clrobot.checkpoint import load_agent
@@ -87,14 +88,15 @@ def finished(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory, drawn_onc
 @pytest.fixture(scope="module")
 def unfinished(tmp_path_factory: pytest.TempPathFactory, drawn_once: None) -> Whole:
     """A run stopped in its second stage, with two snapshots."""
-    return Whole(_stopped(tmp_path_factory.mktemp("unfinished"), boundary=9), finished=False)
+    return Whole(stopped(tmp_path_factory.mktemp("unfinished") / "run", "ewc", boundary=9), finished=False)
 
 
 @pytest.fixture(scope="module")
 def ending(unfinished: Whole, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The outcome of the unfinished run, resumed undamaged."""
     run = unfinished.copy(tmp_path_factory.mktemp("ending"))
-    Training.resume(run, Warned()).run_all()
+    with quickly():
+        Training.resume(run, Warned()).run_all()
     return outcome(run)
 
 
@@ -149,7 +151,8 @@ def check_resume(run: Path, whole: Whole, *, to_its_end: bool = False) -> None:
         assert "starts anew" in observer.warnings[-1]
     if to_its_end:
         assert training is not None
-        training.run_all()
+        with quickly():
+            training.run_all()
     elif training is not None:
         training.model.logger.close()  # its thread writes into a folder that is removed now
 

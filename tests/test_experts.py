@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 import mujoco
@@ -30,7 +29,6 @@ SLIP = 0.015  # m, the farthest that a thing may creep in the fingers
 STROKE = 10  # control steps at full speed
 WAY_OUT = {"peg-unplug": [-1.0, 0.0, 0.0]}  # of the stroke, where it is not up
 
-every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
 every_grasp = pytest.mark.parametrize(
     "grasper", [each for each in EXPERTS if issubclass(each, GraspExpert)], ids=lambda grasper: grasper.task.id
 )
@@ -47,8 +45,10 @@ class Watched(NamedTuple):
     divergences: int
 
 
-@cache
-def _watched(task: type[Task]) -> Watched:
+@pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.id)
+def watched(request: pytest.FixtureRequest) -> Watched:
+    """The expert's episodes of a task, run once for the tests of this task, which pytest then runs together."""
+    task: type[Task] = request.param
     sim = Simulation(task(), EPISODES, threads=2)
     sim.seed(range(EPISODES))
     sim.reset()
@@ -117,23 +117,17 @@ def test_phases_start_anew_with_an_episode() -> None:
     assert policy.phase[1] == 0
 
 
-@every_task
-def test_the_expert_succeeds(task: type[Task]) -> None:
-    watched = _watched(task)
+def test_the_expert_succeeds(watched: Watched) -> None:
     assert watched.episodes.success.mean() >= 0.95
     assert watched.episodes.returns.mean() > 0.3 * HORIZON
     assert watched.divergences == 0
 
 
-@every_task
-def test_nothing_sinks_into_anything(task: type[Task]) -> None:
-    watched = _watched(task)
+def test_nothing_sinks_into_anything(watched: Watched) -> None:
     assert watched.depth.max() <= PENETRATION, watched.culprits
 
 
-@every_task
-def test_mechanisms_and_fingers_keep_their_limits(task: type[Task]) -> None:
-    watched = _watched(task)
+def test_mechanisms_and_fingers_keep_their_limits(watched: Watched) -> None:
     assert watched.overrun <= 1.0
     assert watched.finger_force <= FINGER_FORCE + 1e-9
 

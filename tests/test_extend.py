@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from run_outcomes import WholeRuns, outcome
 from safetensors.torch import load_file
-from test_resume import outcome
-from tiny_training import TINY
+from tiny_training import settings
 
 from clrobot.config import make_config
 from clrobot.errors import UserError
@@ -17,34 +18,35 @@ from clrobot.extend import extend
 from clrobot.run_folder import RunFolder
 from clrobot.train import resume, train
 
-TASKS = ("reach", "button-press", "drawer-open")
+pytestmark = pytest.mark.usefixtures("quick_training")
+TASKS = ("reach", "button-press", "drawer-open")  # those of quick
 EXTENDABLE = ("finetune", "si", "packnet", "progress-compress", "replay", "generative-replay")  # one of each kind
 
 
-def tiny(method: str, tasks: tuple[str, ...], algo: str = "ppo") -> dict:
-    stages = [{"task": task, "steps": 256} for task in tasks]
-    settings = {k: v for k, v in TINY.items() if k not in ("curriculum", "steps")}
-    return settings | {
-        "method": method,
-        "algo": algo,
-        "curriculum": {"name": "tiny", "stages": stages},
-        "sac": {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32},
-    }
+SAC = {
+    "algo": "sac",
+    "sac": {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32},
+}
+
+
+def tiny(method: str, tasks: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of a tiny run of the first tasks of quick."""
+    curriculum = {"name": "quick", "stages": [{"task": task, "steps": 256} for task in tasks]}
+    return settings(method) | {"curriculum": curriculum, "steps": None}
 
 
 @pytest.mark.parametrize("method", EXTENDABLE)
-def test_an_extended_run_ends_as_one_that_was_planned_so(method: str, tmp_path: Path) -> None:
-    planned = train(make_config(**tiny(method, TASKS)), tmp_path / "planned")
+def test_an_extended_run_ends_as_one_that_was_planned_so(method: str, whole_runs: WholeRuns, tmp_path: Path) -> None:
     short = train(make_config(**tiny(method, TASKS[:2])), tmp_path / "short")
     before = outcome(short.path)
     longer = resume(extend(short, TASKS[2], 256, tmp_path / "longer").path)
-    assert outcome(longer.path) == outcome(planned.path)
+    assert outcome(longer.path) == whole_runs[method].outcome
     assert outcome(short.path) == before  # not touched
 
 
 def test_sac_too(tmp_path: Path) -> None:
-    planned = train(make_config(**tiny("finetune", TASKS, "sac")), tmp_path / "planned")
-    short = train(make_config(**tiny("finetune", TASKS[:2], "sac")), tmp_path / "short")
+    planned = train(make_config(**tiny("finetune", TASKS) | SAC), tmp_path / "planned")
+    short = train(make_config(**tiny("finetune", TASKS[:2]) | SAC), tmp_path / "short")
     longer = resume(extend(short, TASKS[2], 256, tmp_path / "longer").path)
     assert outcome(longer.path) == outcome(planned.path)
 
@@ -89,8 +91,8 @@ def test_an_unfinished_run_is_refused(tiny_copy: Path, tmp_path: Path) -> None:
 
 
 def test_moments_that_no_checkpoint_keeps_are_refused(tmp_path: Path) -> None:
-    settings = tiny("finetune", TASKS[:1]) | {"plasticity": {"reset_optimizer": False}}
-    run = train(make_config(**settings), tmp_path / "run")
+    on = tiny("finetune", TASKS[:1]) | {"plasticity": {"reset_optimizer": False}}
+    run = train(make_config(**on), tmp_path / "run")
     with pytest.raises(UserError, match="reset-optimizer"):
         extend(run, "reach", 64, tmp_path / "out")
 

@@ -19,10 +19,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch as th
+from run_outcomes import Warned, outcome
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from stable_baselines3 import PPO
-from test_resume import Warned, outcome
+from tiny_training import quickly
 
 import clrobot.snapshot
 import clrobot.train
@@ -38,6 +39,7 @@ from clrobot.snapshot import snapshots
 from clrobot.train import Training, resume, train
 
 Cli = Callable[..., Any]
+pytestmark = pytest.mark.usefixtures("quick_training")
 STEPS = 128  # in a stage: two iterations
 
 
@@ -58,16 +60,11 @@ def config(steps: int = STEPS, **more: Any) -> RunConfig:
 FILMED = {"video": {"enabled": True}}
 
 
-@pytest.fixture(autouse=True)
-def _plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report's drawings would take most of the time here."""
-    monkeypatch.setattr(clrobot.train, "write_report", lambda run: (run / "report.html").write_text("a report"))
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The outcome of the same training without a fault."""
-    return outcome(train(config(), tmp_path_factory.mktemp("whole") / "run").path)
+    with quickly():
+        return outcome(train(config(), tmp_path_factory.mktemp("whole") / "run").path)
 
 
 @pytest.fixture

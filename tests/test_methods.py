@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch as th
-from helpers import few
+from run_outcomes import WholeRuns, outcome, stopped
 from safetensors.torch import load_file
+from tiny_training import settings
 
 import clrobot
 from clrobot.agents.method import Method
 from clrobot.agents.methods import METHODS
 from clrobot.agents.shaping import optimizers
 from clrobot.config import make_config, make_method
-from clrobot.run_folder import RunFolder
-from clrobot.train import Silent, Training
+from clrobot.train import resume, train
 
+pytestmark = pytest.mark.usefixtures("quick_training")
 EVERY = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
-TINY = {
-    "curriculum": "quick",
-    "steps": 128,
-    "network": {"widths": (8, 8)},
-    "ppo": {"num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 2},
-    "evaluation": {"episodes": 3, "curve_points": 1, "curve_episodes": 2},
-    "video": {"enabled": False},
-}
 
 
 @EVERY
-def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], tmp_path) -> None:
-    config = make_config(method=method.name, **few(method), **TINY)
-    training = Training.begin(config, tmp_path / "run", Silent())
-    run = training.run_all()
+def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], whole_runs: WholeRuns) -> None:
+    training = whole_runs[method.name].training
+    run, config = training.run, training.config
 
     for optimizer in optimizers(training.model).values():
         assert not optimizer._optimizer_step_pre_hooks
@@ -62,19 +55,20 @@ def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], tm
 
 
 @EVERY
-def test_the_same_seed_gives_the_same_run_bit_for_bit(method: type[Method], tmp_path) -> None:
-    other = 1 if method.name == "finetune" else 0  # that another seed gives another run is not the method's doing
-    runs = []
-    for name, seed in (("a", 0), ("b", 0), ("c", other)):
-        if name != "c" or seed:
-            config = make_config(method=method.name, seed=seed, **few(method), **TINY)
-            runs.append(Training.begin(config, tmp_path / name, Silent()).run_all())
-    a, b, *c = [load_file(run.checkpoint(3) / "weights.safetensors") for run in runs]
-    assert all(th.equal(a[name], b[name]) for name in a)
-    assert not any(all(th.equal(a[name], different[name]) for name in a) for different in c)
-    scores = [run.scores_file.read_bytes() for run in runs]
-    assert scores[0] == scores[1]
-    assert scores[0] not in scores[2:]
+def test_the_same_seed_gives_the_same_run_bit_for_bit_though_it_was_stopped(
+    method: type[Method], whole_runs: WholeRuns, tmp_path: Path
+) -> None:
+    """Two trainings, of which one was stopped in the middle of its second stage and resumed."""
+    run = stopped(tmp_path / "run", method.name, boundary=6)
+    resume(run)
+    assert outcome(run) == whole_runs[method.name].outcome
+    assert not (run / "resume").exists()
+
+
+def test_another_seed_gives_another_run(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    other = outcome(train(make_config(**settings("finetune") | {"seed": 1}), tmp_path / "run").path)
+    for name in ("scores.jsonl", "stage_00/weights.safetensors", "stage_03/weights.safetensors"):
+        assert other[name] != whole_runs["finetune"].outcome[name], name
 
 
 @EVERY
@@ -88,30 +82,27 @@ def test_every_method_says_what_it_is(method: type[Method]) -> None:
 HARMLESS = [method for method in METHODS if method.composes and "strength" in method.Settings.model_fields]
 
 
-@pytest.fixture(scope="module")
-def finetuned(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    config = make_config(method="finetune", **TINY)
-    return Training.begin(config, tmp_path_factory.mktemp("runs") / "finetune", Silent()).run_all()
+def same_learning(one: dict[str, object], other: dict[str, object]) -> bool:
+    """Whether two outcomes agree in what the agent became after each stage, to the bit."""
+    names = [f"stage_{stage:02d}/weights.safetensors" for stage in range(4)]
+    return all(one[name] == other[name] for name in names)
 
 
 @pytest.mark.parametrize("method", HARMLESS, ids=lambda m: m.name)
 def test_strength_zero_is_finetune_through_the_whole_loop(
-    method: type[Method], finetuned: RunFolder, tmp_path
+    method: type[Method], whole_runs: WholeRuns, tmp_path: Path
 ) -> None:
     """What it remembers, its environment and its generators leave no trace: the runs' weights agree to the bit."""
-    settings = {method.name: few(method).get(method.name, {}) | {"strength": 0.0}}
-    config = make_config(method=method.name, **settings, **TINY)
-    run = Training.begin(config, tmp_path / "run", Silent()).run_all()
-    a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in (finetuned, run)]
-    assert all(th.equal(a[name], b[name]) for name in a)
-    assert finetuned.scores_file.read_bytes() == run.scores_file.read_bytes()
+    chosen = settings(method.name)
+    chosen[method.name] = chosen.get(method.name, {}) | {"strength": 0.0}
+    run = outcome(train(make_config(**chosen), tmp_path / "run").path)
+    finetuned = whole_runs["finetune"].outcome
+    assert same_learning(run, finetuned)
+    assert run["scores.jsonl"] == finetuned["scores.jsonl"]
 
 
-def test_measuring_more_changes_nothing_in_what_is_learned(tmp_path) -> None:
-    more = TINY | {"evaluation": {"episodes": 7, "curve_points": 2, "curve_episodes": 5}}
-    runs = [
-        Training.begin(make_config(method="finetune", **settings), tmp_path / name, Silent()).run_all()
-        for name, settings in (("less", TINY), ("more", more))
-    ]
-    a, b = [load_file(run.checkpoint(3) / "weights.safetensors") for run in runs]
-    assert all(th.equal(a[name], b[name]) for name in a)
+def test_measuring_more_changes_nothing_in_what_is_learned(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    more = settings("finetune") | {"evaluation": {"episodes": 7, "curve_points": 3, "curve_episodes": 5}}
+    run = outcome(train(make_config(**more), tmp_path / "run").path)
+    assert same_learning(run, whole_runs["finetune"].outcome)
+    assert run["scores.jsonl"] != whole_runs["finetune"].outcome["scores.jsonl"]

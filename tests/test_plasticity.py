@@ -112,6 +112,7 @@ def test_options_that_are_off_leave_the_method_as_it_is() -> None:
     assert make_method(make_config(method="ewc")).name == "ewc"
 
 
+@pytest.mark.usefixtures("quick_training")
 def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(tmp_path) -> None:
     settings = TINY | {
         "method": "ewc",

@@ -20,7 +20,7 @@ from clrobot.curriculum import load_curriculum
 from clrobot.errors import UserError
 from clrobot.train import Training
 
-EXAMPLES = int(os.environ.get("CLROBOT_EXAMPLES", "60"))  # thousands, when somebody has the time
+EXAMPLES = int(os.environ.get("CLROBOT_EXAMPLES", "40"))  # thousands, when somebody has the time
 
 some = settings(
     derandomize=True,

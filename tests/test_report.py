@@ -64,6 +64,23 @@ def make_run(run: pathlib.Path, names: list[str] = NAMES, stages_done: int = 2) 
     return run
 
 
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the curves of the same scores once: most tests make a page of the same run, and look at its words."""
+    draw = clrobot.report.page._curves
+
+    def curves(*args: Any) -> Drawn:
+        key = repr(args)
+        if key not in _DRAWN:
+            _DRAWN[key] = draw(*args)
+        return _DRAWN[key]
+
+    monkeypatch.setattr(clrobot.report.page, "_curves", curves)
+
+
+_DRAWN: dict[str, Drawn] = {}
+
+
 def add_video(run: pathlib.Path, stage: int, name: str) -> None:
     path = run / "videos" / f"stage_{stage:02d}" / f"{name}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)

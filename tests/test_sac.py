@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
 from helpers import collector, same_bits, snapshot, tiny_env
+from run_outcomes import WholeRuns, outcome
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
-from test_resume import outcome
-from tiny_training import TINY
+from tiny_training import settings
 
 import clrobot
 from clrobot.agents.method import Method
@@ -28,6 +31,7 @@ from clrobot.errors import UserError
 from clrobot.stage_callback import Stopped
 from clrobot.train import Silent, Training, resume, train
 
+pytestmark = pytest.mark.usefixtures("quick_training")
 SETTINGS = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32}
 TINY_SAC = SACAlgorithm(SACSettings(**SETTINGS))
 WORKING = [m.name for m in METHODS if "sac" not in m.refuses]
@@ -45,8 +49,13 @@ def second_slot(model) -> None:
     TINY_SAC.begin_slot(model, 2, tiny_env("button-press", 1, seed=1), 128)
 
 
-def settings(method: str) -> dict:
-    return TINY | {"algo": "sac", "sac": SETTINGS, "method": method, "steps": 128}
+def sac(method: str) -> dict[str, Any]:
+    return settings(method) | {"algo": "sac", "sac": SETTINGS, "steps": 128}
+
+
+@pytest.fixture(scope="module")
+def sac_runs(tmp_path_factory: pytest.TempPathFactory) -> WholeRuns:
+    return WholeRuns(tmp_path_factory.mktemp("sac"), sac)
 
 
 @EVERY
@@ -120,9 +129,9 @@ def test_the_hook_equals_the_loss_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("method", WORKING)
-def test_methods_work_with_sac_through_the_whole_loop(method: str, tmp_path) -> None:
-    training = Training.begin(make_config(**settings(method)), tmp_path / "run", Silent())
-    run = training.run_all()
+def test_methods_work_with_sac_through_the_whole_loop(method: str, sac_runs: WholeRuns) -> None:
+    training = sac_runs[method].training
+    run = training.run
     for optimizer in optimizers(training.model).values():
         assert not optimizer._optimizer_step_pre_hooks
         assert not optimizer._optimizer_step_post_hooks
@@ -197,12 +206,11 @@ def test_a_method_that_does_not_work_with_sac_says_why_in_one_sentence(monkeypat
     assert "\n" not in str(error.value)
 
 
-def test_a_strength_of_zero_is_finetune_to_the_bit(tmp_path) -> None:
-    plain = train(make_config(**settings("finetune")), tmp_path / "finetune")
-    none = train(make_config(**settings("ewc") | {"ewc": {"strength": 0.0, "states": 100}}), tmp_path / "ewc")
-    assert plain.scores_file.read_bytes() == none.scores_file.read_bytes()
-    for name in ("weights.safetensors",):
-        assert (plain.checkpoint(3) / name).read_bytes() == (none.checkpoint(3) / name).read_bytes()
+def test_a_strength_of_zero_is_finetune_to_the_bit(sac_runs: WholeRuns, tmp_path: Path) -> None:
+    config = make_config(**sac("ewc") | {"ewc": {"strength": 0.0, "states": 100}})
+    none, plain = outcome(train(config, tmp_path / "ewc").path), sac_runs["finetune"].outcome
+    for name in ("scores.jsonl", "stage_03/weights.safetensors"):
+        assert none[name] == plain[name], name
 
 
 class StopSoon(Silent):
@@ -212,15 +220,13 @@ class StopSoon(Silent):
         self.training.stop = self.training.stop or steps >= 64
 
 
-def test_a_stopped_training_goes_on_with_the_same_bits(tmp_path) -> None:
-    config = make_config(**settings("ewc") | {"ewc": {"states": 100}})
-    whole = outcome(train(config, tmp_path / "whole").path)
+def test_a_stopped_training_goes_on_with_the_same_bits(sac_runs: WholeRuns, tmp_path: Path) -> None:
     observer = StopSoon()
-    observer.training = Training.begin(config, tmp_path / "run", observer)
+    observer.training = Training.begin(make_config(**sac("ewc")), tmp_path / "run", observer)
     with pytest.raises(Stopped):
         observer.training.run_all()
     observer.training.run.unlock()
-    assert outcome(resume(tmp_path / "run").path) == whole
+    assert outcome(resume(tmp_path / "run").path) == sac_runs["ewc"].outcome
 
 
 def test_make_method_is_the_same_for_both_algorithms() -> None:

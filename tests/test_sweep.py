@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_training import TINY
 
+import clrobot.sweep
 from clrobot.comparison import compare
 from clrobot.config import dump_config, make_config
 from clrobot.errors import UserError
 from clrobot.run_folder import RunFolder
-from clrobot.sweep import plan, run_all
+from clrobot.sweep import Plan, plan, run_all
 from clrobot.tradeoff import trade_offs
+from clrobot.train import train
 
+pytestmark = pytest.mark.usefixtures("quick_training")
 BASE = make_config(**TINY | {"steps": 64, "evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}})
 
 
@@ -53,10 +57,14 @@ def test_a_wrong_plan_is_refused_before_anything_is_made(methods, seeds, vary, v
 
 
 def test_runs_are_trained_once_and_make_a_trade_off(tmp_path: Path) -> None:
+    """One of three is there already; two processes train the others at the same time."""
     plans = plan(BASE, tmp_path / "out", ["ewc"], [0], "ewc.strength", [0.0, 0.1, 1.0])
+    train(plans[1].config, plans[1].folder)
     told: list[str] = []
     runs = run_all(plans, 2, told.append)
-    assert sum(line.startswith("started") for line in told) == 3
+    assert sorted(line for line in told if line.startswith("started")) == [
+        f"started   {plans[i].folder}" for i in (0, 2)
+    ]
     assert [dump_config(run.config) for run in runs] == [dump_config(p.config) for p in plans]
     told.clear()
     run_all(plans, 2, told.append)
@@ -89,7 +97,14 @@ def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
         run_all([planned], 1, lambda line: None)
 
 
-def test_the_command_compares_what_it_trained(tmp_path: Path, cli) -> None:
+def train_here(planned: Plan, tell: Callable[[str], None]) -> int:
+    """Train in this process, in place of one of its own, which the tests above start."""
+    train(planned.config, planned.folder)
+    return 0
+
+
+def test_the_command_compares_what_it_trained(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clrobot.sweep, "_train", train_here)
     (tmp_path / "base.yaml").write_text(dump_config(BASE))
     words = (
         "sweep",

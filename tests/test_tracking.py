@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import TINY
+from tiny_training import TINY, quickly
 
 from clrobot.config import make_config
 from clrobot.errors import UserError
@@ -25,6 +25,7 @@ from clrobot.stage_callback import Stopped
 from clrobot.tracking import Tracking
 from clrobot.train import Training, resume, train
 
+pytestmark = pytest.mark.usefixtures("quick_training")
 TRACKERS = ("wandb", "mlflow", "trackio")
 
 
@@ -151,7 +152,8 @@ def book(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Boo
 @pytest.fixture(scope="module")
 def untold(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same training without a tracker."""
-    return train(config("none"), tmp_path_factory.mktemp("untold") / "run").path
+    with quickly():
+        return train(config("none"), tmp_path_factory.mktemp("untold") / "run").path
 
 
 def same_run(run: Path, untold: Path) -> bool:

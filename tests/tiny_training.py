@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from helpers import few
 
+import clrobot.train
 from clrobot.config import make_config, method_class
 from clrobot.train import resume, train
 
@@ -20,14 +24,29 @@ TINY: dict[str, Any] = {
     "checkpoint": {"seconds": 0.0},
 }
 
+FEW_STATES = {"RECOGNITION_STATES": 100, "_DORMANT_STATES": 100}
+
 
 def settings(method: str) -> dict[str, Any]:
     return TINY | {"method": method} | few(method_class(method))
 
 
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Train without what would take most of a tiny training's time: the report's drawings, and 1,000 first states."""
+
+    def plain_report(run: Path) -> None:
+        (run / "report.html").write_text("a report")
+
+    with mock.patch.multiple(clrobot.train, write_report=plain_report, **FEW_STATES):
+        yield
+
+
 def train_tiny(folder: Path, method: str) -> None:
-    train(make_config(**settings(method)), folder)
+    with mock.patch.multiple(clrobot.train, **FEW_STATES):
+        train(make_config(**settings(method)), folder)
 
 
 def resume_tiny(folder: Path, method: str) -> None:
-    resume(folder)
+    with mock.patch.multiple(clrobot.train, **FEW_STATES):
+        resume(folder)
