@@ -26,7 +26,7 @@ class Memory(Generic[Rows]):
     def __init__(self, kind: type[Rows]) -> None:
         self._kind = kind
         self._rows: Rows | None = None
-        self._generator = th.Generator()
+        self.generator = th.Generator()  # of all its draws
 
     def __len__(self) -> int:
         return 0 if self._rows is None else len(self._rows[0])
@@ -44,7 +44,7 @@ class Memory(Generic[Rows]):
 
     def seed(self, seed: int) -> None:
         """Seed the memory's generator."""
-        self._generator.manual_seed(seed)
+        self.generator.manual_seed(seed)
 
     def add(self, rows: Rows) -> None:
         """Append copies of `rows`."""
@@ -56,7 +56,7 @@ class Memory(Generic[Rows]):
     def sample(self, n: int) -> Rows:
         """Return n rows, drawn with replacement, each as likely as any other."""
         rows = self.rows
-        chosen = th.randint(len(self), (n,), generator=self._generator).to(rows[0].device)
+        chosen = th.randint(len(self), (n,), generator=self.generator).to(rows[0].device)
         return self._kind._make(t.index_select(0, chosen) for t in rows)
 
     def to(self, device: th.device) -> None:
@@ -68,13 +68,13 @@ class Memory(Generic[Rows]):
         """Return the rows by field and the generator's state; nothing while the memory is empty."""
         if self._rows is None:
             return {}
-        return self._rows._asdict() | {_GENERATOR: self._generator.get_state()}
+        return self._rows._asdict() | {_GENERATOR: self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore what `state_dict` returned."""
         self._rows = self._kind._make(state[field] for field in self._kind._fields) if state else None
         if state:
-            self._generator.set_state(state[_GENERATOR].cpu())
+            self.generator.set_state(state[_GENERATOR].cpu())
 
 
 class Reservoir(Memory[Rows]):
@@ -92,7 +92,7 @@ class Reservoir(Memory[Rows]):
     def add(self, rows: Rows) -> None:
         """Offer `rows`: some of them may be kept, in the place of others."""
         super().add(rows)
-        new = th.rand(len(rows[0]), dtype=th.float64, generator=self._generator)
+        new = th.rand(len(rows[0]), dtype=th.float64, generator=self.generator)
         draws = th.cat([self._draws, new])
         kept = draws.argsort(stable=True)[: self.total].sort().values  # in the order in which they came
         self._draws = draws[kept]

@@ -20,6 +20,7 @@ from clrobot.agents.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
 from clrobot.agents.policies import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy, renewed
 from clrobot.agents.recognition import Recognizer
+from clrobot.agents.shared_buffer import SharedBuffer
 
 _LOG_STD_MIN, _LOG_STD_MAX = -20.0, 2.0  # as Stable-Baselines3
 
@@ -231,6 +232,7 @@ class SACAlgorithm(Algorithm):
             env,
             learning_rate=s.learning_rate,
             buffer_size=s.buffer_size,
+            replay_buffer_class=SharedBuffer,
             learning_starts=s.learning_starts,
             batch_size=s.batch_size,
             tau=s.tau,

@@ -15,6 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from clrobot.against_metaworld import ask, metaworld_speed
+from clrobot.against_metaworld import show as show_metaworld
 from clrobot.curriculum import TASK_IDS, nearest
 from clrobot.envs.arm import SUBSTEPS, TIME_STEP
 from clrobot.envs.make import make_vector_env
@@ -24,12 +26,16 @@ from clrobot.errors import UserError
 _ROUNDS = 5  # the environment and its bare physics take turns, so that a drifting machine slows both
 
 
-def run_bench(num_envs: int, seconds: float, ppo_task: str, path: Path | None, console: Console) -> dict[str, Any]:
+def run_bench(
+    num_envs: int, seconds: float, ppo_task: str, metaworld: Path | None, path: Path | None, console: Console
+) -> dict[str, Any]:
     """Measure, print and (given a path) write the figures as JSON; see `clrobot bench --help`."""
     if ppo_task not in TASK_IDS:
         raise UserError(f"unknown task {ppo_task!r}{nearest(ppo_task, TASK_IDS)}")
     if not 0 < seconds <= 3600:
         raise UserError(f"--seconds {seconds}; expected a positive number, at most 3600")
+    if metaworld is not None:
+        ask(metaworld)  # before minutes are spent
     result: dict[str, Any] = {
         "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
         "num_envs": num_envs,
@@ -38,12 +44,16 @@ def run_bench(num_envs: int, seconds: float, ppo_task: str, path: Path | None, c
         "tasks": {task: simulation_speed(task, num_envs, seconds) for task in TASK_IDS},
         "ppo": ppo_speed(ppo_task, seconds),
     }
+    if metaworld is not None:
+        result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds)
     if path is not None:
         try:
             path.write_text(json_module.dumps(result, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise UserError(f"--json {path}: {error.strerror}; give a file that can be written") from error
     _show(result, console)
+    if metaworld is not None:
+        show_metaworld(result["metaworld"], num_envs, console)
     return result
 
 

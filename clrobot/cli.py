@@ -343,7 +343,9 @@ def sweep(
     console.print(f"report  {page}", highlight=False, soft_wrap=True)
 
 
-def extend(run: _Run, task: str, steps: int, out: Path | None = None) -> None:
+def extend(
+    run: _Run, task: str, steps: int, out: Path | None = None, overrides: dict[str, float] | None = None
+) -> None:
     """Take a finished run further, with a task that nobody planned for.
 
     The run is copied, and what it learned stays as its method promises.
@@ -353,12 +355,14 @@ def extend(run: _Run, task: str, steps: int, out: Path | None = None) -> None:
         task: the task to learn now.
         steps: control steps.
         out: the new run's folder; by default RUN-TASK beside it.
+        overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
     """
     from clrobot.extend import extend as extend_run
     from clrobot.run_folder import RunFolder
 
     _at_least(steps, "--steps")
-    resume(extend_run(RunFolder.open(run), task, steps, out or run.with_name(f"{run.resolve().name}-{task}")).path)
+    target = out or run.with_name(f"{run.resolve().name}-{task}")
+    resume(extend_run(RunFolder.open(run), task, steps, target, overrides).path)
 
 
 def report(runs: _Runs, out: Path | None = None, videos: Literal["link", "embed"] = "link") -> None:
@@ -517,25 +521,39 @@ def curricula() -> None:
 
     table = Table("curriculum", "stages (task, control steps)")
     for curriculum in CURRICULA.values():
-        table.add_row(curriculum.name, ", ".join(f"{s.task} {s.steps:,}" for s in curriculum.stages))
+        table.add_row(curriculum.name, ", ".join(map(str, curriculum.stages)))
     _console().print(table)
 
 
-def bench(num_envs: int = 256, seconds: float = 2.0, ppo_task: str = "pick-place", json: Path | None = None) -> None:
+def bench(
+    num_envs: int = 256,
+    seconds: float = 2.0,
+    ppo_task: str = "pick-place",
+    metaworld: Path | None = None,
+    json: Path | None = None,
+) -> None:
     """Measure the speed of the simulations and of PPO.
 
     The bare physics repeats the same controls, with no task on top of it.
+
+    Meta-World pins an older MuJoCo and needs an environment of its own:
+
+    python -m venv mw; mw/bin/pip install metaworld stable-baselines3 packaging
+
+    clrobot bench --metaworld mw/bin/python
 
     Args:
         num_envs: simulations stepped together.
         seconds: how long each measurement lasts, about.
         ppo_task: the task that PPO is measured on.
+        metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
+            each in a process of its own.
         json: also write the figures to this file.
     """
     from clrobot.bench import run_bench
 
     _at_least(num_envs, "--num-envs")
-    run_bench(num_envs, seconds, ppo_task, json, _console())
+    run_bench(num_envs, seconds, ppo_task, metaworld, json, _console())
 
 
 def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:

@@ -9,17 +9,18 @@ import torch as th
 
 from clrobot.agents.method import Experience
 from clrobot.agents.policies import SlotPolicy
-from clrobot.envs.make import make_vector_env
+from clrobot.curriculum import Stage
 from clrobot.envs.sim import HORIZON
 from clrobot.sb3_env import SlotVecEnv
+from clrobot.stage_env import stage_env
 
 
-def collect(policy: SlotPolicy, task: str, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:
-    """Return n samples of the policy, spread evenly over the first `steps` steps of episodes of `task`.
+def collect(policy: SlotPolicy, stage: Stage, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:
+    """Return n samples of the policy, spread evenly over the first `steps` steps of episodes of a stage.
 
     They are of slot index `slot`, from start states and a generator that `seed` alone determines.
     """
-    env = SlotVecEnv(make_vector_env(task, max(1, -(-n // steps))), slot)
+    env = SlotVecEnv(stage_env(stage, max(1, -(-n // steps))), slot)
     env.seed(seed)
     obs: Any = env.reset()
     generator = th.Generator().manual_seed(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch as th
@@ -15,9 +15,9 @@ from stable_baselines3.common.policies import BasePolicy
 from clrobot.agent import append_slot
 from clrobot.agents.policies import SlotPolicy
 from clrobot.curriculum import Curriculum
-from clrobot.envs.make import make_vector_env
 from clrobot.envs.vector_env import TaskVectorEnv
 from clrobot.metrics import Score
+from clrobot.stage_env import stage_env
 
 RECOGNITION_STEPS = 5  # of an episode, after which an agent without a label keeps to the slot that it recognised
 DETERMINISTIC, STOCHASTIC = True, False
@@ -46,7 +46,7 @@ class Evaluator:
     def __init__(self, curriculum: Curriculum, seed: int) -> None:
         self.curriculum = curriculum
         self.seed = seed
-        self._envs: dict[tuple[str, int], TaskVectorEnv] = {}
+        self._envs: dict[tuple[Any, int], TaskVectorEnv] = {}
 
     def episodes(self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True) -> Episodes:
         """Run `episodes` episodes of slot index `slot` (from 0), with mean or with sampled actions."""
@@ -113,12 +113,12 @@ class Evaluator:
         recognised: _Recognised | None = None,
     ) -> Episodes:
         """Run so many episodes of each kind of action; the outcomes of one kind follow those of the other."""
-        task = self.curriculum.stages[slot].task
+        stage = self.curriculum.stages[slot]
         counts = [count for _, count in kinds]
         n = sum(counts)
-        key = (task, n)
+        key = (stage.world, n)
         if key not in self._envs:
-            self._envs[key] = make_vector_env(task, n)
+            self._envs[key] = stage_env(stage, n)
         env = self._envs[key]
         act = _actor(policy, env.single_action_space)
         obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,7 +18,9 @@ from clrobot.metrics import read_scores
 from clrobot.run_folder import RunFolder, check_free
 
 
-def extend(run: RunFolder, task: str, steps: int, out: Path) -> RunFolder:
+def extend(
+    run: RunFolder, task: str, steps: int, out: Path, overrides: Mapping[str, float] | None = None
+) -> RunFolder:
     """Copy a finished run to `out` with one more stage planned; `resume` then trains that stage.
 
     The copy's curriculum, configuration and scores are those of a run planned so from the start: agents as they
@@ -40,7 +43,7 @@ def extend(run: RunFolder, task: str, steps: int, out: Path) -> RunFolder:
     if any(part.trains_all_tasks for part in method_classes(config.method)):
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
     check_free(out)
-    extended = _with_stage(config, task, steps)
+    extended = _with_stage(config, task, steps, overrides or {})
     lines = _scores_of_new_slot(run, extended)
     with atomic(out) as folder:
         shutil.copytree(run.path, folder, ignore=lambda path, _: {"report.html"} if Path(path) == run.path else set())
@@ -52,10 +55,11 @@ def extend(run: RunFolder, task: str, steps: int, out: Path) -> RunFolder:
     return RunFolder.open(out)
 
 
-def _with_stage(config: RunConfig, task: str, steps: int) -> RunConfig:
+def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str, float]) -> RunConfig:
     old = config.curriculum
     try:
-        curriculum = Curriculum(name=old.name, stages=(*old.stages, Stage(task=task, steps=steps)))
+        stage = Stage(task=task, steps=steps, overrides=dict(overrides))
+        curriculum = Curriculum(name=old.name, stages=(*old.stages, stage))
     except ValidationError as error:
         raise UserError(explain(error)) from error
     return config.model_copy(update={"curriculum": curriculum})

@@ -13,10 +13,10 @@ import torch as th
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clrobot.config import RunConfig, make_algorithm, make_config, network_arguments
-from clrobot.envs.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.evaluate import Evaluator
 from clrobot.sb3_env import SlotVecEnv
+from clrobot.stage_env import stage_env
 
 HALF: Final = 0.5
 LEARNED: Final = 0.9  # the success at which a task counts as learned, and its training ends
@@ -62,7 +62,7 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
     )
     th.set_num_threads(config.torch_threads)
     algorithm = make_algorithm(config)
-    env = SlotVecEnv(make_vector_env(task, algorithm.settings.num_envs, stagger=True), 0)
+    env = SlotVecEnv(stage_env(config.curriculum.stages[0], algorithm.settings.num_envs, stagger=True), 0)
     env.seed(seed)
     model: Any = algorithm.make(env, network_arguments(config), seed, config.device)
     algorithm.begin_slot(model, 1, env, steps)

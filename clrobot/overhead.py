@@ -13,10 +13,10 @@ import torch as th
 from clrobot.agents.shaping import shaping
 from clrobot.collect import collect
 from clrobot.config import make_algorithm, make_config, make_method, network_arguments
-from clrobot.curriculum import CURRICULA
-from clrobot.envs.make import make_vector_env
+from clrobot.curriculum import CURRICULA, Stage
 from clrobot.errors import UserError
 from clrobot.sb3_env import SlotVecEnv
+from clrobot.stage_env import stage_env
 
 BASELINE = "finetune"
 
@@ -59,22 +59,22 @@ class _Learner:
             raise UserError(f"{method} has phases of its own, whose updates differ; give a method of one phase")
         th.set_num_threads(1)
         algorithm = make_algorithm(config)
-        tasks = [stage.task for stage in CURRICULA["cr4"].stages]
+        stages = CURRICULA["cr4"].stages
         self.model: Any = None
-        for k, task in enumerate(tasks):
-            env = SlotVecEnv(make_vector_env(task, algorithm.settings.num_envs, stagger=True), k)
+        for k, stage in enumerate(stages):
+            env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True), k)
             env.seed(k)
             if self.model is None:
                 self.model = algorithm.make(env, network_arguments(config), seed=0, device="cpu")
             algorithm.begin_slot(self.model, k + 1, env, algorithm.iteration)
             self.method.before_task(self.model, k)
             self.iteration = algorithm.iteration
-            if k + 1 < len(tasks):
+            if k + 1 < len(stages):
                 self.update()
-                self.method.after_task(self.model, k, lambda n, k=k, task=task: self._collect(task, k, n))
+                self.method.after_task(self.model, k, lambda n, k=k, stage=stage: self._collect(stage, k, n))
 
-    def _collect(self, task: str, k: int, n: int) -> Any:
-        return collect(self.model.policy, task, k, n, seed=k)
+    def _collect(self, stage: Stage, k: int, n: int) -> Any:
+        return collect(self.model.policy, stage, k, n, seed=k)
 
     def update(self) -> float:
         """Collect one rollout and learn from it; return the seconds of the learning alone.

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from clrobot.agent import Agent, append_slot
 from clrobot.curriculum import Curriculum
-from clrobot.envs.make import make_vector_env
 from clrobot.envs.render import Renderer, open_renderer
 from clrobot.envs.sim import HORIZON
 from clrobot.envs.vector_env import FPS
+from clrobot.stage_env import stage_env
 from clrobot.video import Frame, Label, Tile, label, mosaic, tile, tile_width, write_gif, write_video
 
 # A picture for every other control step: half the drawing, and a film still runs at real speed.
@@ -45,7 +45,7 @@ class Film(NamedTuple):
 
 def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
     """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e."""
-    env = make_vector_env(curriculum.stages[slot].task, episodes)
+    env = stage_env(curriculum.stages[slot], episodes)
     obs, _ = env.reset(seed=seed)
     states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
     # The last step would come back as the next episode's start: its picture is left out.
@@ -68,7 +68,7 @@ def record(
         RenderError: the pictures cannot be drawn.
     """
     rollout = roll_out(agent, curriculum, slot, episodes, seed)
-    env = make_vector_env(curriculum.stages[slot].task, 1)
+    env = stage_env(curriculum.stages[slot])
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def frames() -> Iterator[NDArray[np.uint8]]:
@@ -138,11 +138,14 @@ def record_grid(
 
     def frames() -> Iterator[Frame]:
         with ExitStack() as stack:
-            models = {task: make_vector_env(task, 1).sim.model for task in {_task(curriculum, c) for c in cells}}
-            renderers = {task: stack.enter_context(open_renderer(m, size, size)) for task, m in models.items()}
+            stages = {stage.world: stage for stage in (curriculum.stages[cell.slot] for cell in cells)}
+            renderers = {
+                world: stack.enter_context(open_renderer(stage_env(stage).sim.model, size, size))
+                for world, stage in stages.items()
+            }
             for e in range(episodes):
                 tiles: list[Iterator[Frame]] = [
-                    _tiles(cell, rollout, e, curriculum, renderers[_task(curriculum, cell)])
+                    _tiles(cell, rollout, e, curriculum, renderers[curriculum.stages[cell.slot].world])
                     for cell, rollout in zip(cells, rollouts, strict=True)
                 ]
                 columns = len(rows[0])
@@ -155,13 +158,9 @@ def record_grid(
     write(path, frames(), fps=FPS / STRIDE)
 
 
-def _task(curriculum: Curriculum, cell: Cell) -> str:
-    return curriculum.stages[cell.slot].task
-
-
 def _start(curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
     """Return the start states alone, each an episode of one picture."""
-    env = make_vector_env(curriculum.stages[slot].task, episodes)
+    env = stage_env(curriculum.stages[slot], episodes)
     env.reset(seed=seed)
     return Rollout(env.sim.batch.state.copy()[:, None], env.sim.solved.copy()[:, None])
 

@@ -25,7 +25,6 @@ from clrobot.checkpoint import load_agent, load_method_state, save_checkpoint
 from clrobot.collect import collect
 from clrobot.config import RunConfig, make_algorithm, make_method, method_classes, network_arguments
 from clrobot.curriculum import Curriculum
-from clrobot.envs.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.evaluate import RECOGNITION_STEPS, Evaluator
 from clrobot.files import MANIFEST, atomic
@@ -39,6 +38,7 @@ from clrobot.run_folder import RunFolder, check_free, stage_name
 from clrobot.sb3_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.snapshot import Damaged, Progress, Snapshot, snapshots, write_snapshot
 from clrobot.stage_callback import StageCallback, Stopped
+from clrobot.stage_env import stage_env
 from clrobot.tensorboard import tensorboard_logger, without_traces
 from clrobot.tracking import Tracking
 
@@ -279,8 +279,8 @@ class Training:
         self.model.logger.dump(self.model.num_timesteps)
         with self._timed("method"):
             self._pause(f"{config.method}: remembering {self.curriculum.slots[k]}")
-            task, seed = self.curriculum.stages[k].task, _seed(config.seed, "collecting", stage)
-            self.method.after_task(self.model, k, lambda n: collect(self.policy, task, k, n, seed))
+            own, seed = self.curriculum.stages[k], _seed(config.seed, "collecting", stage)
+            self.method.after_task(self.model, k, lambda n: collect(self.policy, own, k, n, seed))
         self.divergences += callback.divergences
         env.close()
         with self._timed("train"):  # a part of the agent that learns too
@@ -391,12 +391,12 @@ class Training:
             shares = [n // len(stages) + (i < n % len(stages)) for i in range(len(stages))]
             env = JointVecEnv(
                 [
-                    SlotVecEnv(make_vector_env(s.task, m, stagger=True), i)
+                    SlotVecEnv(stage_env(s, m, stagger=True), i)
                     for i, (s, m) in enumerate(zip(stages, shares, strict=True))
                 ]
             )
         else:
-            env = SlotVecEnv(make_vector_env(stages[stage - 1].task, n, stagger=True), stage - 1)
+            env = SlotVecEnv(stage_env(stages[stage - 1], n, stagger=True), stage - 1)
         env.seed(_seed(self.config.seed, "training", stage))
         return env
 
@@ -439,8 +439,8 @@ class Training:
         """Learn how the stage's task looks at first, for acting without a label."""
         k, seed = stage - 1, _seed(self.config.seed, "recognising", stage)
         for slot in range(len(self.curriculum.stages)) if self.all_at_once else (k,):
-            task = self.curriculum.stages[slot].task
-            seen = collect(self.policy, task, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
+            own = self.curriculum.stages[slot]
+            seen = collect(self.policy, own, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
             self.policy.recognizer.learn(slot, seen.observations[:, :-1])
 
     def _stage_record(self, stage: int, dormant: dict[str, float]) -> dict[str, Any]:
@@ -460,7 +460,7 @@ class Training:
     def _dormant_shares(self, stage: int) -> dict[str, float]:
         """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
         k, seed = stage - 1, _seed(self.config.seed, "dormant", stage)
-        experience = collect(self.policy, self.curriculum.stages[k].task, k, _DORMANT_STATES, seed)
+        experience = collect(self.policy, self.curriculum.stages[k], k, _DORMANT_STATES, seed)
         obs, actions = experience.observations[:, :-1], self.policy.bounded(experience.actions)
         critic = self.policy.critic_nets[0]
         critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)

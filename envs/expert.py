@@ -62,7 +62,7 @@ class Expert(ABC):
 
     def towards(self, point: ArrayLike, fingers: ArrayLike, stride: ArrayLike = MAX_STEP) -> Array:
         """Return the actions that bring the hand's target to `point` (N, 3), m, at most `stride` along each axis."""
-        by = np.asarray(point) - self.sim.target
+        by = np.asarray(point) - self.sim.promised
         return self.move(np.clip(by, -np.asarray(stride), stride), fingers)
 
     def move(self, by: ArrayLike, fingers: ArrayLike) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.envs.gl import has_screen
+from clrobot.envs.shift import Overrides
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Task
 from clrobot.envs.vector_env import FPS, action_space, observation_space
@@ -35,8 +36,15 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         "render_fps": FPS,
     }
 
-    def __init__(self, task: Task, render_mode: str | None = None, width: int = 480, height: int = 480) -> None:
-        """Build one simulation; pictures are `width` x `height` pixels."""
+    def __init__(
+        self,
+        task: Task,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 480,
+        overrides: Overrides | None = None,
+    ) -> None:
+        """Build one simulation; pictures are `width` x `height` pixels; overrides as `shift.OVERRIDES` says."""
         if render_mode == "human" and not has_screen():
             raise ValueError("render_mode 'human' opens a window, and there is no screen; use 'rgb_array'")
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -44,7 +52,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.render_mode = render_mode
         self.observation_space = observation_space()
         self.action_space = action_space()
-        self.sim = Simulation(task, 1, threads=1)
+        self.sim = Simulation(task, 1, threads=1, overrides=overrides)
         self._size = (width, height)
         self._renderer: Any = None
         self._viewer: Any = None

@@ -7,18 +7,24 @@ from typing import Any
 import gymnasium as gym
 
 from clrobot.envs.gym_env import TaskEnv
+from clrobot.envs.shift import Overrides
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
 from clrobot.envs.vector_env import TaskVectorEnv
 
 
 def make_env(task: str, **kwargs: Any) -> TaskEnv:
-    """Return one simulation of the task of that id (KeyError if there is none)."""
+    """Return one simulation of the task of that id (KeyError if there is none).
+
+    `overrides`, such as ``{"object.friction": 0.3}``, put it into another world (see `shift.OVERRIDES`).
+    """
     return TaskEnv(TASKS_BY_ID[task](), **kwargs)
 
 
-def make_vector_env(task: str, num_envs: int = 1, *, threads: int = 0, stagger: bool = False) -> TaskVectorEnv:
-    """Return `num_envs` simulations of the task of that id (KeyError if there is none)."""
-    return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, threads=threads, stagger=stagger)
+def make_vector_env(
+    task: str, num_envs: int = 1, *, threads: int = 0, stagger: bool = False, overrides: Overrides | None = None
+) -> TaskVectorEnv:
+    """Return `num_envs` simulations of the task of that id (KeyError if there is none), as `make_env` does."""
+    return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, threads=threads, stagger=stagger, overrides=overrides)
 
 
 def register() -> None:

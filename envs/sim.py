@@ -16,7 +16,8 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from clrobot.envs import arm
-from clrobot.envs.rewards import Array
+from clrobot.envs.rewards import Array, clip
+from clrobot.envs.shift import Disturbance, Overrides, alter, checked
 from clrobot.envs.task import Features, Ids, Mask, Task
 
 HORIZON: Final = 100  # control steps in an episode (4 s)
@@ -45,15 +46,9 @@ _HOME_JOINTS = np.array([joint.home for joint in arm.JOINTS] + [arm.FINGER_TRAVE
 _STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
 
 
-# MuJoCo's warnings of a simulation that has gone to infinity; it then resets that simulation by itself.
-_DIVERGED = [
-    int(warning)
-    for warning in (
-        mujoco.mjtWarning.mjWARN_BADQPOS,
-        mujoco.mjtWarning.mjWARN_BADQVEL,
-        mujoco.mjtWarning.mjWARN_BADQACC,
-    )
-]
+# MuJoCo's warnings of a simulation that has gone to infinity (in position, velocity or acceleration, in this order);
+# it then resets that simulation by itself.
+_DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 
 
 class SimulationState(NamedTuple):
@@ -67,10 +62,12 @@ class NeedsBatch(ImportError):
     """The installed MuJoCo is too old for the native tasks."""
 
 
-def build_model(task: Task) -> mujoco.MjModel:
-    """Compile the scene of `task`: the arm, its table and the task's objects."""
+def build_model(task: Task, overrides: Overrides | None = None) -> mujoco.MjModel:
+    """Compile the scene of `task`: the arm, its table and the task's objects, changed as the overrides say."""
     spec = arm.arm_spec()
     task.build(spec)
+    if overrides:
+        alter(spec, overrides)
     return spec.compile()
 
 
@@ -87,13 +84,16 @@ class Simulation:
         solved_now: whether it is solved at this step, (N,).
         diverged: whether the simulation went to infinity in this step, (N,); reset it and trust nothing of the step.
         divergences: how many times any has.
+        overrides: what is different in these simulations' world (see `shift`).
+        object_size: factor on the lengths of the task's objects, 1 unless it is overridden.
     """
 
-    def __init__(self, task: Task, n: int, threads: int = 0) -> None:
+    def __init__(self, task: Task, n: int, threads: int = 0, overrides: Overrides | None = None) -> None:
         """Compile the task's model and allocate N simulations on `threads` threads (0: all cores).
 
         Raises:
             NeedsBatch: MuJoCo is older than 3.17.
+            ValueError: an override is unknown, out of range, or nothing that this task has.
         """
         try:
             from mujoco.batch import Batch
@@ -104,7 +104,10 @@ class Simulation:
             ) from error
         self.task = task
         self.n = n
-        self.model = build_model(task)
+        self.overrides = checked(type(task), overrides or {})
+        self.object_size = self.overrides.get("object.size", 1.0)
+        self._disturbance = Disturbance.of(n, self.overrides, (HORIZON + 1, OBS_SIZE))
+        self.model = build_model(task, self.overrides)
         # A persistent batch continues from the stages computed after a step, which therefore cost nothing.
         self.batch: Any = Batch(self.model, n, threads, persistent=True)
         self.qpos: Array = self.batch.bind("qpos")
@@ -120,13 +123,18 @@ class Simulation:
         self.solved_now = np.zeros(n, np.bool_)
         self.diverged = np.zeros(n, np.bool_)
         self.divergences = 0
-        self._warned = self._warnings()
+        self._warnings: NDArray[np.int32] = self.batch.warning[:, _DIVERGED, -1]  # live counts, (N, 3)
+        self._warned = self._warnings.copy()
+        self._start_row = self._make_start_row()
         self._rngs: list[np.random.Generator] = [seeding.np_random()[0] for _ in range(n)]
         self._draw_low = np.concatenate([np.asarray(box.low) for box in task.varies.values()])
         self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
-        self._obs_offset = np.concatenate([np.broadcast_to(o, size) for _, size, o, _ in OBS_LAYOUT])
-        self._obs_scale = np.concatenate([np.broadcast_to(s, size) for _, size, _, s in OBS_LAYOUT])
-        self._raw_obs = np.zeros((n, OBS_SIZE))
+        # Written out for every simulation: numpy is slow where it repeats a short row.
+        self._low, self._high = (np.tile(bound, (n, 1)) for bound in (arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH))
+        offset = np.concatenate([np.broadcast_to(o, size) for _, size, o, _ in OBS_LAYOUT])
+        scale = np.concatenate([np.broadcast_to(s, size) for _, size, _, s in OBS_LAYOUT])
+        self._obs_offset, self._obs_scale = np.tile(offset, (n, 1)), np.tile(scale, (n, 1))
+        self._raw_obs = self._obs_offset.copy()  # before scaling: what a task lacks stays at its offset
 
     # --- live views, for tasks -------------------------------------------------------------------------------
 
@@ -162,6 +170,12 @@ class Simulation:
         return speed
 
     @property
+    def promised(self) -> Array:
+        """Where `target` will be when the actions that a delay holds back have taken effect, (N, 3), m."""
+        target: Array = self.target
+        return target if self._disturbance is None else target + MAX_STEP * self._disturbance.to_come
+
+    @property
     def squeeze(self) -> Array:
         """How far something between the fingers holds each back from where it is told to be, (N,), m.
 
@@ -169,6 +183,14 @@ class Simulation:
         """
         held_back: Array = np.maximum(self.opening - self._ctrl[:, 6], 0.0)
         return held_back
+
+    def _make_start_row(self) -> Array:
+        """Return the state row (nstate,) of the model's defaults with the arm at home and its fingers open."""
+        self.qpos[0, :9] = _HOME_JOINTS
+        self.target[0] = arm.HOME
+        self._ctrl[0, 6:8] = arm.FINGER_TRAVEL
+        row: Array = self.batch.state[0].copy()
+        return row
 
     # --- episodes --------------------------------------------------------------------------------------------
 
@@ -191,23 +213,27 @@ class Simulation:
         """Put the simulations `ids` (None: all) at new start states drawn from their generators."""
         if ids is None:
             ids = np.arange(self.n)
-        self.batch.reset(ids, stage=0)
-        self.qpos[ids, :9] = _HOME_JOINTS
-        self._ctrl[ids, :3] = arm.HOME
-        self._ctrl[ids, 6:8] = arm.FINGER_TRAVEL
-        width = len(self._draw_low)
-        uniform = np.stack([self._rngs[i].random(width) for i in ids])
+        # To write the rows is quicker than the batch's reset, which alone takes its counts of warnings back to 0.
+        warned = ids[self._warnings[ids].any(axis=1)]
+        if len(warned):
+            self.batch.reset(warned, stage=0)
+        self.batch.state[ids] = self._start_row
+        uniform = np.empty((len(ids), len(self._draw_low)))
+        for i, row in zip(ids, uniform, strict=True):
+            self._rngs[i].random(out=row)
         values = self._draw_low + uniform * (self._draw_high - self._draw_low)
         drawn, start = {}, 0
         for name, box in self.task.varies.items():
             drawn[name] = values[:, start : start + len(box.low)]
             start += len(box.low)
+        if self._disturbance is not None:
+            self._disturbance.reset(ids, self._rngs)
         self.task.place(self, ids, drawn)
         self.batch.forward(ids, stage=_STAGE)
         self.elapsed[ids] = 0
         self.solved[ids] = False
         self.solved_now[ids] = False
-        self._warned = self._warnings()
+        self._warned = self._warnings.copy()
 
     def step(self, actions: NDArray[Any]) -> tuple[Features, Array]:
         """Advance every simulation by one control step (40 ms).
@@ -225,39 +251,39 @@ class Simulation:
         a = np.asarray(actions, np.float64)
         if a.shape != (self.n, ACTION_SIZE):
             raise ValueError(f"actions of shape {a.shape}; expected {(self.n, ACTION_SIZE)}")
-        finite = np.isfinite(a).all(axis=1)
-        if not finite.all():
-            bad = int(np.flatnonzero(~finite)[0])
+        if not np.isfinite(a).all():
+            bad = int(np.flatnonzero(~np.isfinite(a).all(axis=1))[0])
             raise ValueError(
                 f"action {a[bad].tolist()} of simulation {bad} is not finite; "
                 f"expected {ACTION_SIZE} numbers in [-1, 1]"
             )
-        a = np.clip(a, -1.0, 1.0)
-        hand, ctrl = self.hand, self._ctrl
-        target = ctrl[:, :3] + MAX_STEP * a[:, :3]
-        target = np.clip(target, hand - LEASH, hand + LEASH)
-        ctrl[:, :3] = np.clip(target, arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH)
-        fingers = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3:])
-        ctrl[:, 6:8] = np.clip(fingers, ctrl[:, 6:8] - FINGER_STEP, ctrl[:, 6:8] + FINGER_STEP)
+        a = clip(a, -1.0, 1.0)
+        if self._disturbance is not None:
+            a = self._disturbance.late(a)
+        hand = self.hand.copy()  # numpy is slow with threes that lie apart
+        target = clip(self.target + MAX_STEP * a[:, :3], hand - LEASH, hand + LEASH)
+        self.target[:] = clip(target, self._low, self._high)
+        told, before = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3]), self._ctrl[:, 6]
+        self._ctrl[:, 6:8] = clip(told, before - FINGER_STEP, before + FINGER_STEP)[:, None]
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
         self.elapsed += 1
         self._watch()
         features = self.task.features(self)
-        self.solved_now = self.task.success(self, features) & ~self.diverged
+        self.solved_now = self.task.success(self, features)
+        rewards = self.task.reward(self, features)
+        if self.diverged.any():
+            self.solved_now[self.diverged] = False
+            rewards[self.diverged] = 0.0
         self.solved |= self.solved_now
-        return features, np.where(self.diverged, 0.0, self.task.reward(self, features))
-
-    def _warnings(self) -> NDArray[np.int64]:
-        counts: NDArray[np.int64] = self.batch.warning[:, _DIVERGED, -1].sum(axis=1, dtype=np.int64)
-        return counts
+        return features, rewards
 
     def _watch(self) -> None:
         """Note which simulations diverged in the last step."""
-        warned = self._warnings()
-        self.diverged = warned > self._warned
-        self._warned = warned
-        if self.diverged.any():
+        self.diverged = np.zeros(self.n, np.bool_)
+        if self._warnings.any():
+            self.diverged = (self._warnings > self._warned).any(axis=1)
             self.divergences += int(self.diverged.sum())
+            self._warned = self._warnings.copy()
 
     def get_state(self) -> SimulationState:
         """Return a copy of all that changes."""
@@ -268,6 +294,8 @@ class Simulation:
             "solved_now": self.solved_now.copy(),
             "divergences": np.array([self.divergences]),
         }
+        if self._disturbance is not None:
+            arrays |= self._disturbance.get_state()
         return SimulationState(arrays, [dict(rng.bit_generator.state) for rng in self._rngs])
 
     def set_state(self, state: SimulationState) -> None:
@@ -279,31 +307,38 @@ class Simulation:
         rows = state.arrays["rows"]
         if rows.shape != self.batch.state.shape or len(state.generators) != self.n:
             raise ValueError(f"state rows {rows.shape}; expected {self.batch.state.shape}")
+        if self._disturbance is not None:
+            self._disturbance.set_state(state.arrays)
         self.batch.state[:] = rows
         self.batch.forward(stage=_STAGE)
         self.elapsed[:] = state.arrays["elapsed"]
         self.solved[:] = state.arrays["solved"]
         self.solved_now = state.arrays["solved_now"].copy()
         self.divergences = int(state.arrays["divergences"][0])
-        self._warned = self._warnings()
+        self._warned = self._warnings.copy()
         for rng, saved in zip(self._rngs, state.generators, strict=True):
             rng.bit_generator.state = saved
 
     def observe(self, features: Features | None = None) -> NDArray[np.float32]:
         """Return the observations (N, OBS_SIZE), laid out and scaled as OBS_LAYOUT says."""
         f = self.task.features(self) if features is None else features
-        raw = self._raw_obs
-        raw[:, 0:3] = self.hand
-        raw[:, 3:6] = self._ctrl[:, :3] - self.hand
+        raw, hand = self._raw_obs, self.hand
+        raw[:, 0:3] = hand
+        np.subtract(self.target, hand, out=raw[:, 3:6])
         raw[:, 6] = self.opening
         raw[:, 7:10] = f.thing
-        raw[:, 10:13] = CENTRE if f.other is None else f.other
-        raw[:, 13] = 0.0 if f.joint is None else f.joint
+        if f.other is not None:
+            raw[:, 10:13] = f.other
+        if f.joint is not None:
+            raw[:, 13] = f.joint
         raw[:, 14:17] = f.goal
-        raw[:, 17:20] = f.thing - self.hand
-        raw[:, 20:23] = f.goal - f.thing
-        scaled = (raw - self._obs_offset) / self._obs_scale
-        obs: NDArray[np.float32] = np.clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
+        np.subtract(f.thing, hand, out=raw[:, 17:20])
+        np.subtract(f.goal, f.thing, out=raw[:, 20:23])
+        scaled = raw - self._obs_offset
+        scaled /= self._obs_scale
+        if self._disturbance is not None:
+            scaled = self._disturbance.blurred(scaled, self.elapsed, f)
+        obs: NDArray[np.float32] = clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
         return obs
 
     @property

@@ -49,6 +49,7 @@ class Task(ABC):
     id: ClassVar[str]
     varies: ClassVar[Mapping[str, Box]]  # drawn at every reset, by name; `place` receives the draws
     weights: ClassVar[Mapping[str, float]]  # of the reward terms; they sum to 1
+    refuses: ClassVar[Mapping[str, str]] = {}  # overrides (see `shift`) that its scene cannot bear, and why
 
     @abstractmethod
     def build(self, spec: mujoco.MjSpec) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clrobot.envs.arm import CONTROL_STEP
 from clrobot.envs.rewards import Array
+from clrobot.envs.shift import Overrides
 from clrobot.envs.sim import ACTION_SIZE, HORIZON, OBS_LIMIT, OBS_SIZE, Simulation
 from clrobot.envs.task import Mask, Task
 
@@ -45,7 +46,15 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": FPS, "render_modes": []}  # noqa: RUF012
 
-    def __init__(self, task: Task, num_envs: int, *, threads: int = 0, stagger: bool = False) -> None:
+    def __init__(
+        self,
+        task: Task,
+        num_envs: int,
+        *,
+        threads: int = 0,
+        stagger: bool = False,
+        overrides: Overrides | None = None,
+    ) -> None:
         """Build the simulations.
 
         Args:
@@ -54,8 +63,9 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
             threads: of the physics; 0 means all cores. The results do not depend on it.
             stagger: after a reset of all, spread the simulations over the phases of an episode, so that a short
                 rollout sees every phase. For training; evaluation wants whole episodes.
+            overrides: what is different in this world (see `shift.OVERRIDES`).
         """
-        self.sim = Simulation(task, num_envs, threads)
+        self.sim = Simulation(task, num_envs, threads, overrides)
         self.num_envs = num_envs
         self._stagger = stagger
         self.single_observation_space = observation_space()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.logger import Logger
 
 from clrobot.agents.method import Experience, Method
@@ -121,15 +121,15 @@ def one_unit(policy: SlotPolicy, *heads: float) -> SlotPolicy:
     return policy
 
 
-def collector(model: PPO, slot: int):
+def collector(model: PPO | SAC, slot: int):
     """Return a `collect` that draws made-up observations of `slot` and the policy's mean actions."""
 
     def collect(n: int) -> Experience:
         generator = th.Generator().manual_seed(slot)
-        x = th.randn(n, model.policy.action_net.inputs, generator=generator)
+        x = th.randn(n, model.policy.actor_net.inputs, generator=generator)
         obs = th.cat([x, th.full((n, 1), float(slot))], dim=1)
         with th.no_grad():
-            actions = model.policy.action_net(obs)
+            actions, _ = model.policy.gaussian(obs)
         return Experience(obs, actions)
 
     return collect

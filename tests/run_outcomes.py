@@ -106,11 +106,11 @@ class StopAt(Silent):
             self.training.stop = True
 
 
-def stopped(folder: Path, method: str, boundary: int) -> Path:
-    """Train into `folder` until the boundary, and let go of it."""
+def stopped(folder: Path, method: str, boundary: int, **changes: Any) -> Path:
+    """Train into `folder` until the boundary, and let go of it; `changes` are to the method's tiny settings."""
     observer = StopAt(boundary)
     with quickly():
-        observer.training = Training.begin(make_config(**settings(method)), folder, observer)
+        observer.training = Training.begin(make_config(**settings(method) | changes), folder, observer)
         with pytest.raises(Stopped, match="clrobot resume"):
             observer.training.run_all()
     observer.training.run.unlock()

@@ -464,6 +464,14 @@ OTHER = {
     "bench without simulations": (["bench", "--num-envs", "0"], "--num-envs 0"),
     "bench without time": (["bench", "--seconds", "0"], "--seconds 0.0"),
     "bench with an unknown task": (["bench", "--ppo-task", "rech"], "did you mean reach?"),
+    "bench beside what is no Python": (
+        ["bench", "--metaworld", "nowhere"],
+        "nowhere: No such file or directory",
+    ),
+    "bench beside a Python without Meta-World": (
+        ["bench", "--metaworld", sys.executable],
+        f"--metaworld {sys.executable}: ModuleNotFoundError: No module named 'metaworld'; give a Python that can",
+    ),
 }
 
 

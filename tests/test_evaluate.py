@@ -64,6 +64,21 @@ def test_the_numbers_are_those_of_an_ordinary_loop(evaluator: Evaluator) -> None
     assert (found.lengths < HORIZON).any()
 
 
+def test_each_slot_is_measured_in_its_own_world() -> None:
+    worlds: tuple[dict[str, float], ...] = ({}, {"action.delay": 4}, {"sensor.noise": 0.5}, {})
+    stages = tuple(Stage(task="reach", steps=64, overrides=world) for world in worlds)
+    together = Evaluator(Curriculum(name="c", stages=stages), SEED)
+    returns = []
+    for slot, stage in enumerate(stages):
+        found = together.episodes(Steer(), slot, 3).returns
+        alone = Evaluator(Curriculum(name="c", stages=(stage,)), SEED).episodes(Steer(), 0, 3).returns
+        np.testing.assert_array_equal(found, alone)
+        returns.append(found)
+    assert (returns[0] != returns[1]).all()
+    assert (returns[0] != returns[2]).all()
+    np.testing.assert_array_equal(returns[0], returns[3])
+
+
 def test_a_policy_that_does_nothing_takes_the_whole_episode(evaluator: Evaluator) -> None:
     policy = Steer()
     policy._predict = lambda observation, deterministic=False: th.zeros(len(observation), ACTION_SIZE)
@@ -107,7 +122,7 @@ def test_sampling_is_seeded_and_leaves_torch_s_generator_as_it_was(evaluator: Ev
 def test_a_simulation_that_diverges_ends_its_own_episode_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator, policy = Evaluator(CURRICULUM, SEED), Steer()
     whole = evaluator.episodes(policy, 0, 3)
-    sim = evaluator._envs["reach", 3].sim
+    sim = evaluator._envs[CURRICULUM.stages[0].world, 3].sim
     steps = 0
 
     def watch() -> None:

@@ -52,10 +52,12 @@ def test_sac_too(tmp_path: Path) -> None:
 
 
 def test_a_task_that_comes_again_is_a_slot_of_its_own(tiny_copy: Path, cli) -> None:
-    done = cli("extend", tiny_copy, "--task", "reach", "--steps", "64", "--out", "again")
+    words = ("--task", "reach", "--steps", "64", "--overrides", "action.delay", "2", "--out", "again")
+    done = cli("extend", tiny_copy, *words)
     assert done.code == 0, done.err
     again = RunFolder.open(Path("again"))
     assert again.config.curriculum.slots == ("reach", "button-press", "drawer-open", "reach-2")
+    assert again.config.curriculum.stages[-1].overrides == {"action.delay": 2}
     assert again.stages() == [0, 1, 2, 3, 4]
     matrix = again.read_metrics()["success_matrix"]
     assert all(rate is not None for row in matrix for rate in row)
@@ -67,6 +69,10 @@ def test_a_task_that_comes_again_is_a_slot_of_its_own(tiny_copy: Path, cli) -> N
         (("--task", "juggle", "--steps", "64"), "unknown task 'juggle'"),
         (("--task", "reach", "--steps", "0"), "--steps 0; expected 1 or more"),
         (("--task", "reach", "--steps", "64", "--out", "."), "already holds"),
+        (
+            ("--task", "reach", "--steps", "64", "--overrides", "object.mass", "1"),
+            "object.mass means nothing for reach",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(words, sentence: str, tiny_copy: Path, cli) -> None:

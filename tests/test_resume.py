@@ -17,7 +17,7 @@ from tiny_training import resume_tiny, settings, train_tiny
 
 from clrobot.config import make_config
 from clrobot.errors import UserError
-from clrobot.snapshot import snapshots
+from clrobot.snapshot import Snapshot, snapshots
 from clrobot.train import Silent, Training, resume, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -34,6 +34,21 @@ def test_a_stopped_training_goes_on_with_the_same_bits(
     resume(run)
     assert outcome(run) == whole_runs[method].outcome
     assert not (run / "resume").exists()
+
+
+@pytest.mark.parametrize(("method", "boundary"), [("ewc", 5), ("multitask", 2)])
+def test_a_training_through_other_worlds_goes_on_with_the_same_bits(
+    method: str, boundary: int, tmp_path: Path
+) -> None:
+    blurred_and_late = {"object.friction": 0.3, "sensor.noise": 0.1, "action.delay": 2}
+    stages = [{"task": "push", "steps": 128}, {"task": "push", "steps": 128, "overrides": blurred_and_late}]
+    worlds: dict[str, Any] = {"curriculum": {"name": "worlds", "stages": stages}, "steps": 128}
+    train(make_config(**settings(method) | worlds), tmp_path / "whole")
+    run = stopped(tmp_path / "run", method, boundary, **worlds)
+    kept = Snapshot(snapshots(run / "resume")[0]).simulation().arrays
+    assert any(name.endswith("pending") for name in kept)  # it was stopped in the other world
+    resume(run)
+    assert outcome(run) == outcome(tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -8,18 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
-from helpers import same_bits, snapshot, tiny_env
+from gymnasium import spaces
+from helpers import collector, same_bits, snapshot, tiny_env
 from run_outcomes import WholeRuns, outcome
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import set_random_seed
 from tiny_training import settings
 
 import clrobot
 from clrobot.agents.method import Method
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.ewc import EWC
+from clrobot.agents.methods.replay import Replay
 from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork
 from clrobot.agents.sac import SACAlgorithm, SACSettings
 from clrobot.agents.shaping import optimizers, shaping
+from clrobot.agents.shared_buffer import SharedBuffer
 from clrobot.config import make_config, make_method
 from clrobot.errors import UserError
 from clrobot.stage_callback import Stopped
@@ -135,6 +141,61 @@ def test_methods_work_with_sac_through_the_whole_loop(method: str, sac_runs: Who
         expected, _ = model.policy.predict(with_slot, deterministic=True)
         np.testing.assert_array_equal(agent.predict(obs, task), expected)
     assert run.read_metrics()["stages_done"] == 3
+
+
+def filled(method: Method) -> SAC:
+    """Return a model at the start of its second task, after a first of 128 steps that `method` saw."""
+    model = tiny_sac()
+    method.before_task(model, 0)
+    model.learn(128)
+    method.after_task(model, 0, collector(model, 0))
+    second_slot(model)
+    method.before_task(model, 1)
+    return model
+
+
+def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
+    method = Replay(Replay.Settings(memory=40, share=0.25))
+    model = filled(method)
+    own = method.lessons.rows
+    assert method.memory_bytes() == method.memory_bound(model, 1)
+    model.learn(64, reset_num_timesteps=False)
+    batch = model.replay_buffer.sample(16)
+    assert th.bincount(batch.observations[:, -1].long()).tolist() == [4, 12]
+    for row in range(4):  # whole transitions, and each is one that was kept
+        same = (own.observations == batch.observations[row]).all(1) & (own.rewards == batch.rewards[row]).all(1)
+        same &= (own.actions == batch.actions[row]).all(1)
+        same &= (own.next_observations == batch.next_observations[row]).all(1)
+        assert same.any()
+    method.after_task(model, 1, collector(model, 1))
+    assert th.bincount(model.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
+
+
+@pytest.mark.parametrize("off", [{"share": 0.0}, {"strength": 0.0}])
+def test_without_a_share_no_transition_is_kept(off: dict[str, float]) -> None:
+    method = Replay(Replay.Settings(memory=40, **off))
+    model = filled(method)
+    assert len(method.lessons) == 0
+    assert method.memory_bytes() == method.memory_bound(model, 1)
+
+
+def test_an_episode_that_was_cut_is_not_over_for_those_who_learn_from_it() -> None:
+    """As in Stable-Baselines3's own batches; and until others share it, the buffer gives the same bits as theirs."""
+    space, action = spaces.Box(-1, 1, (2,)), spaces.Box(-1, 1, (1,))
+    ours, theirs = (kind(8, space, action, n_envs=2) for kind in (SharedBuffer, ReplayBuffer))
+    rng = np.random.default_rng(0)
+    for t in range(4):
+        step = (*(rng.normal(size=(2, n)) for n in (2, 2, 1)), rng.normal(size=2), np.array([t == 1, t == 2]))
+        for buffer in (ours, theirs):
+            buffer.add(*step, [{"TimeLimit.truncated": t == 1}, {}])
+    found = ours.transitions(np.array([1, 2, 3]), np.array([0, 1, 0]))
+    assert found.dones.flatten().tolist() == [0.0, 1.0, 0.0]
+    batches = []
+    for buffer in (ours, theirs):
+        set_random_seed(3)  # both draw from numpy's global generator
+        batches.append(buffer.sample(20))
+    for a, b in zip(*batches, strict=True):
+        assert (a is None and b is None) or th.equal(a, b)
 
 
 def test_a_method_that_does_not_work_with_sac_says_why_in_one_sentence(monkeypatch) -> None:

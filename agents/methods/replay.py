@@ -7,14 +7,18 @@ from typing import ClassVar, NamedTuple
 import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 from clrobot.agents.cloning import Behaviour, behaviour, cloning_loss
 from clrobot.agents.memory import GENERATOR_BYTES, Reservoir
 from clrobot.agents.method import Collect
 from clrobot.agents.methods.rehearsal import FLOAT_BYTES, Rehearsal, sizes
 from clrobot.agents.policies import ACTOR_OPTIMIZERS, CRITIC_OPTIMIZERS, SlotPolicy
+from clrobot.agents.shared_buffer import SharedBuffer
 
 _DRAW_BYTES = 8
+_LESSONS = "lessons."  # before the names of their tensors in the method's state
+SHARE = 0.25
 
 
 class Transition(NamedTuple):
@@ -27,13 +31,24 @@ class Transition(NamedTuple):
     values: th.Tensor  # (n, C), one column for each network of the critic
 
 
+class Lesson(NamedTuple):
+    """What an off-policy algorithm learned earlier tasks from, as its buffer gives it."""
+
+    observations: th.Tensor  # (n, d + 1), the slot's index last
+    actions: th.Tensor  # (n, A), as the environment took them
+    next_observations: th.Tensor  # (n, d + 1)
+    dones: th.Tensor  # (n, 1)
+    rewards: th.Tensor  # (n, 1)
+
+
 class Replay(Rehearsal):
     """CLEAR's replay (Rolnick et al. 2019): policy cloning and value cloning on a reservoir over all tasks.
 
         β (KL(π_then(·|s) ‖ π(·|s)) + w mean (V(s) - V_then(s))²),  s from the reservoir
 
-    The algorithm's own objective is never applied to old experience: PPO's clipped surrogate is defined for actions
-    of the policy just before, and on older ones its ratio is far outside the clip.
+    PPO's own objective is never applied to old experience: its clipped surrogate is defined for actions of the
+    policy just before, and on older ones the ratio is far outside the clip. SAC's is defined for any: there a set
+    share of every batch is transitions of earlier tasks, from a second reservoir that is filled from SAC's buffer.
 
     The memory is filled when a task ends, by the finished policy, and not while it is learned, as in CLEAR: there
     the old behaviour is a help for off-policy corrections, here it is what is cloned, and most of what a policy did
@@ -54,10 +69,16 @@ class Replay(Rehearsal):
         value_weight: float = Field(0.1, ge=0)
         """w, the critic's part beside the actor's."""
         memory: int = Field(20_000, ge=1)
-        """Steps kept of all tasks together."""
+        """Steps kept of all tasks together; with an off-policy algorithm also as many of its transitions."""
+        share: float = Field(SHARE, ge=0, le=0.9)
+        """The part of each of an off-policy algorithm's batches that is transitions of earlier tasks."""
 
     settings: Settings
     memory: Reservoir[Transition]
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.lessons = Reservoir(Lesson, settings.memory)
 
     def new_memory(self) -> Reservoir[Transition]:
         """Return the empty memory."""
@@ -81,8 +102,30 @@ class Replay(Rehearsal):
             losses.append(value_weight * th.nn.functional.mse_loss(now, then.values))
         return strength * sum(losses[1:], losses[0])
 
+    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+        """Have the memories where the networks are, and old transitions in an off-policy algorithm's batches."""
+        super().before_task(model, k)
+        self.lessons.to(model.device)
+        if k == 0:
+            self.lessons.seed((model.seed or 0) + 1)
+        buffer = _buffer(model)
+        if buffer is not None and len(self.lessons):
+            buffer.share_with(self._old_transitions, self.settings.share)
+
+    @property
+    def _shares(self) -> bool:
+        return self.settings.share > 0 and self.settings.strength > 0
+
+    def _old_transitions(self, n: int) -> ReplayBufferSamples:
+        return ReplayBufferSamples(*self.lessons.sample(n))
+
     def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
-        """Offer steps of the finished policy to the reservoir."""
+        """Offer the finished policy's steps to one reservoir, an off-policy algorithm's transitions to the other."""
+        buffer = _buffer(model)
+        if buffer is not None:
+            buffer.share_with_nobody()
+            if self._shares:
+                self.lessons.add(self._drawn_from(buffer))
         policy = model.policy
         assert isinstance(policy, SlotPolicy)
         steps = collect(self.settings.memory)
@@ -91,9 +134,38 @@ class Replay(Rehearsal):
             values = policy.values(steps.observations, steps.actions)
         self.memory.add(Transition(steps.observations, steps.actions, mean, log_std, values))
 
+    def _drawn_from(self, buffer: SharedBuffer) -> Lesson:
+        """Return as many transitions as the reservoir holds, drawn evenly from all that the buffer has."""
+        rows = buffer.buffer_size if buffer.full else buffer.pos
+        chosen = th.randint(rows * buffer.n_envs, (self.settings.memory,), generator=self.lessons.generator).numpy()
+        found = buffer.transitions(chosen // buffer.n_envs, chosen % buffer.n_envs)
+        return Lesson(found.observations, found.actions, found.next_observations, found.dones, found.rewards)
+
     def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
-        """Return the bytes of a full reservoir, however many tasks there are."""
+        """Return the bytes of full reservoirs, however many tasks there are."""
         assert isinstance(model.policy, SlotPolicy)
         d, a = sizes(model)
         row = FLOAT_BYTES * (d + 3 * a + len(model.policy.critic_nets)) + _DRAW_BYTES
-        return GENERATOR_BYTES + self.settings.memory * row
+        bound = GENERATOR_BYTES + self.settings.memory * row
+        if _buffer(model) is not None and self._shares:
+            bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
+        return bound
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return both memories."""
+        lessons = self.lessons.state_dict()
+        return super().state_dict() | {f"{_LESSONS}{name}": tensor for name, tensor in lessons.items()}
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore both memories."""
+        own = {name: tensor for name, tensor in state.items() if not name.startswith(_LESSONS)}
+        super().load_state_dict(own)
+        self.lessons.load_state_dict(
+            {name.removeprefix(_LESSONS): tensor for name, tensor in state.items() if name.startswith(_LESSONS)}
+        )
+
+
+def _buffer(model: BaseAlgorithm) -> SharedBuffer | None:
+    """Return the model's replay buffer, which off-policy algorithms alone have."""
+    buffer = getattr(model, "replay_buffer", None)
+    return buffer if isinstance(buffer, SharedBuffer) else None

@@ -132,6 +132,7 @@ def _check_shape(name: str, matrix: list[list[Any]], rows: int, columns: int) ->
 class _Stage(pydantic.BaseModel):
     task: str
     steps: int
+    overrides: dict[str, float] = {}
 
 
 class _Curriculum(pydantic.BaseModel):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from clrobot.curriculum import Stage
 from clrobot.errors import UserError
 from clrobot.metrics import isolated_forgetting, success_curve
 from clrobot.plots import (
@@ -240,12 +241,12 @@ def finals(comparison: Comparison) -> list[Final]:
     return [Final(name, slots, groups) for (name, slots, _), groups in _by_curriculum(comparison).items()]
 
 
-def _by_curriculum(comparison: Comparison) -> dict[tuple[str, tuple[str, ...], tuple[int, ...]], list[Group]]:
-    """Groups by the name, the slots and the budgets of what they were trained through."""
-    found: dict[tuple[str, tuple[str, ...], tuple[int, ...]], list[Group]] = {}
+def _by_curriculum(comparison: Comparison) -> dict[tuple[str, tuple[str, ...], tuple[Stage, ...]], list[Group]]:
+    """Groups by the name, the slots and the stages of what they were trained through."""
+    found: dict[tuple[str, tuple[str, ...], tuple[Stage, ...]], list[Group]] = {}
     for group in comparison.groups:
         curriculum = group.runs[0].config.curriculum
-        key = curriculum.name, tuple(group.final_success), tuple(stage.steps for stage in curriculum.stages)
+        key = curriculum.name, tuple(group.final_success), curriculum.stages
         found.setdefault(key, []).append(group)
     return found
 

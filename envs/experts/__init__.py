@@ -25,6 +25,7 @@ from clrobot.envs.experts.shelf_place import ShelfPlaceExpert
 from clrobot.envs.experts.stack import StackExpert
 from clrobot.envs.experts.window_close import WindowCloseExpert
 from clrobot.envs.rewards import Array
+from clrobot.envs.shift import Overrides
 from clrobot.envs.sim import HORIZON, Simulation
 from clrobot.envs.task import Mask
 
@@ -71,16 +72,20 @@ def expert(task_id: str) -> type[Expert]:
     return EXPERTS_BY_ID[task_id]
 
 
-def run_expert(task_id: str, episodes: int, seed: int = 0, *, threads: int = 0) -> ExpertEpisodes:
+def run_expert(
+    task_id: str, episodes: int, seed: int = 0, *, threads: int = 0, overrides: Overrides | None = None
+) -> ExpertEpisodes:
     """Play `episodes` episodes of a task's expert side by side; episode i starts from the seed ``seed + i``.
 
+    An expert reads the true state: of a world's overrides (see `shift`), `sensor.noise` is nothing to it.
+
     Raises:
-        ValueError: there is no such expert, or less than one episode is asked for.
+        ValueError: there is no such expert, less than one episode is asked for, or an override is not valid.
     """
     chosen = expert(task_id)
     if episodes < 1:
         raise ValueError(f"{episodes} episodes; expected at least one")
-    sim = Simulation(chosen.task(), episodes, threads)
+    sim = Simulation(chosen.task(), episodes, threads, overrides)
     sim.seed(range(seed, seed + episodes))
     sim.reset()
     policy, features, returns = chosen(sim), sim.task.features(sim), np.zeros(episodes)

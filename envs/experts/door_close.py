@@ -33,5 +33,5 @@ class DoorCloseExpert(Expert):
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - before[:, 2] < 0.01)
         self.advance(0, across(hand, before) < 0.012)
-        point = self.by_phase(above(before, 0.08), before, ahead, self.sim.target)
+        point = self.by_phase(above(before, 0.08), before, ahead, self.sim.promised)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 0.012, GENTLE))

@@ -29,5 +29,5 @@ class DoorOpenExpert(Expert):
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - hook[:, 2] < 0.006)
         self.advance(0, across(hand, hook) < 0.008)
-        point = self.by_phase(above(hook, 0.06), hook, ahead, self.sim.target)
+        point = self.by_phase(above(hook, 0.06), hook, ahead, self.sim.promised)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

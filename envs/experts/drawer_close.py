@@ -26,5 +26,5 @@ class DrawerCloseExpert(Expert):
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - before[:, 2] < 0.006)
         self.advance(0, across(hand, before) < 0.01)
-        point = self.by_phase(above(before, 0.08), before, f.thing + PUSH, self.sim.target)
+        point = self.by_phase(above(before, 0.08), before, f.thing + PUSH, self.sim.promised)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

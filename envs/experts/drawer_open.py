@@ -26,5 +26,5 @@ class DrawerOpenExpert(Expert):
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - hook[:, 2] < 0.004)
         self.advance(0, across(hand, hook) < 0.006)
-        point = self.by_phase(above(hook, 0.06), hook, hook + PULL, self.sim.target)
+        point = self.by_phase(above(hook, 0.06), hook, hook + PULL, self.sim.promised)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

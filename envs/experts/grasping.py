@@ -61,7 +61,7 @@ class PlaceExpert(GraspExpert):
 
     def carry(self, f: Features) -> Array:  # noqa: D102
         over = above(f.goal, self.travel)
-        self.advance(HOLDING + 3, self.sim.opening > self.width + 0.01)
+        self.advance(HOLDING + 3, self.sim.opening > self.width * self.sim.object_size + 0.01)
         self.advance(HOLDING + 2, f.thing[:, 2] < f.goal[:, 2] + 0.004)
         self.advance(HOLDING + 1, (np.linalg.norm(over - f.thing, axis=1) < 0.006) & (self.sim.hand_speed < 0.1))
         self.advance(HOLDING, f.thing[:, 2] > over[:, 2] - 0.01)

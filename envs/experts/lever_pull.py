@@ -26,5 +26,5 @@ class LeverPullExpert(Expert):
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - behind[:, 2] < 0.006)
         self.advance(0, across(hand, behind) < 0.01)
-        point = self.by_phase(above(behind, 0.07), behind, f.thing + PULL, self.sim.target)
+        point = self.by_phase(above(behind, 0.07), behind, f.thing + PULL, self.sim.promised)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

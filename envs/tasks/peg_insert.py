@@ -24,12 +24,13 @@ WALL = 0.035  # m, the depth of the straight hole; a funnel stands on it
 FUNNEL = 0.010  # m, half the length of its slopes, which rise at 45 degrees
 SMOOTH = [0.3, 0.005, 0.0001]  # friction of the block: at its slopes a peg with 1.0 would stick
 PLATE = 0.003  # m, half the thickness of its slopes
-CLEAR = 0.06  # m, the tip's height that clears the rim
+CLEAR = 0.07  # m, the tip's height that clears the rim
 SUCCESS_HEIGHT = 0.012  # m, of the tip above the hole's bottom
 MOUTH = 0.010  # m, how far off the axis the tip may be for the funnel to catch it
 MOUTH_MARGIN = 0.03  # m
 CARRY_MARGIN = 0.40  # m
-DEPTH = 0.08  # m, of the tip above the seated one, where `inserted` begins
+LEAN, LEAN_MARGIN = 0.01, 0.05  # m, of the grip to the side of the tip: the peg is upright, and how much counts
+DEPTH = 0.09  # m, of the tip above the seated one, where `inserted` begins
 
 
 class PegInsert(Task):
@@ -41,7 +42,7 @@ class PegInsert(Task):
 
     id: ClassVar = "peg-insert"
     varies: ClassVar = {"peg": Box((0.40, -0.12), (0.48, 0.12)), "block": Box((0.58, -0.12), (0.66, 0.12))}
-    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "inserted": 0.4}
+    weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.35, "inserted": 0.35}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         block = add_fixture(spec, "block", [0.62, 0.0, 0.0])
@@ -85,16 +86,19 @@ class PegInsert(Task):
         hold = grasp(sim, features.thing)
         tip, aside = sim.site("tip"), _aside(sim)
         over = tolerance(aside, within=MOUTH, margin=MOUTH_MARGIN)
-        height = raised(tip[:, 2], 0.0, CLEAR)
-        lifted = hold.around * np.maximum(height, over)  # over the funnel, sinking again costs nothing
+        upright = tolerance(_across(features.thing, tip), within=LEAN, margin=LEAN_MARGIN)
+        firm = hold.around * upright
+        # Of the grip: a peg that is tilted on the table lifts its tip.
+        height = raised(features.thing[:, 2], GRIP, CLEAR)
+        lifted = firm * np.maximum(height, over)  # over the funnel, sinking again costs nothing
         # How far the tip is from the way in: the hole's axis, up to the height that clears the rim.
         off = np.hypot(aside, np.maximum(tip[:, 2] - CLEAR, 0.0))
         return {
             "near": hold.near,
-            "grasped": hold.held,
+            "grasped": hold.held * upright,
             "lifted": lifted,
             "carried": lifted * tolerance(off, margin=CARRY_MARGIN),
-            "inserted": hold.around * over * (1.0 - raised(tip[:, 2], 0.5 * SUCCESS_HEIGHT, DEPTH)),
+            "inserted": firm * over * (1.0 - raised(tip[:, 2], 0.5 * SUCCESS_HEIGHT, DEPTH)),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
@@ -104,6 +108,10 @@ class PegInsert(Task):
 
 def _aside(sim: Simulation) -> Array:
     """Return how far (N,) the tip is from the hole's axis, m."""
-    off = (sim.site("tip") - sim.site("bottom"))[:, :2]
-    length: Array = np.sqrt(np.einsum("ij,ij->i", off, off))
-    return length
+    return _across(sim.site("tip"), sim.site("bottom"))
+
+
+def _across(a: Array, b: Array) -> Array:
+    """Return the horizontal distances (N,) between the points a (N, 3) and b (N, 3), m."""
+    gap: Array = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
+    return gap

@@ -34,6 +34,7 @@ class PegUnplug(Task):
     id: ClassVar = "peg-unplug"
     varies: ClassVar = {"place": Box((0.64, -0.14), (0.72, 0.14))}
     weights: ClassVar = {"near": 0.2, "grasped": 0.2, "pulled": 0.6}
+    refuses: ClassVar = {"object.size": "its plug fits its socket at one size alone"}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         socket = add_fixture(spec, "socket", [0.68, 0.0, 0.0])

@@ -48,7 +48,7 @@ class PickPlace(Task):
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
         cube, goal = features.thing, features.goal
         hold = grasp(sim, cube)
-        lifted = raised(cube[:, 2], CUBE_HALF, LIFTED)
+        lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, LIFTED)
         return {
             "near": hold.near,
             "grasped": hold.held,

@@ -62,15 +62,18 @@ class ShelfPlace(Task):
         sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
 
     def features(self, sim: Simulation) -> Features:  # noqa: D102
-        return Features(thing=sim.site("cube"), goal=sim.site("top"))
+        top = sim.site("top")  # where a cube of the usual size stands
+        if sim.object_size != 1.0:
+            top = top + np.array([0.0, 0.0, CUBE_HALF * (sim.object_size - 1.0)])
+        return Features(thing=sim.site("cube"), goal=top)
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
         cube, top = features.thing, features.goal
         hold = grasp(sim, cube)
         gap = distance(cube, top)
-        lifted = raised(cube[:, 2], CUBE_HALF, TOP)
+        lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, TOP)
         placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
-        released = placed * let_go(sim, CUBE_HALF)
+        released = placed * let_go(sim, CUBE_HALF * sim.object_size)
         return {
             "near": hold.near,
             "grasped": np.maximum(hold.held, released),  # who lets go at the right place loses nothing
@@ -82,4 +85,4 @@ class ShelfPlace(Task):
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
         there: Mask = distance(features.thing, features.goal) < SUCCESS_DISTANCE
-        return there & (sim.opening > CUBE_HALF + SUCCESS_GAP)
+        return there & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

@@ -49,9 +49,9 @@ class Stack(Task):
         cube, top = features.thing, features.goal
         hold = grasp(sim, cube)
         gap = distance(cube, top)
-        lifted = raised(cube[:, 2], CUBE_HALF, 2 * BASE_HALF)
+        lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, 2 * BASE_HALF * sim.object_size)
         placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
-        released = placed * lifted * let_go(sim, CUBE_HALF)
+        released = placed * lifted * let_go(sim, CUBE_HALF * sim.object_size)
         return {
             "near": hold.near,
             "grasped": np.maximum(hold.held, released),  # who lets go at the right place loses nothing
@@ -63,4 +63,4 @@ class Stack(Task):
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
         on_top: Mask = distance(features.thing, features.goal) < SUCCESS_DISTANCE
-        return on_top & (sim.opening > CUBE_HALF + SUCCESS_GAP)
+        return on_top & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

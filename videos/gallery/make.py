@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from clrobot.checkpoint import load_agent
-from clrobot.envs.make import make_vector_env
 from clrobot.envs.render import open_renderer
 from clrobot.envs.vector_env import FPS
 from clrobot.record import STRIDE, roll_out
 from clrobot.run_folder import RunFolder
+from clrobot.stage_env import stage_env
 from clrobot.video import write_gif
 
 SIZE = 250  # pixels, each picture's width and height
@@ -28,7 +28,7 @@ def main() -> None:
     columns = []
     for slot, stage in enumerate(config.curriculum.stages):
         states = roll_out(agent, config.curriculum, slot, 1, config.evaluation.seed).states[0]
-        model = make_vector_env(stage.task, 1).sim.model
+        model = stage_env(stage).sim.model
         with open_renderer(model, SIZE, SIZE) as renderer:
             columns.append(list(renderer.frames(states[:40])))
     frames = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]

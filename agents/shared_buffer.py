@@ -1,0 +1,53 @@
+"""A replay buffer whose batches may hold a set share of other experience: SAC's part in rehearsing earlier tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch as th
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+Draw = Callable[[int], ReplayBufferSamples]
+
+
+class SharedBuffer(ReplayBuffer):
+    """Stable-Baselines3's replay buffer; until `share_with` is called it gives the same bits."""
+
+    _others: tuple[Draw, float] | None = None
+
+    def share_with(self, draw: Draw, share: float) -> None:
+        """From now on let `draw` give a share of every batch, in (0, 1), rounded to whole transitions."""
+        self._others = draw, share
+
+    def share_with_nobody(self) -> None:
+        """From now on give this buffer's own experience alone."""
+        self._others = None
+
+    def transitions(self, rows: NDArray[np.int64], envs: NDArray[np.int64]) -> ReplayBufferSamples:
+        """Return what simulations `envs` (n,) did at buffer rows `rows` (n,), in the form of a batch."""
+        done = self.dones[rows, envs] * (1 - self.timeouts[rows, envs])  # an episode cut by its length is not over
+        columns = (
+            self.observations[rows, envs],
+            self.actions[rows, envs],
+            self.next_observations[rows, envs],
+            done.reshape(-1, 1),
+            self.rewards[rows, envs].reshape(-1, 1),
+        )
+        return ReplayBufferSamples(*map(self.to_torch, columns))
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """Return a batch: the others' share first, then this buffer's own."""
+        if self._others is None:
+            return super().sample(batch_size, env)
+        draw, share = self._others
+        count = round(share * batch_size)
+        own: Any = super().sample(batch_size - count, env)
+        others: Any = draw(count)
+        # Optional fields, such as n-step discounts, are None in both.
+        columns = (None if a is None else th.cat([a, b]) for a, b in zip(others, own, strict=True))
+        return ReplayBufferSamples(*columns)  # type: ignore[arg-type]
