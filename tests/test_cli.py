@@ -268,6 +268,7 @@ def test_a_run_s_config_makes_the_same_run_in_another_process(tiny_run: Path, tm
         assert (again / name).read_bytes() == (tiny_run / name).read_bytes(), name
 
 
+@pytest.mark.usefixtures("quick_training")
 def test_another_seed_makes_another_run_and_flags_override_the_file(cli: Cli, tiny_run: Path, tmp_path: Path):
     # `--config` may stand anywhere, and in one word.
     words = ["--seed", "1", f"--config={tiny_run / 'config.yaml'}", "--ewc.strength", "5", "--steps", "64"]
@@ -292,6 +293,7 @@ def test_a_curriculum_file_is_trained_and_filmed(cli: Cli, tiny_flags: tuple[str
     assert "videos/stage_01/reach.mp4" in (run / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("quick_training")
 def test_a_repeated_task_gets_a_slot_of_its_own(cli: Cli, tiny_flags: tuple[str, ...], tmp_path: Path):
     (tmp_path / "mine.yaml").write_text(
         "name: mine\nstages:\n  - {task: reach, steps: 9}\n  - {task: reach, steps: 9}\n"
@@ -302,6 +304,7 @@ def test_a_repeated_task_gets_a_slot_of_its_own(cli: Cli, tiny_flags: tuple[str,
     assert cli("evaluate", "twice", "--task", "reach-2", "--episodes", "2").code == 0
 
 
+@pytest.mark.usefixtures("quick_training")
 def test_a_second_demo_takes_the_next_folder(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """The demo has no flags for the networks' size and the films, so its settings are made tiny here."""
     make_config = config.make_config

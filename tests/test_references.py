@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import forge_manifest
+from tiny_training import quickly
 
 from clrobot.config import make_config
 from clrobot.curriculum import Curriculum, Stage
@@ -28,6 +29,7 @@ from clrobot.references import (
 )
 from clrobot.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("quick_training")
 Cli = Callable[..., Any]
 SETTINGS: dict[str, Any] = {"curriculum": "quick", "method": "ewc", "seed": 3}
 
@@ -100,8 +102,9 @@ def trained(tiny_flags: tuple[str, ...], tmp_path_factory: pytest.TempPathFactor
     curriculum = folder / "two.yaml"
     curriculum.write_text("{name: two, stages: [{task: reach, steps: 64}, {task: button-press, steps: 64}]}")
     words = ["train", "--curriculum", str(curriculum), *tiny_flags]
-    main([*words, "--method", "finetune", "--out", str(folder / "finetune")])
-    main(["references", str(folder / "finetune")])
+    with quickly():
+        main([*words, "--method", "finetune", "--out", str(folder / "finetune")])
+        main(["references", str(folder / "finetune")])
     return folder
 
 
