@@ -30,7 +30,8 @@ LIMIT_OVERRUN = 0.05  # rad
 # Of each task, with random actions; a patient tester asks for more in the environment.
 RANDOM_EPISODES = int(os.environ.get("CLROBOT_RANDOM_EPISODES", "100"))
 
-every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
+# By the module's scope pytest runs all tests of a task together, and its reference is rolled in one process alone.
+every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id, scope="module")
 
 
 class Rollout(NamedTuple):
