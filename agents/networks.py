@@ -32,6 +32,13 @@ def slot_of(obs: th.Tensor, slots: int) -> th.Tensor:
     return obs[:, -1].long().clamp(max=slots - 1)
 
 
+def common_slot(obs: th.Tensor, slots: int) -> int | None:
+    """Return the head index that all observations (B, d + 1) have in common, or None."""
+    low, high = obs[:, -1].aminmax()
+    first, last = (min(int(index), slots - 1) for index in (low, high))
+    return first if first == last else None
+
+
 class SlotNetwork(nn.Module, ABC):
     """A network with one output per slot.
 
@@ -87,12 +94,10 @@ class SlotNetwork(nn.Module, ABC):
 
     def forward(self, obs: th.Tensor) -> th.Tensor:
         """Return the outputs (B, outputs) for observations (B, inputs + 1), each through its own slot."""
-        index = slot_of(obs, self.slots)
-        x = obs[:, :-1]
-        first = int(index[0])
-        if bool((index == first).all()):
-            return self.forward_slot(x, first)
-        return self.forward_mixed(x, index)
+        slot = common_slot(obs, self.slots)
+        if slot is None:
+            return self.forward_mixed(obs[:, :-1], slot_of(obs, self.slots))
+        return self.forward_slot(obs[:, :-1], slot)
 
     def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
         """Return the outputs (B, outputs) for x (B, inputs), row i through slot index[i]."""

@@ -17,7 +17,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 from torch.optim import Optimizer
 
-from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork, slot_of
+from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork, common_slot, slot_of
 from clrobot.agents.recognition import Recognizer
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
@@ -221,11 +221,11 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
 
     def _log_std_of(self, obs: th.Tensor) -> th.Tensor:
         """Return each observation's log standard deviations, (A,) where all are of one slot and (B, A) otherwise."""
-        index = slot_of(obs, self.slots)
-        first = int(index[0])
-        if bool((index == first).all()):
-            one: th.Tensor = self.log_stds[first]
+        slot = common_slot(obs, self.slots)
+        if slot is not None:
+            one: th.Tensor = self.log_stds[slot]
             return one
+        index = slot_of(obs, self.slots)
         each = th.stack([self.log_stds[slot] for slot in range(int(index.max()) + 1)])
         return each.index_select(0, index)
 
