@@ -139,7 +139,7 @@ class RaycastRenderer(Renderer):
         return np.concatenate([moved, rest]), covering.then(others)
 
     def _reach(self, data: mujoco.MjData, below: _Picture, group: int) -> tuple[Mask, Mask]:
-        """Return the pixels (height * width,) where geoms of `group` may be seen, and where their shadows may fall."""
+        """Return the pixels (height * width,) where geoms of `group` may be seen, and where they may cast shadows."""
         corners = self._corners_of(data, group)
         near = below.view.camera.covered(corners).ravel()
         shaded = np.zeros_like(near)
@@ -206,7 +206,7 @@ class RaycastRenderer(Renderer):
         return _Picture(b"", view, rays, surfaces, rough, rough, nowhere, ())
 
     def _coat(self, data: mujoco.MjData, below: _Picture, group: int, key: bytes) -> _Picture:
-        """Return the picture `below` with the geoms of `group`; over those on mocap bodies comes what is translucent."""
+        """Return `below` with the geoms of `group`; what is translucent comes with those on mocap bodies."""
         pixels, changes = self._changes(data, below, group)
         surfaces = below.surfaces.of(slice(None))
         surfaces.put(pixels, changes)
@@ -426,7 +426,7 @@ class _View(NamedTuple):
 
 
 class _Hits(NamedTuple):
-    """Where unit `rays` (n, 3) first met a geom (n,), -1 for none: distance (n,), m, inf for none, and normal (n, 3)."""
+    """Where unit `rays` (n, 3) first met a geom (n,) or none, -1: distance (n,), m, or inf, and normal (n, 3)."""
 
     rays: Doubles
     geom: NDArray[np.int32]
@@ -509,8 +509,7 @@ class _Surfaces(NamedTuple):
     def then(self, others: _Surfaces) -> _Surfaces:
         """Return these, followed by others."""
         *fields, distance, alpha, colour = (
-            np.concatenate(pair)
-            for pair in zip((*self[:4], *self.veil), (*others[:4], *others.veil), strict=True)
+            np.concatenate(pair) for pair in zip((*self[:4], *self.veil), (*others[:4], *others.veil), strict=True)
         )
         return _Surfaces(*fields, _Veil(distance, alpha, colour))
 
@@ -606,7 +605,7 @@ def _bytes(colours: Floats) -> Image:
 
 
 def _edges(image: Image, where: Mask) -> tuple[Numbers, Numbers]:
-    """Return the (rows, columns) of the pixels among `where` (h, w) of `image` that differ visibly from a neighbour."""
+    """Return the (rows, columns) of those pixels of `image` among `where` (h, w) that differ from a neighbour."""
     rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
     top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
     part = (slice(top, rows[-1] + 2), slice(left, columns[-1] + 2))  # with the neighbours of what is asked for
