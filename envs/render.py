@@ -36,7 +36,7 @@ ENVIRONMENT: Final = "CLROBOT_RENDER"  # one of BACKENDS; decides where the call
 # frame takes three times as long and looks the same at film sizes; without shadows things seem to float.
 # Multisampling would take more time than all else, and leave the edges of shadows ragged: see _smooth.
 GL_SAMPLES: Final = 0
-GL_SHADOW_MAP: Final = 512  # pixels along a side
+GL_SHADOW_MAP: Final = 768  # pixels along a side
 GL_SLICES, GL_STACKS, GL_QUADS = 20, 10, 1  # facets of round geoms, and of a box's side
 _EDGE: Final = 24  # of 255: pixels whose green differs by more from a neighbour's are an edge
 # How much of an edge's new pixel its (row, column) neighbours make, in sixteenths.
