@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -152,7 +152,8 @@ class RaycastRenderer(Renderer):
         """Return the corners (n, 8, 3), m, of boxes around the geoms of `group`."""
         geoms = np.flatnonzero(self._model.geom_group == group)
         frames = data.geom_xmat[geoms].reshape(-1, 3, 3)
-        return self._corners[geoms] @ frames.swapaxes(1, 2) + data.geom_xpos[geoms][:, None]
+        corners: Doubles = self._corners[geoms] @ frames.swapaxes(1, 2) + data.geom_xpos[geoms][:, None]
+        return corners
 
     def _smoothed(
         self, data: mujoco.MjData, below: _Picture, pixels: Numbers, surfaces: _Surfaces, solid: Groups
@@ -394,7 +395,7 @@ class _Raster:
         return mask
 
     @staticmethod
-    def _upright(heights: Doubles, middles: Doubles) -> Mask:
+    def _upright(heights: NDArray[Any], middles: NDArray[Any]) -> Mask:
         """Return which rows (n, rows), given their middles, lie within a cell of boxes with corners at `heights`."""
         top, bottom = heights.min(axis=1)[:, None] - 1.0, heights.max(axis=1)[:, None] + 1.0
         inside: Mask = (top <= middles) & (middles <= bottom)
@@ -441,7 +442,8 @@ class _Hits(NamedTuple):
 
     def of(self, chosen: Numbers) -> _Hits:
         """Return the hits of the rays with the chosen numbers."""
-        return _Hits(*(field.take(chosen, axis=0) for field in self))
+        fields: tuple[NDArray[Any], ...] = self
+        return _Hits(*(field.take(chosen, axis=0) for field in fields))
 
 
 class _Veil(NamedTuple):
@@ -485,7 +487,7 @@ class _Surfaces(NamedTuple):
 
     def colours(self) -> Floats:
         """Return the colours (n, 3), not clipped."""
-        colours = self.base + (self.gains * self.lit[..., None]).sum(axis=1)
+        colours: Floats = self.base + (self.gains * self.lit[..., None]).sum(axis=1)
         front = np.flatnonzero(self.veil.distance < self.distance)
         alpha = self.veil.alpha.take(front)[:, None]
         under = np.clip(colours.take(front, axis=0), 0.0, 1.0)
@@ -494,24 +496,32 @@ class _Surfaces(NamedTuple):
 
     def lay(self, veil: _Veil, over: Numbers | slice = slice(None)) -> None:
         """Lay `veil` over these surfaces, or over some of them."""
-        for mine, theirs in zip(self.veil, veil, strict=True):
+        pairs: Iterator[tuple[Any, Any]] = zip(self.veil, veil, strict=True)
+        for mine, theirs in pairs:
             mine[over] = theirs
 
     def of(self, chosen: Numbers | slice) -> _Surfaces:
         """Return a copy of the chosen ones."""
-        return _Surfaces(*(_chosen(field, chosen) for field in self[:4]), self.veil.of(chosen))
+        return self._from(_chosen(field, chosen) for field in self._flat)
 
     def put(self, places: Numbers, others: _Surfaces) -> None:
         """Put others in the places given by number."""
-        for mine, theirs in zip((*self[:4], *self.veil), (*others[:4], *others.veil), strict=True):
+        for mine, theirs in zip(self._flat, others._flat, strict=True):
             mine[places] = theirs
 
     def then(self, others: _Surfaces) -> _Surfaces:
         """Return these, followed by others."""
-        *fields, distance, alpha, colour = (
-            np.concatenate(pair) for pair in zip((*self[:4], *self.veil), (*others[:4], *others.veil), strict=True)
-        )
-        return _Surfaces(*fields, _Veil(distance, alpha, colour))
+        return self._from(np.concatenate(pair) for pair in zip(self._flat, others._flat, strict=True))
+
+    @property
+    def _flat(self) -> tuple[NDArray[Any], ...]:
+        """The fields, and after them the veil's."""
+        return (self.distance, self.base, self.gains, self.lit, *self.veil)
+
+    @staticmethod
+    def _from(flat: Iterable[NDArray[Any]]) -> _Surfaces:
+        distance, base, gains, lit, *veil = flat
+        return _Surfaces(distance, base, gains, lit, _Veil(*veil))
 
 
 class _ShadowMap(NamedTuple):
