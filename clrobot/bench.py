@@ -1,4 +1,4 @@
-"""How fast the simulations and PPO are, as ratios taken in one run."""
+"""How fast the simulations and PPO are, as ratios taken in one run, and what a film's pictures cost."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from clrobot.against_metaworld import show as show_metaworld
 from clrobot.curriculum import TASK_IDS, nearest
 from clrobot.envs.arm import SUBSTEPS, TIME_STEP
 from clrobot.envs.make import make_vector_env
+from clrobot.envs.render import RenderError, open_renderer
 from clrobot.envs.sim import ACTION_SIZE, HORIZON
 from clrobot.errors import UserError
 
@@ -43,6 +44,7 @@ def run_bench(
         "substeps": SUBSTEPS,
         "tasks": {task: simulation_speed(task, num_envs, seconds) for task in TASK_IDS},
         "ppo": ppo_speed(ppo_task, seconds),
+        "render": render_speed(ppo_task, seconds),
     }
     if metaworld is not None:
         result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds)
@@ -152,6 +154,34 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
     }
 
 
+def render_speed(task: str, seconds: float) -> dict[str, Any]:
+    """Return the milliseconds that a 480 x 480 picture costs each renderer that works here, by its name.
+
+    They are of the process's CPU time, over all threads, after an episode's first picture.
+    """
+    env = make_vector_env(task, 1)
+    env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    states = []
+    for _ in range(HORIZON - 1):  # the last step would come back as the next episode's start
+        env.step(rng.uniform(-1.0, 1.0, (1, ACTION_SIZE)).astype(np.float32))
+        states.append(env.sim.batch.state[0].copy())
+    result: dict[str, Any] = {"task": task}
+    for backend in ("gl", "raycast"):
+        try:
+            renderer = open_renderer(env.sim.model, backend=backend)
+        except RenderError:  # no OpenGL here, or a MuJoCo that casts no rays
+            continue
+        with renderer:
+            renderer.frame(states[0])
+            began, wall, drawn = time.process_time(), time.perf_counter(), 0
+            while time.perf_counter() - wall < seconds:
+                renderer.frame(states[drawn % len(states)])
+                drawn += 1
+            result[backend] = round(1000 * (time.process_time() - began) / drawn, 1)
+    return result
+
+
 class _Clock:
     """Sums seconds by name."""
 
@@ -207,3 +237,6 @@ def _show(result: dict[str, Any], console: Console) -> None:
         f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {ppo['steps_per_second']:,} steps/s ({shares})",
         highlight=False,
     )
+    render = result["render"]
+    costs = ", ".join(f"{name} {cost} ms" for name, cost in render.items() if name != "task")
+    console.print(f"a picture of {render['task']}, CPU time: {costs or 'no renderer works here'}", highlight=False)

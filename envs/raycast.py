@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -27,16 +27,19 @@ Groups = NDArray[np.uint8]
 
 GROUPS_SHOWN: Final = (0, 1, 2)  # MuJoCo's default: geoms in groups 3, 4 and 5 are not drawn
 
-# The renderer sorts its copy of the geoms into these groups, so that a ray can ask for some of them.
-_STILL, _MOVING, _CLEAR, _HIDDEN = 0, 1, 2, 5
+# The renderer sorts its copy of the geoms into these groups, so that a ray can ask for some of them: those of the
+# world, those on mocap bodies, those that move, and translucent ones that do not.
+_WORLD, _PLACED, _MOVING, _CLEAR, _HIDDEN = 0, 1, 2, 3, 5
 # Where in a pixel its four rays pass, (down, right): a rotated grid smooths upright and level edges best.
 _SUBPIXELS: Final = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
 _EDGE: Final = 16  # of 255: neighbours that differ by more are drawn again with four rays each
-_GRID: Final = 192  # cells along a side of a light's map of where moving shadows may fall
+_GRID: Final = 400  # cells along a side of a light's map of where shadows may fall
+_OUTLINE: Final = 16  # sides of the polygon drawn around a geom to say where it may be seen
 _SHADOW_GAP: Final = 1e-3  # m, so that a surface does not shade itself
 _SUN_DISTANCE: Final = 100.0  # model extents; from here a light's rays are parallel within 0.6°
 _PLAIN: Final = (0.5, 0.5, 0.5, 1.0)  # MuJoCo's default geom colour, which stands for none
 _SKY_STEPS: Final = 1800
+_SIGNS: Final = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(8, 3)  # of a box's corners
 
 
 class RaycastRenderer(Renderer):
@@ -46,6 +49,10 @@ class RaycastRenderer(Renderer):
     drawn as OpenGL draws them, and edges are smoothed. Not drawn: other textures, sites, tendons, skins,
     reflections and haze; other lights count as directional, moving translucent geoms as opaque. `frames` draws
     several states at a time, on `threads` threads (default: the cores, at most 8).
+
+    A picture is drawn in three coats: the world once, over it what stands on mocap bodies whenever that is moved
+    (a new episode), and over that the moving geoms of each frame. A coat casts rays only where its geoms, or
+    their shadows, may change the picture below.
     """
 
     backend = "raycast"
@@ -65,8 +72,9 @@ class RaycastRenderer(Renderer):
         self._sky = _read_sky(self._model)
         self._threads = threads or min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="raycast")
-        self._backdrop: _Backdrop | None = None
-        self._lock = threading.Lock()  # of the backdrop
+        self._world: _Picture | None = None
+        self._backdrop: _Picture | None = None
+        self._lock = threading.Lock()  # of these two
 
     def frame(self, state: ArrayLike) -> Image:  # noqa: D102 -- the base class says it
         return self._draw(self._row(state))
@@ -87,10 +95,9 @@ class RaycastRenderer(Renderer):
         of_material = (model.geom_matid >= 0) & plain
         rgba[of_material] = model.mat_rgba[model.geom_matid[of_material]]
         carrier = model.body_weldid[model.geom_bodyid]
-        still = (carrier == 0) | (
-            model.body_mocapid[carrier] >= 0
-        )  # the world's and mocap bodies': see _Backdrop.key
-        group = np.where(still, np.where(rgba[:, 3] < 1.0, _CLEAR, _STILL), _MOVING)
+        placed = model.body_mocapid[carrier] >= 0
+        solid = np.where(carrier == 0, _WORLD, np.where(placed, _PLACED, _MOVING))
+        group = np.where((solid != _MOVING) & (rgba[:, 3] < 1.0), _CLEAR, solid)
         shown = np.isin(model.geom_group, GROUPS_SHOWN) & (rgba[:, 3] > 0.0)
         model.geom_group[:] = np.where(shown, group, _HIDDEN)
         self._rgb = rgba[:, :3].astype(np.float32)
@@ -99,10 +106,8 @@ class RaycastRenderer(Renderer):
         # A geom without a material, number -1, has MuJoCo's own: the value appended here.
         self._specular = np.append(model.mat_specular, 0.5)[model.geom_matid].astype(np.float32)
         self._exponent = 128.0 * np.append(model.mat_shininess, 0.5)[model.geom_matid].astype(np.float32)
-        self._moving = np.flatnonzero(model.geom_group == _MOVING)
-        boxes = model.geom_aabb.reshape(-1, 2, 1, 3)[self._moving]
-        signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(8, 3)
-        self._corners: Doubles = boxes[:, 0] + signs * boxes[:, 1]  # (moving, 8, 3), in the geoms' frames
+        boxes = model.geom_aabb.reshape(-1, 2, 1, 3)
+        self._corners: Doubles = boxes[:, 0] + _SIGNS * boxes[:, 1]  # (ngeom, 8, 3), in the geoms' frames
 
     # ------------------------------------------------------------------------------------------- one state
 
@@ -110,67 +115,115 @@ class RaycastRenderer(Renderer):
         data = mujoco.MjData(self._model)
         place(self._model, data, state)
         backdrop = self._backdrop_for(data)
-        pixels, hits = self._changes(data, backdrop)
-        colours = _bytes(self._colours(data, backdrop.view, hits, _ALL))
-        changed = (colours != backdrop.rough.reshape(-1, 3)[pixels]).any(axis=1)
-        image = backdrop.image.copy()  # what did not change keeps its smooth edges
-        image.reshape(-1, 3)[pixels[changed]] = colours[changed]
-        where = np.zeros(self.height * self.width, np.bool_)
-        where[pixels[changed]] = True
-        self._smooth(data, backdrop.view, image, _grown(where.reshape(self.height, self.width)), _ALL)
-        return image
+        pixels, surfaces = self._changes(data, backdrop, _MOVING)
+        return self._smoothed(data, backdrop, pixels, surfaces, _SOLID)[1]
 
-    def _changes(self, data: mujoco.MjData, backdrop: _Backdrop) -> tuple[Numbers, _Hits]:
-        """Return the numbers (n,) of the pixels that may differ from the backdrop's, and what they show."""
-        near, shaded = self._reach(data, backdrop)
+    def _changes(self, data: mujoco.MjData, below: _Picture, group: int) -> tuple[Numbers, _Surfaces]:
+        """Return the numbers (n,) of the pixels that the geoms of `group` may change, and what these then show."""
+        near, shaded = self._reach(data, below, group)
         pixels = np.flatnonzero(near)
-        behind = backdrop.hits.of(pixels)
-        front = self._cast(data, backdrop.view.camera.origin, behind.rays, _groups(_MOVING))
-        moved = front.before(behind)
-        shaded[pixels[moved]] = False
+        rays = below.rays.take(pixels, axis=0)
+        hits = self._cast(data, below.view.camera.origin, rays, _groups(group))
+        front = np.flatnonzero(hits.distance < below.surfaces.distance.take(pixels))
+        moved = pixels[front]
+        covering = self._surfaces(data, below.view, hits.of(front), _groups(*range(group + 1)))
+        covering.lay(below.surfaces.veil.of(moved))
+        shaded[moved] = False
         rest = np.flatnonzero(shaded)
-        return np.concatenate([pixels[moved], rest]), front.of(moved).then(backdrop.hits.of(rest))
+        others = below.surfaces.of(rest)
+        for number, light in enumerate(below.view.shining):
+            lit = np.flatnonzero(others.lit[:, number])
+            along = below.rays.take(rest[lit], axis=0) * others.distance[lit, None]
+            points = below.view.camera.origin + along
+            others.lit[lit, number] = self._unshaded(data, light.origin, points, _groups(group))
+        return np.concatenate([moved, rest]), covering.then(others)
 
-    def _reach(self, data: mujoco.MjData, backdrop: _Backdrop) -> tuple[Mask, Mask]:
-        """Return the pixels (height * width,) where moving geoms may be seen, and where their shadows may fall."""
-        frames = data.geom_xmat[self._moving].reshape(-1, 3, 3)
-        corners = self._corners @ frames.swapaxes(1, 2) + data.geom_xpos[self._moving][:, None]
-        near = backdrop.view.camera.covered(corners).ravel()
+    def _reach(self, data: mujoco.MjData, below: _Picture, group: int) -> tuple[Mask, Mask]:
+        """Return the pixels (height * width,) where geoms of `group` may be seen, and where they may cast shadows."""
+        corners = self._corners_of(data, group)
+        near = below.view.camera.covered(corners).ravel()
         shaded = np.zeros_like(near)
-        for shadows in backdrop.shadows:
-            shaded[shadows.pixels] |= shadows.light.covered(corners).ravel()[shadows.cells]
+        if len(corners):
+            for shadows in below.shadows:
+                shaded[shadows.pixels] |= shadows.light.covered(corners).ravel().take(shadows.cells)
         return near, shaded
 
-    def _smooth(self, data: mujoco.MjData, view: _View, image: Image, where: Mask, solid: Groups) -> None:
-        """Draw the edges of `image` among the pixels `where` again, each as the mean of four rays."""
-        rows, columns = np.nonzero(_edges(image) & where)
+    def _corners_of(self, data: mujoco.MjData, group: int) -> Doubles:
+        """Return the corners (n, 8, 3), m, of boxes around the geoms of `group`."""
+        geoms = np.flatnonzero(self._model.geom_group == group)
+        frames = data.geom_xmat[geoms].reshape(-1, 3, 3)
+        corners: Doubles = self._corners[geoms] @ frames.swapaxes(1, 2) + data.geom_xpos[geoms][:, None]
+        return corners
+
+    def _smoothed(
+        self, data: mujoco.MjData, below: _Picture, pixels: Numbers, surfaces: _Surfaces, solid: Groups
+    ) -> tuple[Image, Image]:
+        """Return the picture before and after its edges were smoothed, where `pixels` show other surfaces than below.
+
+        Edges are drawn again as the mean of four rays; what did not change keeps its smooth edges.
+        """
+        colours = _bytes(surfaces.colours())
+        changed = (colours != below.rough.reshape(-1, 3).take(pixels, axis=0)).any(axis=1)
+        pixels, colours = pixels[changed], colours[changed]
+        rough, image = below.rough.copy(), below.image.copy()
+        for picture in (rough, image):
+            picture.reshape(-1, 3)[pixels] = colours
+        if not len(pixels):
+            return rough, image
+        where = np.zeros(self.height * self.width, np.bool_)
+        where[pixels] = True
+        rows, columns = _edges(image, _grown(where.reshape(self.height, self.width)))
         down, right = np.array(_SUBPIXELS).T
-        rays = view.camera.rays((rows[:, None] + down).ravel(), (columns[:, None] + right).ravel())
-        hits = self._cast(data, view.camera.origin, rays, solid)
-        colours = np.clip(self._colours(data, view, hits, solid), 0.0, 1.0)
-        image[rows, columns] = _bytes(colours.reshape(-1, len(_SUBPIXELS), 3).mean(axis=1))
+        rays = below.view.camera.rays((rows[:, None] + down).ravel(), (columns[:, None] + right).ravel())
+        fine = self._surfaces(data, below.view, self._cast(data, below.view.camera.origin, rays, solid), solid)
+        veiled = np.flatnonzero(np.repeat(below.veiled[rows, columns], len(_SUBPIXELS)))
+        fine.lay(self._veil(data, below.view, rays[veiled]), veiled)
+        shades = np.clip(fine.colours(), 0.0, 1.0).reshape(-1, len(_SUBPIXELS), 3)
+        image[rows, columns] = _bytes(shades.mean(axis=1))
+        return rough, image
 
     # --------------------------------------------------------------------------------- what stands still
 
-    def _backdrop_for(self, data: mujoco.MjData) -> _Backdrop:
+    def _backdrop_for(self, data: mujoco.MjData) -> _Picture:
+        """Return the picture of all that stands still, drawn again only when a mocap body, camera or light moved."""
         own = slice(self._camera.fixedcamid, self._camera.fixedcamid + 1)  # empty for the free camera, -1
-        camera = (data.cam_xpos[own], data.cam_xmat[own])
-        poses = (*camera, data.mocap_pos, data.mocap_quat, data.light_xpos, data.light_xdir)
-        key = b"".join(pose.tobytes() for pose in poses)
+        view = (data.cam_xpos[own], data.cam_xmat[own], data.light_xpos, data.light_xdir)
+        seen = b"".join(pose.tobytes() for pose in view)
+        key = seen + data.mocap_pos.tobytes() + data.mocap_quat.tobytes()
         with self._lock:
+            if self._world is None or self._world.key != seen:
+                self._world = self._coat(data, self._nothing(data), _WORLD, seen)
             if self._backdrop is None or self._backdrop.key != key:
-                self._backdrop = self._draw_backdrop(data, key)
+                self._backdrop = self._coat(data, self._world, _PLACED, key)
             return self._backdrop
 
-    def _draw_backdrop(self, data: mujoco.MjData, key: bytes) -> _Backdrop:
+    def _nothing(self, data: mujoco.MjData) -> _Picture:
+        """Return the picture of the sky alone."""
         view = self._view(data)
-        everywhere = np.ones((self.height, self.width), np.bool_)
-        hits = self._cast(data, view.camera.origin, view.camera.rays(*np.nonzero(everywhere)), _groups(_STILL))
-        rough = _bytes(self._colours(data, view, hits, _groups(_STILL))).reshape(self.height, self.width, 3)
-        image = rough.copy()
-        self._smooth(data, view, image, everywhere, _groups(_STILL))
-        shadows = tuple(_shadow_map(light, hits) for light in view.lights if light.shadows and hits.geom.max() >= 0)
-        return _Backdrop(key, view, hits, rough, image, shadows)
+        rays = view.camera.rays(*np.indices((self.height, self.width)).reshape(2, -1))
+        surfaces = self._surfaces(data, view, _Hits.none(rays), _groups())
+        rough = _bytes(surfaces.base).reshape(self.height, self.width, 3)
+        nowhere = np.zeros((self.height, self.width), np.bool_)
+        return _Picture(b"", view, rays, surfaces, rough, rough, nowhere, ())
+
+    def _coat(self, data: mujoco.MjData, below: _Picture, group: int, key: bytes) -> _Picture:
+        """Return `below` with the geoms of `group`; what is translucent comes with those on mocap bodies."""
+        pixels, changes = self._changes(data, below, group)
+        surfaces = below.surfaces.of(slice(None))
+        surfaces.put(pixels, changes)
+        veiled = below.veiled
+        if group == _PLACED:
+            veiled = below.view.camera.covered(self._corners_of(data, _CLEAR))
+            behind = np.flatnonzero(veiled)
+            surfaces.lay(self._veil(data, below.view, below.rays[behind]), behind)
+            pixels = np.union1d(pixels, behind)
+        over = replace(below, key=key, surfaces=surfaces, veiled=veiled)
+        solid = _groups(*range(group + 1))
+        rough, image = self._smoothed(data, over, pixels, surfaces.of(pixels), solid)
+        points = over.view.camera.origin + over.rays * np.where(surfaces.seen, surfaces.distance, 0.0)[:, None]
+        seen = np.flatnonzero(surfaces.seen)
+        shadows = tuple(_shadow_map(light, seen, points[seen]) for light in over.view.shining if len(seen))
+        return replace(over, rough=rough, image=image, shadows=shadows)
 
     def _view(self, data: mujoco.MjData) -> _View:
         """Ask MuJoCo's visualiser, which needs no OpenGL, for the camera and the lights."""
@@ -193,65 +246,90 @@ class RaycastRenderer(Renderer):
 
     def _cast(self, data: mujoco.MjData, origin: Doubles, rays: Doubles, groups: Groups) -> _Hits:
         count = len(rays)
-        geom, distance, normal = np.full(count, -1, np.int32), np.full(count, -1.0), np.zeros(3 * count)
+        hits = _Hits.none(rays)
         if count:
             flat, far = np.ascontiguousarray(rays).reshape(-1), float(mujoco.mjMAXVAL)
-            mujoco.mj_multiRay(self._model, data, origin, flat, groups, True, -1, geom, distance, normal, count, far)
-        points = origin + rays * distance[:, None]
-        return _Hits(rays, geom, distance, points, normal.reshape(-1, 3).astype(np.float32))
+            _, geom, distance, normal = hits
+            mujoco.mj_multiRay(
+                self._model, data, origin, flat, groups, True, -1, geom, distance, normal.reshape(-1), count, far
+            )
+            distance[geom < 0] = np.inf
+        return hits
 
-    def _colours(self, data: mujoco.MjData, view: _View, hits: _Hits, solid: Groups) -> Floats:
-        """Return the colours (n, 3), not clipped, of what rays met among the geoms in the groups `solid`.
+    def _surfaces(self, data: mujoco.MjData, view: _View, hits: _Hits, casters: Groups) -> _Surfaces:
+        """Return what rays show: the sky, or surfaces in the light that comes past the geom groups `casters`."""
+        count, shining = len(hits.geom), view.shining
+        surfaces = _Surfaces(
+            hits.distance,
+            np.empty((count, 3), np.float32),
+            np.zeros((count, len(shining), 3), np.float32),
+            np.zeros((count, len(shining)), np.bool_),
+            _Veil.none(count),
+        )
+        hit = hits.geom >= 0
+        sky, seen = np.flatnonzero(~hit), np.flatnonzero(hit)
+        height = np.arcsin(np.clip(hits.rays[sky, 2], -1.0, 1.0)) / np.pi + 0.5  # 0 straight down, 1 straight up
+        surfaces.base[sky] = self._sky[(height * _SKY_STEPS).astype(np.int32)]
+        solid = hits if len(seen) == count else hits.of(seen)
+        surfaces.base[seen], gains = self._shade(view, solid)
+        points = view.camera.origin + solid.rays * solid.distance[:, None]
+        for number, (light, gain) in enumerate(zip(shining, gains, strict=True)):
+            ahead = np.flatnonzero(gain.any(axis=1))
+            surfaces.gains[seen, number] = gain
+            surfaces.lit[seen[ahead], number] = self._unshaded(data, light.origin, points[ahead], casters)
+        return surfaces
 
-        These cast shadows too. Over them is laid the nearest translucent surface, which neither casts nor shows any.
-        """
-        height = np.arcsin(np.clip(hits.rays[:, 2], -1.0, 1.0)) / np.pi + 0.5  # 0 straight down, 1 straight up
-        colours: Floats = self._sky[(height * _SKY_STEPS).astype(np.int32)]
-        hit = np.flatnonzero(hits.geom >= 0)
-        colours[hit] = self._shade(data, view, hits.of(hit), solid)
-        front = self._cast(data, view.camera.origin, hits.rays, _groups(_CLEAR))
-        near = np.flatnonzero(front.before(hits))
-        front = front.of(near)
-        alpha = self._alpha[front.geom][:, None]
-        own = np.clip(self._shade(data, view, front, None), 0.0, 1.0)
-        colours[near] = alpha * own + (1.0 - alpha) * np.clip(colours[near], 0.0, 1.0)
-        return colours
+    def _shade(self, view: _View, hits: _Hits) -> tuple[Floats, list[Floats]]:
+        """Return the colours (n, 3) of surfaces without the lights that cast shadows, and what each such light adds.
 
-    def _shade(self, data: mujoco.MjData, view: _View, hits: _Hits, casters: Groups | None) -> Floats:
-        """Return the colours (n, 3) of surfaces, as OpenGL's fixed pipeline has them.
+        With all lights these are as OpenGL's fixed pipeline has them:
 
         rgb * sum(ambient + diffuse * N.L) + sum(specular * N.H ^ (128 * shininess))
-
-        The sums go over the lights that reach the point past the geom groups `casters` (None: no shadows).
         """
         back = -hits.rays.astype(np.float32)
-        facing = np.where(_dots(hits.normal, back) < 0, np.float32(-1), np.float32(1))
-        normal = hits.normal * facing[:, None]
-        specular, exponent = self._specular[hits.geom], self._exponent[hits.geom]
-        arriving, shine = np.zeros_like(normal), np.zeros_like(normal)
+        normal = hits.normal.astype(np.float32)
+        normal[_dots(normal, back) < 0] *= -1
+        rgb, specular, exponent = (of_geom.take(hits.geom, axis=0) for of_geom in self._material)
+        base, gains = np.zeros_like(rgb), []
         for light in view.lights:
-            toward = np.broadcast_to(-light.axes[2].astype(np.float32), normal.shape)
-            slope = np.maximum(_dots(normal, toward), 0.0)
-            lit = np.ones_like(slope)
-            if light.shadows and casters is not None:
-                ahead = np.flatnonzero(slope > 0)
-                lit[ahead] = self._unshaded(data, light.origin, hits.points[ahead], casters)
-            arriving += lit[:, None] * (light.ambient + slope[:, None] * light.diffuse)
-            glossy = np.flatnonzero((specular > 0) & (slope * lit > 0))
-            half = toward[glossy] + back[glossy]
-            half /= np.maximum(np.sqrt(_dots(half, half)), 1e-6)[:, None]
-            gloss = np.maximum(_dots(half, normal[glossy]), 0.0) ** exponent[glossy]
-            shine[glossy] += (specular[glossy] * gloss)[:, None] * light.specular
-        colours: Floats = self._rgb[hits.geom] * arriving + shine
-        return colours
+            base += light.ambient
+        base *= rgb
+        for light in view.lights:
+            toward = -light.axes[2].astype(np.float32)
+            slope = np.maximum(normal @ toward, 0.0)
+            gain = rgb * (slope[:, None] * light.diffuse)
+            glossy = np.flatnonzero((specular > 0) & (slope > 0)) if light.specular.any() else np.arange(0)
+            half = back.take(glossy, axis=0) + toward
+            along = _dots(half, normal.take(glossy, axis=0)) / np.maximum(np.sqrt(_dots(half, half)), 1e-6)
+            gloss = specular.take(glossy) * np.maximum(along, 0.0) ** exponent.take(glossy)
+            gain[glossy] += gloss[:, None] * light.specular
+            if light.shadows:
+                gains.append(gain)
+            else:
+                base += gain
+        return base, gains
+
+    @property
+    def _material(self) -> tuple[Floats, Floats, Floats]:
+        return self._rgb, self._specular, self._exponent
+
+    def _veil(self, data: mujoco.MjData, view: _View, rays: Doubles) -> _Veil:
+        """Return the nearest translucent surfaces that rays meet; these neither cast shadows nor show any."""
+        hits = self._cast(data, view.camera.origin, rays, _groups(_CLEAR))
+        veil = _Veil.none(len(rays))
+        met = np.flatnonzero(hits.geom >= 0)
+        hits = hits.of(met)
+        base, gains = self._shade(view, hits)
+        veil.distance[met], veil.alpha[met] = hits.distance, self._alpha[hits.geom]
+        veil.colour[met] = np.clip(sum(gains, base), 0.0, 1.0)
+        return veil
 
     def _unshaded(self, data: mujoco.MjData, origin: Doubles, points: Doubles, casters: Groups) -> Mask:
         """Return where the light at `origin` sees the points (n, 3): (n,)."""
         rays = points - origin
         expected = np.sqrt(_dots(rays, rays))
         rays /= expected[:, None]
-        hits = self._cast(data, origin, rays, casters)
-        free: Mask = (hits.geom < 0) | (hits.distance > expected - _SHADOW_GAP)
+        free: Mask = self._cast(data, origin, rays, casters).distance > expected - _SHADOW_GAP
         return free
 
 
@@ -278,18 +356,50 @@ class _Raster:
         return np.ascontiguousarray(rays @ self.axes)
 
     def covered(self, corners: Doubles) -> Mask:
-        """Return the cells (rows, columns) where boxes may be seen whose corners (n, 8, 3) are given, m."""
-        mask = np.zeros(self.shape, np.bool_)
+        """Return the cells (rows, columns) where boxes may be seen whose corners (n, 8, 3) are given, m.
+
+        Around each box's eight corners a polygon of _OUTLINE sides is drawn, one cell away. In row y it spans
+
+            max over n_x < 0 of (s - n_y y) / n_x  to  min over n_x > 0 of (s - n_y y) / n_x
+
+        where a side with normal n lies at s = max(n . corner) + 1, in cells.
+        """
+        rows, columns = self.shape
         places, depth = _project(self.origin, self.axes, corners)
         if np.any(depth <= 1e-6):  # a box around or behind the eye: it could be anywhere
-            mask[:] = True
-            return mask
-        cells, size = (places - self.low) / self.step, np.array(self.shape[::-1])
-        first = np.clip(np.floor(cells.min(axis=1)) - 1, 0, size - 1).astype(int)
-        last = np.clip(np.ceil(cells.max(axis=1)) + 1, 1, size).astype(int)
-        for (left, top), (right, bottom) in zip(first, last, strict=True):
-            mask[top:bottom, left:right] = True
+            return np.ones(self.shape, np.bool_)
+        cells = (places - self.low) / self.step
+        # Cells on the border stand for all that lies beyond it, too: a box that reaches there becomes upright.
+        inside = np.clip(cells, 0.0, (columns, rows))
+        beyond = (inside != cells).any(axis=(1, 2))
+        low, high = inside[beyond].min(axis=1)[:, None], inside[beyond].max(axis=1)[:, None]
+        cells[beyond] = np.where(_SIGNS[:, :2] < 0, low, high)
+        angles = (np.arange(_OUTLINE) + 0.5) * (2 * np.pi / _OUTLINE)  # none is 90°: no n_x is 0
+        normals = np.stack([np.cos(angles), np.sin(angles)])
+        sides = (cells @ normals).max(axis=1) + 1.0  # (n, sides)
+        middles = np.arange(rows) + 0.5
+        across, down = normals
+        reach = (sides[:, :, None] - down[:, None] * middles) / across[:, None]  # (n, sides, rows)
+        left, right = reach[:, across < 0].max(axis=1), reach[:, across > 0].min(axis=1)
+        first = np.clip(np.ceil(left - 0.5), 0, columns).astype(np.intp)
+        last = np.clip(np.floor(right - 0.5) + 1, 0, columns).astype(np.intp)
+        box, row = np.nonzero((first < last) & self._upright(cells[..., 1], middles))
+        mask = np.zeros(self.shape, np.bool_)
+        if len(row):
+            # Where spans begin and end, summed along the row: how many spans a cell is in.
+            top, bottom = row.min(), row.max() + 1
+            ends = np.zeros((bottom - top, columns + 1), np.int16)
+            np.add.at(ends, (row - top, first[box, row]), 1)
+            np.add.at(ends, (row - top, last[box, row]), -1)
+            mask[top:bottom] = np.cumsum(ends[:, :-1], axis=1, dtype=np.int16) > 0
         return mask
+
+    @staticmethod
+    def _upright(heights: NDArray[Any], middles: NDArray[Any]) -> Mask:
+        """Return which rows (n, rows), given their middles, lie within a cell of boxes with corners at `heights`."""
+        top, bottom = heights.min(axis=1)[:, None] - 1.0, heights.max(axis=1)[:, None] + 1.0
+        inside: Mask = (top <= middles) & (middles <= bottom)
+        return inside
 
 
 @dataclass(frozen=True)
@@ -310,29 +420,108 @@ class _View(NamedTuple):
     camera: _Raster
     lights: tuple[_Light, ...]
 
+    @property
+    def shining(self) -> tuple[_Light, ...]:
+        """The lights that cast shadows."""
+        return tuple(light for light in self.lights if light.shadows)
+
 
 class _Hits(NamedTuple):
-    """Where unit `rays` (n, 3) first met a geom (n,), -1 for none: distance (n,), m, point and normal (n, 3)."""
+    """Where unit `rays` (n, 3) first met a geom (n,) or none, -1: distance (n,), m, or inf, and normal (n, 3)."""
 
     rays: Doubles
     geom: NDArray[np.int32]
     distance: Doubles
-    points: Doubles
-    normal: Floats
+    normal: Doubles
 
-    def of(self, chosen: NDArray[Any]) -> _Hits:
-        """Return the hits of the chosen rays, given by numbers or as a mask."""
-        return _Hits(*(field[chosen] for field in self))
+    @classmethod
+    def none(cls, rays: Doubles) -> _Hits:
+        """Return that the rays met nothing."""
+        count = len(rays)
+        return cls(rays, np.full(count, -1, np.int32), np.full(count, np.inf), np.zeros((count, 3)))
 
-    def then(self, others: _Hits) -> _Hits:
-        """Return these hits, followed by others."""
-        pairs: Iterator[tuple[Any, Any]] = zip(self, others, strict=True)
-        return _Hits(*(np.concatenate(pair) for pair in pairs))
+    def of(self, chosen: Numbers) -> _Hits:
+        """Return the hits of the rays with the chosen numbers."""
+        fields: tuple[NDArray[Any], ...] = self
+        return _Hits(*(field.take(chosen, axis=0) for field in fields))
 
-    def before(self, others: _Hits) -> Mask:
-        """Return which rays (n,) met something before the same rays met the others."""
-        nearer: Mask = (self.geom >= 0) & ((self.distance < others.distance) | (others.geom < 0))
-        return nearer
+
+class _Veil(NamedTuple):
+    """Translucent surfaces (n,): distance (n,), m, inf for none, opacity (n,) and colour (n, 3)."""
+
+    distance: Doubles
+    alpha: Floats
+    colour: Floats
+
+    @classmethod
+    def none(cls, count: int) -> _Veil:
+        """Return no surfaces."""
+        return cls(np.full(count, np.inf), np.zeros(count, np.float32), np.zeros((count, 3), np.float32))
+
+    def of(self, chosen: Numbers | slice) -> _Veil:
+        """Return a copy of the chosen ones."""
+        return _Veil(*(_chosen(field, chosen) for field in self))
+
+
+class _Surfaces(NamedTuple):
+    """What n pixels show, so that a new shadow costs no new shading.
+
+    Attributes:
+        distance: from the camera, (n,), m; inf for the sky.
+        base: the colour without the L lights that cast shadows, (n, 3).
+        gains: what each of those lights adds where it arrives, (n, L, 3).
+        lit: whether it arrives, (n, L).
+        veil: the nearest translucent surface, wherever it is in front.
+    """
+
+    distance: Doubles
+    base: Floats
+    gains: Floats
+    lit: Mask
+    veil: _Veil
+
+    @property
+    def seen(self) -> Mask:
+        """Which pixels (n,) show a surface and not the sky."""
+        return np.isfinite(self.distance)
+
+    def colours(self) -> Floats:
+        """Return the colours (n, 3), not clipped."""
+        colours: Floats = self.base + (self.gains * self.lit[..., None]).sum(axis=1)
+        front = np.flatnonzero(self.veil.distance < self.distance)
+        alpha = self.veil.alpha.take(front)[:, None]
+        under = np.clip(colours.take(front, axis=0), 0.0, 1.0)
+        colours[front] = alpha * self.veil.colour.take(front, axis=0) + (1.0 - alpha) * under
+        return colours
+
+    def lay(self, veil: _Veil, over: Numbers | slice = slice(None)) -> None:
+        """Lay `veil` over these surfaces, or over some of them."""
+        pairs: Iterator[tuple[Any, Any]] = zip(self.veil, veil, strict=True)
+        for mine, theirs in pairs:
+            mine[over] = theirs
+
+    def of(self, chosen: Numbers | slice) -> _Surfaces:
+        """Return a copy of the chosen ones."""
+        return self._from(_chosen(field, chosen) for field in self._flat)
+
+    def put(self, places: Numbers, others: _Surfaces) -> None:
+        """Put others in the places given by number."""
+        for mine, theirs in zip(self._flat, others._flat, strict=True):
+            mine[places] = theirs
+
+    def then(self, others: _Surfaces) -> _Surfaces:
+        """Return these, followed by others."""
+        return self._from(np.concatenate(pair) for pair in zip(self._flat, others._flat, strict=True))
+
+    @property
+    def _flat(self) -> tuple[NDArray[Any], ...]:
+        """The fields, and after them the veil's."""
+        return (self.distance, self.base, self.gains, self.lit, *self.veil)
+
+    @staticmethod
+    def _from(flat: Iterable[NDArray[Any]]) -> _Surfaces:
+        distance, base, gains, lit, *veil = flat
+        return _Surfaces(distance, base, gains, lit, _Veil(*veil))
 
 
 class _ShadowMap(NamedTuple):
@@ -344,19 +533,32 @@ class _ShadowMap(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Backdrop:
-    """All that stands still, drawn once: valid while `key` holds (poses of camera, lights and mocap bodies).
+class _Picture:
+    """A picture and all it takes to draw more geoms over it.
 
-    `hits` is what each pixel shows; `rough` and `image` (height, width, 3) are the picture before and after its
-    edges were smoothed.
+    Attributes:
+        key: the poses that it depends on.
+        view: of camera and lights.
+        rays: through each pixel, (height * width, 3).
+        surfaces: what each pixel shows, height * width of them.
+        rough: the picture before its edges were smoothed, (height, width, 3).
+        image: the picture.
+        veiled: the pixels (height, width) that a translucent surface may touch.
+        shadows: a map for each light that casts shadows.
     """
 
     key: bytes
     view: _View
-    hits: _Hits
+    rays: Doubles
+    surfaces: _Surfaces
     rough: Image
     image: Image
+    veiled: Mask
     shadows: tuple[_ShadowMap, ...]
+
+
+def _chosen(field: NDArray[Any], chosen: Numbers | slice) -> NDArray[Any]:
+    return field[chosen].copy() if isinstance(chosen, slice) else field.take(chosen, axis=0)
 
 
 def _groups(*shown: int) -> Groups:
@@ -365,7 +567,7 @@ def _groups(*shown: int) -> Groups:
     return groups
 
 
-_ALL: Final = _groups(_STILL, _MOVING)
+_SOLID: Final = _groups(_WORLD, _PLACED, _MOVING)
 
 
 def _dots(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -398,11 +600,11 @@ def _light(light: mujoco.MjvLight, centre: ArrayLike, distance: float) -> _Light
     return _Light(np.asarray(centre) - forward * distance, _axes(forward, aside), bool(light.castshadow), *colours)
 
 
-def _shadow_map(light: _Light, hits: _Hits) -> _ShadowMap:
-    pixels = np.flatnonzero(hits.geom >= 0)
-    places, _ = _project(light.origin, light.axes, hits.points[pixels])
+def _shadow_map(light: _Light, pixels: Numbers, points: Doubles) -> _ShadowMap:
+    """Return the map of `light` that tells where on the surfaces at `points` (n, 3), m, shadows may fall."""
+    places, _ = _project(light.origin, light.axes, points)
     # A floor that runs to the horizon would make the cells too large: what lies far off shares border cells.
-    low, high = np.percentile(places[::7], (1, 99), axis=0)
+    low, high = np.percentile(places[::37], (1, 99), axis=0)
     step = np.maximum(high - low, 1e-9) / _GRID
     column, row = np.clip((places - low) / step, 0, _GRID - 1).astype(np.intp).T
     return _ShadowMap(_Raster(light.origin, light.axes, low, step, (_GRID, _GRID)), pixels, row * _GRID + column)
@@ -412,17 +614,21 @@ def _bytes(colours: Floats) -> Image:
     return (np.clip(colours, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
-def _edges(image: Image) -> Mask:
-    """Return the pixels (h, w) of `image` (h, w, 3) that differ visibly from a neighbour."""
-    tones = image.transpose(2, 0, 1).astype(np.int16, order="C")  # three planes: much faster in numpy
+def _edges(image: Image, where: Mask) -> tuple[Numbers, Numbers]:
+    """Return the (rows, columns) of those pixels of `image` among `where` (h, w) that differ from a neighbour."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
+    part = (slice(top, rows[-1] + 2), slice(left, columns[-1] + 2))  # with the neighbours of what is asked for
+    tones = image[part].transpose(2, 0, 1).astype(np.int16, order="C")  # three planes: much faster in numpy
     across = (np.abs(np.diff(tones, axis=2)) > _EDGE).any(axis=0)
     down = (np.abs(np.diff(tones, axis=1)) > _EDGE).any(axis=0)
-    edges = np.zeros(image.shape[:2], np.bool_)
+    edges = np.zeros(tones.shape[1:], np.bool_)
     edges[:, 1:] |= across
     edges[:, :-1] |= across
     edges[1:] |= down
     edges[:-1] |= down
-    return edges
+    row, column = np.nonzero(edges & where[part])
+    return row + top, column + left
 
 
 def _grown(mask: Mask) -> Mask:

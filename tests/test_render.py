@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from clrobot.envs import gl, render
+from clrobot.envs.raycast import _Raster
 from clrobot.envs.render import RaycastRenderer, RenderError, open_renderer
 
 SIZE = 160
@@ -179,6 +180,58 @@ def test_drawing_only_what_can_change_loses_nothing(model: mujoco.MjModel, monke
         np.testing.assert_array_equal(one, other)
 
 
+PLACED = """
+<mujoco>
+  <worldbody>
+    <light pos="0 0 2" dir=".3 .2 -1" type="directional" diffuse=".6 .6 .6"/>
+    <light pos="0 0 2" dir="-.4 .1 -1" type="directional" diffuse=".2 .2 .2"/>
+    <camera name="film" pos="0 -1.5 1.2" xyaxes="1 0 0 0 .62 .78" fovy="45"/>
+    <geom type="plane" size="2 2 .1" rgba=".7 .7 .75 1"/>
+    <geom type="cylinder" pos="-.3 0 .15" size=".05 .15" rgba=".9 .9 .9 1"/>
+    <body name="cube"><freejoint/><geom type="box" size=".06 .06 .06" rgba=".85 .1 .08 1"/></body>
+    <body name="cupboard" mocap="true">
+      <geom type="box" pos="0 0 .1" size=".12 .05 .1" rgba=".2 .4 .6 1"/>
+      <geom type="box" pos="0 -.1 .1" size=".1 .005 .08" rgba=".6 .8 .9 .5"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+def test_a_fixture_elsewhere_is_drawn_over_the_same_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mujoco.MjModel.from_xml_string(PLACED)
+    states = []
+    for place, cube in [((0.1, 0.2, 0.0), (0.0, 0.0, 0.5)), ((0.3, -0.1, 0.0), (0.3, 0.0, 0.26))]:
+        data = mujoco.MjData(model)
+        data.mocap_pos[0], data.qpos[:3] = place, cube  # the cube's shadow falls on the cupboard, or on the floor
+        states.append(np.empty(mujoco.mj_stateSize(model, STATE)))
+        mujoco.mj_getState(model, data, states[-1], STATE)
+    with RaycastRenderer(model, SIZE, SIZE) as renderer:
+        images = [renderer.frame(states[0])]
+        world = renderer._world
+        images.append(renderer.frame(states[1]))
+        assert renderer._world is world
+    assert np.mean(images[0] != images[1]) > 0.03
+    everywhere = np.ones(SIZE * SIZE, np.bool_)
+    monkeypatch.setattr(RaycastRenderer, "_reach", lambda *_: (everywhere.copy(), everywhere.copy()))
+    for image, state in zip(images, states, strict=True):
+        np.testing.assert_array_equal(image, _draw(model, state)[0])
+
+
+def test_an_outline_covers_the_box_and_little_more() -> None:
+    raster = _Raster(np.zeros(3), np.eye(3), np.array([-0.5, -0.5]), np.array([0.01, 0.01]), (100, 100))
+    # A slab across the picture's diagonal, seen from the origin along z: 0.8 long and 0.02 wide at depth 1.
+    long, wide = np.array([0.4, 0.4, 0.0]) / np.sqrt(2), np.array([0.01, -0.01, 0.0]) / np.sqrt(2)
+    corners = np.array([[0, 0, 1] + i * long + j * wide for i in (-1, 1) for j in (-1, 1) for _ in range(2)])
+    covered = raster.covered(corners[None])
+    rows, columns = np.indices((100, 100))
+    x, y = (columns + 0.5) / 100 - 0.5, (rows + 0.5) / 100 - 0.5
+    along, off = np.abs(x + y) / np.sqrt(2), np.abs(x - y) / np.sqrt(2)
+    assert covered[(along <= 0.4) & (off <= 0.01)].all()
+    assert not covered[(along > 0.43) | (off > 0.1)].any()
+    assert not raster.covered(np.empty((0, 8, 3))).any()
+
+
 def test_pictures_do_not_depend_on_threads_or_on_earlier_pictures(model: mujoco.MjModel) -> None:
     goals = [(0.3, 0.35, 0.15), (0.1, 0.3, 0.2)]
     states = np.array([_state(model, arm=0.2 * i, goal=goals[i // 3]) for i in range(6)])
@@ -344,6 +397,17 @@ def test_without_libraries_rays_are_cast_and_the_reason_is_known(
     assert printed[0] == "raycast"
     assert f"{asked or 'egl'} needs lib" in printed[1]
     np.testing.assert_array_equal(pictures, _draw(model, *states))
+
+
+def test_opengls_edges_are_averaged_and_nothing_else() -> None:
+    image = np.full((7, 8, 3), 16, np.uint8)
+    image[:, 4:] = (16, 96, 176)
+    smooth = render._smooth(image).astype(int)
+    np.testing.assert_array_equal(smooth[1:-1, 3], [[16, 36, 56]] * 5)  # a quarter of what is beyond the edge
+    np.testing.assert_array_equal(smooth[1:-1, 4], [[16, 76, 136]] * 5)
+    rest = np.ones((7, 8), np.bool_)
+    rest[1:-1, 3:5] = False
+    np.testing.assert_array_equal(smooth[rest], image[rest])
 
 
 @pytest.mark.gl
