@@ -256,6 +256,7 @@ class SACAlgorithm(Algorithm):
         model.ent_coef_optimizer = th.optim.Adam([model.log_ent_coef], lr=self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
+        model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
 
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
         """Return the temperature and the replay buffer."""

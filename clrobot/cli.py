@@ -587,7 +587,7 @@ def learning(
 ) -> None:
     """Measure how soon each task is learned alone: steps and seconds to .5 and .9.
 
-    A training ends at its first evaluation of .9 or more. They run one after another.
+    A training ends at its first evaluation of .9 or more.
 
     Args:
         task: the tasks; by default all.

@@ -69,7 +69,7 @@ def test_gradients_in_conflict_with_the_memory_are_changed_in_place() -> None:
     method.settings = AGEM.Settings(states=60, batch_size=32)
     generator = method.state_dict()["generator"].clone()
     batch = method.memory.sample(32)
-    method.memory._generator.set_state(generator)  # so that the method draws the same
+    method.memory.generator.set_state(generator)  # so that the method draws the same
 
     stepped = [p for group in optimizers(model)["policy.optimizer"].param_groups for p in group["params"]]
     reference = th.autograd.grad(cloning_loss(policy, batch), stepped, materialize_grads=True)
@@ -91,11 +91,11 @@ def test_every_step_of_a_training_obeys_the_law() -> None:
 
     class Watched(AGEM):
         def adjust_gradients(self, model, optimizer_name):
-            generator = self.memory._generator.get_state()
+            generator = self.memory.generator.get_state()
             stepped = optimizers(model)[optimizer_name].param_groups[0]["params"]
             before = th.cat([p.grad.flatten() for p in stepped])
             super().adjust_gradients(model, optimizer_name)
-            self.memory._generator.set_state(generator)
+            self.memory.generator.set_state(generator)
             batch = self.memory.sample(self.settings.batch_size)
             reference = th.autograd.grad(cloning_loss(model.policy, batch), stepped, materialize_grads=True)
             g, r = th.cat([p.grad.flatten() for p in stepped]), th.cat([r.flatten() for r in reference])

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -381,6 +381,15 @@ def test_a_signal_saves_and_stops(number: signal.Signals, cli: Cli, tmp_path: Pa
     assert RunFolder.open(run).read_metrics()["stages_done"] == 2
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """What Python makes of SIGINT where it is not ignored, as it is in a shell's background jobs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, "training"), (signal.SIGTERM, "evaluating")])
 def test_a_second_signal_leaves_at_once(
     number: signal.Signals,
