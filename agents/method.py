@@ -113,3 +113,9 @@ class Method:
     def memory_bytes(self) -> int:
         """Return the bytes kept beside the policy."""
         return sum(t.numel() * t.element_size() for t in self.state_dict().values())
+
+
+def named(state: dict[str, th.Tensor], kind: str) -> dict[str, th.Tensor]:
+    """Return the tensors of one kind in a method's state, `kind.NAME`, by name."""
+    prefix = f"{kind}."
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}

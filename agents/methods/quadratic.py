@@ -9,7 +9,7 @@ import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.method import Collect, Method
+from clrobot.agents.method import Collect, Method, named
 from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
 
 Importance = dict[str, th.Tensor]  # by parameter name, each in its parameter's shape
@@ -139,12 +139,6 @@ class QuadraticMethod(Method, ABC):
         """Restore F and θ*; they take effect in the next `before_task`."""
         anchors = named(state, "anchor")
         self._quadratics = {name: Quadratic(f, anchors[name]) for name, f in named(state, "importance").items()}
-
-
-def named(state: dict[str, th.Tensor], kind: str) -> dict[str, th.Tensor]:
-    """Return the tensors of one kind in a method's state, `kind.NAME`, by parameter name."""
-    prefix = f"{kind}."
-    return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
 
 
 def _with_mean_one(importance: Importance) -> Importance:

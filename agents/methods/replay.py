@@ -11,14 +11,13 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 from clrobot.agents.cloning import Behaviour, behaviour, cloning_loss
 from clrobot.agents.memory import GENERATOR_BYTES, Reservoir
-from clrobot.agents.method import Collect
+from clrobot.agents.method import Collect, named
 from clrobot.agents.methods.rehearsal import FLOAT_BYTES, Rehearsal, sizes
 from clrobot.agents.policies import ACTOR_OPTIMIZERS, CRITIC_OPTIMIZERS, SlotPolicy
 from clrobot.agents.shared_buffer import SharedBuffer
 
 _DRAW_BYTES = 8
-_LESSONS = "lessons."  # before the names of their tensors in the method's state
-SHARE = 0.25
+_LESSONS = "lessons"  # the kind of their tensors in the method's state
 
 
 class Transition(NamedTuple):
@@ -70,7 +69,7 @@ class Replay(Rehearsal):
         """w, the critic's part beside the actor's."""
         memory: int = Field(20_000, ge=1)
         """Steps kept of all tasks together; with an off-policy algorithm also as many of its transitions."""
-        share: float = Field(SHARE, ge=0, le=0.9)
+        share: float = Field(0.25, ge=0, le=0.9)
         """The part of each of an off-policy algorithm's batches that is transitions of earlier tasks."""
 
     settings: Settings
@@ -154,15 +153,12 @@ class Replay(Rehearsal):
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return both memories."""
         lessons = self.lessons.state_dict()
-        return super().state_dict() | {f"{_LESSONS}{name}": tensor for name, tensor in lessons.items()}
+        return super().state_dict() | {f"{_LESSONS}.{name}": tensor for name, tensor in lessons.items()}
 
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore both memories."""
-        own = {name: tensor for name, tensor in state.items() if not name.startswith(_LESSONS)}
-        super().load_state_dict(own)
-        self.lessons.load_state_dict(
-            {name.removeprefix(_LESSONS): tensor for name, tensor in state.items() if name.startswith(_LESSONS)}
-        )
+        super().load_state_dict(state)
+        self.lessons.load_state_dict(named(state, _LESSONS))
 
 
 def _buffer(model: BaseAlgorithm) -> SharedBuffer | None:

@@ -8,7 +8,7 @@ import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.method import Collect
+from clrobot.agents.method import Collect, named
 from clrobot.agents.methods.quadratic import (
     Importance,
     Quadratic,
