@@ -13,7 +13,6 @@ from clrobot.agents.methods.quadratic import (
     Importance,
     Quadratic,
     QuadraticMethod,
-    named,
     protected_parameters,
     recentred,
 )
