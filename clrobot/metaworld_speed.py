@@ -46,14 +46,15 @@ def steps_per_second(task: str, workers: int, seconds: float) -> float:
 
 
 def main(words: list[str]) -> None:
-    """Print what is installed; given a task and seconds, its speed at several numbers of processes as well."""
+    """Print what is installed; given a task and seconds, its speed at several (or the given) numbers of processes."""
     found: dict[str, Any] = {name: version(name) for name in ("metaworld", "mujoco", "stable-baselines3")}
     if words:
         task, seconds = words[0], float(words[1])
         env: Any = make(task, 0).unwrapped
         cores = os.cpu_count() or 1
+        counts = [int(word) for word in words[2:]] or [cores, 2 * cores, 4 * cores]
         found["control_step"] = env.dt  # s
-        found["steps_per_second"] = {n: steps_per_second(task, n, seconds) for n in (cores, 2 * cores, 4 * cores)}
+        found["steps_per_second"] = {n: steps_per_second(task, n, seconds) for n in counts}
     print(json.dumps(found))
 
 

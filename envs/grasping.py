@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numpy as np
-
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, clip, distance, tolerance
 from clrobot.envs.sim import Simulation
 
 NEAR_MARGIN: Final = 0.20  # m, where the reward for nearness has fallen to a tenth
@@ -27,7 +25,7 @@ def grasp(sim: Simulation, point: Array) -> Grasp:
     gap = distance(sim.hand, point)
     around = tolerance(gap, within=0.01, margin=0.03)
     # Fingers that merely stand at the thing's width would drop it: a grasp presses.
-    squeezed = np.clip(sim.squeeze / FIRM_SQUEEZE, 0.0, 1.0)
+    squeezed = clip(sim.squeeze / FIRM_SQUEEZE, 0.0, 1.0)
     return Grasp(tolerance(gap, within=0.01, margin=NEAR_MARGIN), around, around * squeezed)
 
 
@@ -37,11 +35,11 @@ def let_go(sim: Simulation, half_width: float) -> Array:
     It grows from a full squeeze on, since the first steps of letting go move nothing yet.
     """
     told = sim.opening - sim.squeeze
-    free: Array = np.clip(told / (half_width + FREE_GAP), 0.0, 1.0)
+    free: Array = clip(told / (half_width + FREE_GAP), 0.0, 1.0)
     return free
 
 
 def raised(height: Array, start: float, rise: float) -> Array:
     """Return how much (N,) of a `rise` from the height `start` (m) has been made at `height` (N,), in [0, 1]."""
-    share: Array = np.clip((height - start) / rise, 0.0, 1.0)
+    share: Array = clip((height - start) / rise, 0.0, 1.0)
     return share

@@ -37,8 +37,12 @@ def clip(x: Array, low: float | Array, high: float | Array) -> Array:
     return clipped
 
 
-def distance(a: Array, b: Array) -> Array:
-    """Return the Euclidean distances (N,) between the points a (N, 3) and b (N, 3), m."""
-    d = a - b
-    lengths: Array = np.sqrt(np.einsum("ij,ij->i", d, d))
+def length(v: Array) -> Array:
+    """Return the Euclidean lengths (N,) of the vectors v (N, k), in their unit."""
+    lengths: Array = np.sqrt(np.einsum("ij,ij->i", v, v))
     return lengths
+
+
+def distance(a: Array, b: Array) -> Array:
+    """Return the Euclidean distances (N,) between the points a (N, k) and b (N, k), m."""
+    return length(a - b)

@@ -16,7 +16,7 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from clrobot.envs import arm
-from clrobot.envs.rewards import Array, clip
+from clrobot.envs.rewards import Array, clip, length
 from clrobot.envs.shift import Disturbance, Overrides, alter, checked
 from clrobot.envs.task import Features, Ids, Mask, Task
 
@@ -115,6 +115,9 @@ class Simulation:
         self._ctrl: Array = self.batch.bind("ctrl")
         self.target = self._ctrl[:, :3]
         self._views: dict[str, Array] = {}
+        # MuJoCo has all sites of a simulation together; here each site's places lie together, (sites, N, 3).
+        self._site_rows: Array = self.batch.bind("site_xpos").transpose(1, 0, 2)
+        self._sites = np.empty_like(self._site_rows, order="C")
         self.hand = self.site("pinch")
         self._hand_velocity: Array = self.batch.bind("sensordata")[:, :3]
         self._fingers = self.qpos[:, 7:9]
@@ -139,9 +142,9 @@ class Simulation:
     # --- live views, for tasks -------------------------------------------------------------------------------
 
     def site(self, name: str) -> Array:
-        """Return the live world positions (N, 3) of the site `name`, m."""
+        """Return the world positions (N, 3) of the site `name`, m: kept up to date by resets, steps and `forward`."""
         if name not in self._views:
-            self._views[name] = self.batch.bind("site_xpos")[:, self.model.site(name).id]
+            self._views[name] = self._sites[self.model.site(name).id]
         return self._views[name]
 
     def joint_qpos(self, name: str) -> Array:
@@ -166,8 +169,7 @@ class Simulation:
     @property
     def hand_speed(self) -> Array:
         """The hand's speed, (N,), m/s."""
-        speed: Array = np.sqrt(np.einsum("ij,ij->i", self._hand_velocity, self._hand_velocity))
-        return speed
+        return length(self._hand_velocity)
 
     @property
     def promised(self) -> Array:
@@ -229,11 +231,16 @@ class Simulation:
         if self._disturbance is not None:
             self._disturbance.reset(ids, self._rngs)
         self.task.place(self, ids, drawn)
-        self.batch.forward(ids, stage=_STAGE)
+        self.forward(ids)
         self.elapsed[ids] = 0
         self.solved[ids] = False
         self.solved_now[ids] = False
         self._warned = self._warnings.copy()
+
+    def forward(self, ids: Ids | None = None) -> None:
+        """Compute anew what follows from the states of the simulations `ids` (None: all), which were written."""
+        self.batch.forward(ids, stage=_STAGE)
+        np.copyto(self._sites, self._site_rows)
 
     def step(self, actions: NDArray[Any]) -> tuple[Features, Array]:
         """Advance every simulation by one control step (40 ms).
@@ -260,12 +267,12 @@ class Simulation:
         a = clip(a, -1.0, 1.0)
         if self._disturbance is not None:
             a = self._disturbance.late(a)
-        hand = self.hand.copy()  # numpy is slow with threes that lie apart
-        target = clip(self.target + MAX_STEP * a[:, :3], hand - LEASH, hand + LEASH)
+        target = clip(self.target + MAX_STEP * a[:, :3], self.hand - LEASH, self.hand + LEASH)
         self.target[:] = clip(target, self._low, self._high)
         told, before = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3]), self._ctrl[:, 6]
         self._ctrl[:, 6:8] = clip(told, before - FINGER_STEP, before + FINGER_STEP)[:, None]
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
+        np.copyto(self._sites, self._site_rows)
         self.elapsed += 1
         self._watch()
         features = self.task.features(self)
@@ -310,7 +317,7 @@ class Simulation:
         if self._disturbance is not None:
             self._disturbance.set_state(state.arrays)
         self.batch.state[:] = rows
-        self.batch.forward(stage=_STAGE)
+        self.forward()
         self.elapsed[:] = state.arrays["elapsed"]
         self.solved[:] = state.arrays["solved"]
         self.solved_now = state.arrays["solved_now"].copy()
@@ -333,7 +340,7 @@ class Simulation:
             raw[:, 13] = f.joint
         raw[:, 14:17] = f.goal
         np.subtract(f.thing, hand, out=raw[:, 17:20])
-        np.subtract(f.goal, f.thing, out=raw[:, 20:23])
+        raw[:, 20:23] = f.way
         scaled = raw - self._obs_offset
         scaled /= self._obs_scale
         if self._disturbance is not None:

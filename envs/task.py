@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from clrobot.envs.rewards import Array
+from clrobot.envs.rewards import Array, length
 
 if TYPE_CHECKING:
     from clrobot.envs.sim import Simulation
@@ -30,7 +32,8 @@ class Box(NamedTuple):
     high: tuple[float, ...]
 
 
-class Features(NamedTuple):
+@dataclass(frozen=True)
+class Features:
     """What the agent is shown of a task, beside the hand; positions (N, 3) in metres.
 
     `thing` is what must reach `goal`: an object, a handle, or the hand itself. What a task has not is None and
@@ -41,6 +44,16 @@ class Features(NamedTuple):
     goal: Array
     other: Array | None = None  # a second object
     joint: Array | None = None  # (N,), a mechanism's position: 0 closed or released, 1 open or pressed
+
+    @cached_property
+    def way(self) -> Array:
+        """The way from `thing` to `goal`, (N, 3), m."""
+        return self.goal - self.thing
+
+    @cached_property
+    def gap(self) -> Array:
+        """The distance between `thing` and `goal`, (N,), m: reward and success both ask for it."""
+        return length(self.way)
 
 
 class Task(ABC):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch as th
 from helpers import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, tiny_ppo
+from stable_baselines3.common.policies import ActorCriticPolicy
 
 from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork
 from clrobot.agents.policies import PPOSlotPolicy
@@ -43,6 +44,21 @@ def test_each_slot_has_its_own_standard_deviation(network_class) -> None:
     stds = distribution.distribution.stddev[:, 0].detach()
     assert th.allclose(stds, th.exp(th.tensor([-1.0, 0.5, -1.0])))
     assert th.equal(model.policy.log_std, model.policy.log_stds[1])  # what Stable-Baselines3 logs
+
+
+@EVERY
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("slots", [(1, 1, 1, 1), (0, 1, 0, 1)], ids=["one slot", "mixed"])
+def test_acting_gives_the_bits_of_stable_baselines3(network_class, deterministic, slots) -> None:
+    model = tiny_ppo(network_class)
+    next_slot(model, 1)
+    obs = th.as_tensor(batch(model, *slots))
+    th.manual_seed(3)
+    own = model.policy(obs, deterministic)
+    th.manual_seed(3)
+    stock = ActorCriticPolicy.forward(model.policy, obs, deterministic)
+    assert [part.shape for part in own] == [(4, 4), (4, 1), (4,)]
+    assert all(th.equal(mine, theirs) for mine, theirs in zip(own, stock, strict=True))
 
 
 @EVERY

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
-import numpy as np
 
 from clrobot.envs.arm import ARM_BIT, STIFF
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, clip, distance, tolerance
 from clrobot.envs.scene import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -71,7 +70,7 @@ class ButtonPress(Task):
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.01, margin=MARGIN),
-            "pressed": np.clip(features.joint / SUCCESS_PRESS, 0.0, 1.0),
+            "pressed": clip(features.joint / SUCCESS_PRESS, 0.0, 1.0),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from clrobot.envs.arm import STIFF
 from clrobot.envs.fixtures import arm_only
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, clip, distance, tolerance
 from clrobot.envs.scene import (
     FIXTURE_BLUE,
     GOAL_GREEN,
@@ -105,7 +105,7 @@ class DialTurn(Task):
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "turned": np.clip(features.joint, 0.0, 1.0),
+            "turned": clip(features.joint, 0.0, 1.0),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
-import numpy as np
 
 from clrobot.envs.fixtures import add_door, door_handle
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, clip, distance, tolerance
 from clrobot.envs.scene import add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -46,7 +45,7 @@ class DoorClose(Task):
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "shut": 1.0 - np.clip(features.joint, 0.0, 1.0),
+            "shut": 1.0 - clip(features.joint, 0.0, 1.0),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102

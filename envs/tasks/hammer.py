@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
-import numpy as np
 
 from clrobot.envs.arm import ARM_BIT, OBJECT_BIT, STIFF
 from clrobot.envs.grasping import grasp, raised
-from clrobot.envs.rewards import Array, tolerance
+from clrobot.envs.rewards import Array, clip, distance, tolerance
 from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -88,15 +87,14 @@ class Hammer(Task):
         assert features.joint is not None
         hold = grasp(sim, features.thing)
         face, nail = sim.site("face"), sim.site("nail")
-        off = (face - nail)[:, :2]
-        aside = np.sqrt(np.einsum("ij,ij->i", off, off))
+        aside = distance(face[:, :2], nail[:, :2])
         lifted = hold.around * raised(face[:, 2], 0.0, BLOCK_HEIGHT)
         return {
             "near": hold.near,
             "grasped": hold.held,
             "lifted": lifted,
             "carried": lifted * tolerance(aside, within=0.01, margin=CARRY_MARGIN),
-            "driven": np.clip(features.joint / SUCCESS_DRIVEN, 0.0, 1.0),
+            "driven": clip(features.joint / SUCCESS_DRIVEN, 0.0, 1.0),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102

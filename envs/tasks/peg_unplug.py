@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
-import numpy as np
 
 from clrobot.envs.grasping import grasp
-from clrobot.envs.rewards import Array
+from clrobot.envs.rewards import Array, clip
 from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -73,7 +72,7 @@ class PegUnplug(Task):
         return {
             "near": hold.near,
             "grasped": hold.held,
-            "pulled": np.clip(features.joint, 0.0, 1.0),
+            "pulled": clip(features.joint, 0.0, 1.0),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102

@@ -8,7 +8,7 @@ from typing import ClassVar
 import mujoco
 
 from clrobot.envs.grasping import grasp, raised
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, tolerance
 from clrobot.envs.scene import OBJECT_RED, add_cube, add_goal
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -46,15 +46,14 @@ class PickPlace(Task):
         return Features(thing=sim.site("cube"), goal=sim.site("goal"))
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        cube, goal = features.thing, features.goal
-        hold = grasp(sim, cube)
-        lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, LIFTED)
+        hold = grasp(sim, features.thing)
+        lifted = raised(features.thing[:, 2], CUBE_HALF * sim.object_size, LIFTED)
         return {
             "near": hold.near,
             "grasped": hold.held,
             "lifted": hold.around * lifted,
-            "carried": hold.around * lifted * tolerance(distance(cube, goal), margin=CARRY_MARGIN),
+            "carried": hold.around * lifted * tolerance(features.gap, margin=CARRY_MARGIN),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        return distance(features.thing, features.goal) < SUCCESS_DISTANCE
+        return features.gap < SUCCESS_DISTANCE

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
-import numpy as np
 
 from clrobot.envs.arm import STIFF
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, distance, length, tolerance
 from clrobot.envs.scene import GOAL_GREEN, OBJECT_RED, add_box, add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -63,14 +62,12 @@ class Push(Task):
         return Features(thing=sim.site("puck"), goal=sim.site("goal"))
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        puck, goal = features.thing, features.goal
         # Sideways counts more: once the puck is as far ahead as the goal, it can no longer be pushed aside.
-        way = (goal - puck)[:, :2] * [1.0, SIDEWAYS]
-        length = np.sqrt(np.einsum("ij,ij->i", way, way))
+        way = features.way[:, :2] * [1.0, SIDEWAYS]
         return {
-            "behind": tolerance(distance(sim.hand, puck - CRADLE), within=0.015, margin=NEAR_MARGIN),
-            "pushed": tolerance(length, margin=GOAL_MARGIN),
+            "behind": tolerance(distance(sim.hand, features.thing - CRADLE), within=0.015, margin=NEAR_MARGIN),
+            "pushed": tolerance(length(way), margin=GOAL_MARGIN),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        return distance(features.thing, features.goal) < SUCCESS_DISTANCE
+        return features.gap < SUCCESS_DISTANCE

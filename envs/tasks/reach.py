@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, tolerance
 from clrobot.envs.scene import add_goal
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -38,9 +38,9 @@ class Reach(Task):
         return Features(thing=sim.hand, goal=sim.site("goal"))
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        d = distance(sim.hand, features.goal)
+        d = features.gap
         return {"near": tolerance(d, margin=MARGIN), "there": tolerance(d, margin=SUCCESS_DISTANCE)}
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        near: Mask = distance(sim.hand, features.goal) < SUCCESS_DISTANCE
+        near: Mask = features.gap < SUCCESS_DISTANCE
         return near & (sim.hand_speed < SUCCESS_SPEED)

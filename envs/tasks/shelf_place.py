@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from clrobot.envs.grasping import grasp, let_go, raised
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, tolerance
 from clrobot.envs.scene import (
     FIXTURE_BLUE,
     GOAL_GREEN,
@@ -68,9 +68,8 @@ class ShelfPlace(Task):
         return Features(thing=sim.site("cube"), goal=top)
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        cube, top = features.thing, features.goal
+        cube, gap = features.thing, features.gap
         hold = grasp(sim, cube)
-        gap = distance(cube, top)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, TOP)
         placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
         released = placed * let_go(sim, CUBE_HALF * sim.object_size)
@@ -84,5 +83,5 @@ class ShelfPlace(Task):
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        there: Mask = distance(features.thing, features.goal) < SUCCESS_DISTANCE
+        there: Mask = features.gap < SUCCESS_DISTANCE
         return there & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from clrobot.envs.grasping import grasp, let_go, raised
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, tolerance
 from clrobot.envs.scene import OBJECT_RED, PANEL_BLUE, add_cube, add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -46,9 +46,8 @@ class Stack(Task):
         return Features(thing=sim.site("cube"), goal=sim.site("top"), other=sim.site("under"))
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        cube, top = features.thing, features.goal
+        cube, gap = features.thing, features.gap
         hold = grasp(sim, cube)
-        gap = distance(cube, top)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, 2 * BASE_HALF * sim.object_size)
         placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
         released = placed * lifted * let_go(sim, CUBE_HALF * sim.object_size)
@@ -62,5 +61,5 @@ class Stack(Task):
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        on_top: Mask = distance(features.thing, features.goal) < SUCCESS_DISTANCE
+        on_top: Mask = features.gap < SUCCESS_DISTANCE
         return on_top & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

@@ -10,7 +10,7 @@ import numpy as np
 
 from clrobot.envs.arm import STIFF
 from clrobot.envs.fixtures import arm_only
-from clrobot.envs.rewards import Array, distance, tolerance
+from clrobot.envs.rewards import Array, clip, distance, tolerance
 from clrobot.envs.scene import FIXTURE_BLUE, GLASS_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
@@ -80,7 +80,7 @@ class WindowClose(Task):
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "shut": 1.0 - np.clip(features.joint, 0.0, 1.0),
+            "shut": 1.0 - clip(features.joint, 0.0, 1.0),
         }
 
     def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
