@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clrobot.envs.renderer import Image, Renderer, RenderError, place
+from clrobot.envs.renderer import Image, Renderer, RenderError, place, smooth
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -30,9 +30,6 @@ GROUPS_SHOWN: Final = (0, 1, 2)  # MuJoCo's default: geoms in groups 3, 4 and 5 
 # The renderer sorts its copy of the geoms into these groups, so that a ray can ask for some of them: those of the
 # world, those on mocap bodies, those that move, and translucent ones that do not.
 _WORLD, _PLACED, _MOVING, _CLEAR, _HIDDEN = 0, 1, 2, 3, 5
-# Where in a pixel its four rays pass, (down, right): a rotated grid smooths upright and level edges best.
-_SUBPIXELS: Final = ((-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125))
-_EDGE: Final = 16  # of 255: neighbours that differ by more are drawn again with four rays each
 _GRID: Final = 400  # cells along a side of a light's map of where shadows may fall
 _OUTLINE: Final = 16  # sides of the polygon drawn around a geom to say where it may be seen
 _SHADOW_GAP: Final = 1e-3  # m, so that a surface does not shade itself
@@ -116,7 +113,7 @@ class RaycastRenderer(Renderer):
         place(self._model, data, state)
         backdrop = self._backdrop_for(data)
         pixels, surfaces = self._changes(data, backdrop, _MOVING)
-        return self._smoothed(data, backdrop, pixels, surfaces, _SOLID)[1]
+        return smooth(_with(backdrop.image, pixels, surfaces))
 
     def _changes(self, data: mujoco.MjData, below: _Picture, group: int) -> tuple[Numbers, _Surfaces]:
         """Return the numbers (n,) of the pixels that the geoms of `group` may change, and what these then show."""
@@ -155,33 +152,6 @@ class RaycastRenderer(Renderer):
         corners: Doubles = self._corners[geoms] @ frames.swapaxes(1, 2) + data.geom_xpos[geoms][:, None]
         return corners
 
-    def _smoothed(
-        self, data: mujoco.MjData, below: _Picture, pixels: Numbers, surfaces: _Surfaces, solid: Groups
-    ) -> tuple[Image, Image]:
-        """Return the picture before and after its edges were smoothed, where `pixels` show other surfaces than below.
-
-        Edges are drawn again as the mean of four rays; what did not change keeps its smooth edges.
-        """
-        colours = _bytes(surfaces.colours())
-        changed = (colours != below.rough.reshape(-1, 3).take(pixels, axis=0)).any(axis=1)
-        pixels, colours = pixels[changed], colours[changed]
-        rough, image = below.rough.copy(), below.image.copy()
-        for picture in (rough, image):
-            picture.reshape(-1, 3)[pixels] = colours
-        if not len(pixels):
-            return rough, image
-        where = np.zeros(self.height * self.width, np.bool_)
-        where[pixels] = True
-        rows, columns = _edges(image, _grown(where.reshape(self.height, self.width)))
-        down, right = np.array(_SUBPIXELS).T
-        rays = below.view.camera.rays((rows[:, None] + down).ravel(), (columns[:, None] + right).ravel())
-        fine = self._surfaces(data, below.view, self._cast(data, below.view.camera.origin, rays, solid), solid)
-        veiled = np.flatnonzero(np.repeat(below.veiled[rows, columns], len(_SUBPIXELS)))
-        fine.lay(self._veil(data, below.view, rays[veiled]), veiled)
-        shades = np.clip(fine.colours(), 0.0, 1.0).reshape(-1, len(_SUBPIXELS), 3)
-        image[rows, columns] = _bytes(shades.mean(axis=1))
-        return rough, image
-
     # --------------------------------------------------------------------------------- what stands still
 
     def _backdrop_for(self, data: mujoco.MjData) -> _Picture:
@@ -202,28 +172,27 @@ class RaycastRenderer(Renderer):
         view = self._view(data)
         rays = view.camera.rays(*np.indices((self.height, self.width)).reshape(2, -1))
         surfaces = self._surfaces(data, view, _Hits.none(rays), _groups())
-        rough = _bytes(surfaces.base).reshape(self.height, self.width, 3)
-        nowhere = np.zeros((self.height, self.width), np.bool_)
-        return _Picture(b"", view, rays, surfaces, rough, rough, nowhere, ())
+        image = _bytes(surfaces.base).reshape(self.height, self.width, 3)
+        return _Picture(b"", view, rays, surfaces, image, ())
 
     def _coat(self, data: mujoco.MjData, below: _Picture, group: int, key: bytes) -> _Picture:
         """Return `below` with the geoms of `group`; what is translucent comes with those on mocap bodies."""
         pixels, changes = self._changes(data, below, group)
         surfaces = below.surfaces.of(slice(None))
         surfaces.put(pixels, changes)
-        veiled = below.veiled
         if group == _PLACED:
-            veiled = below.view.camera.covered(self._corners_of(data, _CLEAR))
-            behind = np.flatnonzero(veiled)
+            behind = np.flatnonzero(below.view.camera.covered(self._corners_of(data, _CLEAR)))
             surfaces.lay(self._veil(data, below.view, below.rays[behind]), behind)
             pixels = np.union1d(pixels, behind)
-        over = replace(below, key=key, surfaces=surfaces, veiled=veiled)
-        solid = _groups(*range(group + 1))
-        rough, image = self._smoothed(data, over, pixels, surfaces.of(pixels), solid)
-        points = over.view.camera.origin + over.rays * np.where(surfaces.seen, surfaces.distance, 0.0)[:, None]
+        points = below.view.camera.origin + below.rays * np.where(surfaces.seen, surfaces.distance, 0.0)[:, None]
         seen = np.flatnonzero(surfaces.seen)
-        shadows = tuple(_shadow_map(light, seen, points[seen]) for light in over.view.shining if len(seen))
-        return replace(over, rough=rough, image=image, shadows=shadows)
+        return replace(
+            below,
+            key=key,
+            surfaces=surfaces,
+            image=_with(below.image, pixels, surfaces.of(pixels)),
+            shadows=tuple(_shadow_map(light, seen, points[seen]) for light in below.view.shining if len(seen)),
+        )
 
     def _view(self, data: mujoco.MjData) -> _View:
         """Ask MuJoCo's visualiser, which needs no OpenGL, for the camera and the lights."""
@@ -541,9 +510,7 @@ class _Picture:
         view: of camera and lights.
         rays: through each pixel, (height * width, 3).
         surfaces: what each pixel shows, height * width of them.
-        rough: the picture before its edges were smoothed, (height, width, 3).
-        image: the picture.
-        veiled: the pixels (height, width) that a translucent surface may touch.
+        image: the picture before its edges are smoothed, (height, width, 3).
         shadows: a map for each light that casts shadows.
     """
 
@@ -551,9 +518,7 @@ class _Picture:
     view: _View
     rays: Doubles
     surfaces: _Surfaces
-    rough: Image
     image: Image
-    veiled: Mask
     shadows: tuple[_ShadowMap, ...]
 
 
@@ -565,9 +530,6 @@ def _groups(*shown: int) -> Groups:
     groups = np.zeros(int(mujoco.mjNGROUP), np.uint8)
     groups[list(shown)] = 1
     return groups
-
-
-_SOLID: Final = _groups(_WORLD, _PLACED, _MOVING)
 
 
 def _dots(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
@@ -610,32 +572,15 @@ def _shadow_map(light: _Light, pixels: Numbers, points: Doubles) -> _ShadowMap:
     return _ShadowMap(_Raster(light.origin, light.axes, low, step, (_GRID, _GRID)), pixels, row * _GRID + column)
 
 
+def _with(image: Image, pixels: Numbers, surfaces: _Surfaces) -> Image:
+    """Return a copy of `image` in which the pixels of the numbers (n,) show other surfaces."""
+    changed = image.copy()
+    changed.reshape(-1, 3)[pixels] = _bytes(surfaces.colours())
+    return changed
+
+
 def _bytes(colours: Floats) -> Image:
     return (np.clip(colours, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
-
-
-def _edges(image: Image, where: Mask) -> tuple[Numbers, Numbers]:
-    """Return the (rows, columns) of those pixels of `image` among `where` (h, w) that differ from a neighbour."""
-    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
-    top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
-    part = (slice(top, rows[-1] + 2), slice(left, columns[-1] + 2))  # with the neighbours of what is asked for
-    tones = image[part].transpose(2, 0, 1).astype(np.int16, order="C")  # three planes: much faster in numpy
-    across = (np.abs(np.diff(tones, axis=2)) > _EDGE).any(axis=0)
-    down = (np.abs(np.diff(tones, axis=1)) > _EDGE).any(axis=0)
-    edges = np.zeros(tones.shape[1:], np.bool_)
-    edges[:, 1:] |= across
-    edges[:, :-1] |= across
-    edges[1:] |= down
-    edges[:-1] |= down
-    row, column = np.nonzero(edges & where[part])
-    return row + top, column + left
-
-
-def _grown(mask: Mask) -> Mask:
-    """Return `mask` (h, w) and its neighbours above, below, left and right."""
-    wide = np.pad(mask, 1)
-    grown: Mask = mask | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
-    return grown
 
 
 def _read_sky(model: mujoco.MjModel) -> Floats:

@@ -11,12 +11,11 @@ import os
 from typing import Final
 
 import mujoco
-import numpy as np
 from numpy.typing import ArrayLike
 
 from clrobot.envs.gl import gl_problem
 from clrobot.envs.raycast import RaycastRenderer
-from clrobot.envs.renderer import Image, Renderer, RenderError, place
+from clrobot.envs.renderer import Image, Renderer, RenderError, place, smooth
 
 __all__ = [
     "BACKENDS",
@@ -34,13 +33,10 @@ ENVIRONMENT: Final = "CLROBOT_RENDER"  # one of BACKENDS; decides where the call
 
 # In software these decide the cost. At MuJoCo's defaults (a larger shadow map, reflections, 28 slices) a
 # frame takes three times as long and looks the same at film sizes; without shadows things seem to float.
-# Multisampling would take more time than all else, and leave the edges of shadows ragged: see _smooth.
+# Multisampling would take more time than all else, and leave the edges of shadows ragged: see `smooth`.
 GL_SAMPLES: Final = 0
 GL_SHADOW_MAP: Final = 768  # pixels along a side
 GL_SLICES, GL_STACKS, GL_QUADS = 20, 10, 1  # facets of round geoms, and of a box's side
-_EDGE: Final = 24  # of 255: pixels whose green differs by more from a neighbour's are an edge
-# How much of an edge's new pixel its (row, column) neighbours make, in sixteenths.
-_TENT: Final = tuple((i, j, (2 - abs(i)) * (2 - abs(j))) for i in (-1, 0, 1) for j in (-1, 0, 1))
 
 _log = logging.getLogger(__name__)
 
@@ -127,25 +123,7 @@ class GLRenderer(Renderer):
             # falls on nothing but itself, as speckles where the shadow map is coarse.
             if geom.rgba[3] < 1.0 or geom.type == int(mujoco.mjtGeom.mjGEOM_PLANE):
                 geom.category = int(mujoco.mjtCatBit.mjCAT_DECOR)
-        return _smooth(self._gl.render())
+        return smooth(self._gl.render())
 
     def close(self) -> None:  # noqa: D102
         self._gl.close()
-
-
-def _smooth(image: Image) -> Image:
-    """Return `image` (h, w, 3) with the pixels along its edges averaged over their neighbours, 1 : 2 : 1 each way.
-
-    The outermost pixels stay as they are.
-    """
-    tones = image[..., 1].astype(np.int16)
-    across, down = (np.abs(np.diff(tones, axis=axis)) > _EDGE for axis in (1, 0))
-    edges = np.zeros(tones.shape, np.bool_)
-    edges[1:-1, 1:-1] = across[1:-1, 1:] | across[1:-1, :-1] | down[1:, 1:-1] | down[:-1, 1:-1]
-    places, pixels = np.flatnonzero(edges), image.reshape(-1, 3)
-    total = np.full((len(places), 3), 8, np.uint16)  # half of 16, to round
-    for row, column, weight in _TENT:
-        total += np.uint16(weight) * pixels.take(places + (row * image.shape[1] + column), axis=0)
-    smooth = image.copy()
-    smooth.reshape(-1, 3)[places] = total >> 4
-    return smooth

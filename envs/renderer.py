@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 Image = NDArray[np.uint8]  # (height, width, 3), RGB
 
 _STATE: Final = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+_EDGE: Final = 24  # of 255: pixels whose green differs by more from a neighbour's are an edge
+# How much of an edge's new pixel its (row, column) neighbours make, in sixteenths.
+_TENT: Final = tuple((i, j, (2 - abs(i)) * (2 - abs(j))) for i in (-1, 0, 1) for j in (-1, 0, 1))
 
 
 class RenderError(RuntimeError):
@@ -98,3 +101,21 @@ def place(model: mujoco.MjModel, data: mujoco.MjData, state: NDArray[np.float64]
     mujoco.mj_comPos(model, data)
     mujoco.mj_camlight(model, data)
     mujoco.mj_tendon(model, data)
+
+
+def smooth(image: Image) -> Image:
+    """Return `image` (h, w, 3) with the pixels along its edges averaged over their neighbours, 1 : 2 : 1 each way.
+
+    The outermost pixels stay as they are.
+    """
+    tones = image[..., 1].astype(np.int16)
+    across, down = (np.abs(np.diff(tones, axis=axis)) > _EDGE for axis in (1, 0))
+    edges = np.zeros(tones.shape, np.bool_)
+    edges[1:-1, 1:-1] = across[1:-1, 1:] | across[1:-1, :-1] | down[1:, 1:-1] | down[:-1, 1:-1]
+    places, pixels = np.flatnonzero(edges), image.reshape(-1, 3)
+    total = np.full((len(places), 3), 8, np.uint16)  # half of 16, to round
+    for row, column, weight in _TENT:
+        total += np.uint16(weight) * pixels.take(places + (row * image.shape[1] + column), axis=0)
+    averaged = image.copy()
+    averaged.reshape(-1, 3)[places] = total >> 4
+    return averaged

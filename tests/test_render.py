@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clrobot.envs import gl, render
 from clrobot.envs.raycast import _Raster
 from clrobot.envs.render import RaycastRenderer, RenderError, open_renderer
+from clrobot.envs.renderer import smooth
 
 SIZE = 160
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
@@ -399,15 +400,15 @@ def test_without_libraries_rays_are_cast_and_the_reason_is_known(
     np.testing.assert_array_equal(pictures, _draw(model, *states))
 
 
-def test_opengls_edges_are_averaged_and_nothing_else() -> None:
+def test_edges_are_averaged_and_nothing_else() -> None:
     image = np.full((7, 8, 3), 16, np.uint8)
     image[:, 4:] = (16, 96, 176)
-    smooth = render._smooth(image).astype(int)
-    np.testing.assert_array_equal(smooth[1:-1, 3], [[16, 36, 56]] * 5)  # a quarter of what is beyond the edge
-    np.testing.assert_array_equal(smooth[1:-1, 4], [[16, 76, 136]] * 5)
+    averaged = smooth(image).astype(int)
+    np.testing.assert_array_equal(averaged[1:-1, 3], [[16, 36, 56]] * 5)  # a quarter of what is beyond the edge
+    np.testing.assert_array_equal(averaged[1:-1, 4], [[16, 76, 136]] * 5)
     rest = np.ones((7, 8), np.bool_)
     rest[1:-1, 3:5] = False
-    np.testing.assert_array_equal(smooth[rest], image[rest])
+    np.testing.assert_array_equal(averaged[rest], image[rest])
 
 
 @pytest.mark.gl
