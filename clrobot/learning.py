@@ -114,7 +114,8 @@ def learn_all(
         steps: the most control steps of a training.
         every: control steps between evaluations.
         label: names these settings among the rows of `path`.
-        path: a file to which each row is appended as a line of JSON; rows that it has already are not trained again.
+        path: a file to which each row is appended as a line of JSON; rows that it has already are not trained again,
+            unless one gave up before `steps`.
         tell: called with a sentence after each training.
 
     Returns:
@@ -128,7 +129,7 @@ def learn_all(
     for task in tasks:
         for seed in seeds:
             row = known.get((task, seed, label))
-            if row is None:
+            if row is None or (row.learned is None and row.steps < steps):  # or it gave up sooner than now asked
                 row = learn(config, task, seed, steps, every, label)
                 if path is not None:
                     with path.open("a", encoding="utf-8") as file:

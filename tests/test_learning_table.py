@@ -50,8 +50,8 @@ def test_rows_that_the_file_has_are_not_trained_again(tmp_path) -> None:
     path = tmp_path / "learning.jsonl"
     told: list[str] = []
 
-    def run(seeds: tuple[int, ...]) -> list[Learning]:
-        return learn_all(make_config(**TINY), ("reach",), seeds, 128, 128, "tiny", path, told.append)
+    def run(seeds: tuple[int, ...], steps: int = 128) -> list[Learning]:
+        return learn_all(make_config(**TINY), ("reach",), seeds, steps, 128, "tiny", path, told.append)
 
     first = run((0,))
     assert [r.seed for r in run((0, 1))] == [0, 1]
@@ -59,6 +59,8 @@ def test_rows_that_the_file_has_are_not_trained_again(tmp_path) -> None:
     assert len(lines) == 2
     assert Learning.model_validate_json(lines[0]) == first[0]  # its seconds too: it did not run twice
     assert len(told) == 3
+    assert run((0,), steps=256)[0].steps == 256  # it had given up sooner
+    assert run((0,), steps=128)[0].steps == 256
 
 
 def test_a_file_of_something_else_is_refused(tmp_path) -> None:
