@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clrobot.config import RunConfig, dump_config, make_config, settings_in_use
 from clrobot.errors import UserError
 from clrobot.files import atomic
+from clrobot.interrupt import Interrupted
 from clrobot.run_folder import RunFolder
 
 
@@ -83,10 +86,13 @@ def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> li
 
     Raises:
         UserError: a folder holds another run, or a training failed.
+        Interrupted: by Ctrl-C or SIGTERM; the trainings have saved themselves.
     """
     waiting = [p for p in plans if not _is_done(p)]
-    with ThreadPoolExecutor(jobs) as pool:
-        failed = [p for p, code in zip(waiting, pool.map(lambda p: _train(p, tell), waiting), strict=True) if code]
+    trainings = _Trainings()
+    with trainings.ending_with_this_process(), ThreadPoolExecutor(jobs) as pool:
+        codes = pool.map(lambda p: _train(p, trainings, tell), waiting)  # what waits is cancelled by an interrupt
+        failed = [p for p, code in zip(waiting, codes, strict=True) if code]
     if failed:
         log = _log(failed[0])
         last = (log.read_text(encoding="utf-8").strip().splitlines() or ["no output"])[-1]
@@ -107,7 +113,46 @@ def _log(planned: Plan) -> Path:
     return planned.folder.with_name(planned.folder.name + ".log")
 
 
-def _train(planned: Plan, tell: Callable[[str], None]) -> int:
+@dataclass
+class _Trainings:
+    """The processes that train now."""
+
+    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    stopped: bool = False
+
+    def run(self, command: Sequence[str], log: Any) -> int:
+        """Run one, and return its exit code."""
+        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
+            self.running.add(process)
+            if self.stopped:  # while it was started
+                process.terminate()
+            code = process.wait()
+            self.running.discard(process)
+        return code
+
+    @contextmanager
+    def ending_with_this_process(self) -> Iterator[None]:
+        """Let each training save itself and stop when this process is asked to.
+
+        A terminal's Ctrl-C reaches them by itself, and a second signal would end them unsaved; SIGTERM is passed on.
+        """
+
+        def pass_on(number: int, frame: Any) -> None:
+            self.stopped = True
+            for process in tuple(self.running):
+                process.terminate()
+            signal.default_int_handler(number, frame)
+
+        before = signal.signal(signal.SIGTERM, pass_on)
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            raise Interrupted("stopped; the same command goes on from there") from error
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _train(planned: Plan, trainings: _Trainings, tell: Callable[[str], None]) -> int:
     command = [sys.executable, "-m", "clrobot"]
     if (planned.folder / "config.yaml").exists():
         command += ["resume", str(planned.folder)]
@@ -119,6 +164,7 @@ def _train(planned: Plan, tell: Callable[[str], None]) -> int:
         command += ["train", "--config", str(settings), "--out", str(planned.folder)]
     tell(f"started   {planned.folder}")
     with _log(planned).open("w", encoding="utf-8") as log:
-        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-    tell(f"{'finished' if code == 0 else 'FAILED  '}  {planned.folder}")
+        code = trainings.run(command, log)
+    ended = "finished" if code == 0 else "stopped " if trainings.stopped else "FAILED  "
+    tell(f"{ended}  {planned.folder}")
     return code

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,7 +101,43 @@ def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
         run_all([planned], 1, lambda line: None)
 
 
-def train_here(planned: Plan, tell: Callable[[str], None]) -> int:
+def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(tmp_path: Path) -> None:
+    settings = TINY | {"steps": 1_000_000, "video": {"enabled": False}}
+    (tmp_path / "base.yaml").write_text(dump_config(make_config(**settings)))
+    out = tmp_path / "out"
+    words = [
+        "sweep",
+        "--config",
+        "base.yaml",
+        "--method",
+        "finetune",
+        "--seed",
+        "0",
+        "1",
+        "--jobs",
+        "1",
+        "--out",
+        "out",
+    ]
+    command = [sys.executable, "-m", "clrobot", *words]
+    with (
+        (tmp_path / "sweep.log").open("w") as log,
+        subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as process,
+    ):
+        begun = out / "quick-finetune-0" / "scores.jsonl"
+        while not begun.exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 130
+    assert "the same command goes on" in (tmp_path / "sweep.log").read_text()
+    assert not (out / "quick-finetune-1").exists()
+    run = RunFolder.open(out / "quick-finetune-0")
+    run.lock()  # nobody trains it any more
+    run.unlock()
+    assert not run.finished
+
+
+def train_here(planned: Plan, trainings: object, tell: Callable[[str], None]) -> int:
     """Train in this process, in place of one of its own, which the tests above start."""
     train(planned.config, planned.folder)
     return 0
