@@ -216,8 +216,7 @@ class Simulation:
         if ids is None:
             ids = np.arange(self.n)
         # To write the rows is quicker than the batch's reset, which alone takes its counts of warnings back to 0.
-        warned = ids[self._warnings[ids].any(axis=1)]
-        if len(warned):
+        if self._any_warning() and len(warned := ids[self._warnings[ids].any(axis=1)]):
             self.batch.reset(warned, stage=0)
         self.batch.state[ids] = self._start_row
         uniform = np.empty((len(ids), len(self._draw_low)))
@@ -287,10 +286,14 @@ class Simulation:
     def _watch(self) -> None:
         """Note which simulations diverged in the last step."""
         self.diverged = np.zeros(self.n, np.bool_)
-        if self._warnings.any():
+        if self._any_warning():
             self.diverged = (self._warnings > self._warned).any(axis=1)
             self.divergences += int(self.diverged.sum())
             self._warned = self._warnings.copy()
+
+    def _any_warning(self) -> bool:
+        """Return whether MuJoCo has warned of anything: one pass over its counts, where they lie."""
+        return bool(np.count_nonzero(self.batch.warning))
 
     def get_state(self) -> SimulationState:
         """Return a copy of all that changes."""
