@@ -18,7 +18,7 @@ from rich.console import Console
 
 from clrobot.against_metaworld import ask, metaworld_speed
 from clrobot.against_metaworld import show as show_metaworld
-from clrobot.curriculum import TASK_IDS, nearest
+from clrobot.curriculum import TASK_IDS, Stage, unknown_task
 from clrobot.envs.arm import SUBSTEPS, TIME_STEP
 from clrobot.envs.make import make_vector_env
 from clrobot.envs.render import RenderError, open_renderer
@@ -34,7 +34,7 @@ def run_bench(
 ) -> dict[str, Any]:
     """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
     if ppo_task not in TASK_IDS:
-        raise UserError(f"unknown task {ppo_task!r}{nearest(ppo_task, TASK_IDS)}")
+        raise UserError(unknown_task(ppo_task))
     if not 0 < seconds <= 3600:
         raise UserError(f"--seconds {seconds}; expected a positive number, at most 3600")
     if metaworld is not None:
@@ -138,22 +138,14 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
     Physics is the time inside MuJoCo's step, learning PPO's update, acting the networks' choice of actions and the
     values for it; the rest is observations, rewards, resets, buffers and Stable-Baselines3's own loop.
     """
-    import torch
+    from clrobot.config import make_config
+    from clrobot.learning import fresh_learner
 
-    from clrobot.config import make_algorithm, make_config, network_arguments
-    from clrobot.sb3_env import SlotVecEnv
-
-    torch.set_num_threads(1)
-    config = make_config()
-    algorithm = make_algorithm(config)
-    settings = algorithm.settings
-    env = make_vector_env(task, settings.num_envs, stagger=True)
-    vec_env = SlotVecEnv(env, 0)
-    vec_env.seed(0)
-    model: Any = algorithm.make(vec_env, network_arguments(config), 0, "cpu")
+    algorithm, model, vec_env = fresh_learner(make_config(), Stage(task=task, steps=1), 0, 1)
     iteration = algorithm.iteration
     clock = _Clock()
-    env.sim.batch = _TimedBatch(env.sim.batch, clock)
+    sim: Any = vec_env.env.sim  # type: ignore[attr-defined]
+    sim.batch = _TimedBatch(sim.batch, clock)
     for thing, name, kind in (
         (model, "train", "learning"),
         (model.rollout_buffer, "compute_returns_and_advantage", "learning"),
@@ -161,7 +153,6 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
         (model.policy, "predict_values", "acting"),
     ):
         setattr(thing, name, clock.timing(getattr(thing, name), kind))
-    algorithm.begin_slot(model, 1, vec_env, iteration)
     model.learn(iteration, reset_num_timesteps=False)  # warm up
     clock.seconds.clear()
     steps, began = 0, time.perf_counter()
@@ -172,7 +163,7 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
     shares = {name: round(value / total, 4) for name, value in clock.seconds.items()}
     return {
         "task": task,
-        "num_envs": settings.num_envs,
+        "num_envs": vec_env.num_envs,
         "steps_per_second": round(steps / total),
         "shares": shares | {"rest": round(1.0 - sum(shares.values()), 4)},
     }

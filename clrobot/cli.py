@@ -599,14 +599,14 @@ def learning(
         out: keep each training as a line of JSON in this file; what is there is not trained again.
     """
     from clrobot.config import make_config, read_config
-    from clrobot.curriculum import TASK_IDS, nearest
+    from clrobot.curriculum import TASK_IDS, unknown_task
     from clrobot.learning import learn_all, medians
 
     _at_least(steps, "--steps")
     _at_least(every, "--every")
     for name in task:
         if name not in TASK_IDS:
-            raise UserError(f"unknown task {name!r}{nearest(name, TASK_IDS)}")
+            raise UserError(unknown_task(name))
     console = _console()
 
     def tell(line: str) -> None:

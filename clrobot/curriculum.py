@@ -87,7 +87,7 @@ class Stage(_Frozen):
     @classmethod
     def _known(cls, task: str) -> str:
         if task not in TASK_IDS:
-            raise ValueError(f"unknown task {shown(task)}{nearest(task, TASK_IDS)}")
+            raise ValueError(unknown_task(task))
         return task
 
     @field_validator("overrides", mode="before")
@@ -208,6 +208,11 @@ CURRICULA: dict[str, Curriculum] = {
         ),
     )
 }
+
+
+def unknown_task(name: str) -> str:
+    """Return the sentence on a task that there is not."""
+    return f"unknown task {shown(name)}{nearest(name, TASK_IDS)}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

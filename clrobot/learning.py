@@ -12,7 +12,9 @@ from typing import Any, Final
 import torch as th
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from clrobot.agents.algorithm import Algorithm
 from clrobot.config import RunConfig, make_algorithm, make_config, network_arguments
+from clrobot.curriculum import Stage
 from clrobot.errors import UserError
 from clrobot.evaluate import Evaluator
 from clrobot.sb3_env import SlotVecEnv
@@ -45,6 +47,17 @@ class Learning(BaseModel):
     """Each evaluation: control steps so far, success."""
 
 
+def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
+    """Return the configured algorithm, its model with a fresh network at the start of `stage`, and what it acts in."""
+    th.set_num_threads(config.torch_threads)
+    algorithm = make_algorithm(config)
+    env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True), 0)
+    env.seed(seed)
+    model = algorithm.make(env, network_arguments(config), seed, config.device)
+    algorithm.begin_slot(model, 1, env, steps)
+    return algorithm, model, env
+
+
 def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label: str = "") -> Learning:
     """Train on `task` alone until an evaluation's success is LEARNED or more, or for `steps` control steps.
 
@@ -60,12 +73,7 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
     config = make_config(
         **config.model_dump() | {"curriculum": {"name": task, "stages": [{"task": task, "steps": steps}]}}
     )
-    th.set_num_threads(config.torch_threads)
-    algorithm = make_algorithm(config)
-    env = SlotVecEnv(stage_env(config.curriculum.stages[0], algorithm.settings.num_envs, stagger=True), 0)
-    env.seed(seed)
-    model: Any = algorithm.make(env, network_arguments(config), seed, config.device)
-    algorithm.begin_slot(model, 1, env, steps)
+    algorithm, model, _ = fresh_learner(config, config.curriculum.stages[0], seed, steps)
     evaluator = Evaluator(config.curriculum, config.evaluation.seed)
     block = algorithm.whole_iterations(every)
     curve: list[tuple[int, float]] = []
