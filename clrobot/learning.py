@@ -48,7 +48,7 @@ class Learning(BaseModel):
 
 
 def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
-    """Return the configured algorithm, its model with a fresh network at the start of `stage`, and what it acts in."""
+    """Return the algorithm, a model with a fresh network at the start of `stage`, and the simulations it acts in."""
     th.set_num_threads(config.torch_threads)
     algorithm = make_algorithm(config)
     env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True), 0)
