@@ -76,7 +76,7 @@ def _steps_per_second(env: Any, seconds: float) -> float:
     actions = rng.uniform(-1.0, 1.0, (HORIZON, env.num_envs, ACTION_SIZE)).astype(np.float32)
     env.reset(seed=0)
     steps, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
+    while not steps or time.perf_counter() - began < seconds:
         for action in actions:
             env.step(action)
         steps += HORIZON * env.num_envs

@@ -532,9 +532,10 @@ def bench(
     metaworld: Path | None = None,
     json: Path | None = None,
 ) -> None:
-    """Measure the speed of the simulations and of PPO.
+    """Measure the speed of the simulations and of PPO, and what a picture costs.
 
-    The bare physics repeats the same controls, with no task on top of it.
+    The bare physics repeats the same controls, with no task on top of it. Both take turns, over one episode again and
+    again, and of each turn the fastest counts: whatever else the machine does only adds time.
 
     Meta-World pins an older MuJoCo and needs an environment of its own:
 
@@ -596,7 +597,8 @@ def learning(
         every: control steps between evaluations.
         config: every other setting, as in train.
         label: a name for these settings among the rows of --out.
-        out: keep each training as a line of JSON in this file; what is there is not trained again.
+        out: keep each training as a line of JSON in this file; what is there is not trained again, unless it gave
+            up before --steps.
     """
     from clrobot.config import make_config, read_config
     from clrobot.curriculum import TASK_IDS, unknown_task

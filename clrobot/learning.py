@@ -71,7 +71,12 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
         label: kept with the result.
     """
     config = make_config(
-        **config.model_dump() | {"curriculum": {"name": task, "stages": [{"task": task, "steps": steps}]}}
+        **config.model_dump()
+        | {
+            "method": "finetune",
+            "seed": seed,
+            "curriculum": {"name": task, "stages": [{"task": task, "steps": steps}]},
+        }
     )
     algorithm, model, _ = fresh_learner(config, config.curriculum.stages[0], seed, steps)
     evaluator = Evaluator(config.curriculum, config.evaluation.seed)
@@ -132,6 +137,9 @@ def learn_all(
     Raises:
         UserError: `path` holds something else.
     """
+    if path is not None:  # before minutes are spent
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
     known = {(row.task, row.seed, row.label): row for row in _read(path)}
     rows = []
     for task in tasks:
@@ -157,7 +165,7 @@ def _read(path: Path | None) -> list[Learning]:
 
 
 class Median(BaseModel):
-    """One task's medians over its seeds; None where fewer than half of the seeds reached the success."""
+    """One task's medians over its seeds; None unless more than half of the seeds reached the success."""
 
     task: str
     seeds: int

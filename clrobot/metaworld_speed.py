@@ -36,7 +36,7 @@ def steps_per_second(task: str, workers: int, seconds: float) -> float:
     for warm_up in actions[:20]:
         envs.step(warm_up)
     steps, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
+    while not steps or time.perf_counter() - began < seconds:
         for action in actions:
             envs.step(action)
         steps += actions.shape[0] * workers

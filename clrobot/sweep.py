@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from clrobot.config import RunConfig, dump_config, make_config, settings_in_use
-from clrobot.errors import UserError
+from clrobot.errors import TrainingStopped, UserError
 from clrobot.files import atomic
-from clrobot.interrupt import Interrupted
 from clrobot.run_folder import RunFolder
 
 
@@ -53,7 +52,7 @@ def plan(
     for method, seed, value in itertools.product(methods, seeds, values if vary else (None,)):
         settings = base.model_dump(mode="json") | {"method": method, "seed": seed}
         name = f"{base.curriculum.name}-{method}"
-        if vary is not None:
+        if vary is not None and value is not None:
             _set(settings, vary, value)
             name += f"-{vary}={value:g}"
         plans.append(Plan(out / f"{name}-{seed}", make_config(**settings)))
@@ -63,7 +62,7 @@ def plan(
     return plans
 
 
-def _set(settings: dict[str, Any], path: str, value: float | None) -> None:
+def _set(settings: dict[str, Any], path: str, value: float) -> None:
     *groups, name = path.split(".")
     inner = settings
     for group in groups:
@@ -72,11 +71,12 @@ def _set(settings: dict[str, Any], path: str, value: float | None) -> None:
         inner = inner[group]
     if name not in inner:
         raise UserError(f"--vary {path}: no such setting; see clrobot train --help")
+    number = int(value) if float(value).is_integer() else value  # what cannot be is refused with the settings
     old = inner[name]
     if isinstance(old, list):
-        inner[name] = [int(value or 0)] * len(old)
+        inner[name] = [number] * len(old)
     else:
-        inner[name] = int(value) if isinstance(old, int) and value == int(value or 0) else value
+        inner[name] = number if isinstance(old, int) else value
 
 
 def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> list[RunFolder]:
@@ -86,7 +86,7 @@ def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> li
 
     Raises:
         UserError: a folder holds another run, or a training failed.
-        Interrupted: by Ctrl-C or SIGTERM; the trainings have saved themselves.
+        TrainingStopped: by Ctrl-C or SIGTERM; the trainings have saved themselves.
     """
     waiting = [p for p in plans if not _is_done(p)]
     trainings = _Trainings()
@@ -95,7 +95,7 @@ def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> li
         failed = [p for p, code in zip(waiting, codes, strict=True) if code]
     if failed:
         log = _log(failed[0])
-        last = (log.read_text(encoding="utf-8").strip().splitlines() or ["no output"])[-1]
+        last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
         raise UserError(f"{len(failed)} of {len(plans)} trainings failed; {log} ends with: {last}")
     return [RunFolder.open(p.folder) for p in plans]
 
@@ -139,17 +139,19 @@ class _Trainings:
 
         def pass_on(number: int, frame: Any) -> None:
             self.stopped = True
-            for process in tuple(self.running):
-                process.terminate()
+            if number == signal.SIGTERM:
+                for process in tuple(self.running):
+                    process.terminate()
             signal.default_int_handler(number, frame)
 
-        before = signal.signal(signal.SIGTERM, pass_on)
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         except KeyboardInterrupt as error:
-            raise Interrupted("stopped; the same command goes on from there") from error
+            raise TrainingStopped("stopped; the same command goes on from there") from error
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _train(planned: Plan, trainings: _Trainings, tell: Callable[[str], None]) -> int:

@@ -24,8 +24,9 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     Observation: 23 numbers in [-5, 5], laid out as `clrobot.envs.sim.OBS_LAYOUT` says.
 
-    Reward: in [0, 1]. Episode: 100 steps of 40 ms, truncated, never terminated. `info["success"]` is whether the task
-    is solved at this step, and `info["is_success"]` whether it has been at any step so far.
+    Reward: in [0, 1]. Episode: 100 steps of 40 ms, truncated; terminated only where the simulation diverged.
+    `info["success"]` is whether the task is solved at this step, and `info["is_success"]` whether it has been at any
+    step so far.
 
     `render_mode="rgb_array"` works without OpenGL; `"human"` opens MuJoCo's viewer and needs a screen.
     """

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -67,7 +68,8 @@ class RaycastRenderer(Renderer):
             raise RenderError(f"MuJoCo {mujoco.__version__} casts no rays with normals: pictures need OpenGL here")
         self._read_geoms()
         self._sky = _read_sky(self._model)
-        self._threads = threads or min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._threads = threads or min(8, cores)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="raycast")
         self._world: _Picture | None = None
         self._backdrop: _Picture | None = None
@@ -113,7 +115,9 @@ class RaycastRenderer(Renderer):
         place(self._model, data, state)
         backdrop = self._backdrop_for(data)
         pixels, surfaces = self._changes(data, backdrop, _MOVING)
-        return smooth(_with(backdrop.image, pixels, surfaces))
+        image = backdrop.image.copy()
+        image.reshape(-1, 3)[pixels] = _bytes(surfaces.colours())
+        return smooth(image)
 
     def _changes(self, data: mujoco.MjData, below: _Picture, group: int) -> tuple[Numbers, _Surfaces]:
         """Return the numbers (n,) of the pixels that the geoms of `group` may change, and what these then show."""
@@ -170,29 +174,30 @@ class RaycastRenderer(Renderer):
     def _nothing(self, data: mujoco.MjData) -> _Picture:
         """Return the picture of the sky alone."""
         view = self._view(data)
-        rays = view.camera.rays(*np.indices((self.height, self.width)).reshape(2, -1))
-        surfaces = self._surfaces(data, view, _Hits.none(rays), _groups())
-        image = _bytes(surfaces.base).reshape(self.height, self.width, 3)
-        return _Picture(b"", view, rays, surfaces, image, ())
+        rays = view.camera.rays()
+        count, lights = len(rays), len(view.shining)
+        height = np.arcsin(np.clip(rays[:, 2], -1.0, 1.0)) / np.pi + 0.5  # 0 straight down, 1 straight up
+        surfaces = _Surfaces(
+            np.full(count, np.inf),
+            self._sky[(height * _SKY_STEPS).astype(np.int32)],
+            np.zeros((count, lights, 3), np.float32),
+            np.zeros((count, lights), np.bool_),
+            _Veil.none(count),
+        )
+        return _Picture(b"", view, rays, surfaces, ())
 
     def _coat(self, data: mujoco.MjData, below: _Picture, group: int, key: bytes) -> _Picture:
         """Return `below` with the geoms of `group`; what is translucent comes with those on mocap bodies."""
         pixels, changes = self._changes(data, below, group)
-        surfaces = below.surfaces.of(slice(None))
+        surfaces = below.surfaces.copy()
         surfaces.put(pixels, changes)
         if group == _PLACED:
             behind = np.flatnonzero(below.view.camera.covered(self._corners_of(data, _CLEAR)))
             surfaces.lay(self._veil(data, below.view, below.rays[behind]), behind)
-            pixels = np.union1d(pixels, behind)
-        points = below.view.camera.origin + below.rays * np.where(surfaces.seen, surfaces.distance, 0.0)[:, None]
-        seen = np.flatnonzero(surfaces.seen)
-        return replace(
-            below,
-            key=key,
-            surfaces=surfaces,
-            image=_with(below.image, pixels, surfaces.of(pixels)),
-            shadows=tuple(_shadow_map(light, seen, points[seen]) for light in below.view.shining if len(seen)),
-        )
+        seen = np.flatnonzero(np.isfinite(surfaces.distance))
+        points = below.view.camera.origin + below.rays[seen] * surfaces.distance[seen, None]
+        shadows = tuple(_shadow_map(light, seen, points) for light in below.view.shining if len(seen))
+        return replace(below, key=key, surfaces=surfaces, shadows=shadows)
 
     def _view(self, data: mujoco.MjData) -> _View:
         """Ask MuJoCo's visualiser, which needs no OpenGL, for the camera and the lights."""
@@ -226,29 +231,16 @@ class RaycastRenderer(Renderer):
         return hits
 
     def _surfaces(self, data: mujoco.MjData, view: _View, hits: _Hits, casters: Groups) -> _Surfaces:
-        """Return what rays show: the sky, or surfaces in the light that comes past the geom groups `casters`."""
-        count, shining = len(hits.geom), view.shining
-        surfaces = _Surfaces(
-            hits.distance,
-            np.empty((count, 3), np.float32),
-            np.zeros((count, len(shining), 3), np.float32),
-            np.zeros((count, len(shining)), np.bool_),
-            _Veil.none(count),
-        )
-        hit = hits.geom >= 0
-        sky, seen = np.flatnonzero(~hit), np.flatnonzero(hit)
-        height = np.arcsin(np.clip(hits.rays[sky, 2], -1.0, 1.0)) / np.pi + 0.5  # 0 straight down, 1 straight up
-        surfaces.base[sky] = self._sky[(height * _SKY_STEPS).astype(np.int32)]
-        solid = hits if len(seen) == count else hits.of(seen)
-        surfaces.base[seen], gains = self._shade(view, solid)
-        points = view.camera.origin + solid.rays * solid.distance[:, None]
-        for number, (light, gain) in enumerate(zip(shining, gains, strict=True)):
-            ahead = np.flatnonzero(gain.any(axis=1))
-            surfaces.gains[seen, number] = gain
-            surfaces.lit[seen[ahead], number] = self._unshaded(data, light.origin, points[ahead], casters)
-        return surfaces
+        """Return the surfaces that rays met, all of them, in the light that comes past the geom groups `casters`."""
+        base, gains = self._shade(view, hits)
+        points = view.camera.origin + hits.rays * hits.distance[:, None]
+        lit = np.zeros(gains.shape[:2], np.bool_)
+        for number, light in enumerate(view.shining):
+            ahead = np.flatnonzero(gains[:, number].any(axis=1))
+            lit[ahead, number] = self._unshaded(data, light.origin, points[ahead], casters)
+        return _Surfaces(hits.distance, base, gains, lit, _Veil.none(len(base)))
 
-    def _shade(self, view: _View, hits: _Hits) -> tuple[Floats, list[Floats]]:
+    def _shade(self, view: _View, hits: _Hits) -> tuple[Floats, Floats]:
         """Return the colours (n, 3) of surfaces without the lights that cast shadows, and what each such light adds.
 
         With all lights these are as OpenGL's fixed pipeline has them:
@@ -258,8 +250,9 @@ class RaycastRenderer(Renderer):
         back = -hits.rays.astype(np.float32)
         normal = hits.normal.astype(np.float32)
         normal[_dots(normal, back) < 0] *= -1
-        rgb, specular, exponent = (of_geom.take(hits.geom, axis=0) for of_geom in self._material)
-        base, gains = np.zeros_like(rgb), []
+        material = (self._rgb, self._specular, self._exponent)
+        rgb, specular, exponent = (of_geom.take(hits.geom, axis=0) for of_geom in material)
+        base, gains = np.zeros_like(rgb), [np.empty((len(rgb), 0, 3), np.float32)]
         for light in view.lights:
             base += light.ambient
         base *= rgb
@@ -273,14 +266,10 @@ class RaycastRenderer(Renderer):
             gloss = specular.take(glossy) * np.maximum(along, 0.0) ** exponent.take(glossy)
             gain[glossy] += gloss[:, None] * light.specular
             if light.shadows:
-                gains.append(gain)
+                gains.append(gain[:, None])
             else:
                 base += gain
-        return base, gains
-
-    @property
-    def _material(self) -> tuple[Floats, Floats, Floats]:
-        return self._rgb, self._specular, self._exponent
+        return base, np.concatenate(gains, axis=1)
 
     def _veil(self, data: mujoco.MjData, view: _View, rays: Doubles) -> _Veil:
         """Return the nearest translucent surfaces that rays meet; these neither cast shadows nor show any."""
@@ -290,7 +279,7 @@ class RaycastRenderer(Renderer):
         hits = hits.of(met)
         base, gains = self._shade(view, hits)
         veil.distance[met], veil.alpha[met] = hits.distance, self._alpha[hits.geom]
-        veil.colour[met] = np.clip(sum(gains, base), 0.0, 1.0)
+        veil.colour[met] = np.clip(base + gains.sum(axis=1), 0.0, 1.0)
         return veil
 
     def _unshaded(self, data: mujoco.MjData, origin: Doubles, points: Doubles, casters: Groups) -> Mask:
@@ -316,13 +305,15 @@ class _Raster:
     step: Doubles
     shape: tuple[int, int]
 
-    def rays(self, rows: NDArray[Any], columns: NDArray[Any]) -> Doubles:
-        """Return unit rays (n, 3) through cells, whose centres are whole numbers."""
+    def rays(self) -> Doubles:
+        """Return unit rays (rows * columns, 3) through the cells."""
+        rows, columns = np.indices(self.shape).reshape(2, -1)
         (left, top), (across, down) = self.low, self.step
         x, y = left + (columns + 0.5) * across, top + (rows + 0.5) * down
         rays = np.stack([x, y, np.ones_like(x)], axis=-1)
         rays /= np.sqrt(_dots(rays, rays))[:, None]
-        return np.ascontiguousarray(rays @ self.axes)
+        through: Doubles = rays @ self.axes
+        return through
 
     def covered(self, corners: Doubles) -> Mask:
         """Return the cells (rows, columns) where boxes may be seen whose corners (n, 8, 3) are given, m.
@@ -427,9 +418,10 @@ class _Veil(NamedTuple):
         """Return no surfaces."""
         return cls(np.full(count, np.inf), np.zeros(count, np.float32), np.zeros((count, 3), np.float32))
 
-    def of(self, chosen: Numbers | slice) -> _Veil:
+    def of(self, chosen: Numbers) -> _Veil:
         """Return a copy of the chosen ones."""
-        return _Veil(*(_chosen(field, chosen) for field in self))
+        fields: tuple[NDArray[Any], ...] = self
+        return _Veil(*(field.take(chosen, axis=0) for field in fields))
 
 
 class _Surfaces(NamedTuple):
@@ -449,11 +441,6 @@ class _Surfaces(NamedTuple):
     lit: Mask
     veil: _Veil
 
-    @property
-    def seen(self) -> Mask:
-        """Which pixels (n,) show a surface and not the sky."""
-        return np.isfinite(self.distance)
-
     def colours(self) -> Floats:
         """Return the colours (n, 3), not clipped."""
         colours: Floats = self.base + (self.gains * self.lit[..., None]).sum(axis=1)
@@ -469,9 +456,13 @@ class _Surfaces(NamedTuple):
         for mine, theirs in pairs:
             mine[over] = theirs
 
-    def of(self, chosen: Numbers | slice) -> _Surfaces:
+    def copy(self) -> _Surfaces:
+        """Return a copy of all."""
+        return self._from(field.copy() for field in self._flat)
+
+    def of(self, chosen: Numbers) -> _Surfaces:
         """Return a copy of the chosen ones."""
-        return self._from(_chosen(field, chosen) for field in self._flat)
+        return self._from(field.take(chosen, axis=0) for field in self._flat)
 
     def put(self, places: Numbers, others: _Surfaces) -> None:
         """Put others in the places given by number."""
@@ -510,7 +501,6 @@ class _Picture:
         view: of camera and lights.
         rays: through each pixel, (height * width, 3).
         surfaces: what each pixel shows, height * width of them.
-        image: the picture before its edges are smoothed, (height, width, 3).
         shadows: a map for each light that casts shadows.
     """
 
@@ -518,12 +508,12 @@ class _Picture:
     view: _View
     rays: Doubles
     surfaces: _Surfaces
-    image: Image
     shadows: tuple[_ShadowMap, ...]
 
-
-def _chosen(field: NDArray[Any], chosen: Numbers | slice) -> NDArray[Any]:
-    return field[chosen].copy() if isinstance(chosen, slice) else field.take(chosen, axis=0)
+    @cached_property
+    def image(self) -> Image:
+        """What is seen, before its edges are smoothed, (height, width, 3)."""
+        return _bytes(self.surfaces.colours()).reshape(*self.view.camera.shape, 3)
 
 
 def _groups(*shown: int) -> Groups:
@@ -570,13 +560,6 @@ def _shadow_map(light: _Light, pixels: Numbers, points: Doubles) -> _ShadowMap:
     step = np.maximum(high - low, 1e-9) / _GRID
     column, row = np.clip((places - low) / step, 0, _GRID - 1).astype(np.intp).T
     return _ShadowMap(_Raster(light.origin, light.axes, low, step, (_GRID, _GRID)), pixels, row * _GRID + column)
-
-
-def _with(image: Image, pixels: Numbers, surfaces: _Surfaces) -> Image:
-    """Return a copy of `image` in which the pixels of the numbers (n,) show other surfaces."""
-    changed = image.copy()
-    changed.reshape(-1, 3)[pixels] = _bytes(surfaces.colours())
-    return changed
 
 
 def _bytes(colours: Floats) -> Image:

@@ -77,7 +77,7 @@ class Simulation:
     Attributes:
         n: the number of simulations.
         batch: the `mujoco.batch.Batch`; `batch.state` (N, nstate) holds the full states.
-        hand: the live position of the point between the fingertips, (N, 3), m.
+        hand: the position of the point between the fingertips, (N, 3), m, kept up to date as `site` says.
         target: where the hand is told to be, live, (N, 3), m.
         elapsed: control steps since the last reset, (N,).
         solved: whether the episode has been solved at any step so far, (N,).
@@ -117,7 +117,7 @@ class Simulation:
         self._views: dict[str, Array] = {}
         # MuJoCo has all sites of a simulation together; here each site's places lie together, (sites, N, 3).
         self._site_rows: Array = self.batch.bind("site_xpos").transpose(1, 0, 2)
-        self._sites = np.empty_like(self._site_rows, order="C")
+        self._sites = np.zeros(self._site_rows.shape)
         self.hand = self.site("pinch")
         self._hand_velocity: Array = self.batch.bind("sensordata")[:, :3]
         self._fingers = self.qpos[:, 7:9]

@@ -69,3 +69,11 @@ def test_a_file_of_something_else_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="holds something else"):
         learn_all(make_config(**TINY), ("reach",), (0,), 128, 128, "", path, print)
     assert path.read_text(encoding="utf-8") == "not a row\n"
+
+
+def test_the_method_of_a_configuration_plays_no_part(tmp_path) -> None:
+    config = make_config(**TINY | {"method": "progressive", "seed": 4})
+    found, plain = (learn(c, "reach", 3, steps=128, every=128).curve for c in (config, make_config(**TINY)))
+    assert found == plain
+    with pytest.raises(UserError, match="seed"):
+        learn(config, "reach", -1, steps=128, every=128)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -52,6 +53,9 @@ def test_a_list_of_widths_is_varied_as_one_number() -> None:
         (["ewc"], [0], "power", [1.0], "--vary power: no such setting"),
         (["ewc"], [0], "ewc.strength", [-1.0], "strength"),
         (["ewc"], [0], "ewc.states", [1.5], "states"),
+        (["ewc"], [0], "ewc.states", [float("inf")], "states"),
+        (["ewc"], [0], "ewc.states", [float("nan")], "states"),
+        (["ewc"], [0], "network.widths", [16.5], "widths"),
     ],
 )
 def test_a_wrong_plan_is_refused_before_anything_is_made(methods, seeds, vary, values, sentence, tmp_path) -> None:
@@ -101,7 +105,8 @@ def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
         run_all([planned], 1, lambda line: None)
 
 
-def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(number: signal.Signals, tmp_path: Path) -> None:
     settings = TINY | {"steps": 1_000_000, "video": {"enabled": False}}
     (tmp_path / "base.yaml").write_text(dump_config(make_config(**settings)))
     out = tmp_path / "out"
@@ -122,14 +127,17 @@ def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(tmp_path: Path) -
     command = [sys.executable, "-m", "clrobot", *words]
     with (
         (tmp_path / "sweep.log").open("w") as log,
-        subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as process,
+        subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True) as process,
     ):
-        begun = out / "quick-finetune-0" / "scores.jsonl"
+        begun = out / "quick-finetune-0" / "resume"  # its first snapshot: it trains
         while not begun.exists() and process.poll() is None:
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        # A terminal's Ctrl-C reaches the whole group, SIGTERM the one process that it is sent to.
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         assert process.wait(timeout=60) == 130
-    assert "the same command goes on" in (tmp_path / "sweep.log").read_text()
+    told = (tmp_path / "sweep.log").read_text()
+    assert "the same command goes on" in told
+    assert "stopped   out/quick-finetune-0" in told
     assert not (out / "quick-finetune-1").exists()
     run = RunFolder.open(out / "quick-finetune-0")
     run.lock()  # nobody trains it any more
