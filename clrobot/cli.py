@@ -534,8 +534,9 @@ def bench(
 ) -> None:
     """Measure the speed of the simulations and of PPO, and what a picture costs.
 
-    The bare physics repeats the same controls, with no task on top of it. Both take turns, over one episode again and
-    again, and of each turn the fastest counts: whatever else the machine does only adds time.
+    The bare physics repeats the same controls, with no task on top of it.
+
+    Both take turns through one episode; of each turn the fastest counts.
 
     Meta-World pins an older MuJoCo and needs an environment of its own:
 
