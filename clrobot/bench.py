@@ -147,24 +147,34 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
 
     algorithm, model, vec_env = fresh_learner(make_config(), Stage(task=task, steps=1), 0, 1)
     iteration = algorithm.iteration
-    clock = _Clock()
+    seconds_of: dict[str, float] = {}
+
+    def timing(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*args, **kwargs)
+            seconds_of[kind] = seconds_of.get(kind, 0.0) + time.perf_counter() - began
+            return result
+
+        return timed
+
     sim: Any = vec_env.env.sim  # type: ignore[attr-defined]
-    sim.batch = _TimedBatch(sim.batch, clock)
     for thing, name, kind in (
+        (sim.batch, "step", "physics"),
         (model, "train", "learning"),
         (model.rollout_buffer, "compute_returns_and_advantage", "learning"),
         (model.policy, "forward", "acting"),
         (model.policy, "predict_values", "acting"),
     ):
-        setattr(thing, name, clock.timing(getattr(thing, name), kind))
+        setattr(thing, name, timing(getattr(thing, name), kind))
     model.learn(iteration, reset_num_timesteps=False)  # warm up
-    clock.seconds.clear()
+    seconds_of.clear()
     steps, began = 0, time.perf_counter()
     while not steps or time.perf_counter() - began < 3 * seconds:
         model.learn(5 * iteration, reset_num_timesteps=False)
         steps += 5 * iteration
     total = time.perf_counter() - began
-    shares = {name: round(value / total, 4) for name, value in clock.seconds.items()}
+    shares = {name: round(value / total, 4) for name, value in seconds_of.items()}
     return {
         "task": task,
         "num_envs": vec_env.num_envs,
@@ -199,48 +209,3 @@ def render_speed(task: str, seconds: float) -> dict[str, Any]:
                 drawn += 1
             result[backend] = round(1000 * (time.process_time() - began) / drawn, 1)
     return result
-
-
-class _Clock:
-    """Sums seconds by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def of(self, name: str) -> _Lap:
-        return _Lap(self, name)
-
-    def timing(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """Return the function, whose calls are timed."""
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            with self.of(name):
-                return function(*args, **kwargs)
-
-        return timed
-
-
-class _Lap:
-    def __init__(self, clock: _Clock, name: str) -> None:
-        self.clock, self.name = clock, name
-
-    def __enter__(self) -> None:
-        self.began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        spent = time.perf_counter() - self.began
-        self.clock.seconds[self.name] = self.clock.seconds.get(self.name, 0.0) + spent
-
-
-class _TimedBatch:
-    """A batch whose `step` is timed; everything else is passed on."""
-
-    def __init__(self, batch: Any, clock: _Clock) -> None:
-        self._batch, self._clock = batch, clock
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
-
-    def step(self, *args: Any, **kwargs: Any) -> None:
-        with self._clock.of("physics"):
-            self._batch.step(*args, **kwargs)

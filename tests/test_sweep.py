@@ -25,6 +25,21 @@ from clrobot.train import train
 pytestmark = pytest.mark.usefixtures("quick_training")
 BASE = make_config(**TINY | {"steps": 64, "evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}})
 
+TWO_SEEDS = [
+    "sweep",
+    "--config",
+    "base.yaml",
+    "--method",
+    "finetune",
+    "--seed",
+    "0",
+    "1",
+    "--jobs",
+    "1",
+    "--out",
+    "out",
+]
+
 
 def test_a_plan_is_the_product_of_its_parts() -> None:
     plans = plan(BASE, Path("out"), ["ewc"], [0, 1], "ewc.strength", [0.0, 0.5])
@@ -110,21 +125,7 @@ def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(number: signal.Si
     settings = TINY | {"steps": 1_000_000, "video": {"enabled": False}}
     (tmp_path / "base.yaml").write_text(dump_config(make_config(**settings)))
     out = tmp_path / "out"
-    words = [
-        "sweep",
-        "--config",
-        "base.yaml",
-        "--method",
-        "finetune",
-        "--seed",
-        "0",
-        "1",
-        "--jobs",
-        "1",
-        "--out",
-        "out",
-    ]
-    command = [sys.executable, "-m", "clrobot", *words]
+    command = [sys.executable, "-m", "clrobot", *TWO_SEEDS]
     with (
         (tmp_path / "sweep.log").open("w") as log,
         subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True) as process,
@@ -154,21 +155,7 @@ def train_here(planned: Plan, trainings: object, tell: Callable[[str], None]) ->
 def test_the_command_compares_what_it_trained(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clrobot.sweep, "_train", train_here)
     (tmp_path / "base.yaml").write_text(dump_config(BASE))
-    words = (
-        "sweep",
-        "--config",
-        "base.yaml",
-        "--method",
-        "finetune",
-        "--seed",
-        "0",
-        "1",
-        "--out",
-        "out",
-        "--jobs",
-        "1",
-    )
-    done = cli(*words)
+    done = cli(*TWO_SEEDS)
     assert done.code == 0, done.err
     assert "forgetting" in done.out
     run = RunFolder.open(tmp_path / "out" / "quick-finetune-1")
