@@ -18,15 +18,17 @@ from clrobot.agents.policies import PPOSlotPolicy
 class PPOSettings(AlgorithmSettings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
-    n_steps: int = Field(32, ge=1)
+    num_envs: int = Field(128, ge=1)
+    """Simulations stepped together."""
+    n_steps: int = Field(16, ge=1)
     """Control steps of each simulation between updates."""
     batch_size: int = Field(512, ge=2)
     """Samples in a minibatch."""
     n_epochs: int = Field(10, ge=1)
     """Passes over the samples of an update: with 10 success .9 comes sooner, in seconds, than with 5 or 15."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     """Adam's step size at a stage's start."""
-    final_learning_rate: float = Field(1e-3, gt=0)
+    final_learning_rate: float = Field(2e-3, gt=0)
     """Adam's step size at a stage's end; it changes linearly from one to the other."""
     gamma: float = Field(0.95, gt=0, le=1)
     """Discount for each control step."""

@@ -50,6 +50,7 @@ class SlotVecEnv(VecEnv):
             raise ValueError(f"observation space {space}; expected a Box of one dimension: flatten it first")
         self.env = env
         self.slot = slot
+        self._column = np.full((env.num_envs, 1), slot, np.float32)
         low = np.append(space.low, 0).astype(np.float32)
         high = np.append(space.high, MAX_SLOT).astype(np.float32)
         self.render_mode = None
@@ -58,8 +59,7 @@ class SlotVecEnv(VecEnv):
         self._seed: int | None = None
 
     def _with_slot(self, obs: NDArray[Any]) -> NDArray[np.float32]:
-        column = np.full((len(obs), 1), self.slot, np.float32)
-        return np.concatenate([obs.astype(np.float32, copy=False), column], axis=1)
+        return np.concatenate([obs.astype(np.float32, copy=False), self._column[: len(obs)]], axis=1)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next reset; environment i gets ``seed + i``."""

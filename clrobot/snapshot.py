@@ -30,7 +30,7 @@ from clrobot.envs.sim import SimulationState
 from clrobot.errors import UserError
 from clrobot.files import atomic, check_manifest, checksum, write_manifest
 
-FORMAT = 1
+FORMAT = 2
 _KEPT = 2
 _FILES = (
     "algorithm.safetensors",

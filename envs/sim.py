@@ -46,9 +46,9 @@ _HOME_JOINTS = np.array([joint.home for joint in arm.JOINTS] + [arm.FINGER_TRAVE
 _STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
 
 
-# MuJoCo's warnings of a simulation that has gone to infinity (in position, velocity or acceleration, in this order);
-# it then resets that simulation by itself.
-_DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+# s, what a simulation's clock shows at a start. Where MuJoCo finds a simulation gone to infinity, it takes it back to
+# the model's defaults, its clock to zero: a clock that shows less than at the start tells of that.
+_START_TIME: Final = 1.0
 
 
 class SimulationState(NamedTuple):
@@ -126,8 +126,7 @@ class Simulation:
         self.solved_now = np.zeros(n, np.bool_)
         self.diverged = np.zeros(n, np.bool_)
         self.divergences = 0
-        self._warnings: NDArray[np.int32] = self.batch.warning[:, _DIVERGED, -1]  # live counts, (N, 3)
-        self._warned = self._warnings.copy()
+        self._clock: Array = self.batch.bind("time")
         self._start_row = self._make_start_row()
         self._rngs: list[np.random.Generator] = [seeding.np_random()[0] for _ in range(n)]
         self._draw_low = np.concatenate([np.asarray(box.low) for box in task.varies.values()])
@@ -188,6 +187,7 @@ class Simulation:
 
     def _make_start_row(self) -> Array:
         """Return the state row (nstate,) of the model's defaults with the arm at home and its fingers open."""
+        self._clock[0] = _START_TIME
         self.qpos[0, :9] = _HOME_JOINTS
         self.target[0] = arm.HOME
         self._ctrl[0, 6:8] = arm.FINGER_TRAVEL
@@ -215,10 +215,7 @@ class Simulation:
         """Put the simulations `ids` (None: all) at new start states drawn from their generators."""
         if ids is None:
             ids = np.arange(self.n)
-        # To write the rows is quicker than the batch's reset, which alone takes its counts of warnings back to 0.
-        if self._any_warning() and len(warned := ids[self._warnings[ids].any(axis=1)]):
-            self.batch.reset(warned, stage=0)
-        self.batch.state[ids] = self._start_row
+        self.batch.state[ids] = self._start_row  # quicker than the batch's reset
         uniform = np.empty((len(ids), len(self._draw_low)))
         for i, row in zip(ids, uniform, strict=True):
             self._rngs[i].random(out=row)
@@ -234,7 +231,6 @@ class Simulation:
         self.elapsed[ids] = 0
         self.solved[ids] = False
         self.solved_now[ids] = False
-        self._warned = self._warnings.copy()
 
     def forward(self, ids: Ids | None = None) -> None:
         """Compute anew what follows from the states of the simulations `ids` (None: all), which were written."""
@@ -273,27 +269,19 @@ class Simulation:
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
         np.copyto(self._sites, self._site_rows)
         self.elapsed += 1
-        self._watch()
+        self.diverged = self._clock < _START_TIME
+        lost = int(np.count_nonzero(self.diverged))
+        if lost:
+            self.divergences += lost
+            self._clock[self.diverged] = _START_TIME
         features = self.task.features(self)
         self.solved_now = self.task.success(self, features)
         rewards = self.task.reward(self, features)
-        if self.diverged.any():
+        if lost:
             self.solved_now[self.diverged] = False
             rewards[self.diverged] = 0.0
         self.solved |= self.solved_now
         return features, rewards
-
-    def _watch(self) -> None:
-        """Note which simulations diverged in the last step."""
-        self.diverged = np.zeros(self.n, np.bool_)
-        if self._any_warning():
-            self.diverged = (self._warnings > self._warned).any(axis=1)
-            self.divergences += int(self.diverged.sum())
-            self._warned = self._warnings.copy()
-
-    def _any_warning(self) -> bool:
-        """Return whether MuJoCo has warned of anything: one pass over its counts, where they lie."""
-        return bool(np.count_nonzero(self.batch.warning))
 
     def get_state(self) -> SimulationState:
         """Return a copy of all that changes."""
@@ -325,7 +313,6 @@ class Simulation:
         self.solved[:] = state.arrays["solved"]
         self.solved_now = state.arrays["solved_now"].copy()
         self.divergences = int(state.arrays["divergences"][0])
-        self._warned = self._warnings.copy()
         for rng, saved in zip(self._rngs, state.generators, strict=True):
             rng.bit_generator.state = saved
 

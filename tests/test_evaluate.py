@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,18 +120,23 @@ def test_sampling_is_seeded_and_leaves_torch_s_generator_as_it_was(evaluator: Ev
     assert not np.array_equal(first.returns, other.returns)
 
 
-def test_a_simulation_that_diverges_ends_its_own_episode_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simulation_that_diverges_ends_its_own_episode_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its log here
     evaluator, policy = Evaluator(CURRICULUM, SEED), Steer()
     whole = evaluator.episodes(policy, 0, 3)
     sim = evaluator._envs[CURRICULUM.stages[0].world, 3].sim
-    steps = 0
+    step, steps = sim.step, 0
 
-    def watch() -> None:
+    def push(actions: Any) -> Any:
         nonlocal steps
         steps += 1
-        sim.diverged = np.array([False, steps == 2, False])
+        if steps == 2:
+            sim.batch.bind("qvel")[1] = 1e30
+        return step(actions)
 
-    monkeypatch.setattr(sim, "_watch", watch)
+    monkeypatch.setattr(sim, "step", push)
     found = evaluator.episodes(policy, 0, 3)
     assert steps == HORIZON, "the others go on to their end, and no further"
     for a, b in zip(found, whole, strict=True):

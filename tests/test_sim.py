@@ -223,18 +223,49 @@ def test_final_info_tells_any_success_from_the_last() -> None:
     np.testing.assert_array_equal(infos["final_info"]["success_final"], ~leaves)
 
 
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize(("field", "value"), [("qvel", 1e30), ("qpos", np.nan), ("qfrc_applied", 1e30)])
+def test_a_simulation_that_diverges_is_seen_once(
+    before: int, field: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its log here
+    sim = Simulation(Reach(), 3, threads=1)
+    sim.seed(range(3))
+    sim.reset()
+    for _ in range(before):
+        sim.step(np.zeros((3, 4)))
+        assert not sim.diverged.any()
+    sim.batch.bind(field)[1] = value
+    _, rewards = sim.step(np.zeros((3, 4)))
+    assert sim.diverged.tolist() == [False, True, False]
+    assert rewards[1] == 0.0
+    sim.step(np.zeros((3, 4)))
+    assert not sim.diverged.any()
+    sim.reset(np.array([1]))
+    sim.step(np.zeros((3, 4)))
+    assert not sim.diverged.any()
+    assert sim.divergences == 1
+
+
 def test_staggering_spreads_the_phases() -> None:
-    env = TaskVectorEnv(Reach(), 10, stagger=True)
+    env = TaskVectorEnv(Reach(), 50, stagger=True)
     env.reset(seed=0)
     ends = np.zeros(HORIZON, int)
     for step in range(HORIZON):
-        *_, truncated, infos = env.step(np.zeros((10, 4)))
+        *_, truncated, infos = env.step(np.zeros((50, 4)))
         ends[step] = truncated.sum()
         if truncated.any():
             np.testing.assert_array_equal(infos["_final_obs"], truncated)
-    assert ends.sum() == 10  # each once in a horizon
-    assert ends.max() == 1
-    np.testing.assert_array_equal(np.diff(np.flatnonzero(ends)), 10)
+    # Each once in a horizon; two start again together, every four steps.
+    np.testing.assert_array_equal(ends, [0, 0, 0, 2] * (HORIZON // 4))
+
+
+def test_few_staggered_simulations_have_phases_of_their_own() -> None:
+    env = TaskVectorEnv(Reach(), 7, stagger=True)
+    env.reset(seed=0)
+    phases = np.sort(env.sim.elapsed)
+    assert phases[0] == 0
+    assert set(np.diff(np.append(phases, HORIZON))) <= {12, 16}  # about a seventh of an episode
 
 
 def test_window_without_a_screen_is_an_error_that_can_be_caught(tmp_path: Path) -> None:
