@@ -19,7 +19,7 @@ class PPOSettings(AlgorithmSettings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
     num_envs: int = Field(128, ge=1)
-    """Simulations stepped together."""
+    """Simulations stepped together: 128 for 16 steps each bring success .9 sooner, in seconds, than 64 for 32."""
     n_steps: int = Field(16, ge=1)
     """Control steps of each simulation between updates."""
     batch_size: int = Field(512, ge=2)

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
+import torch as th
 import tyro
 import yaml
 from pydantic import (
@@ -265,6 +266,21 @@ def full_config_class() -> type[RunConfig]:
 def network_arguments(config: RunConfig) -> dict[str, Any]:
     """Return what a policy is told of its networks: their classes, `widths`, `layer_norm`."""
     return make_method(config).networks() | dict(config.network)
+
+
+def check_device(device: str) -> None:
+    """Try torch's device of that name.
+
+    Raises:
+        UserError: nothing can be computed there.
+    """
+    try:
+        float(th.zeros(1, device=device) + 1)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"device {device!r} cannot be used ({reason}); expected cpu, or cuda where there is one"
+        ) from error
 
 
 def make_algorithm(config: RunConfig) -> Algorithm:

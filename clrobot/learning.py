@@ -13,7 +13,7 @@ import torch as th
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clrobot.agents.algorithm import Algorithm
-from clrobot.config import RunConfig, make_algorithm, make_config, network_arguments
+from clrobot.config import RunConfig, check_device, make_algorithm, make_config, network_arguments
 from clrobot.curriculum import Stage
 from clrobot.errors import UserError
 from clrobot.evaluate import Evaluator
@@ -48,7 +48,12 @@ class Learning(BaseModel):
 
 
 def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
-    """Return the algorithm, a model with a fresh network at the start of `stage`, and the simulations it acts in."""
+    """Return the algorithm, a model with a fresh network at the start of `stage`, and the simulations it acts in.
+
+    Raises:
+        UserError: the configuration's device cannot be used.
+    """
+    check_device(config.device)
     th.set_num_threads(config.torch_threads)
     algorithm = make_algorithm(config)
     env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True), 0)

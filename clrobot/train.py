@@ -23,7 +23,7 @@ from clrobot.agents.policies import SlotPolicy
 from clrobot.agents.shaping import shaping
 from clrobot.checkpoint import load_agent, load_method_state, save_checkpoint
 from clrobot.collect import collect
-from clrobot.config import RunConfig, make_algorithm, make_method, method_classes, network_arguments
+from clrobot.config import RunConfig, check_device, make_algorithm, make_method, method_classes, network_arguments
 from clrobot.curriculum import Curriculum
 from clrobot.errors import UserError
 from clrobot.evaluate import RECOGNITION_STEPS, Evaluator
@@ -73,7 +73,7 @@ class Training:
     run: RunFolder
 
     def __init__(self, config: RunConfig, observer: Observer) -> None:
-        _check_device(config.device)
+        check_device(config.device)
         th.set_num_threads(config.torch_threads)
         self.config = config
         self.observer = observer
@@ -544,13 +544,3 @@ def _seed(seed: int, purpose: str, stage: int = 0) -> int:
     """Return a seed of its own for each purpose and stage of a run."""
     state: Any = np.random.SeedSequence([seed, _PURPOSES.index(purpose), stage]).generate_state(1)
     return int(state[0] >> 1)
-
-
-def _check_device(device: str) -> None:
-    try:
-        float(th.zeros(1, device=device) + 1)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"device {device!r} cannot be used ({reason}); expected cpu, or cuda where there is one"
-        ) from error

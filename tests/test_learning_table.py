@@ -77,3 +77,8 @@ def test_the_method_of_a_configuration_plays_no_part(tmp_path) -> None:
     assert found == plain
     with pytest.raises(UserError, match="seed"):
         learn(config, "reach", -1, steps=128, every=128)
+
+
+def test_a_device_that_is_not_there_is_told_before_any_training(tmp_path) -> None:
+    with pytest.raises(UserError, match="device 'nowhere' cannot be used"):
+        learn(make_config(**TINY | {"device": "nowhere"}), "reach", 0, steps=128, every=128)
