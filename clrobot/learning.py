@@ -67,11 +67,11 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
     """Train on `task` alone until an evaluation's success is LEARNED or more, or for `steps` control steps.
 
     Args:
-        config: every other setting; its curriculum and method play no part. An evaluation has
+        config: every other setting; its curriculum, method and plasticity options play no part. An evaluation has
             `config.evaluation.episodes` episodes (success at any step, mean actions).
         task: its id.
         seed: of the network, the start states and the actions.
-        steps: the most control steps.
+        steps: the most control steps, rounded up to whole iterations.
         every: control steps between evaluations, rounded up to whole iterations.
         label: kept with the result.
     """
@@ -91,7 +91,8 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
     seconds = 0.0
     while learned is None and model.num_timesteps < steps:
         began = time.perf_counter()
-        model.learn(block, reset_num_timesteps=False)
+        left = algorithm.whole_iterations(steps - model.num_timesteps)
+        model.learn(min(block, left), reset_num_timesteps=False)
         seconds += time.perf_counter() - began
         at = int(model.num_timesteps)
         success = float(evaluator.episodes(model.policy, 0, config.evaluation.episodes).success_any.mean())

@@ -49,7 +49,6 @@ class SlotVecEnv(VecEnv):
         if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
             raise ValueError(f"observation space {space}; expected a Box of one dimension: flatten it first")
         self.env = env
-        self.slot = slot
         self._column = np.full((env.num_envs, 1), slot, np.float32)
         low = np.append(space.low, 0).astype(np.float32)
         high = np.append(space.high, MAX_SLOT).astype(np.float32)

@@ -86,7 +86,7 @@ def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> li
 
     Raises:
         UserError: a folder holds another run, or a training failed.
-        TrainingStopped: by Ctrl-C, SIGTERM or a closed terminal; the trainings have saved themselves.
+        TrainingStopped: by Ctrl-C or SIGTERM; the trainings have saved themselves.
     """
     waiting = [p for p in plans if not _is_done(p)]
     trainings = _Trainings()
@@ -122,8 +122,7 @@ class _Trainings:
 
     def run(self, command: Sequence[str], log: Any) -> int:
         """Run one, and return its exit code."""
-        # In a group of its own a terminal's Ctrl-C does not reach it: whatever stops this process is passed on once.
-        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, process_group=0) as process:
+        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
             self.running.add(process)
             if self.stopped:  # while it was started
                 process.terminate()
@@ -133,15 +132,19 @@ class _Trainings:
 
     @contextmanager
     def ending_with_this_process(self) -> Iterator[None]:
-        """Let each training save itself and stop when this process is asked to; a second time they leave at once."""
+        """Let each training save itself and stop when this process is asked to.
+
+        A terminal's Ctrl-C reaches them by itself, and a second signal would end them unsaved; SIGTERM is passed on.
+        """
 
         def pass_on(number: int, frame: Any) -> None:
             self.stopped = True
-            for process in tuple(self.running):
-                process.terminate()
+            if number == signal.SIGTERM:
+                for process in tuple(self.running):
+                    process.terminate()
             signal.default_int_handler(number, frame)
 
-        before = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         except KeyboardInterrupt as error:

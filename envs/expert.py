@@ -31,7 +31,7 @@ class Expert(ABC):
     task: ClassVar[type[Task]]
 
     def __init__(self, sim: Simulation) -> None:
-        """Act in `sim`, simulations of `task`."""
+        """Act in `sim`, simulations of `task`, whose episodes have not begun or begin at their first step."""
         self.sim = sim
         self.phase: NDArray[np.int64] = np.zeros(sim.n, np.int64)
 

@@ -26,7 +26,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     Reward: in [0, 1]. Episode: 100 steps of 40 ms, truncated; terminated only where the simulation diverged.
     `info["success"]` is whether the task is solved at this step, and `info["is_success"]` whether it has been at any
-    step so far.
+    step so far; at an episode's end `info["success_final"]` is the former.
 
     `render_mode="rgb_array"` works without OpenGL; `"human"` opens MuJoCo's viewer and needs a screen.
     """
@@ -74,10 +74,10 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         features, rewards = self.sim.step(np.asarray(action)[None])
         self._show()
         info = {"success": bool(self.sim.solved_now[0]), "is_success": bool(self.sim.solved[0])}
-        if self.sim.finished[0]:
-            info["success_final"] = info["success"]
         terminated = bool(self.sim.diverged[0])
         truncated = bool(self.sim.finished[0]) and not terminated
+        if terminated or truncated:
+            info["success_final"] = info["success"]
         return self.sim.observe(features)[0], float(rewards[0]), terminated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:

@@ -69,22 +69,23 @@ def checked(task: type[Task], overrides: Overrides) -> dict[str, float]:
     found = {}
     for name in OVERRIDES:
         if name in overrides:
-            found[name] = _number(name, overrides[name])
+            found[name] = _number(task, name, overrides[name])
             if (reason := _why_not(task, name)) is not None:
                 raise ValueError(f"{name} means nothing for {task.id}: {reason}; leave it out")
     return found
 
 
-def _number(name: str, value: Any) -> float:
+def _number(task: type[Task], name: str, value: Any) -> float:
     kind = OVERRIDES[name]
+    low, high = task.bounds.get(name, (kind.low, kind.high))
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or (kind.whole and value != int(value)):
         fits = False
     else:
-        fits = kind.low <= value <= kind.high
+        fits = low <= value <= high
     if not fits:
         what = "whole number" if kind.whole else "number"
-        raise ValueError(f"{name} is {str(value)[:60]}; expected a {what} from {kind.low:g} to {kind.high:g}")
+        raise ValueError(f"{name} is {str(value)[:60]}; expected a {what} from {low:g} to {high:g} for {task.id}")
     return int(value) if kind.whole else float(value)
 
 
@@ -107,11 +108,14 @@ def _why_not(task: type[Task], name: str) -> str | None:
 # --- the physical ones -------------------------------------------------------------------------------------------
 
 
-def alter(spec: mujoco.MjSpec, overrides: Overrides) -> None:
-    """Change a task's built scene, with values that `checked` has passed."""
+def alter(spec: mujoco.MjSpec, task: Task, overrides: Overrides) -> None:
+    """Change the built scene of `task`, with values that `checked` has passed."""
     if (size := overrides.get("object.size")) is not None:
         for body in _objects(spec):
             _resize(body, size)
+        for name, own in task.fits.items():
+            site = spec.site(name)
+            site.pos = site.pos + (size - 1.0) * np.array(own)
     if (mass := overrides.get("object.mass")) is not None:
         model = spec.compile()
         for body in _objects(spec):

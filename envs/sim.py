@@ -67,7 +67,7 @@ def build_model(task: Task, overrides: Overrides | None = None) -> mujoco.MjMode
     spec = arm.arm_spec()
     task.build(spec)
     if overrides:
-        alter(spec, overrides)
+        alter(spec, task, overrides)
     return spec.compile()
 
 
@@ -128,6 +128,7 @@ class Simulation:
         self.divergences = 0
         self._clock: Array = self.batch.bind("time")
         self._start_row = self._make_start_row()
+        self.batch.state[:] = self._start_row
         self._rngs: list[np.random.Generator] = [seeding.np_random()[0] for _ in range(n)]
         self._draw_low = np.concatenate([np.asarray(box.low) for box in task.varies.values()])
         self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
@@ -231,6 +232,8 @@ class Simulation:
         self.elapsed[ids] = 0
         self.solved[ids] = False
         self.solved_now[ids] = False
+        self.diverged = self.diverged.copy()  # the last step's is the caller's, as `terminated`
+        self.diverged[ids] = False
 
     def forward(self, ids: Ids | None = None) -> None:
         """Compute anew what follows from the states of the simulations `ids` (None: all), which were written."""
@@ -312,6 +315,7 @@ class Simulation:
         self.elapsed[:] = state.arrays["elapsed"]
         self.solved[:] = state.arrays["solved"]
         self.solved_now = state.arrays["solved_now"].copy()
+        self.diverged = np.zeros(self.n, np.bool_)
         self.divergences = int(state.arrays["divergences"][0])
         for rng, saved in zip(self._rngs, state.generators, strict=True):
             rng.bit_generator.state = saved

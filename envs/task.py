@@ -63,6 +63,10 @@ class Task(ABC):
     varies: ClassVar[Mapping[str, Box]]  # drawn at every reset, by name; `place` receives the draws
     weights: ClassVar[Mapping[str, float]]  # of the reward terms; they sum to 1
     refuses: ClassVar[Mapping[str, str]] = {}  # overrides (see `shift`) that its scene cannot bear, and why
+    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}  # of overrides that its scene bears in part only
+    # Where an object belongs, as sites of what is no object: by name, how much of the place is the object's own
+    # lengths (m, in the site's body), which `object.size` changes.
+    fits: ClassVar[Mapping[str, tuple[float, float, float]]] = {}
 
     @abstractmethod
     def build(self, spec: mujoco.MjSpec) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
@@ -101,6 +102,25 @@ def test_run_expert_plays_the_seeds_it_says() -> None:
     one = run_expert("pick-place", 1, seed=7, threads=1)
     assert some.returns[2] == one.returns[0]
     assert len(set(some.returns)) == 3
+
+
+def test_an_episode_that_diverged_counts_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its log here
+    whole = run_expert("drawer-close", 3, seed=5, threads=1)
+    step, calls = Simulation.step, 0
+
+    def push(sim: Simulation, actions: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            sim.batch.bind("qvel")[1] = 1e30  # MuJoCo takes it back to its defaults, where the drawer is shut
+        return step(sim, actions)
+
+    monkeypatch.setattr(Simulation, "step", push)
+    found = run_expert("drawer-close", 3, seed=5, threads=1)
+    assert found.success.tolist() == found.success_final.tolist() == [True, False, True]
+    np.testing.assert_array_equal(found.returns[[0, 2]], whole.returns[[0, 2]])
+    assert found.returns[1] < 3.0  # of two steps, each at most 1
 
 
 def test_phases_start_anew_with_an_episode() -> None:

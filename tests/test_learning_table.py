@@ -42,6 +42,7 @@ def test_a_training_records_its_curve_and_repeats() -> None:
     found = once()
     assert [step for step, _ in found["curve"]] == [128, 256]  # whole iterations of 4 × 16 steps
     assert found["steps"] == 256
+    assert learn(make_config(**TINY), "reach", 3, steps=70, every=8192).steps == 128
     assert found["success"] == found["curve"][-1][1]
     assert once() == found
 

@@ -19,7 +19,7 @@ from clrobot.config import dump_config, make_config, read_config
 from clrobot.curriculum import CURRICULA, Curriculum, Stage, load_curriculum
 from clrobot.envs.experts import expert, run_expert
 from clrobot.envs.make import make_env, make_vector_env
-from clrobot.envs.shift import IDLE, JOINT, OTHER, checked
+from clrobot.envs.shift import IDLE, JOINT, OTHER, OVERRIDES, checked
 from clrobot.envs.sim import HORIZON, OBS_LAYOUT, OBS_SIZE, Simulation
 from clrobot.envs.task import Task
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
@@ -41,7 +41,12 @@ def applies(task: type[Task], name: str) -> bool:
 
 
 WITH_OBJECTS = [task for task in TASKS if applies(task, "object.mass")]
-RESIZABLE = [task for task in TASKS if applies(task, "object.size")]
+SIZES = [
+    (task, factor)
+    for task in TASKS
+    if applies(task, "object.size")
+    for factor in task.bounds.get("object.size", (OVERRIDES["object.size"].low, OVERRIDES["object.size"].high))
+]
 
 
 def simulation(task: str, overrides: dict[str, float] | None = None, n: int = 1, threads: int = 1) -> Simulation:
@@ -69,6 +74,8 @@ def same(a: Simulation, b: Simulation, rows: slice = slice(None)) -> bool:
         ("push", {"object.mass": "heavy"}, "object.mass is heavy; expected a number"),
         ("push", {"action.delay": 1.5}, "action.delay is 1.5; expected a whole number from 0 to 10"),
         ("push", {"action.delay": 11}, "action.delay is 11; expected a whole number from 0 to 10"),
+        ("push", {"object.size": 0.8}, "object.size is 0.8; expected a number from 0.9 to 1.5 for push"),
+        ("peg-insert", {"object.size": 1.3}, "object.size is 1.3; expected a number from 0.5 to 1.2 for peg-insert"),
         ("reach", {"object.mass": 1}, "object.mass means nothing for reach: it has no object that moves freely"),
         ("push", {"joint.damping": 2}, "joint.damping means nothing for push: it has no mechanism"),
         ("button-press", {"joint.friction": 2}, "its mechanism has no dry friction"),
@@ -204,8 +211,13 @@ def test_each_object_weighs_what_is_said(task: type[Task]) -> None:
         assert model.body(model.joint(joint).bodyid[0]).subtreemass[0] == pytest.approx(0.7, rel=1e-9)
 
 
-@pytest.mark.parametrize("factor", [0.7, 1.3])
-@pytest.mark.parametrize("task", RESIZABLE, ids=lambda task: task.id)
+@pytest.mark.parametrize(("task", "factor"), SIZES, ids=str)
+def test_the_expert_solves_it_with_its_least_and_its_greatest_objects(task: type[Task], factor: float) -> None:
+    found = run_expert(task.id, 20, seed=0, threads=2, overrides={"object.size": factor})
+    assert found.success.mean() >= 0.9
+
+
+@pytest.mark.parametrize(("task", "factor"), SIZES, ids=str)
 def test_an_object_of_another_size_stands_where_it_starts(task: type[Task], factor: float) -> None:
     plain, sim = simulation(task.id, n=8), simulation(task.id, {"object.size": factor}, n=8)
     free = [j for j in range(sim.model.njnt) if sim.model.joint(j).type[0] == 0]

@@ -239,12 +239,21 @@ def test_a_simulation_that_diverges_is_seen_once(
     _, rewards = sim.step(np.zeros((3, 4)))
     assert sim.diverged.tolist() == [False, True, False]
     assert rewards[1] == 0.0
-    sim.step(np.zeros((3, 4)))
-    assert not sim.diverged.any()
+    told = sim.diverged
     sim.reset(np.array([1]))
+    assert not sim.diverged.any()
+    assert told.tolist() == [False, True, False]  # the caller's own
     sim.step(np.zeros((3, 4)))
     assert not sim.diverged.any()
     assert sim.divergences == 1
+
+
+def test_nothing_has_diverged_before_the_first_reset() -> None:
+    sim = Simulation(Reach(), 4, threads=1)
+    sim.step(np.zeros((4, 4)))
+    assert not sim.diverged.any()
+    assert sim.divergences == 0
+    np.testing.assert_array_equal(sim.hand, sim.hand[:1].repeat(4, axis=0))  # all stand at home
 
 
 def test_staggering_spreads_the_phases() -> None:

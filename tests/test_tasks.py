@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -379,3 +380,14 @@ def test_limits_hold_under_restless_actions(task: type[Task]) -> None:
     torque = model.jnt_actfrcrange[:7, 1]
     assert (np.abs(rollout.torques) <= torque + 1e-9).all()
     assert np.abs(rollout.torques).max() > 0.1 * torque.min()  # it did pull
+
+
+def test_an_episode_that_diverges_has_a_last_info(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its log here
+    env = TaskEnv(TASKS_BY_ID["reach"]())
+    env.reset(seed=0)
+    env.sim.batch.bind("qvel")[0] = 1e30
+    *_, terminated, truncated, info = env.step(np.zeros(4, np.float32))
+    assert terminated
+    assert not truncated
+    assert info == {"success": False, "is_success": False, "success_final": False}

@@ -77,7 +77,8 @@ def run_expert(
 ) -> ExpertEpisodes:
     """Play `episodes` episodes of a task's expert side by side; episode i starts from the seed ``seed + i``.
 
-    An expert reads the true state: of a world's overrides (see `shift`), `sensor.noise` is nothing to it.
+    A simulation that diverges ends its episode there. An expert reads the true state: of a world's overrides (see
+    `shift`), `sensor.noise` is nothing to it.
 
     Raises:
         ValueError: there is no such expert, less than one episode is asked for, or an override is not valid.
@@ -89,7 +90,10 @@ def run_expert(
     sim.seed(range(seed, seed + episodes))
     sim.reset()
     policy, features, returns = chosen(sim), sim.task.features(sim), np.zeros(episodes)
+    whole, solved = np.ones(episodes, np.bool_), sim.solved.copy()
     for _ in range(HORIZON):
         features, rewards = sim.step(policy(features))
-        returns += rewards
-    return ExpertEpisodes(sim.solved.copy(), sim.solved_now.copy(), returns)
+        whole &= ~sim.diverged
+        returns += np.where(whole, rewards, 0.0)
+        solved |= whole & sim.solved_now
+    return ExpertEpisodes(solved, whole & sim.solved_now, returns)

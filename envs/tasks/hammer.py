@@ -36,6 +36,7 @@ class Hammer(Task):
 
     id: ClassVar = "hammer"
     varies: ClassVar = {"hammer": Box((0.44, -0.12), (0.50, 0.12)), "block": Box((0.62, -0.12), (0.68, 0.12))}
+    fits: ClassVar = {"driven": (GRIP, 0.0, HEAD[2] + HANDLE_HEIGHT)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.2, "driven": 0.5}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102

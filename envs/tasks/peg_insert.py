@@ -42,6 +42,8 @@ class PegInsert(Task):
 
     id: ClassVar = "peg-insert"
     varies: ClassVar = {"peg": Box((0.40, -0.12), (0.48, 0.12)), "block": Box((0.58, -0.12), (0.66, 0.12))}
+    bounds: ClassVar = {"object.size": (0.5, 1.2)}  # which leaves 1 mm of clearance
+    fits: ClassVar = {"seated": (0.0, 0.0, GRIP)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.35, "inserted": 0.35}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
@@ -89,7 +91,7 @@ class PegInsert(Task):
         upright = tolerance(_across(features.thing, tip), within=LEAN, margin=LEAN_MARGIN)
         firm = hold.around * upright
         # Of the grip: a peg that is tilted on the table lifts its tip.
-        height = raised(features.thing[:, 2], GRIP, CLEAR)
+        height = raised(features.thing[:, 2], GRIP * sim.object_size, CLEAR)
         lifted = firm * np.maximum(height, over)  # over the funnel, sinking again costs nothing
         # How far the tip is from the way in: the hole's axis, up to the height that clears the rim.
         off = np.hypot(aside, np.maximum(tip[:, 2] - CLEAR, 0.0))

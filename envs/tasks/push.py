@@ -13,7 +13,7 @@ from clrobot.envs.scene import GOAL_GREEN, OBJECT_RED, add_box, add_site
 from clrobot.envs.sim import Simulation
 from clrobot.envs.task import Box, Features, Ids, Mask, Task
 
-RADIUS = 0.045  # m: wider than the open hand, which can cradle it but not grasp it
+RADIUS = 0.045  # m: wider than the open hand (0.04), which can cradle it but not grasp it
 HALF_HEIGHT = 0.02  # m
 MASS = 0.3  # kg
 FRICTION = [0.6, 0.005, 0.0001]  # smooth, with the table and with the fingers, whose rubber would else tip it
@@ -33,6 +33,8 @@ class Push(Task):
 
     id: ClassVar = "push"
     varies: ClassVar = {"puck": Box((0.40, -0.06), (0.46, 0.06)), "goal": Box((0.64, -0.07), (0.72, 0.07))}
+    bounds: ClassVar = {"object.size": (0.9, 1.5)}  # a smaller puck lies between the fingers
+    fits: ClassVar = {"goal": (0.0, 0.0, HALF_HEIGHT)}
     weights: ClassVar = {"behind": 0.3, "pushed": 0.7}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102

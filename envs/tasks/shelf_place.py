@@ -37,12 +37,13 @@ class ShelfPlace(Task):
     """Put the red cube onto the green mark on top of the blue shelf, and let go of it.
 
     Goal: the middle of the highest board, 0.15 m above the table. Success: the cube's centre within 0.04 m of its
-    place there, and the fingers opened by at least 5 mm more than the cube. Varies: the cube's place
+    place there, and each finger at least 5 mm farther out than where it held the cube. Varies: the cube's place
     (0.08 x 0.28 m) and the shelf's (0.06 x 0.20 m).
     """
 
     id: ClassVar = "shelf-place"
     varies: ClassVar = {"cube": Box((0.40, -0.14), (0.48, 0.14)), "shelf": Box((0.61, -0.10), (0.67, 0.10))}
+    fits: ClassVar = {"top": (0.0, 0.0, CUBE_HALF)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
@@ -62,10 +63,7 @@ class ShelfPlace(Task):
         sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
 
     def features(self, sim: Simulation) -> Features:  # noqa: D102
-        top = sim.site("top")  # where a cube of the usual size stands
-        if sim.object_size != 1.0:
-            top = top + np.array([0.0, 0.0, CUBE_HALF * (sim.object_size - 1.0)])
-        return Features(thing=sim.site("cube"), goal=top)
+        return Features(thing=sim.site("cube"), goal=sim.site("top"))
 
     def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
         cube, gap = features.thing, features.gap

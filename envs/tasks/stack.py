@@ -26,7 +26,8 @@ class Stack(Task):
     """Put the red cube onto the blue one and let go of it.
 
     Goal: the red cube's place on top of the blue cube. Success: the red cube's centre within 0.02 m of it, and
-    the fingers opened by at least 5 mm more than the cube. Varies: both cubes' places (0.08 x 0.24 m each).
+    each finger at least 5 mm farther out than where it held the cube. Varies: both cubes' places (0.08 x 0.24 m
+    each).
     """
 
     id: ClassVar = "stack"
