@@ -169,7 +169,7 @@ def _curriculum(name: str, *stages: tuple[str, int] | tuple[str, int, dict[str, 
 # Neighbours differ in what the hand does: it presses, pushes, pulls, turns, grasps. Easy and hard take turns, so that
 # the long training of a hard skill, which makes an agent forget, follows each easy one. What is most alike stands at
 # least four stages apart (pick-place and shelf-place, drawer-open and lever-pull), so that transfer shows beside
-# forgetting, and nothing undoes another. The steps are at least twice what PPO needs for a success of 0.9 in the
+# forgetting, and nothing undoes another. The steps are at least 1.7 times what PPO needs for a success of 0.9 in the
 # task alone (`clrobot learning`).
 _CR10 = _curriculum(
     "cr10",
