@@ -193,7 +193,7 @@ def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
 
 def test_the_learning_rate_falls_within_each_stage() -> None:
     model = tiny_ppo()
-    falling = TINY.model_copy(update={"final_learning_rate": 1e-4})
+    falling = TINY.model_copy(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4})
     for k in (0, 1):
         start = model.num_timesteps
         PPOAlgorithm(falling).begin_slot(model, k + 1, tiny_env("reach", k), ITERATION)
