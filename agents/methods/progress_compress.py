@@ -38,7 +38,7 @@ class ProgressCompress(Method):
     class Settings(OnlineEWC.Settings):
         """How the knowledge base takes a task in."""
 
-        strength: float = Field(0.1, ge=0)
+        strength: float = Field(0.3, ge=0)
         """λ: how firmly the knowledge base holds what earlier tasks need."""
         compress_states: int = Field(20_000, ge=1)
         """On-policy states of the task from which the knowledge base learns."""
