@@ -82,7 +82,8 @@ class Simulation:
         elapsed: control steps since the last reset, (N,).
         solved: whether the episode has been solved at any step so far, (N,).
         solved_now: whether it is solved at this step, (N,).
-        diverged: whether the simulation went to infinity in this step, (N,); reset it and trust nothing of the step.
+        diverged: whether the simulation has gone to infinity since its reset, (N,): trust nothing of it; it earns
+            nothing and solves nothing until it is reset.
         divergences: how many times any has.
         overrides: what is different in these simulations' world (see `shift`).
         object_size: factor on the lengths of the task's objects, 1 unless it is overridden.
@@ -232,8 +233,7 @@ class Simulation:
         self.elapsed[ids] = 0
         self.solved[ids] = False
         self.solved_now[ids] = False
-        self.diverged = self.diverged.copy()  # the last step's is the caller's, as `terminated`
-        self.diverged[ids] = False
+        self.diverged = self._clock < _START_TIME
 
     def forward(self, ids: Ids | None = None) -> None:
         """Compute anew what follows from the states of the simulations `ids` (None: all), which were written."""
@@ -272,11 +272,11 @@ class Simulation:
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
         np.copyto(self._sites, self._site_rows)
         self.elapsed += 1
-        self.diverged = self._clock < _START_TIME
-        lost = int(np.count_nonzero(self.diverged))
+        known, self.diverged = self.diverged, self._clock < _START_TIME
+        lost = bool(self.diverged.any())
         if lost:
-            self.divergences += lost
-            self._clock[self.diverged] = _START_TIME
+            self.divergences += int(np.count_nonzero(self.diverged & ~known))
+            self._clock[self.diverged] = 0.0  # until it is reset
         features = self.task.features(self)
         self.solved_now = self.task.success(self, features)
         rewards = self.task.reward(self, features)
@@ -315,7 +315,7 @@ class Simulation:
         self.elapsed[:] = state.arrays["elapsed"]
         self.solved[:] = state.arrays["solved"]
         self.solved_now = state.arrays["solved_now"].copy()
-        self.diverged = np.zeros(self.n, np.bool_)
+        self.diverged = self._clock < _START_TIME
         self.divergences = int(state.arrays["divergences"][0])
         for rng, saved in zip(self._rngs, state.generators, strict=True):
             rng.bit_generator.state = saved

@@ -239,6 +239,8 @@ def test_a_simulation_that_diverges_is_seen_once(
     _, rewards = sim.step(np.zeros((3, 4)))
     assert sim.diverged.tolist() == [False, True, False]
     assert rewards[1] == 0.0
+    sim.step(np.zeros((3, 4)))
+    assert sim.diverged.tolist() == [False, True, False]  # until its reset, and counted once
     told = sim.diverged
     sim.reset(np.array([1]))
     assert not sim.diverged.any()

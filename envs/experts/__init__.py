@@ -90,10 +90,7 @@ def run_expert(
     sim.seed(range(seed, seed + episodes))
     sim.reset()
     policy, features, returns = chosen(sim), sim.task.features(sim), np.zeros(episodes)
-    whole, solved = np.ones(episodes, np.bool_), sim.solved.copy()
     for _ in range(HORIZON):
         features, rewards = sim.step(policy(features))
-        whole &= ~sim.diverged
-        returns += np.where(whole, rewards, 0.0)
-        solved |= whole & sim.solved_now
-    return ExpertEpisodes(solved, whole & sim.solved_now, returns)
+        returns += rewards
+    return ExpertEpisodes(sim.solved.copy(), sim.solved_now.copy(), returns)
