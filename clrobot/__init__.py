@@ -19,14 +19,16 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clrobot.envs.make import register
+from clrobot.envs.worlds.make import register
 from clrobot.errors import UserError
 
 if TYPE_CHECKING:
-    from clrobot.agent import Agent
-    from clrobot.config import make_config
-    from clrobot.curriculum import CURRICULA, Curriculum, Stage, load_curriculum
-    from clrobot.evaluate import Evaluator
+    from clrobot.evaluation.agent import Agent
+    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.experiment.config import make_config
+    from clrobot.experiment.curricula import CURRICULA
+    from clrobot.experiment.curriculum import Curriculum, Stage
+    from clrobot.experiment.yaml_file import load_curriculum
 
 __version__ = "0.1.0"
 
@@ -44,13 +46,13 @@ __all__ = [
 
 # Where each name that is loaded at its first use lives.
 _LAZY = {
-    "Agent": "clrobot.agent",
-    "make_config": "clrobot.config",
-    "CURRICULA": "clrobot.curriculum",
-    "Curriculum": "clrobot.curriculum",
-    "Stage": "clrobot.curriculum",
-    "load_curriculum": "clrobot.curriculum",
-    "Evaluator": "clrobot.evaluate",
+    "Agent": "clrobot.evaluation.agent",
+    "make_config": "clrobot.experiment.config",
+    "CURRICULA": "clrobot.experiment.curricula",
+    "Curriculum": "clrobot.experiment.curriculum",
+    "Stage": "clrobot.experiment.curriculum",
+    "load_curriculum": "clrobot.experiment.yaml_file",
+    "Evaluator": "clrobot.evaluation.evaluator",
 }
 
 register()
@@ -62,8 +64,8 @@ def load(run: str | Path, stage: int | None = None) -> Agent:
     Raises:
         UserError: there is no such run or stage, or it is damaged.
     """
-    from clrobot.checkpoint import load_agent
-    from clrobot.run_folder import RunFolder
+    from clrobot.runs.checkpoint import load_agent
+    from clrobot.runs.folder import RunFolder
 
     return load_agent(RunFolder.open(Path(run)), stage)
 

@@ -1,9 +1,70 @@
 """Errors that the person at the keyboard can mend."""
 
+from __future__ import annotations
+
+import difflib
+import reprlib
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import (
+    ValidationError,
+)
+
 
 class UserError(Exception):
     """A mistake in what the user gave: the message names the bad value and what was expected."""
 
 
+def warn(message: str) -> None:
+    """Write a warning to the standard error."""
+    print(f"clrobot: warning: {message}", file=sys.stderr)
+
+
 class TrainingStopped(Exception):
     """A training was stopped from outside; the message says how it goes on."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error's sentence: the names nearest to `word`, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word[:100], known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
+
+
+def shown(value: Any, room: int = 60) -> str:
+    """Return a value as an error's sentence shows it: in one line, and cut when it is long."""
+    try:
+        text = reprlib.repr(value)
+    except (ValueError, RecursionError):  # such as a whole number of more digits than Python prints
+        text = type(value).__name__
+    return cut(text, room)
+
+
+def cut(text: str, room: int = 160) -> str:
+    """Return text in one line without unprintable characters, and with its middle left out when it is long."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= room else f"{line[: room // 2 - 1]}…{line[-room // 2 :]}"
+
+
+def most_telling(error: ValidationError) -> Any:
+    """Return one of the errors: an unknown key before a missing one, since it is often the same, misspelt."""
+    errors = error.errors()
+    return next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+
+
+def explain(failure: ValidationError) -> str:
+    """Return one clause for pydantic's most telling error: where, what was wrong, and the value."""
+    error = most_telling(failure)
+    where = cut(".".join(str(part + 1 if isinstance(part, int) else part) for part in error["loc"]), 60)
+    message = cut(error["msg"].removeprefix("Value error, "), 240 if error["type"] == "value_error" else 160)
+    message = message[:1].lower() + message[1:]
+    if error["type"] == "missing":
+        return f"`{where}` is missing"
+    if error["type"] == "extra_forbidden":
+        return f"`{where}` is not a known key"
+    if error["type"] == "value_error":
+        return f"`{where}`: {message}" if where else message
+    subject = f"`{where}`" if where else "it"
+    return f"{subject} is {shown(error['input'])}; {message}"

@@ -12,15 +12,17 @@ from gymnasium import spaces
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.logger import Logger
 
-from clrobot.agents.method import Experience, Method
-from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
-from clrobot.agents.policies import PPOSlotPolicy, SlotPolicy
-from clrobot.agents.ppo import PPOAlgorithm, PPOSettings
-from clrobot.agents.shaping import shaping
-from clrobot.envs.make import make_vector_env
+from clrobot.agents.algorithms.ppo import PPOAlgorithm, PPOSettings
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.method import Experience, Method
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork
+from clrobot.agents.policies.policy import SlotPolicy
+from clrobot.agents.policies.ppo import PPOSlotPolicy
+from clrobot.agents.vec_env import SlotVecEnv
+from clrobot.envs.worlds.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
-from clrobot.run_folder import RECORDED
-from clrobot.sb3_env import SlotVecEnv
+from clrobot.runs.folder import RECORDED
 
 th.set_num_threads(1)  # as a training does; with more, tiny networks wait for each other's threads
 

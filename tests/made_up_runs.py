@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clrobot.config import make_config
-from clrobot.metrics import Score, run_metrics
-from clrobot.run_folder import RunFolder
+from clrobot.experiment.config import make_config
+from clrobot.results.scores import Score
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.metrics_file import run_metrics
 
 PARAMETERS = {"trainable": 100, "total": 120}
 SECONDS = {"train": 8.0, "evaluate": 1.0, "method": 0.5, "record": 0.0, "save": 0.5}

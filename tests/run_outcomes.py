@@ -13,10 +13,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import quickly, settings
 
-from clrobot.agents.method import Method
-from clrobot.config import make_config
-from clrobot.run_folder import RunFolder
-from clrobot.train import Silent, Stopped, Training
+from clrobot.agents.methods.shared.method import Method
+from clrobot.experiment.config import make_config
+from clrobot.runs.folder import RunFolder
+from clrobot.training.training import Silent, Stopped, Training
 
 
 def outcome(run: Path) -> dict[str, Any]:

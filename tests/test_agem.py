@@ -7,9 +7,9 @@ import torch as th
 from helpers import collector, next_slot, same_bits, snapshot, tiny_ppo
 from stable_baselines3 import PPO
 
-from clrobot.agents.cloning import cloning_loss
 from clrobot.agents.methods.agem import AGEM, projected
-from clrobot.agents.shaping import optimizers, shaping
+from clrobot.agents.methods.shared.distillation_loss import cloning_loss
+from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
 
 
 def test_a_conflict_is_projected_away() -> None:

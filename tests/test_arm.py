@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clrobot.envs import arm
-from clrobot.envs.sim import Simulation, build_model
+from clrobot.envs.scene import arm
+from clrobot.envs.simulation.simulation import Simulation, build_model
 from clrobot.envs.tasks.reach import Reach
 
 # Franka Emika's published table, Craig's convention: a (m), d (m), alpha (rad), of joints 1 to 7.

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from clrobot import bench
-from clrobot.envs.arm import SUBSTEPS
-from clrobot.envs.make import make_vector_env
-from clrobot.envs.sim import ACTION_SIZE, HORIZON
+from clrobot.benchmarks import bench
+from clrobot.envs.scene.arm import SUBSTEPS
+from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON
+from clrobot.envs.worlds.make import make_vector_env
 
 
 @pytest.mark.parametrize("task", ["reach", "drawer-open"])

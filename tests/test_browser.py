@@ -19,10 +19,11 @@ from selenium.webdriver.support.ui import WebDriverWait
 from test_report import make_run
 
 from clrobot.files import write_record
-from clrobot.report import write_comparison, write_report
+from clrobot.films.encode import write_video
+from clrobot.report.comparison_page import write_comparison
 from clrobot.report.films import Videos
-from clrobot.run_folder import RECORDED, RunFolder, stage_name
-from clrobot.video import write_video
+from clrobot.report.page import write_report
+from clrobot.runs.folder import RECORDED, RunFolder, stage_name
 
 pytestmark = pytest.mark.browser
 

@@ -20,12 +20,13 @@ from helpers import forge_manifest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from clrobot import config, video
-from clrobot import record as film
 from clrobot.agents.methods import METHODS
 from clrobot.cli import VERBS
-from clrobot.curriculum import CURRICULA
 from clrobot.envs.tasks import TASKS
+from clrobot.experiment import config
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.films import captions as video
+from clrobot.films import record as film
 
 Cli = Callable[..., Any]
 

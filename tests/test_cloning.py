@@ -8,10 +8,10 @@ from helpers import collector, next_slot, same_bits, snapshot, tiny_ppo
 from stable_baselines3 import PPO
 from torch.distributions import Independent, Normal, kl_divergence
 
-from clrobot.agents.cloning import Behaviour, behaviour, cloning_loss, gaussian_kl
-from clrobot.agents.memory import GENERATOR_BYTES
 from clrobot.agents.methods.distillation import Distillation
-from clrobot.agents.shaping import shaping
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, cloning_loss, gaussian_kl
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
 
 
 def test_the_divergence_of_numbers_worked_out_by_hand() -> None:

@@ -8,9 +8,9 @@ import pytest
 from helpers import forge_manifest
 from made_up_runs import made_up_run
 
-from clrobot.comparison import compare, expand
+from clrobot.comparison.comparison import compare, expand
 from clrobot.errors import UserError
-from clrobot.run_folder import RunFolder
+from clrobot.runs.folder import RunFolder
 
 KEEPS = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]
 FORGETS = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.2, 0.6, 1.0]]

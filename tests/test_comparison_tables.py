@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from made_up_runs import made_up_run
 
-from clrobot.comparison import Comparison, compare
-from clrobot.comparison_tables import as_text
+from clrobot.comparison.comparison import Comparison, compare
+from clrobot.comparison.tables import as_text
 
 Cli = Callable[..., Any]
 
@@ -34,7 +34,7 @@ def found(runs: Path) -> Comparison:
 
 
 def compare_all(folder: Path) -> Comparison:
-    from clrobot.comparison import expand
+    from clrobot.comparison.comparison import expand
 
     return compare(expand([folder]))
 

@@ -7,13 +7,14 @@ import torch as th
 from helpers import collector, next_slot, same_bits, snapshot, tiny_ppo
 from tiny_training import TINY
 
-from clrobot.agents.composite import Composite
-from clrobot.agents.method import Method
 from clrobot.agents.methods import METHODS
-from clrobot.agents.shaping import shaping
-from clrobot.config import make_config, make_method
+from clrobot.agents.methods.shared.composite import Composite
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
-from clrobot.train import train
+from clrobot.experiment.build import make_method
+from clrobot.experiment.config import make_config
+from clrobot.training.training import train
 
 
 class Pull(Method):

@@ -8,19 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from clrobot.agents.algorithms.ppo import PPOSettings
 from clrobot.agents.methods import METHODS
-from clrobot.agents.ppo import PPOSettings
-from clrobot.config import (
-    RunConfig,
-    dump_config,
-    full_config_class,
-    make_config,
-    make_method,
-    method_class,
-    read_config,
-)
-from clrobot.curriculum import CURRICULA, Curriculum, Stage
 from clrobot.errors import UserError
+from clrobot.experiment.build import make_method
+from clrobot.experiment.choices import method_class
+from clrobot.experiment.config import RunConfig, full_config_class, make_config
+from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.experiment.curriculum import Curriculum, Stage
 
 
 def read(tmp_path: Path, text: str | bytes) -> RunConfig:

@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 from tiny_training import quickly
 
 import clrobot.report.page
-from clrobot.checkpoint import load_agent
 from clrobot.errors import UserError
-from clrobot.report import write_report
-from clrobot.run_folder import RunFolder
-from clrobot.snapshot import snapshots
-from clrobot.train import Training
+from clrobot.report.page import write_report
+from clrobot.runs.checkpoint import load_agent
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.snapshot import snapshots
+from clrobot.training.training import Training
 
 Files = dict[str, bytes]
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from clrobot.curriculum import CURRICULA, TASK_IDS, Curriculum, Stage, load_curriculum, nearest
-from clrobot.errors import UserError
+from clrobot.errors import UserError, nearest
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.experiment.curriculum import TASK_IDS, Curriculum, Stage
+from clrobot.experiment.yaml_file import load_curriculum
 
 
 def curriculum(*tasks: str, name: str = "mine", steps: int = 10) -> Curriculum:

@@ -14,11 +14,12 @@ from gymnasium import spaces
 from helpers import tiny_ppo
 from stable_baselines3.common.policies import BasePolicy
 
-from clrobot.agent import append_slot
-from clrobot.curriculum import Curriculum, Stage
-from clrobot.envs.make import make_vector_env
-from clrobot.envs.sim import ACTION_SIZE, HORIZON, OBS_SIZE
-from clrobot.evaluate import Evaluator
+from clrobot.envs.simulation.observation import OBS_SIZE
+from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON
+from clrobot.envs.worlds.make import make_vector_env
+from clrobot.evaluation.agent import append_slot
+from clrobot.evaluation.evaluator import Evaluator
+from clrobot.experiment.curriculum import Curriculum, Stage
 
 SEED = 100
 CURRICULUM = Curriculum(name="c", stages=(Stage(task="reach", steps=64), Stage(task="button-press", steps=64)))

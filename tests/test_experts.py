@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clrobot.envs.arm import FINGER_FORCE
-from clrobot.envs.expert import CLOSED, OPEN
 from clrobot.envs.experts import EXPERTS, EXPERTS_BY_ID, ExpertEpisodes, expert, run_expert
+from clrobot.envs.experts.expert import CLOSED, OPEN
 from clrobot.envs.experts.grasping import HOLDING, GraspExpert
-from clrobot.envs.sim import HORIZON, Simulation
-from clrobot.envs.task import Task
+from clrobot.envs.scene.arm import FINGER_FORCE
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
+from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks import TASKS
 from clrobot.envs.tasks.pick_place import PickPlace
 

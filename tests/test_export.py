@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
 import clrobot
-from clrobot.agent import Agent
-from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
-from clrobot.agents.packed_network import PackedNetwork
-from clrobot.agents.progress_network import ProgressNetwork
-from clrobot.agents.sac import SACAlgorithm, SACSettings
-from clrobot.curriculum import CURRICULA
-from clrobot.envs.sim import OBS_LAYOUT, OBS_SIZE
+from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
+from clrobot.agents.methods.packnet import PackedNetwork
+from clrobot.agents.methods.progress_compress import ProgressNetwork
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork
+from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_SIZE
 from clrobot.errors import UserError
-from clrobot.export import AllSlots, export_onnx, export_sb3
+from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.export import AllSlots, export_onnx, export_sb3
+from clrobot.experiment.curricula import CURRICULA
 
 QUICK = CURRICULA["quick"]
 EVERY = pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from run_outcomes import WholeRuns, outcome
 from safetensors.torch import load_file
 from tiny_training import settings
 
-from clrobot.config import make_config
 from clrobot.errors import UserError
-from clrobot.extend import extend
-from clrobot.run_folder import RunFolder
-from clrobot.train import resume, train
+from clrobot.experiment.config import make_config
+from clrobot.runs.folder import RunFolder
+from clrobot.training.extend import extend
+from clrobot.training.training import resume, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 TASKS = ("reach", "button-press", "drawer-open")  # those of quick

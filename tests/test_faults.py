@@ -25,18 +25,19 @@ from safetensors.torch import load_file
 from stable_baselines3 import PPO
 from tiny_training import quickly
 
-import clrobot.snapshot
-import clrobot.train
+import clrobot.runs.snapshot
+import clrobot.training.training
 from clrobot.agents.methods.finetune import Finetune
-from clrobot.config import RunConfig, dump_config, make_config
-from clrobot.envs.make import make_vector_env
-from clrobot.envs.renderer import RenderError
-from clrobot.envs.sim import Simulation
-from clrobot.envs.vector_env import TaskVectorEnv
+from clrobot.envs.rendering.base import RenderError
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.worlds.make import make_vector_env
+from clrobot.envs.worlds.vector_env import TaskVectorEnv
 from clrobot.errors import UserError
-from clrobot.run_folder import RunFolder
-from clrobot.snapshot import snapshots
-from clrobot.train import Training, resume, train
+from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.config_file import dump_config
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.snapshot import snapshots
+from clrobot.training.training import Training, resume, train
 
 Cli = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -128,7 +129,7 @@ def test_a_full_disk_while_writing_a_snapshot(
     def full(*_: Any) -> None:
         raise no_space() if writer == "write_manifest" else SafetensorError("I/O error: No space left (os error 28)")
 
-    monkeypatch.setattr(clrobot.snapshot, writer, full)
+    monkeypatch.setattr(clrobot.runs.snapshot, writer, full)
     observer = Warned()
     run = train(config(), tmp_path / "run", observer).path
     assert len(observer.warnings) == 4
@@ -157,7 +158,7 @@ def test_a_full_disk_elsewhere_stops_with_a_sentence_and_is_resumed(
 @pytest.mark.parametrize(
     ("writer", "error"),
     [
-        ("clrobot.checkpoint.save_file", SafetensorError("I/O error: No space left on device (os error 28)")),
+        ("clrobot.runs.checkpoint.save_file", SafetensorError("I/O error: No space left on device (os error 28)")),
         ("tensorboard.summary.writer.record_writer.RecordWriter.write", no_space()),
         ("tensorboard.summary.writer.record_writer.RecordWriter.flush", no_space()),
     ],
@@ -227,7 +228,7 @@ def no_renderer(*_: Any) -> None:
     ("place", "failing", "reason"),
     [
         ("av.codec.Codec", no_encoder, "built without the encoder"),
-        ("clrobot.record.open_renderer", no_renderer, "there is nothing to draw with"),
+        ("clrobot.films.record.open_renderer", no_renderer, "there is nothing to draw with"),
     ],
 )
 def test_films_that_fail_are_counted_and_told(
@@ -254,7 +255,7 @@ def test_a_report_that_fails(
         raise RuntimeError("no ink")
 
     observer = Warned()
-    monkeypatch.setattr(clrobot.train, "write_report", fail)
+    monkeypatch.setattr(clrobot.training.training, "write_report", fail)
     run = train(config(), tmp_path / "run", observer).path
     assert observer.warnings == [f"no report was written (no ink); `clrobot report {run}` tries again"]
     before = outcome(run)
@@ -430,7 +431,7 @@ def test_a_method_that_could_outgrow_the_bound_is_refused_before_anything_is_mad
 
 
 def test_the_bound_is_what_the_method_then_keeps(tmp_path: Path) -> None:
-    from clrobot.train import Silent, Training
+    from clrobot.training.training import Silent, Training
 
     training = Training.begin(config(method="ewc"), tmp_path / "run", Silent())
     bound = training.method.memory_bound(training.model, 3)

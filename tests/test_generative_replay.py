@@ -12,10 +12,10 @@ from helpers import SlotVecEnv, collector, make_vector_env, next_slot, same_bits
 from safetensors.torch import load, save
 from stable_baselines3 import PPO
 
-from clrobot.agents.generator import Frames, Generator
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.generative_replay import GenerativeReplay
-from clrobot.agents.shaping import shaping
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.state_vae import Frames, Generator
 
 
 @cache

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clrobot.config import make_config
-from clrobot.train import Silent, Training
+from clrobot.experiment.config import make_config
+from clrobot.training.training import Silent, Training
 
 
 @pytest.mark.slow

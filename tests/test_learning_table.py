@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tiny_training import TINY
 
-from clrobot.config import make_config
+from clrobot.benchmarks.learning import Learning, learn, learn_all, medians
 from clrobot.errors import UserError
-from clrobot.learning import Learning, learn, learn_all, medians
+from clrobot.experiment.config import make_config
 
 
 def row(task: str, seed: int, half: int | None, learned: int | None, seconds: float = 1.0) -> Learning:

@@ -8,7 +8,7 @@ import pytest
 import torch as th
 from safetensors.torch import load, save
 
-from clrobot.agents.memory import GENERATOR_BYTES, Memory, Reservoir
+from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Memory, Reservoir
 
 
 class Pair(NamedTuple):

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from tiny_training import settings
 
 import clrobot
-from clrobot.agents.method import Method
 from clrobot.agents.methods import METHODS
-from clrobot.agents.shaping import optimizers
-from clrobot.config import make_config, make_method
-from clrobot.train import resume, train
+from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.methods.shared.method import Method
+from clrobot.experiment.build import make_method
+from clrobot.experiment.config import make_config
+from clrobot.training.training import resume, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 EVERY = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clrobot import metrics
 from clrobot.errors import UserError
-from clrobot.metrics import Score
+from clrobot.results import metrics
+from clrobot.results.scores import Score, learning_curve, stage_ends, success_matrix, to_json
+from clrobot.runs.metrics_file import run_metrics
+from clrobot.runs.score_book import read_scores
 
 NAN = math.nan
 R = np.array(
@@ -185,8 +187,8 @@ def test_to_json() -> None:
         "e": True,
     }
     expected = {"a": [[1.0, None]], "b": [0.5, 3], "c": None, "d": None, "e": True}
-    assert metrics.to_json(value) == expected
-    json.dumps(metrics.to_json(value), allow_nan=False)
+    assert to_json(value) == expected
+    json.dumps(to_json(value), allow_nan=False)
 
 
 # The scores of a run ---------------------------------------------------------------------------------------
@@ -216,35 +218,35 @@ COST: dict[str, Any] = {
 
 
 def test_success_matrix() -> None:
-    np.testing.assert_array_equal(metrics.success_matrix(TWO_TASKS, 2), [[0, 0.2], [0.8, 0.4], [0.6, 1]])
-    np.testing.assert_array_equal(metrics.success_matrix(TWO_TASKS, 2, "final"), [[0, 0.1], [0.4, 0.2], [0.3, 0.5]])
+    np.testing.assert_array_equal(success_matrix(TWO_TASKS, 2), [[0, 0.2], [0.8, 0.4], [0.6, 1]])
+    np.testing.assert_array_equal(success_matrix(TWO_TASKS, 2, "final"), [[0, 0.1], [0.4, 0.2], [0.3, 0.5]])
 
 
 @pytest.mark.parametrize(("lines", "rows"), [(0, 0), (1, 0), (2, 1), (5, 1), (6, 2), (8, 2), (9, 3)])
 def test_rows_not_reached_are_nan(lines: int, rows: int) -> None:
-    matrix = metrics.success_matrix(TWO_TASKS[:lines], 2)
+    matrix = success_matrix(TWO_TASKS[:lines], 2)
     assert np.isfinite(matrix[:rows]).all()
     assert np.isnan(matrix[rows:]).all()
 
 
 def test_scores_of_another_curriculum_are_refused() -> None:
     with pytest.raises(ValueError, match="curriculum of 1"):
-        metrics.success_matrix(TWO_TASKS, 1)
+        success_matrix(TWO_TASKS, 1)
 
 
 def test_learning_curve() -> None:
-    first, second = (metrics.learning_curve(TWO_TASKS, slot, STAGE_ENDS) for slot in (1, 2))
+    first, second = (learning_curve(TWO_TASKS, slot, STAGE_ENDS) for slot in (1, 2))
     assert (first.steps.tolist(), first.success.tolist()) == ([0, 50, 100], [0, 0.6, 0.8])
     assert (second.steps.tolist(), second.success.tolist()) == ([100, 200, 300], [0.4, 0.8, 1.0])
 
 
 def test_learning_curve_of_a_stage_that_has_not_ended() -> None:
-    assert metrics.learning_curve(TWO_TASKS[:7], 2, [100]).steps.tolist() == [100, 200]
-    assert metrics.learning_curve(TWO_TASKS[:4], 2, []).steps.tolist() == []
+    assert learning_curve(TWO_TASKS[:7], 2, [100]).steps.tolist() == [100, 200]
+    assert learning_curve(TWO_TASKS[:4], 2, []).steps.tolist() == []
 
 
 def test_run_metrics() -> None:
-    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.5, 0.4], **COST)
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.5, 0.4], **COST)
     headline = {
         "average_success": 0.8,
         "average_success_final_step": 0.4,
@@ -273,13 +275,13 @@ def test_run_metrics() -> None:
 
 
 def test_without_a_reference_forward_transfer_is_null() -> None:
-    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)
     assert result["forward_transfer"] is None
     assert [task["forward_transfer"] for task in result["per_task"]] == [None, None]
 
 
 def test_an_interrupted_run_is_the_run_of_its_finished_stages() -> None:
-    result = metrics.run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
+    result = run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
     assert (result["stages"], result["stages_done"], result["stage_ends"]) == (2, 1, [100])
     assert result["average_success"] == 0.8
     assert result["forgetting_all_tasks"] == 0
@@ -291,37 +293,37 @@ def test_an_interrupted_run_is_the_run_of_its_finished_stages() -> None:
 
 
 def test_a_stage_in_progress_is_not_finished_even_when_it_is_the_only_one() -> None:
-    result = metrics.run_metrics([score(0, 0, 1, 0.0), score(1, 50, 1, 0.6)], ["reach"], [], **COST)
+    result = run_metrics([score(0, 0, 1, 0.0), score(1, 50, 1, 0.6)], ["reach"], [], **COST)
     assert result["stages_done"] == 0
     assert result["average_success"] is result["unlearned_share"] is None
     assert result["success_matrix"] == [[0], [None]]
 
 
 def test_a_run_that_has_not_begun() -> None:
-    result = metrics.run_metrics([], ["reach", "push"], [], **COST)
+    result = run_metrics([], ["reach", "push"], [], **COST)
     assert result["average_success"] is None
     assert result["success_matrix"] == [[None, None]] * 3
     json.dumps(result, allow_nan=False)
 
 
 def test_stage_ends_are_read_from_the_scores() -> None:
-    assert metrics.stage_ends(TWO_TASKS, 2) == STAGE_ENDS
-    assert metrics.stage_ends(TWO_TASKS[:7], 2) == [100]
-    assert metrics.stage_ends(TWO_TASKS[:5], 2) == []
-    assert metrics.stage_ends([], 2) == []
+    assert stage_ends(TWO_TASKS, 2) == STAGE_ENDS
+    assert stage_ends(TWO_TASKS[:7], 2) == [100]
+    assert stage_ends(TWO_TASKS[:5], 2) == []
+    assert stage_ends([], 2) == []
 
 
 def test_plasticity() -> None:
     np.testing.assert_allclose(metrics.plasticity([0.6, 0.2, 0.9, NAN], [0.3, 0.4, 0.0, 0.5]), [2, 0.5, NAN, NAN])
-    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.25, NAN], **COST)
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.25, NAN], **COST)
     assert [task["plasticity"] for task in result["per_task"]] == [pytest.approx(2.0), None]
     assert result["plasticity"] == pytest.approx(2.0)
 
 
 def test_what_a_run_cost() -> None:
-    result = metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, gradient_steps=12, **COST)
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, gradient_steps=12, **COST)
     assert (result["environment_steps"], result["gradient_steps"]) == (300, 12)
-    untold = metrics.run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
+    untold = run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
     assert (untold["environment_steps"], untold["gradient_steps"]) == (100, None)
 
 
@@ -332,11 +334,11 @@ def test_success_with_sampled_actions_stands_beside_the_headline() -> None:
         else line
         for line in TWO_TASKS
     ]
-    result = metrics.run_metrics(sampled, ["reach", "push"], STAGE_ENDS, **COST)
+    result = run_metrics(sampled, ["reach", "push"], STAGE_ENDS, **COST)
     assert result["average_success_stochastic"] == pytest.approx(0.2)
     assert [task["final_stochastic"] for task in result["per_task"]] == [0.15, 0.25]
     assert result["average_success"] == 0.8
-    assert metrics.run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)["average_success_stochastic"] is None
+    assert run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)["average_success_stochastic"] is None
 
 
 # The file --------------------------------------------------------------------------------------------------
@@ -348,12 +350,12 @@ def write(path: pathlib.Path, scores: list[Score], tail: str = "") -> pathlib.Pa
 
 
 def test_read_scores(tmp_path: pathlib.Path) -> None:
-    assert metrics.read_scores(write(tmp_path / "scores.jsonl", TWO_TASKS)) == TWO_TASKS
+    assert read_scores(write(tmp_path / "scores.jsonl", TWO_TASKS)) == TWO_TASKS
 
 
 def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "scores.jsonl", TWO_TASKS, tail='{"stage": 2, "st')
-    assert metrics.read_scores(path) == TWO_TASKS
+    assert read_scores(path) == TWO_TASKS
 
 
 @pytest.mark.parametrize(
@@ -374,7 +376,7 @@ def test_a_bad_line_is_named(tmp_path: pathlib.Path, change: dict[str, object], 
     good = dataclasses.asdict(TWO_TASKS[0])
     path = write(tmp_path / "scores.jsonl", TWO_TASKS[:1], tail=json.dumps(good | change) + "\n")
     with pytest.raises(UserError, match=f"line 2: not a score: {message}"):
-        metrics.read_scores(path)
+        read_scores(path)
 
 
 @pytest.mark.parametrize("text", ["{}\n", "[]\n", "nonsense\n", '{"stage": 1'])
@@ -382,18 +384,18 @@ def test_what_is_not_a_score(tmp_path: pathlib.Path, text: str) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(text + "\n")
     with pytest.raises(UserError, match="line 1"):
-        metrics.read_scores(path)
+        read_scores(path)
 
 
 def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError, match=r"scores\.jsonl"):
-        metrics.read_scores(tmp_path / "scores.jsonl")
+        read_scores(tmp_path / "scores.jsonl")
 
 
 def test_a_return_that_is_not_finite_is_null_in_the_file(tmp_path: pathlib.Path) -> None:
     line = dataclasses.asdict(TWO_TASKS[0]) | {"return_mean": None}
     (tmp_path / "scores.jsonl").write_text(json.dumps(line) + "\n")
-    assert math.isnan(metrics.read_scores(tmp_path / "scores.jsonl")[0].return_mean)
+    assert math.isnan(read_scores(tmp_path / "scores.jsonl")[0].return_mean)
 
 
 def test_lines_of_older_runs_are_read_and_a_score_is_read_back(tmp_path: pathlib.Path) -> None:
@@ -402,7 +404,7 @@ def test_lines_of_older_runs_are_read_and_a_score_is_read_back(tmp_path: pathlib
     )
     new = Score(1, 9, 1, 5, 1.0, 0.0, 2.0, 30.5, 0.75, 0.5, 1.5, 40.0)
     (tmp_path / "scores.jsonl").write_text(old + new.to_line() + dataclasses.replace(new, length_mean=None).to_line())
-    first, second, third = metrics.read_scores(tmp_path / "scores.jsonl")
+    first, second, third = read_scores(tmp_path / "scores.jsonl")
     assert first == Score(1, 9, 1, 5, 1.0, 0.0, 2.0)
     assert second == new
     assert third.length_mean is None
@@ -410,5 +412,5 @@ def test_lines_of_older_runs_are_read_and_a_score_is_read_back(tmp_path: pathlib
 
 def test_metrics_are_light() -> None:
     heavy = "{'torch', 'stable_baselines3', 'matplotlib'}"
-    code = f"import sys, clrobot.metrics; assert not {heavy} & set(sys.modules)"
+    code = f"import sys, clrobot.results.metrics; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

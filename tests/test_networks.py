@@ -8,7 +8,9 @@ from functools import partial
 import pytest
 import torch as th
 
-from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork, SlotNetwork
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork
 
 EVERY = pytest.mark.parametrize(
     "network_class",

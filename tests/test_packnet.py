@@ -7,13 +7,12 @@ import pytest
 import torch as th
 from helpers import TINY_PPO, next_slot, same_bits, snapshot, tiny_env, tiny_ppo, train_stage
 
-from clrobot.agents.composite import Composite
-from clrobot.agents.methods.packnet import PackNet
-from clrobot.agents.networks import MultiHeadNetwork
-from clrobot.agents.packed_network import FREE, PackedNetwork
-from clrobot.agents.plasticity import Plasticity, PlasticitySettings
-from clrobot.agents.policies import PPOSlotPolicy
-from clrobot.agents.shaping import shaping
+from clrobot.agents.methods.packnet import FREE, PackedNetwork, PackNet
+from clrobot.agents.methods.shared.composite import Composite
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 SHAPE = (5, (8, 6), 3)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clrobot.envs.sim import Simulation
+from clrobot.envs.simulation.simulation import Simulation
 from clrobot.envs.tasks.peg_insert import GRIP, LEAN, LEAN_MARGIN, PegInsert
 
 

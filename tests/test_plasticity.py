@@ -7,11 +7,13 @@ import torch as th
 from helpers import ITERATION, next_slot, tiny_ppo
 from tiny_training import TINY
 
-from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork
-from clrobot.agents.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
-from clrobot.agents.shaping import shaping
-from clrobot.config import make_config, make_method
-from clrobot.train import train
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import ProgressiveNetwork
+from clrobot.experiment.build import make_method
+from clrobot.experiment.config import make_config
+from clrobot.training.training import train
 
 
 def option(**settings: float) -> Plasticity:

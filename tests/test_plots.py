@@ -10,25 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clrobot.metrics import Score
-from clrobot.plots import (
-    NARROW,
-    WIDE,
-    Band,
-    Bar,
-    Cost,
-    comparison_figure,
-    cost_figure,
-    curves_figure,
-    duration,
-    forgetting_figure,
-    matrix_figure,
-    mean_curves_figure,
-    number,
-    save,
-    size,
-    to_svg,
-)
+from clrobot.report.figures.bars import Bar, Cost, comparison_figure, cost_figure
+from clrobot.report.figures.curves import Band, curves_figure, mean_curves_figure
+from clrobot.report.figures.matrices import forgetting_figure, matrix_figure
+from clrobot.report.figures.style import NARROW, WIDE, save, to_svg
+from clrobot.results.numbers import duration, number, size
+from clrobot.results.scores import Score
 
 R = np.array([[0.0, 0.25], [0.75, 0.5], [np.nan, np.nan]])
 SCORES = [
@@ -107,7 +94,7 @@ def test_a_long_name_leaves_room_for_the_figure() -> None:
 
 
 def test_no_pyplot() -> None:
-    code = "import sys, clrobot.plots; assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
+    code = "import sys, clrobot.report.figures.style; assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -10,9 +10,10 @@ import torch as th
 from helpers import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, tiny_ppo
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from clrobot.agents.networks import IndependentNetwork, MultiHeadNetwork, ProgressiveNetwork
-from clrobot.agents.policies import PPOSlotPolicy
-from clrobot.agents.ppo import PPOAlgorithm
+from clrobot.agents.algorithms.ppo import PPOAlgorithm
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork, IndependentNetwork])
 

@@ -7,11 +7,10 @@ import pytest
 import torch as th
 from helpers import collector, next_slot, same_bits, snapshot, tiny_ppo, train_stage
 
-from clrobot.agents.cloning import behaviour, cloning_loss
-from clrobot.agents.methods.progress_compress import ProgressCompress
-from clrobot.agents.networks import MultiHeadNetwork
-from clrobot.agents.policies import PPOSlotPolicy
-from clrobot.agents.progress_network import ProgressNetwork
+from clrobot.agents.methods.progress_compress import ProgressCompress, ProgressNetwork
+from clrobot.agents.methods.shared.distillation_loss import behaviour, cloning_loss
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 
 def build(slots: int, compressed: int) -> ProgressNetwork:

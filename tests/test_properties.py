@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clrobot.cli import main
-from clrobot.config import dump_config, make_config, read_config
-from clrobot.curriculum import load_curriculum
 from clrobot.errors import UserError
-from clrobot.train import Training
+from clrobot.experiment.config import make_config
+from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.experiment.yaml_file import load_curriculum
+from clrobot.training.training import Training
 
 EXAMPLES = int(os.environ.get("CLROBOT_EXAMPLES", "40"))  # thousands, when somebody has the time
 

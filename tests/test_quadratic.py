@@ -9,16 +9,16 @@ import torch as th
 from helpers import ITERATION, box_policy, collector, next_slot, one_unit, same_bits, state_std_policy, tiny_ppo
 from stable_baselines3 import PPO
 
-from clrobot.agents.method import Experience, named
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.l2 import L2
 from clrobot.agents.methods.mas import MAS, sensitivity
 from clrobot.agents.methods.online_ewc import OnlineEWC
-from clrobot.agents.methods.quadratic import Quadratic, QuadraticMethod, recentred, summed
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.method import Experience, named
+from clrobot.agents.methods.shared.quadratic import Quadratic, QuadraticMethod, recentred, summed
 from clrobot.agents.methods.si import SI
-from clrobot.agents.policies import ACTOR_OPTIMIZERS
-from clrobot.agents.shaping import shaping
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS
 
 FAMILY = tuple(m for m in METHODS if issubclass(m, QuadraticMethod))
 EVERY = pytest.mark.parametrize("method_class", FAMILY, ids=lambda m: m.name)

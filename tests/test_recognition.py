@@ -8,8 +8,8 @@ import pytest
 import torch as th
 
 import clrobot
-from clrobot.agents.recognition import Recognizer
-from clrobot.run_folder import RunFolder
+from clrobot.agents.policies.task_inference import Recognizer
+from clrobot.runs.folder import RunFolder
 
 
 def gaussian(n: int, mean: list[float], std: list[float], seed: int) -> th.Tensor:

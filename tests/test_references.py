@@ -13,12 +13,13 @@ import pytest
 from helpers import forge_manifest
 from tiny_training import quickly
 
-from clrobot.config import make_config
-from clrobot.curriculum import Curriculum, Stage
 from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.files import check_record
-from clrobot.metrics_file import rebuild_metrics
-from clrobot.references import (
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.metrics_file import rebuild_metrics
+from clrobot.runs.references import (
     default_store,
     find_reference,
     missing_references,
@@ -27,7 +28,6 @@ from clrobot.references import (
     reference_folder,
     use_references,
 )
-from clrobot.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 Cli = Callable[..., Any]

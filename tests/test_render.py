@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clrobot.envs import gl, render
-from clrobot.envs.raycast import _Raster
-from clrobot.envs.render import RaycastRenderer, RenderError, open_renderer
-from clrobot.envs.renderer import smooth
+from clrobot.envs import gl
+from clrobot.envs import rendering as render
+from clrobot.envs.rendering import RaycastRenderer, RenderError, open_renderer, opengl
+from clrobot.envs.rendering.base import smooth
+from clrobot.envs.rendering.raster import Raster
 
 SIZE = 160
 STATE = int(mujoco.mjtState.mjSTATE_INTEGRATION)
@@ -220,7 +221,7 @@ def test_a_fixture_elsewhere_is_drawn_over_the_same_world(monkeypatch: pytest.Mo
 
 
 def test_an_outline_covers_the_box_and_little_more() -> None:
-    raster = _Raster(np.zeros(3), np.eye(3), np.array([-0.5, -0.5]), np.array([0.01, 0.01]), (100, 100))
+    raster = Raster(np.zeros(3), np.eye(3), np.array([-0.5, -0.5]), np.array([0.01, 0.01]), (100, 100))
     # A slab across the picture's diagonal, seen from the origin along z: 0.8 long and 0.02 wide at depth 1.
     long, wide = np.array([0.4, 0.4, 0.0]) / np.sqrt(2), np.array([0.01, -0.01, 0.0]) / np.sqrt(2)
     corners = np.array([[0, 0, 1] + i * long + j * wide for i in (-1, 1) for j in (-1, 1) for _ in range(2)])
@@ -283,7 +284,7 @@ def test_a_context_that_fails_to_open_falls_back_to_rays(
         raise ImportError("Cannot initialize a EGL device display")
 
     monkeypatch.delenv(render.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(render, "gl_problem", lambda: None)
+    monkeypatch.setattr(opengl, "gl_problem", lambda: None)
     monkeypatch.setattr(mujoco, "Renderer", fail)
     with open_renderer(model, 8, 8) as renderer:
         assert renderer.backend == "raycast"
@@ -347,7 +348,7 @@ import sys
 from clrobot.envs.gl import choose_gl, gl_problem
 choose_gl()
 import mujoco, numpy as np
-from clrobot.envs.render import open_renderer
+from clrobot.envs.rendering import open_renderer
 model = mujoco.MjModel.from_xml_path(sys.argv[1])
 with open_renderer(model, {size}, {size}) as renderer:
     np.save(sys.argv[3], list(renderer.frames(np.load(sys.argv[2]))))

@@ -7,8 +7,8 @@ import torch as th
 from helpers import collector, next_slot, tiny_ppo
 from stable_baselines3 import PPO
 
-from clrobot.agents.cloning import gaussian_kl
 from clrobot.agents.methods.replay import Replay
+from clrobot.agents.methods.shared.distillation_loss import gaussian_kl
 
 
 def after(tasks: int, **settings) -> tuple[PPO, Replay]:

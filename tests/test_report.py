@@ -18,17 +18,19 @@ import yaml
 from made_up_runs import made_up_run
 from markupsafe import Markup
 
-import clrobot.report.figures
+import clrobot.report.comparison_page
+import clrobot.report.figures.of_runs
 import clrobot.report.page
-from clrobot.comparison import compare
+from clrobot.comparison.comparison import compare
 from clrobot.errors import UserError
-from clrobot.metrics import Score, run_metrics
-from clrobot.plots import WIDE
-from clrobot.report import write_all_figures, write_comparison, write_report
+from clrobot.report.comparison_page import write_comparison
 from clrobot.report.contents import read_run
-from clrobot.report.figures import band, comparison_figures, costs
-from clrobot.report.page import Drawn
-from clrobot.run_folder import RunFolder
+from clrobot.report.figures.of_runs import band, comparison_figures, costs, write_all_figures
+from clrobot.report.figures.style import WIDE
+from clrobot.report.page import Drawn, write_report
+from clrobot.results.scores import Score
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.metrics_file import run_metrics
 
 NAMES = ["reach", "push"]
 HOSTILE = "<script>alert(1)</script>"
@@ -391,8 +393,9 @@ FINETUNE = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.9, 0.0], [0.1, 0.2, 0.9]]
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing, which takes most of the time, where the test is of something else."""
     nothing = Drawn(Markup("<svg></svg>"), Markup("<svg></svg>"))
-    monkeypatch.setattr(clrobot.report.page, "_drawn", lambda draw, salt: nothing)
-    monkeypatch.setattr(clrobot.report.figures, "save", lambda figure, path: path.touch())
+    for page in (clrobot.report.page, clrobot.report.comparison_page):
+        monkeypatch.setattr(page, "drawn", lambda draw, salt: nothing)
+    monkeypatch.setattr(clrobot.report.figures.of_runs, "save", lambda figure, path: path.touch())
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import pytest
 from run_outcomes import Warned, WholeRuns, outcome, stopped
 from tiny_training import resume_tiny, settings, train_tiny
 
-from clrobot.config import make_config
 from clrobot.errors import UserError
-from clrobot.snapshot import Snapshot, snapshots
-from clrobot.train import Silent, Training, resume, train
+from clrobot.experiment.config import make_config
+from clrobot.runs.snapshot import Snapshot, snapshots
+from clrobot.training.training import Silent, Training, resume, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 KILLS = int(os.environ.get("CLROBOT_KILLS", "20"))  # hundreds, when somebody has the time
@@ -56,7 +56,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path: P
     """SIGKILL to a real process at KILLS random moments, spread over the methods; resumed until it is done."""
     context = multiprocessing.get_context("forkserver")
     # What a training would import on its way takes longer than a tiny training.
-    context.set_forkserver_preload(["clrobot.train", "torch._dynamo", "matplotlib.backends.backend_svg"])
+    context.set_forkserver_preload(["clrobot.training.training", "torch._dynamo", "matplotlib.backends.backend_svg"])
     methods = ("finetune", "ewc", "progressive", "packnet", "replay")
     seconds = min(whole_runs[method].seconds for method in methods)
     rng = random.Random(0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clrobot.envs.rewards import distance, tolerance
+from clrobot.envs.arrays import distance
+from clrobot.envs.rewards.tolerance import tolerance
 
 
 def test_tolerance_is_one_inside_the_bound() -> None:

@@ -14,11 +14,12 @@ from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import clrobot
-from clrobot.config import dump_config, make_config
-from clrobot.curriculum import CURRICULA
 from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.curricula import CURRICULA
 from clrobot.files import atomic
-from clrobot.run_folder import RunFolder, check_free, next_free, stage_name
+from clrobot.runs.folder import RunFolder, check_free, next_free, stage_name
 
 
 def names(folder: Path) -> list[str]:

@@ -18,18 +18,20 @@ from stable_baselines3.common.utils import set_random_seed
 from tiny_training import settings
 
 import clrobot
-from clrobot.agents.method import Method
+from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.replay import Replay
-from clrobot.agents.networks import MultiHeadNetwork, ProgressiveNetwork
-from clrobot.agents.sac import SACAlgorithm, SACSettings
-from clrobot.agents.shaping import optimizers, shaping
-from clrobot.agents.shared_buffer import SharedBuffer
-from clrobot.config import make_config, make_method
+from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.errors import UserError
-from clrobot.stage_callback import Stopped
-from clrobot.train import Silent, Training, resume, train
+from clrobot.experiment.build import make_method
+from clrobot.experiment.config import make_config
+from clrobot.training.callback import Stopped
+from clrobot.training.training import Silent, Training, resume, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 SETTINGS = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32}

@@ -11,10 +11,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics
 from numpy.typing import NDArray
 
-from clrobot.envs.sim import HORIZON, OBS_SIZE
+from clrobot.agents.vec_env import MAX_SLOT, SlotVecEnv
+from clrobot.envs.simulation.observation import OBS_SIZE
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.tasks.reach import Reach
-from clrobot.envs.vector_env import TaskVectorEnv
-from clrobot.sb3_env import MAX_SLOT, SlotVecEnv
+from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
 SAME_STEP = {"autoreset_mode": AutoresetMode.SAME_STEP}
 

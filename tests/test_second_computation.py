@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from resample import bootstrap
 
-from clrobot import metrics
-from clrobot.metrics import Score
-from clrobot.statistics import estimate, forward_transfer_estimate, stratified_estimate
+from clrobot.results import metrics
+from clrobot.results.scores import Score, stage_ends
+from clrobot.results.statistics import estimate, forward_transfer_estimate, stratified_estimate
+from clrobot.runs.metrics_file import run_metrics
+from clrobot.runs.score_book import read_scores
 
 Rows = list[list[float]]
 """R as a list of rows, the untrained agent's first."""
@@ -123,7 +125,7 @@ def test_continual_world_s_log_gives_the_averages_noted_in_it() -> None:
     for n, ((reach, push), _) in enumerate(CONTINUAL_WORLD_LOG):
         stage, step = 1 + n // 4, 250 * (n + 1)
         scores += [Score(stage, step, 1, 10, reach, reach, 0.0), Score(stage, step, 2, 10, push, push, 0.0)]
-    found = metrics.run_metrics(scores, ["reach", "push"], [1000, 2000], **COST)
+    found = run_metrics(scores, ["reach", "push"], [1000, 2000], **COST)
     assert found["average_success"] == CONTINUAL_WORLD_LOG[-1][1]
     assert found["success_matrix"] == [[None, None], CONTINUAL_WORLD_LOG[3][0], CONTINUAL_WORLD_LOG[7][0]]
     assert found["per_task"][0]["forgetting"] == -0.1
@@ -171,10 +173,10 @@ def test_made_up_runs_through_the_file(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text("".join(score.to_line() for score in scores), encoding="utf-8")
 
-    read = metrics.read_scores(path)
+    read = read_scores(path)
     references = [rng.random() * 0.9 for _ in range(slots)]
-    assert metrics.stage_ends(read, slots) == ends
-    found = metrics.run_metrics(read, [str(j) for j in range(slots)], ends, reference=references, **COST)
+    assert stage_ends(read, slots) == ends
+    found = run_metrics(read, [str(j) for j in range(slots)], ends, reference=references, **COST)
     check_matrix(np.array(found["success_matrix"]))
     areas = [float(area(curve, start, end)) for curve, start, end in zip(curves, starts, ends, strict=True)]
     assert [task["auc"] for task in found["per_task"]] == pytest.approx(areas, abs=1e-12)

@@ -7,10 +7,10 @@ import torch as th
 from helpers import collector, next_slot, same_bits, snapshot, tiny_ppo
 from stable_baselines3 import PPO
 
-from clrobot.agents.method import Method
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
-from clrobot.agents.shaping import optimizers, shaping
+from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.method import Method
 
 
 def ewc_after_one_task(model: PPO, strength: float) -> EWC:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clrobot.envs.sim import Simulation
+from clrobot.envs.simulation.simulation import Simulation
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
-from clrobot.sheet import draw_pair, play, write_sheet
+from clrobot.films.sheet import draw_pair, play, write_sheet
 
 SIZE = 24  # pixels
 

@@ -15,17 +15,22 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from tiny_training import settings
 
-from clrobot.config import dump_config, make_config, read_config
-from clrobot.curriculum import CURRICULA, Curriculum, Stage, load_curriculum
 from clrobot.envs.experts import expert, run_expert
-from clrobot.envs.make import make_env, make_vector_env
-from clrobot.envs.shift import IDLE, JOINT, OTHER, OVERRIDES, checked
-from clrobot.envs.sim import HORIZON, OBS_LAYOUT, OBS_SIZE, Simulation
-from clrobot.envs.task import Task
+from clrobot.envs.simulation.disturbance import IDLE, JOINT, OTHER
+from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_SIZE
+from clrobot.envs.simulation.overrides import OVERRIDES, checked
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
+from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
-from clrobot.references import reference_folder
-from clrobot.report import write_report
-from clrobot.train import train
+from clrobot.envs.worlds.make import make_env, make_vector_env
+from clrobot.experiment.config import make_config
+from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.experiment.curriculum import Curriculum, Stage
+from clrobot.experiment.yaml_file import load_curriculum
+from clrobot.report.page import write_report
+from clrobot.runs.references import reference_folder
+from clrobot.training.training import train
 
 G = 9.81  # m/s²
 STIFFNESS = 1200.0  # N/m, of the hand's hold on its target

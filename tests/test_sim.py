@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clrobot.envs import arm
-from clrobot.envs.expert import CLOSED, OPEN, Expert
 from clrobot.envs.experts.button_press import ButtonPressExpert
+from clrobot.envs.experts.expert import CLOSED, OPEN, Expert
 from clrobot.envs.experts.pick_place import SQUEEZING, PickPlaceExpert
 from clrobot.envs.experts.reach import ReachExpert
-from clrobot.envs.sim import HORIZON, LEASH, MAX_STEP, Simulation
-from clrobot.envs.task import Task
+from clrobot.envs.scene import arm
+from clrobot.envs.simulation.simulation import HORIZON, LEASH, MAX_STEP, Simulation
+from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks.pick_place import CUBE_HALF, PickPlace
 from clrobot.envs.tasks.reach import SUCCESS_DISTANCE, Reach
-from clrobot.envs.vector_env import TaskVectorEnv
+from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
 Array = NDArray[np.float64]
 

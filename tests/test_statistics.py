@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from clrobot.statistics import Estimate, aggregate, estimate, forward_transfer_estimate, stratified_estimate
+from clrobot.results.statistics import Estimate, aggregate, estimate, forward_transfer_estimate, stratified_estimate
 
 NAN = math.nan
 

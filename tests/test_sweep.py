@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from tiny_training import TINY
 
-import clrobot.sweep
-from clrobot.comparison import compare
-from clrobot.config import dump_config, make_config
+import clrobot.studies.sweep
+from clrobot.comparison.comparison import compare
+from clrobot.comparison.trade_off import trade_offs
 from clrobot.errors import UserError
-from clrobot.run_folder import RunFolder
-from clrobot.sweep import Plan, plan, run_all
-from clrobot.tradeoff import trade_offs
-from clrobot.train import train
+from clrobot.experiment.config import make_config
+from clrobot.experiment.config_file import dump_config
+from clrobot.runs.folder import RunFolder
+from clrobot.studies.sweep import Plan, plan, run_all
+from clrobot.training.training import train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 BASE = make_config(**TINY | {"steps": 64, "evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}})
@@ -153,7 +154,7 @@ def train_here(planned: Plan, trainings: object, tell: Callable[[str], None]) ->
 
 
 def test_the_command_compares_what_it_trained(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clrobot.sweep, "_train", train_here)
+    monkeypatch.setattr(clrobot.studies.sweep, "_train", train_here)
     (tmp_path / "base.yaml").write_text(dump_config(BASE))
     done = cli(*TWO_SEEDS)
     assert done.code == 0, done.err

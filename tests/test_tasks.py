@@ -18,11 +18,12 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 import clrobot  # noqa: F401 -- registers the tasks
-from clrobot.envs.gym_env import TaskEnv
-from clrobot.envs.sim import ACTION_SIZE, HORIZON, OBS_LAYOUT, OBS_LIMIT, OBS_SIZE, Simulation
-from clrobot.envs.task import Task
+from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_LIMIT, OBS_SIZE
+from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON, Simulation
+from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
-from clrobot.envs.vector_env import TaskVectorEnv
+from clrobot.envs.worlds.gym_env import TaskEnv
+from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
 Array = NDArray[np.float64]
 N = 64

@@ -16,14 +16,14 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import TINY, quickly
 
-from clrobot.config import make_config
 from clrobot.errors import UserError
-from clrobot.metrics import Score
-from clrobot.observer import Silent
-from clrobot.run_folder import RunFolder
-from clrobot.stage_callback import Stopped
-from clrobot.tracking import Tracking
-from clrobot.train import Training, resume, train
+from clrobot.experiment.config import make_config
+from clrobot.results.scores import Score
+from clrobot.runs.folder import RunFolder
+from clrobot.training.callback import Stopped
+from clrobot.training.observer import Silent
+from clrobot.training.tracking import Tracking
+from clrobot.training.training import Training, resume, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 TRACKERS = ("wandb", "mlflow", "trackio")

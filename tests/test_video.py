@@ -12,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from clrobot import video
-from clrobot.video import Label, Tile, VideoError, label, mosaic, tile, tile_width, write_gif, write_video
+from clrobot.films import captions as video
+from clrobot.films import encode, pen
+from clrobot.films.captions import Label, Tile, label, mosaic, tile, tile_width
+from clrobot.films.encode import VideoError, write_gif, write_video
 
 LABEL = Label("drawer-open", stage=2, stages=3, method="ewc", success_rate=0.98, episode=1, episodes=2)
 
@@ -82,7 +84,7 @@ def test_a_film_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path, w
 
 
 def test_a_missing_encoder_is_one_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "ENCODER", "libx264-is-missing")
+    monkeypatch.setattr(encode, "ENCODER", "libx264-is-missing")
     with pytest.raises(VideoError, match="without the encoder 'libx264-is-missing'"):
         write_video(tmp_path / "film.mp4", _frames(2))
     assert not list(tmp_path.iterdir())
@@ -114,7 +116,7 @@ def _bar(text: Label, width: int = 480) -> NDArray[np.int_]:
 
 
 def _inked(bar: NDArray[np.int_]) -> NDArray[np.bool_]:
-    return np.asarray(np.abs(bar - video.BACKGROUND).max(axis=2) > 24)
+    return np.asarray(np.abs(bar - pen.BACKGROUND).max(axis=2) > 24)
 
 
 def _near(bar: NDArray[np.int_], colour: video.Colour) -> NDArray[np.bool_]:
@@ -147,8 +149,8 @@ def test_task_and_stage_stand_apart_however_long_they_are() -> None:
 
 def test_the_badge_appears_when_the_task_is_solved() -> None:
     open_, solved = _bar(LABEL), _bar(replace(LABEL, solved=True))
-    assert not _near(open_, video.SOLVED).any()
-    assert _near(solved, video.SOLVED).sum() > 1000
+    assert not _near(open_, pen.SOLVED).any()
+    assert _near(solved, pen.SOLVED).sum() > 1000
     changed = np.abs(open_ - solved).max(axis=2) > 24
     assert changed[50:, 300:].any()
     assert not changed[:50].any()  # nothing else moves
@@ -158,15 +160,15 @@ def test_the_badge_appears_when_the_task_is_solved() -> None:
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5, 1.0])
 def test_the_gauge_is_as_long_as_the_success_rate(rate: float) -> None:
     bar = _bar(replace(LABEL, success_rate=rate))[:, 165:270]  # where the gauge is
-    rows = np.flatnonzero((_near(bar, video.TRACK) | _near(bar, video.FILL)).sum(axis=1) > 40)
+    rows = np.flatnonzero((_near(bar, pen.TRACK) | _near(bar, pen.FILL)).sum(axis=1) > 40)
     middle = bar[rows[len(rows) // 2]][None]
-    filled, empty = _near(middle, video.FILL).sum(), _near(middle, video.TRACK).sum()
+    filled, empty = _near(middle, pen.FILL).sum(), _near(middle, pen.TRACK).sum()
     assert filled / (filled + empty) == pytest.approx(rate, abs=0.04)
 
 
 def test_a_rate_that_was_not_measured_has_no_gauge() -> None:
     bar = _bar(replace(LABEL, success_rate=None))
-    assert not _near(bar, video.FILL).any()
+    assert not _near(bar, pen.FILL).any()
     assert _inked(bar)[55:, :200].any()
 
 
@@ -192,7 +194,7 @@ def test_a_caption_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     text = replace(LABEL, task="drawn-once")
     frame = np.zeros((40, 480, 3), np.uint8)
     first = label(frame, text)
-    monkeypatch.setattr(video, "_Pen", None)
+    monkeypatch.setattr(video, "Pen", None)
     np.testing.assert_array_equal(label(frame, text), first)
     first[:] = 7  # a caller's own array, not the one that is kept
     assert not np.array_equal(label(frame, text), first)
@@ -228,21 +230,21 @@ def test_a_tile_s_caption_keeps_its_margins_and_its_texts_apart(width: int, task
 def test_a_tile_s_gauge_and_badge_say_how_it_went() -> None:
     for rate in (0.0, 0.5, 1.0):
         _, bar = _tile(replace(TILE, success_rate=rate))
-        assert (_near(bar, video.TRACK) | _near(bar, video.FILL)).sum(axis=1).max() > 50
+        assert (_near(bar, pen.TRACK) | _near(bar, pen.FILL)).sum(axis=1).max() > 50
         middle = bar[32:36, 55:140]
-        filled, empty = _near(middle, video.FILL).sum(), _near(middle, video.TRACK).sum()
+        filled, empty = _near(middle, pen.FILL).sum(), _near(middle, pen.TRACK).sum()
         assert filled / (filled + empty) == pytest.approx(rate, abs=0.06)
-        assert not _near(bar, video.SOLVED).any()
+        assert not _near(bar, pen.SOLVED).any()
     _, solved = _tile(replace(TILE, solved=True))
-    assert _near(solved, video.SOLVED).sum() > 300
+    assert _near(solved, pen.SOLVED).sum() > 300
 
 
 def test_a_skill_that_is_not_trained_yet_is_dimmed_and_has_no_gauge() -> None:
     picture, bar = _tile(replace(TILE, success_rate=None))
-    expected = [round(0.3 * a + 0.7 * b) for a, b in zip(MAGENTA, video.BACKGROUND, strict=True)]
+    expected = [round(0.3 * a + 0.7 * b) for a, b in zip(MAGENTA, pen.BACKGROUND, strict=True)]
     assert np.abs(picture.astype(int) - expected).max() <= 1
-    assert not _near(bar, video.FILL).any()
-    assert _near(bar, video.TRACK).sum(axis=1).max() < 40  # some edges of letters; a row of a gauge has 60
+    assert not _near(bar, pen.FILL).any()
+    assert _near(bar, pen.TRACK).sum(axis=1).max() < 40  # some edges of letters; a row of a gauge has 60
     assert _inked(bar)[24:].any()  # and says so
 
 

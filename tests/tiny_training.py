@@ -10,9 +10,10 @@ from unittest import mock
 
 from helpers import few
 
-import clrobot.train
-from clrobot.config import make_config, method_class
-from clrobot.train import resume, train
+import clrobot.training.training
+from clrobot.experiment.choices import method_class
+from clrobot.experiment.config import make_config
+from clrobot.training.training import resume, train
 
 TINY: dict[str, Any] = {
     "curriculum": "quick",
@@ -38,15 +39,15 @@ def quickly() -> Iterator[None]:
     def plain_report(run: Path) -> None:
         (run / "report.html").write_text("a report")
 
-    with mock.patch.multiple(clrobot.train, write_report=plain_report, **FEW_STATES):
+    with mock.patch.multiple(clrobot.training.training, write_report=plain_report, **FEW_STATES):
         yield
 
 
 def train_tiny(folder: Path, method: str) -> None:
-    with mock.patch.multiple(clrobot.train, **FEW_STATES):
+    with mock.patch.multiple(clrobot.training.training, **FEW_STATES):
         train(make_config(**settings(method)), folder)
 
 
 def resume_tiny(folder: Path, method: str) -> None:
-    with mock.patch.multiple(clrobot.train, **FEW_STATES):
+    with mock.patch.multiple(clrobot.training.training, **FEW_STATES):
         resume(folder)

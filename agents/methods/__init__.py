@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from clrobot.agents.method import Method
 from clrobot.agents.methods.agem import AGEM
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.ewc import EWC
@@ -17,6 +16,7 @@ from clrobot.agents.methods.progress_compress import ProgressCompress
 from clrobot.agents.methods.progressive import Progressive
 from clrobot.agents.methods.replay import Replay
 from clrobot.agents.methods.scratch import Scratch
+from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.si import SI
 
 METHODS: tuple[type[Method], ...] = (

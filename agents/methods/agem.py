@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.cloning import cloning_loss
-from clrobot.agents.methods.rehearsal import StateRehearsal
-from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
-from clrobot.agents.shaping import optimizers
+from clrobot.agents.methods.shared.distillation_loss import cloning_loss
+from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.methods.shared.rehearsal import StateRehearsal
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 
 def projected(gradient: th.Tensor, reference: th.Tensor) -> th.Tensor:

@@ -8,9 +8,9 @@ import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.cloning import cloning_loss
-from clrobot.agents.methods.rehearsal import StateRehearsal
-from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.methods.shared.distillation_loss import cloning_loss
+from clrobot.agents.methods.shared.rehearsal import StateRehearsal
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 
 class Distillation(StateRehearsal):

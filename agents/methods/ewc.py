@@ -9,10 +9,10 @@ import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.method import Collect
-from clrobot.agents.methods.per_sample import per_sample_gradients
-from clrobot.agents.methods.quadratic import Importance, QuadraticMethod, actor_policy
-from clrobot.agents.policies import SlotPolicy
+from clrobot.agents.methods.shared.method import Collect
+from clrobot.agents.methods.shared.per_sample import per_sample_gradients
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, actor_policy
+from clrobot.agents.policies.policy import SlotPolicy
 
 
 def fisher_diagonal(policy: SlotPolicy, obs: th.Tensor) -> Importance:

@@ -11,12 +11,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 from torch.func import functional_call
 
-from clrobot.agents.cloning import Behaviour, cloning_loss
-from clrobot.agents.generator import Generator
-from clrobot.agents.memory import GENERATOR_BYTES
-from clrobot.agents.method import Collect, Method
-from clrobot.agents.methods.rehearsal import FLOAT_BYTES, sizes
-from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, cloning_loss
+from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
+from clrobot.agents.methods.shared.method import Collect, Method
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, sizes
+from clrobot.agents.methods.shared.state_vae import Generator
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 _FIT_BATCH = 256
 

@@ -8,8 +8,8 @@ import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.method import Collect
-from clrobot.agents.methods.quadratic import Importance, QuadraticMethod, protected_parameters
+from clrobot.agents.methods.shared.method import Collect
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, protected_parameters
 
 
 class L2(QuadraticMethod):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.agents.method import Method
+from clrobot.agents.methods.shared.method import Method
 
 
 class Multitask(Method):

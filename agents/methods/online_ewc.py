@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from clrobot.agents.methods.ewc import EWC
-from clrobot.agents.methods.quadratic import Quadratic, recentred
+from clrobot.agents.methods.shared.quadratic import Quadratic, recentred
 
 
 class OnlineEWC(EWC):

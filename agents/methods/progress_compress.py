@@ -2,19 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import nn
 
-from clrobot.agents.cloning import Behaviour, behaviour, cloning_loss
-from clrobot.agents.method import Collect, Method
 from clrobot.agents.methods.online_ewc import OnlineEWC
-from clrobot.agents.networks import MultiHeadNetwork, SlotNetwork
-from clrobot.agents.policies import ACTOR_OPTIMIZERS, SlotPolicy
-from clrobot.agents.progress_network import ProgressNetwork
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, cloning_loss
+from clrobot.agents.methods.shared.method import Collect, Method
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import Column
+from clrobot.agents.networks.slot_network import SlotNetwork
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
+
+
+class ProgressNetwork(SlotNetwork):
+    """A knowledge base with a head for each slot, and one column that hears it (Schwarz et al. 2018, section 3).
+
+    Active column:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{KB})),  as in a progressive network of two
+    columns, but of a size that does not grow. Slots that are compressed act with the knowledge base, through their
+    own heads; the newest one acts with the active column until it is. The knowledge base asks for no gradients:
+    whoever compresses lets it.
+
+    A new slot keeps the active column's hidden layers, as the paper does, and gets a new head (and lateral into it),
+    so that it starts with outputs near zero.
+    """
+
+    compressed: th.Tensor  # (), the number of slots that are in the knowledge base; saved with the weights
+
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+    ) -> None:
+        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
+        self.register_buffer("compressed", th.zeros((), dtype=th.int64))
+        self.base = MultiHeadNetwork(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
+        self.base.requires_grad_(False)
+        self.active = Column(inputs, widths, outputs, [widths], head_gain, layer_norm=layer_norm)
+
+    @property
+    def slots(self) -> int:  # noqa: D102
+        return self.base.slots
+
+    def add_slot(self) -> None:  # noqa: D102
+        self.base.add_slot()
+        self.base.requires_grad_(False)
+        self.active.renew_head()
+
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+        knowledge = self.base.activations(x, slot)
+        return knowledge if slot < int(self.compressed) else self.active(x, [knowledge])
+
+    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+        compressed = slot < int(self.compressed)
+        return self.base.layers(slot) if compressed else list(self.active.layers)  # type: ignore[arg-type]
+
+    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the knowledge base's trunk: compressing a later slot changes it."""
+        for name, parameter in self.base.shared_parameters():
+            yield f"base.{name}", parameter
+
+    def knowledge_of(self, slot: int) -> list[nn.Parameter]:
+        """Return the parameters with which the knowledge base learns a slot: its trunk and the slot's head."""
+        return [*(p for _, p in self.base.shared_parameters()), *self.base.heads[slot].parameters()]
 
 
 class ProgressCompress(Method):

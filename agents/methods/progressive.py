@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from clrobot.agents.method import Method
-from clrobot.agents.networks import ProgressiveNetwork, SlotNetwork
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.networks.progressive import ProgressiveNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork
 
 
 class Progressive(Method):

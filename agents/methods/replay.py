@@ -9,12 +9,12 @@ from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
-from clrobot.agents.cloning import Behaviour, behaviour, cloning_loss
-from clrobot.agents.memory import GENERATOR_BYTES, Reservoir
-from clrobot.agents.method import Collect, named
-from clrobot.agents.methods.rehearsal import FLOAT_BYTES, Rehearsal, sizes
-from clrobot.agents.policies import ACTOR_OPTIMIZERS, CRITIC_OPTIMIZERS, SlotPolicy
-from clrobot.agents.shared_buffer import SharedBuffer
+from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, cloning_loss
+from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Reservoir
+from clrobot.agents.methods.shared.method import Collect, named
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal, sizes
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, CRITIC_OPTIMIZERS, SlotPolicy
 
 _DRAW_BYTES = 8
 _LESSONS = "lessons"  # the kind of their tensors in the method's state

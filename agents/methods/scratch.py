@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.agents.method import Method
-from clrobot.agents.networks import IndependentNetwork
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.networks.progressive import IndependentNetwork
 
 
 class Scratch(Method):

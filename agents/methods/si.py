@@ -8,15 +8,15 @@ import torch as th
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.method import Collect, named
-from clrobot.agents.methods.quadratic import (
+from clrobot.agents.methods.shared.method import Collect, named
+from clrobot.agents.methods.shared.quadratic import (
     Importance,
     Quadratic,
     QuadraticMethod,
     protected_parameters,
     recentred,
 )
-from clrobot.agents.policies import ACTOR_OPTIMIZERS
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS
 
 
 class SI(QuadraticMethod):

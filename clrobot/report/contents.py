@@ -12,7 +12,8 @@ import yaml
 
 from clrobot.errors import UserError
 from clrobot.files import check_record
-from clrobot.metrics import Score, read_scores
+from clrobot.results.scores import Score
+from clrobot.runs.score_book import read_scores
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 _Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
@@ -55,7 +56,7 @@ class Seconds(pydantic.BaseModel):
 
     @property
     def by_kind(self) -> dict[str, float]:
-        """What was measured, by the names of `clrobot.plots.SECONDS`."""
+        """What was measured, by the names of `clrobot.report.figures.bars.SECONDS`."""
         return {kind: seconds for kind, seconds in self if seconds is not None}
 
     @property

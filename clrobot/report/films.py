@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from clrobot.errors import UserError
-from clrobot.run_folder import stage_name
+from clrobot.runs.folder import stage_name
 
 Videos = Literal["link", "embed"]
 

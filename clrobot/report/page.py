@@ -9,65 +9,26 @@ import functools
 import hashlib
 import importlib.resources
 import io
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
 
 from clrobot.errors import UserError
 from clrobot.files import atomic
-from clrobot.metrics import Score
-from clrobot.plots import (
-    DASH,
-    NARROW,
-    SECONDS,
-    WIDE,
-    Array,
-    comparison_figure,
-    cost_figure,
-    curves_figure,
-    duration,
-    grouped,
-    number,
-    size,
-    to_svg,
-)
-from clrobot.report import figures
 from clrobot.report.contents import Contents, Matrix, Metrics, read_run
+from clrobot.report.figures import of_runs as figures
+from clrobot.report.figures.bars import SECONDS
+from clrobot.report.figures.curves import curves_figure
+from clrobot.report.figures.style import NARROW, WIDE, Array, to_svg
 from clrobot.report.films import Films, Videos
-
-if TYPE_CHECKING:
-    from clrobot.comparison import Comparison, Group, Metric
-    from clrobot.run_folder import RunFolder
-    from clrobot.statistics import Estimate
-
-HEADLINES = (
-    ("average_success", "Average success", "mean success over the tasks trained, at the end"),
-    ("forgetting", "Forgetting", "mean fall since each task’s own stage; less is better"),
-    ("retention", "Retention", "share of each learned skill that is left"),
-    ("backward_transfer", "Backward transfer", "how later stages changed earlier tasks"),
-    ("forward_transfer", "Forward transfer", "faster (+) or slower (−) than learning from scratch"),
-    ("zero_shot_transfer", "Zero-shot transfer", "gain on a task before its own stage"),
-)
-"""Key in ``metrics.json``, name, and meaning of each headline number."""
-
-TASK_COLUMNS = (
-    ("learned", "Learned"),
-    ("final", "Final"),
-    ("forgetting", "Forgetting"),
-    ("retention", "Retention"),
-    ("auc", "Area"),
-    ("forward_transfer", "Forward transfer"),
-)
-"""Key in ``per_task`` and name of each column."""
-
-MORE_TASK_COLUMNS = (("final_stochastic", "Final, sampled actions"), ("plasticity", "Plasticity"))
-"""Columns that stand only where a run has measured them."""
+from clrobot.results.headlines import HEADLINES, MORE_TASK_COLUMNS, TASK_COLUMNS
+from clrobot.results.numbers import duration, grouped, number, size
+from clrobot.results.scores import Score
 
 
 def write_report(run: Path, out: Path | None = None, videos: Videos = "link") -> Path:
@@ -88,38 +49,12 @@ def write_report(run: Path, out: Path | None = None, videos: Videos = "link") ->
     path = out or run / "report.html"
     films = Films(path.parent, videos)
     contents = read_run(run)
-    section = _section(contents, films, contents.name)
-    return _write(path, films, title=section.name, sections=[section], comparison=None)
+    section = section_of(contents, films, contents.name)
+    return write_page(path, films, title=section.name, sections=[section], comparison=None)
 
 
-def write_comparison(runs: Sequence[RunFolder], out: Path, videos: Videos = "link") -> Path:
-    """Write the page of several runs: methods side by side over their seeds, then each run.
-
-    Args:
-        runs: Two or more. Those without a finished stage are left out, and the page says so.
-        out: The page's file.
-        videos: Whether the page links to the films or holds them itself.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        UserError: No run has a finished stage, a file is missing or is not what it should be, or the page cannot be
-            written.
-    """
-    from clrobot.comparison import compare  # SciPy is needed for several runs alone
-
-    compared = compare(runs)
-    contents = {run.path: read_run(run.path) for group in compared.groups for run in group.runs}
-    films = Films(out.parent, videos)
-    each = list(contents.values())
-    names = figures.labels(each)
-    sections = [_section(run, films, name, n) for n, (run, name) in enumerate(zip(each, names, strict=True), start=1)]
-    side = _side_by_side(compared, contents, sections)
-    return _write(out, films, title=side.title, sections=sections, comparison=side)
-
-
-def _write(path: Path, films: Films, **shown: Any) -> Path:
+def write_page(path: Path, films: Films, **shown: Any) -> Path:
+    """Render the page and write it in one step; `shown` is what the template shows."""
     template = _environment().get_template("page.html.jinja")
     script = _read("script.js")
     html = template.render(
@@ -196,7 +131,8 @@ class Section:
         return sum(cell.video is not None for row in self.matrix for cell in row)
 
 
-def _section(run: Contents, films: Films, name: str, n: int = 0) -> Section:
+def section_of(run: Contents, films: Films, name: str, n: int = 0) -> Section:
+    """Return what the page shows of one run; `n` counts the runs of a page from 1, 0 is a page of one."""
     metrics = run.metrics
     names = metrics.slot_names
     addresses = [films.of_stage(run.path, stage) for stage in range(len(names) + 1)]
@@ -228,10 +164,11 @@ def _cells(addresses: list[dict[str, str]], names: list[str], matrix: Matrix) ->
 
 
 def _curves(scores: list[Score], names: list[str], stage_ends: list[int], salt: str) -> Drawn:
-    return _drawn(lambda width: curves_figure(scores, names, stage_ends, width=width), salt)
+    return drawn(lambda width: curves_figure(scores, names, stage_ends, width=width), salt)
 
 
-def _drawn(draw: figures.Draw, salt: str) -> Drawn:
+def drawn(draw: figures.Draw, salt: str) -> Drawn:
+    """Return a figure at both widths; `salt` keeps its ids apart from other figures'."""
     # matplotlib escapes the names on its own.
     return Drawn(*(Markup(to_svg(draw(width), salt)) for width in (WIDE, NARROW)))
 
@@ -258,12 +195,13 @@ def _downloads(run: Contents) -> list[Download]:
     return [
         Download("metrics.json", _data("application/json", run.texts["metrics.json"])),
         Download("scores.jsonl", _data("application/jsonl", run.texts["scores.jsonl"])),
-        Download("scores.csv", _csv([[*columns, "task"], *scores])),
-        Download("success_matrix.csv", _csv([["stage", "task trained", *names], *matrix])),
+        Download("scores.csv", csv_link([[*columns, "task"], *scores])),
+        Download("success_matrix.csv", csv_link([["stage", "task trained", *names], *matrix])),
     ]
 
 
-def _csv(rows: Sequence[Sequence[Any]]) -> str:
+def csv_link(rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as the address of a file of comma-separated values."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([[_plain(value) for value in row] for row in rows])
     return _data("text/csv", text.getvalue())
@@ -294,166 +232,6 @@ def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 def _rows(values: Array) -> list[list[float | None]]:
     return [[None if math.isnan(value) else float(value) for value in row] for row in values]
-
-
-# Several runs ----------------------------------------------------------------------------------------------
-
-
-class Number(NamedTuple):
-    """One cell of the comparison's tables."""
-
-    estimate: Estimate
-    best: bool
-    text: str
-    interval: str | None
-
-
-class Table(NamedTuple):
-    """Methods in rows, metrics in columns."""
-
-    title: str
-    columns: list[Metric]
-    rows: list[tuple[Group, list[Number]]]
-
-
-class FinalTable(NamedTuple):
-    """Success on each task at the end, methods in rows."""
-
-    curriculum: str
-    slot_names: tuple[str, ...]
-    rows: list[tuple[str, list[Estimate]]]
-
-
-class CurvesShown(NamedTuple):
-    """The learning curves of a curriculum."""
-
-    curriculum: str
-    drawn: Drawn
-    summary: str
-
-
-@dataclasses.dataclass
-class SideBySide:
-    """What the page shows of several runs together."""
-
-    title: str
-    lead: str
-    notes: tuple[str, ...]
-    single: bool
-    """Whether no method has a second seed: no interval anywhere."""
-    tables: list[Table]
-    """What was learned and kept, other readings of it, and what it cost."""
-    bars: Drawn | None
-    """None where no method has any of these numbers."""
-    bars_summary: str
-    curves: list[CurvesShown]
-    finals: list[FinalTable]
-    costs: Drawn
-    downloads: list[Download]
-
-
-def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections: list[Section]) -> SideBySide:
-    groups = compared.groups
-    curricula = list(dict.fromkeys(run.config.curriculum.name for run in runs.values()))
-    rates = [metric for metric in compared.metrics if metric.kind == "rate"]
-    costs = [metric for metric in compared.metrics if metric.kind != "rate"]
-    curves = figures.mean_curves(compared, runs)
-    panels, each = figures.bars(compared, runs), figures.costs(compared, runs)
-    return SideBySide(
-        title=f"{' and '.join(curricula[:3])}: {_count(len(groups), 'method')} compared",
-        lead=f"{_count(len(runs), 'run')}: " + "; ".join(f"{g.label} ({_seeds(g.seeds)})" for g in groups) + ".",
-        notes=compared.notes,
-        single=all(len(group.runs) < 2 for group in groups),
-        tables=[
-            _table("What was learned and kept", [m for m in rates if m.name not in _OTHER_READINGS], compared),
-            _table("Other readings of success", [m for m in rates if m.name in _OTHER_READINGS], compared),
-            _table("What it cost", costs, compared),
-        ],
-        bars=_drawn(lambda width: comparison_figure(panels, width), "bars") if panels else None,
-        bars_summary=_bars_summary(groups),
-        curves=[
-            CurvesShown(shown.curriculum, _drawn(shown.draw, f"curves {n}"), _ends_summary(shown))
-            for n, shown in enumerate(curves)
-        ],
-        finals=[
-            FinalTable(
-                final.curriculum,
-                final.slot_names,
-                [(g.label, [g.final_success[name] for name in final.slot_names]) for g in final.groups],
-            )
-            for final in figures.finals(compared)
-        ],
-        costs=_drawn(lambda width: cost_figure(each, width), "costs"),
-        downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(sections))],
-    )
-
-
-_OTHER_READINGS = ("average_success_final_step", "average_success_stochastic", "unlearned_share")
-_SHOWN: dict[str, Callable[[float], str]] = {"rate": number, "seconds": duration, "count": grouped, "bytes": size}
-
-
-def _table(title: str, columns: list[Metric], compared: Comparison) -> Table:
-    rows = []
-    for group in compared.groups:
-        cells = []
-        for metric in columns:
-            found = group.estimates[metric.name]
-            show = _SHOWN[metric.kind]
-            text = DASH if found.value is None else show(found.value)
-            ends = None if found.low is None or found.high is None else f"{show(found.low)} to {show(found.high)}"
-            if ends == f"{text} to {text}":  # every seed has the same
-                ends = None
-            cells.append(Number(found, compared.leads(group, metric.name), text, ends))
-        rows.append((group, cells))
-    return Table(title, columns, rows)
-
-
-def _bars_summary(groups: Sequence[Group]) -> str:
-    """The comparison's figure in words."""
-    told = []
-    for group in groups:
-        parts = [f"{title} {number(group.estimates[key].value)}" for key, title in figures.COMPARED]
-        told.append(f"{group.label}: {', '.join(parts)}")
-    return "; ".join(told) + "."
-
-
-def _ends_summary(curves: figures.Curves) -> str:
-    """The mean learning curves in words."""
-    told = []
-    for label, bands in curves.methods.items():
-        ends = [
-            f"{name} {number(float(band.mean[-1]) if len(band.mean) else None)}"
-            for name, band in zip(curves.slot_names, bands, strict=True)
-        ]
-        told.append(f"{label} ended at {', '.join(ends)}")
-    return "Mean success of every task over the run. " + "; ".join(told) + "."
-
-
-def _comparison_csv(compared: Comparison) -> str:
-    rows: list[list[Any]] = [["method", "metric", "value", "low", "high", "runs", "undefined"]]
-    for group, metric in itertools.product(compared.groups, compared.metrics):
-        e = group.estimates[metric.name]
-        rows.append([group.label, metric.name, e.value, e.low, e.high, e.n, e.undefined])
-    return _csv(rows)
-
-
-def _runs_csv(sections: Sequence[Section]) -> str:
-    keys = [key for key, _, _ in HEADLINES]
-    rows: list[list[Any]] = [["run", "curriculum", "method", "seed", *keys, "seconds", "parameters", "memory_bytes"]]
-    for section in sections:
-        config, metrics = section.run.config, section.metrics
-        cost = [metrics.seconds.total, metrics.parameters.total, metrics.memory_bytes]
-        headlines = [getattr(metrics, key) for key in keys]
-        rows.append([section.name, config.curriculum.name, config.method, config.seed, *headlines, *cost])
-    return _csv(rows)
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
 
 
 # The templates ---------------------------------------------------------------------------------------------

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clrobot.envs.expert import Expert
+from clrobot.envs.arrays import Array
 from clrobot.envs.experts.button_press import ButtonPressExpert
 from clrobot.envs.experts.dial_turn import DialTurnExpert
 from clrobot.envs.experts.door_close import DoorCloseExpert
 from clrobot.envs.experts.door_open import DoorOpenExpert
 from clrobot.envs.experts.drawer_close import DrawerCloseExpert
 from clrobot.envs.experts.drawer_open import DrawerOpenExpert
+from clrobot.envs.experts.expert import Expert
 from clrobot.envs.experts.hammer import HammerExpert
 from clrobot.envs.experts.lever_pull import LeverPullExpert
 from clrobot.envs.experts.peg_insert import PegInsertExpert
@@ -24,10 +25,9 @@ from clrobot.envs.experts.reach import ReachExpert
 from clrobot.envs.experts.shelf_place import ShelfPlaceExpert
 from clrobot.envs.experts.stack import StackExpert
 from clrobot.envs.experts.window_close import WindowCloseExpert
-from clrobot.envs.rewards import Array
-from clrobot.envs.shift import Overrides
-from clrobot.envs.sim import HORIZON, Simulation
-from clrobot.envs.task import Mask
+from clrobot.envs.simulation.features import Mask
+from clrobot.envs.simulation.overrides import Overrides
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
 
 EXPERTS: tuple[type[Expert], ...] = (
     ReachExpert,

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.expert import CLOSED, Expert, above, across
-from clrobot.envs.fixtures import door_handle
-from clrobot.envs.rewards import Array
-from clrobot.envs.sim import MAX_STEP
-from clrobot.envs.task import Features
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.scene.mechanisms import door_handle
+from clrobot.envs.simulation.features import Features
+from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.door_close import FULL_ANGLE, DoorClose
 
 STANDOFF = 0.035  # m, from the handle to where the fingers go down before it

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.expert import CLOSED, Expert, above, across
-from clrobot.envs.fixtures import door_handle
-from clrobot.envs.rewards import Array
-from clrobot.envs.sim import MAX_STEP
-from clrobot.envs.task import Features
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.scene.mechanisms import door_handle
+from clrobot.envs.simulation.features import Features
+from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.door_open import GOAL_ANGLE, DoorOpen
 
 BEHIND = (0.026, 0.0, 0.004)  # m, from the handle to where the fingers hook behind it

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.expert import CLOSED, Expert, above, across
-from clrobot.envs.rewards import Array
-from clrobot.envs.sim import MAX_STEP
-from clrobot.envs.task import Features
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.simulation.features import Features
+from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.drawer_open import DrawerOpen
 
 BEHIND = (0.030, 0.0, 0.010)  # m, from the handle to where the fingers hook behind it

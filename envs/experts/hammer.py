@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.expert import CLOSED, above
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import CLOSED, above
 from clrobot.envs.experts.grasping import FAST, HOLDING, SLOW, UP, GraspExpert
-from clrobot.envs.rewards import Array
-from clrobot.envs.task import Features
+from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.hammer import TRAVEL, Hammer
 
 SWING = 0.03  # m above the nail, whence the head comes down

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.expert import CLOSED, OPEN, Expert, above, across
-from clrobot.envs.rewards import Array
-from clrobot.envs.sim import MAX_STEP
-from clrobot.envs.task import Features
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import CLOSED, OPEN, Expert, above, across
+from clrobot.envs.simulation.features import Features
+from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.pick_place import PickPlace
 
 SQUEEZING = 5  # control steps until the fingers hold

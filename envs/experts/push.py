@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.expert import OPEN, Expert, above, across
-from clrobot.envs.rewards import Array
-from clrobot.envs.task import Features
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import OPEN, Expert, above, across
+from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.push import CRADLE, Push
 
 STANDOFF = [0.03, 0.0, 0.0]  # m, from where the fingers touch the puck

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.expert import OPEN, Expert
-from clrobot.envs.rewards import Array
-from clrobot.envs.task import Features
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import OPEN, Expert
+from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.reach import Reach
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.expert import CLOSED, Expert, above, across
-from clrobot.envs.rewards import Array
-from clrobot.envs.sim import MAX_STEP
-from clrobot.envs.task import Features
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.simulation.features import Features
+from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.window_close import WindowClose
 
 BESIDE = (-0.032, -0.005, 0.0)  # m, from the knob to where the fingers go down beside it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clrobot.envs.task import Task
+from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks.button_press import ButtonPress
 from clrobot.envs.tasks.dial_turn import DialTurn
 from clrobot.envs.tasks.door_close import DoorClose

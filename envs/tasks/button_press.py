@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.arm import ARM_BIT, STIFF
-from clrobot.envs.rewards import Array, clip, distance, tolerance
-from clrobot.envs.scene import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.arm import ARM_BIT, STIFF
+from clrobot.envs.scene.parts import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 TRAVEL = 0.030  # m, from released to fully pressed
 SUCCESS_PRESS = 0.8  # of the travel

@@ -9,10 +9,11 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
-from clrobot.envs.arm import STIFF
-from clrobot.envs.fixtures import arm_only
-from clrobot.envs.rewards import Array, clip, distance, tolerance
-from clrobot.envs.scene import (
+from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.arm import STIFF
+from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GOAL_GREEN,
     HANDLE_YELLOW,
@@ -22,8 +23,9 @@ from clrobot.envs.scene import (
     add_fixture,
     add_site,
 )
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 TRAVEL = 2.4  # rad, from stop to stop
 RADIUS = 0.075  # m, of the disk

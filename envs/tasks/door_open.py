@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.fixtures import add_door, door_handle
-from clrobot.envs.rewards import Array, clip, distance, tolerance
-from clrobot.envs.scene import add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.mechanisms import add_door, door_handle
+from clrobot.envs.scene.parts import add_site
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 GOAL_ANGLE = 1.0  # rad
 SUCCESS_ANGLE = 0.9  # rad

@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.fixtures import add_drawer, drawer_handle
-from clrobot.envs.rewards import Array, clip, distance, tolerance
-from clrobot.envs.scene import add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.mechanisms import add_drawer, drawer_handle
+from clrobot.envs.scene.parts import add_site
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 GOAL_OPENING = 0.14  # m
 SUCCESS_OPENING = 0.9  # of GOAL_OPENING

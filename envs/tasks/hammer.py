@@ -7,12 +7,14 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.arm import ARM_BIT, OBJECT_BIT, STIFF
-from clrobot.envs.grasping import grasp, raised
-from clrobot.envs.rewards import Array, clip, distance, tolerance
-from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.rewards.grasp import grasp, raised
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT, STIFF
+from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 NAIL_BIT = 4  # only the hammer's head touches the nail: it cannot be pressed in by hand
 HEAD = (0.020, 0.020, 0.030)  # m, half sizes; it stands on its face

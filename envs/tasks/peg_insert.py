@@ -8,11 +8,21 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.grasping import grasp, raised
-from clrobot.envs.rewards import Array, tolerance
-from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, PANEL_BLUE, add_box, add_fixture, add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array
+from clrobot.envs.rewards.grasp import grasp, raised
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.parts import (
+    FIXTURE_BLUE,
+    HANDLE_YELLOW,
+    OBJECT_RED,
+    PANEL_BLUE,
+    add_box,
+    add_fixture,
+    add_site,
+)
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 PEG_HALF = 0.015  # m, half the width of the square peg
 PEG_LENGTH = 0.10  # m

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.grasping import grasp
-from clrobot.envs.rewards import Array, clip
-from clrobot.envs.scene import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array, clip
+from clrobot.envs.rewards.grasp import grasp
+from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 BODY = (0.028, 0.018, 0.025)  # m, half sizes of the plug's body, which the hand takes hold of
 PIN_LENGTH, PIN_RADIUS = 0.055, 0.008  # m

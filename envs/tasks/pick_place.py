@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.grasping import grasp, raised
-from clrobot.envs.rewards import Array, tolerance
-from clrobot.envs.scene import OBJECT_RED, add_cube, add_goal
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array
+from clrobot.envs.rewards.grasp import grasp, raised
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.parts import OBJECT_RED, add_cube, add_goal
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 CUBE_HALF = 0.02  # m
 CUBE_MASS = 0.1  # kg

@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.arm import STIFF
-from clrobot.envs.rewards import Array, distance, length, tolerance
-from clrobot.envs.scene import GOAL_GREEN, OBJECT_RED, add_box, add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array, distance, length
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.arm import STIFF
+from clrobot.envs.scene.parts import GOAL_GREEN, OBJECT_RED, add_box, add_site
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 RADIUS = 0.045  # m: wider than the open hand (0.04), which can cradle it but not grasp it
 HALF_HEIGHT = 0.02  # m

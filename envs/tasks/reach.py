@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.rewards import Array, tolerance
-from clrobot.envs.scene import add_goal
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.parts import add_goal
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 SUCCESS_DISTANCE = 0.03  # m, between the fingertips' middle and the goal
 SUCCESS_SPEED = 0.1  # m/s, at most: arrived, not flying past

@@ -8,9 +8,10 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.grasping import grasp, let_go, raised
-from clrobot.envs.rewards import Array, tolerance
-from clrobot.envs.scene import (
+from clrobot.envs.arrays import Array
+from clrobot.envs.rewards.grasp import grasp, let_go, raised
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GOAL_GREEN,
     OBJECT_RED,
@@ -20,8 +21,9 @@ from clrobot.envs.scene import (
     add_fixture,
     add_site,
 )
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg
 BOARD = (0.055, 0.11, 0.007)  # m, half sizes of the shelf's boards

@@ -8,11 +8,13 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.grasping import grasp, let_go, raised
-from clrobot.envs.rewards import Array, tolerance
-from clrobot.envs.scene import OBJECT_RED, PANEL_BLUE, add_cube, add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array
+from clrobot.envs.rewards.grasp import grasp, let_go, raised
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.parts import OBJECT_RED, PANEL_BLUE, add_cube, add_site
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg: the red cube, to be moved
 BASE_HALF, BASE_MASS = 0.025, 0.4  # m, kg: the blue cube under it

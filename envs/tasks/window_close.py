@@ -8,12 +8,22 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.arm import STIFF
-from clrobot.envs.fixtures import arm_only
-from clrobot.envs.rewards import Array, clip, distance, tolerance
-from clrobot.envs.scene import FIXTURE_BLUE, GLASS_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
-from clrobot.envs.sim import Simulation
-from clrobot.envs.task import Box, Features, Ids, Mask, Task
+from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.scene.arm import STIFF
+from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.scene.parts import (
+    FIXTURE_BLUE,
+    GLASS_BLUE,
+    HANDLE_YELLOW,
+    PANEL_BLUE,
+    add_box,
+    add_fixture,
+    add_site,
+)
+from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.task import Box, Task
 
 TRAVEL = 0.15  # m, from wide open to shut
 PANE = np.array([0.085, 0.004, 0.062])  # m, a pane's half sizes

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from clrobot.checkpoint import load_agent
-from clrobot.envs.render import open_renderer
-from clrobot.envs.vector_env import FPS
-from clrobot.record import STRIDE, roll_out
-from clrobot.run_folder import RunFolder
-from clrobot.stage_env import stage_env
-from clrobot.video import write_gif
+from clrobot.envs.rendering import open_renderer
+from clrobot.envs.worlds.vector_env import FPS
+from clrobot.experiment.stage_env import stage_env
+from clrobot.films.encode import write_gif
+from clrobot.films.record import STRIDE, roll_out
+from clrobot.runs.checkpoint import load_agent
+from clrobot.runs.folder import RunFolder
 
 SIZE = 250  # pixels, each picture's width and height
 

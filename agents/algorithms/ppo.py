@@ -1,0 +1,97 @@
+"""PPO as Stable-Baselines3 has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.utils import FloatSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
+from clrobot.agents.policies.ppo import PPOSlotPolicy
+
+
+class PPOSettings(AlgorithmSettings):
+    """Proximal policy optimisation (Schulman et al. 2017)."""
+
+    num_envs: int = Field(128, ge=1)
+    """Simulations stepped together: 128 for 16 steps each bring success .9 sooner, in seconds, than 64 for 32."""
+    n_steps: int = Field(16, ge=1)
+    """Control steps of each simulation between updates."""
+    batch_size: int = Field(512, ge=2)
+    """Samples in a minibatch."""
+    n_epochs: int = Field(10, ge=1)
+    """Passes over the samples of an update: with 10 success .9 comes sooner, in seconds, than with 5 or 15."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Adam's step size at a stage's start."""
+    final_learning_rate: float = Field(2e-3, gt=0)
+    """Adam's step size at a stage's end; it changes linearly from one to the other."""
+    gamma: float = Field(0.95, gt=0, le=1)
+    """Discount for each control step."""
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    """Decay of generalised advantage estimation."""
+    clip_range: float = Field(0.2, gt=0)
+    """How far the probability ratio may move."""
+    ent_coef: float = Field(0.0, ge=0)
+    """Weight of the entropy bonus."""
+    vf_coef: float = Field(0.5, ge=0)
+    """Weight of the value loss."""
+    max_grad_norm: float = Field(0.5, gt=0)
+    """The norm to which the summed gradient is clipped."""
+    log_std_init: float = -0.5
+    """Log standard deviation of a new head's actions."""
+
+
+class PPOAlgorithm(Algorithm):
+    """Proximal policy optimisation."""
+
+    name: ClassVar = "ppo"
+    policy_class: ClassVar = PPOSlotPolicy
+    Settings: ClassVar = PPOSettings
+    settings: PPOSettings
+
+    @property
+    def iteration(self) -> int:  # noqa: D102
+        return self.settings.num_envs * self.settings.n_steps
+
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:  # noqa: D102
+        s = self.settings
+        return PPO(
+            PPOSlotPolicy,
+            env,
+            learning_rate=s.learning_rate,
+            n_steps=s.n_steps,
+            batch_size=s.batch_size,
+            n_epochs=s.n_epochs,
+            gamma=s.gamma,
+            gae_lambda=s.gae_lambda,
+            clip_range=s.clip_range,
+            ent_coef=s.ent_coef,
+            vf_coef=s.vf_coef,
+            max_grad_norm=s.max_grad_norm,
+            policy_kwargs={
+                **network,
+                "log_std_init": s.log_std_init,
+                # Stable-Baselines3's epsilon; the fused step saves a tenth of the learning time.
+                "optimizer_kwargs": {"eps": 1e-5, "fused": True},
+            },
+            seed=seed,
+            device=device,
+        )
+
+    def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        start, end = model.num_timesteps, model.num_timesteps + steps
+        model._total_timesteps = end  # where a phase ends earlier, `learn` says so
+        first, last = self.settings.learning_rate, self.settings.final_learning_rate
+
+        def schedule(progress_remaining: float) -> float:
+            # Stable-Baselines3 counts progress over all steps so far: remaining = 1 - t / total, where total is
+            # the end of this call of `learn`. This stage's own:
+            step = (1.0 - progress_remaining) * model._total_timesteps
+            return last + (first - last) * min(1.0, max(0.0, (end - step) / (end - start)))
+
+        model.lr_schedule = FloatSchedule(schedule)

@@ -1,0 +1,121 @@
+"""SAC as Stable-Baselines3 has it, with one head or column for each slot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch as th
+from pydantic import Field
+from stable_baselines3 import SAC
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
+from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.policies.sac import SACSlotPolicy
+
+# What the replay buffer holds, by the names of its arrays.
+_STORED = ("observations", "actions", "next_observations", "dones", "rewards", "timeouts")
+
+
+class SACSettings(AlgorithmSettings):
+    """Soft actor-critic (Haarnoja et al. 2018)."""
+
+    num_envs: int = Field(32, ge=1)
+    """Simulations stepped together."""
+    train_freq: int = Field(8, ge=1)
+    """Control steps of each simulation between updates."""
+    gradient_steps: int = Field(64, ge=1)
+    """Gradient steps of an update."""
+    batch_size: int = Field(256, ge=2)
+    """Transitions in a minibatch."""
+    buffer_size: int = Field(200_000, ge=1)
+    """Transitions kept; the buffer starts empty in every stage."""
+    learning_starts: int = Field(2_000, ge=0)
+    """Steps with random actions at a stage's start."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Adam's step size."""
+    gamma: float = Field(0.95, gt=0, le=1)
+    """Discount for each control step."""
+    tau: float = Field(0.01, gt=0, le=1)
+    """How far the targets follow the critics in one step."""
+    ent_coef: float = Field(0.1, gt=0)
+    """The temperature at a stage's start; it is learned."""
+    target_entropy: float = -4.0
+    """The entropy that the temperature aims at."""
+    log_std_init: float = -0.5
+    """Log standard deviation of a new head's actions, before squashing."""
+
+
+class SACAlgorithm(Algorithm):
+    """Soft actor-critic."""
+
+    name: ClassVar = "sac"
+    policy_class: ClassVar = SACSlotPolicy
+    Settings: ClassVar = SACSettings
+    settings: SACSettings
+
+    @property
+    def iteration(self) -> int:  # noqa: D102
+        return self.settings.num_envs * self.settings.train_freq
+
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:  # noqa: D102
+        s = self.settings
+        return SAC(
+            SACSlotPolicy,
+            env,
+            learning_rate=s.learning_rate,
+            buffer_size=s.buffer_size,
+            replay_buffer_class=SharedBuffer,
+            learning_starts=s.learning_starts,
+            batch_size=s.batch_size,
+            tau=s.tau,
+            gamma=s.gamma,
+            train_freq=(s.train_freq, "step"),
+            gradient_steps=s.gradient_steps,
+            ent_coef=f"auto_{s.ent_coef}",
+            target_entropy=s.target_entropy,
+            policy_kwargs={**network, "log_std_init": s.log_std_init, "optimizer_kwargs": {"fused": True}},
+            seed=seed,
+            device=device,
+        )
+
+    def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        assert isinstance(model, SAC)
+        assert isinstance(model.policy, SACSlotPolicy)
+        assert model.replay_buffer is not None
+        # Temperature, targets and buffer would carry one task into the next.
+        model.policy.reset_targets()
+        model.log_ent_coef = th.full((1,), self.settings.ent_coef, device=model.device).log().requires_grad_(True)
+        model.ent_coef_optimizer = th.optim.Adam([model.log_ent_coef], lr=self.settings.learning_rate)
+        model.replay_buffer.reset()
+        model.learning_starts = model.num_timesteps + self.settings.learning_starts
+        model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
+
+    def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
+        """Return the temperature and the replay buffer."""
+        assert isinstance(model, SAC)
+        assert model.log_ent_coef is not None
+        buffer: Any = model.replay_buffer
+        rows = buffer.buffer_size if buffer.full else buffer.pos
+        stored = {f"buffer.{name}": th.from_numpy(getattr(buffer, name)[:rows].copy()) for name in _STORED}
+        return stored | {
+            "log_ent_coef": model.log_ent_coef.detach().clone(),
+            "buffer_pos": th.tensor(buffer.pos),
+            "learning_starts": th.tensor(model.learning_starts),
+        }
+
+    def load_tensors(self, model: BaseAlgorithm, tensors: Mapping[str, th.Tensor]) -> None:
+        """Restore what `tensors` returned."""
+        assert isinstance(model, SAC)
+        assert model.log_ent_coef is not None
+        with th.no_grad():
+            model.log_ent_coef.copy_(tensors["log_ent_coef"])
+        buffer: Any = model.replay_buffer
+        rows = len(tensors["buffer.rewards"])
+        for name in _STORED:
+            getattr(buffer, name)[:rows] = tensors[f"buffer.{name}"].numpy()
+        buffer.pos = int(tensors["buffer_pos"])
+        buffer.full = rows == buffer.buffer_size
+        model.learning_starts = int(tensors["learning_starts"])

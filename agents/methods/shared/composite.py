@@ -1,0 +1,90 @@
+"""Several methods as one: a regulariser with a memory (`ewc+replay`), and the plasticity options with any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.methods.shared.method import Collect, Family, Method, Phase
+from clrobot.agents.networks.slot_network import SlotNetwork
+
+
+class Composite(Method):
+    """Calls each part's verbs in order; auxiliary losses add up.
+
+    The parts' states are kept apart by the parts' names. At most one part may choose a network and phases: the
+    last one.
+    """
+
+    name: ClassVar = "composite"
+    summary: ClassVar = "several methods as one"
+    family: ClassVar[Family] = "bound"
+
+    def __init__(self, parts: Sequence[Method]) -> None:
+        super().__init__(Method.Settings())
+        self.parts = tuple(parts)
+
+    def uses(self, verb: str) -> bool:  # noqa: D102
+        return any(part.uses(verb) for part in self.parts)
+
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:  # noqa: D102
+        return self.parts[-1].networks()
+
+    def phases(self, steps: int) -> list[Phase]:  # noqa: D102
+        return self.parts[-1].phases(steps)
+
+    def before_task(self, model: BaseAlgorithm, k: int) -> None:  # noqa: D102
+        for part in self.parts:
+            part.before_task(model, k)
+
+    def before_phase(self, model: BaseAlgorithm, k: int, phase: str) -> None:  # noqa: D102
+        for part in self.parts:
+            part.before_phase(model, k, phase)
+
+    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:  # noqa: D102
+        losses = [part.auxiliary_loss(model, optimizer_name) for part in self.parts if part.uses("auxiliary_loss")]
+        given = [loss for loss in losses if loss is not None]
+        return th.stack(given).sum() if given else None
+
+    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:  # noqa: D102
+        for part in self.parts:
+            part.adjust_gradients(model, optimizer_name)
+
+    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:  # noqa: D102
+        for part in self.parts:
+            part.after_update(model, optimizer_name)
+
+    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:  # noqa: D102
+        for part in self.parts:
+            part.after_task(model, k, collect)
+
+    def state_dict(self) -> dict[str, th.Tensor]:  # noqa: D102
+        return {f"{part.name}/{key}": t for part in self.parts for key, t in part.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:  # noqa: D102
+        for part in self.parts:
+            prefix = f"{part.name}/"
+            own = {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
+            part.load_state_dict(own)
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:  # noqa: D102
+        return sum(part.memory_bound(model, tasks) for part in self.parts)
+
+
+def why_not_together(first: type[Method], second: type[Method]) -> str | None:
+    """Return why `first+second` makes no method, as a clause; None where it does."""
+    for part in (first, second):
+        if part.family == "bound":
+            return f"{part.name} is a bound of comparisons, not a protection to add"
+        if part.family == "architecture":
+            return f"{part.name} already keeps its old weights exactly: nothing is left to protect"
+        if not part.composes:
+            return f"{part.name} changes the summed gradient, and would undo what the other adds"
+    if {first.family, second.family} == {"regularisation"}:
+        return "both are penalties on the same weights; choose one"
+    if "regularisation" not in (first.family, second.family):
+        return "both rehearse old tasks through the old heads; choose one"
+    return None

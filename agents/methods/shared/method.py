@@ -1,0 +1,122 @@
+"""What a continual-learning method is: a few verbs, each a no-op that a method overrides as it needs.
+
+Adding a method is one file in `methods/` and one line in `methods/__init__.py`: its settings become flags
+(`--ewc.strength`), and the tests that run over every method run over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork
+from clrobot.agents.settings import FrozenSettings
+
+Family = Literal["bound", "regularisation", "architecture", "distillation", "replay"]
+
+
+class Experience(NamedTuple):
+    """On-policy experience of the task just finished."""
+
+    observations: th.Tensor  # (n, d + 1), the slot's index last
+    actions: th.Tensor  # (n, A), sampled from the policy, before clipping or squashing
+
+
+class Collect(Protocol):
+    """Gathers experience with the current policy, in an environment and from a generator of its own."""
+
+    def __call__(self, n: int) -> Experience:
+        """Return n steps."""
+
+
+class Phase(NamedTuple):
+    """A part of a stage."""
+
+    name: str
+    steps: int  # control steps, rounded up to whole iterations by the algorithm
+
+
+class Method:
+    """A continual-learning method; this base protects nothing.
+
+    The training loop calls, for each stage k = 0, 1, …: `before_task`, then for each of the stage's `phases`
+    `before_phase` and `learn` inside `shaping` (which calls `auxiliary_loss`, `adjust_gradients` and `after_update`
+    around every optimizer step, with the optimizer's name: see `ACTOR_OPTIMIZERS`), then `after_task`.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]  # one line, for `clrobot methods`
+    family: ClassVar[Family]
+    network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
+    trains_all_tasks: ClassVar[bool] = False  # every stage trains on all the curriculum's tasks at once
+    refuses: ClassVar[Mapping[str, str]] = {}  # an algorithm (`sac`) that it cannot work with: a clause that says why
+    composes: ClassVar[bool] = False  # whether it only adds to gradients, so that `ewc+replay` makes sense
+
+    class Settings(FrozenSettings):
+        """This method has no settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
+        """Return what builds the policy's networks, as it takes them: `network_class`, and perhaps `critic_class`.
+
+        Both are called as a SlotNetwork is; a method's settings may go into them by `functools.partial`.
+        """
+        return {"network_class": self.network_class}
+
+    def phases(self, steps: int) -> list[Phase]:
+        """Return the parts of a stage of `steps` control steps, in order; most methods have one."""
+        return [Phase("train", steps)]
+
+    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+        """Prepare for task k; its head exists already, and the optimizers are fresh.
+
+        A run that is resumed within task k calls it again, after `load_state_dict` and before the weights of the
+        snapshot are loaded: what it sets up may depend only on that state and on the model's structure.
+        """
+
+    def before_phase(self, model: BaseAlgorithm, k: int, phase: str) -> None:
+        """Begin a phase of task k; a run that is resumed within the phase does not call it again."""
+
+    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
+        """Return a scalar whose gradient is added to the algorithm's own, or None."""
+        return None
+
+    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Change the gradients in place, before they are clipped."""
+
+    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Act after an optimizer step."""
+
+    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+        """Remember what matters of task k."""
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return all that the method remembers, as named tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the most bytes that will be kept beside the policy after `tasks` tasks; asked before training."""
+        return 0
+
+    def uses(self, verb: str) -> bool:
+        """Return whether the method overrides `verb`; what it does not use costs nothing."""
+        return getattr(type(self), verb) is not getattr(Method, verb)
+
+    def memory_bytes(self) -> int:
+        """Return the bytes kept beside the policy."""
+        return sum(t.numel() * t.element_size() for t in self.state_dict().values())
+
+
+def named(state: dict[str, th.Tensor], kind: str) -> dict[str, th.Tensor]:
+    """Return the tensors of one kind in a method's state, `kind.NAME`, by name."""
+    prefix = f"{kind}."
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}

@@ -1,0 +1,202 @@
+"""Keeping a network able to learn: options that go with any method, and the measure that says whether they matter."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch as th
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import nn
+from torch.optim import Optimizer
+
+from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.methods.shared.method import Family, Method
+from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
+from clrobot.agents.policies.policy import SlotPolicy
+
+DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
+
+
+def dormant_units(network: SlotNetwork, x: th.Tensor, slot: int, threshold: float) -> list[th.Tensor]:
+    """Return a mask (width,) of the dormant units of each hidden layer (Sokar et al. 2023, equation 1).
+
+        s_i = E_x |h_i(x)| / (1/H Σ_k E_x |h_k(x)|),   dormant: s_i ≤ τ
+
+    Args:
+        network: an actor or a critic.
+        x: inputs (n, d), without the slot's index.
+        slot: whose activations are looked at.
+        threshold: τ.
+    """
+    with th.no_grad():
+        hidden = network.activations(x, slot)[:-1]
+    activity = [h.abs().mean(0) for h in hidden]
+    return [a <= threshold * a.mean() for a in activity]
+
+
+def dormant_share(network: SlotNetwork, x: th.Tensor, slot: int, threshold: float = DORMANT) -> float:
+    """Return the share of dormant units among all hidden units, in [0, 1]."""
+    masks = dormant_units(network, x, slot, threshold)
+    return float(th.cat(masks).float().mean())
+
+
+class PlasticitySettings(Method.Settings):
+    """Options against the loss of plasticity, usable with any method."""
+
+    reset_optimizer: bool = True
+    """Start every stage with fresh Adam moments."""
+    l2_init: float = Field(0.0, ge=0)
+    """Weight of the pull towards the initial weights (L2-to-init); 0 is off."""
+    shrink: float = Field(1.0, ge=0, le=1)
+    """What earlier weights are multiplied by when a stage begins (shrink and perturb); 1 is off."""
+    perturb: float = Field(0.0, ge=0)
+    """Scale of the fresh random weights added then; 0 is off."""
+    redo_every: int = Field(0, ge=0)
+    """Updates between two resets of dormant units (ReDo); 0 is off."""
+    redo_threshold: float = Field(DORMANT, ge=0)
+    """Activity, as a share of its layer's mean, up to which a unit is dormant."""
+
+
+class Plasticity(Method):
+    """The options as verbs, for a Composite with any method; the method's own verbs come after these.
+
+    They touch what trains, on actor and critic alike: the shared trunk, or the newest column. Frozen weights stay.
+
+    Sources: L2-to-init (Kumar et al. 2023); shrink and perturb (Ash and Adams 2020); ReDo (Sokar et al. 2023).
+    """
+
+    name: ClassVar = "plasticity"
+    summary: ClassVar = "options that keep a network able to learn"
+    family: ClassVar[Family] = "bound"
+    Settings = PlasticitySettings
+    settings: PlasticitySettings
+
+    def __init__(self, settings: PlasticitySettings) -> None:
+        super().__init__(settings)
+        self._initial: dict[str, th.Tensor] = {}
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any option of this class is on (fresh moments are the algorithm's)."""
+        return any(self.uses(verb) for verb in ("adjust_gradients", "after_update")) or self._shrinks
+
+    @property
+    def _shrinks(self) -> bool:
+        return self.settings.shrink < 1 or self.settings.perturb > 0
+
+    def uses(self, verb: str) -> bool:  # noqa: D102
+        s = self.settings
+        wanted = {"adjust_gradients": s.l2_init > 0, "after_update": s.redo_every > 0}
+        return wanted.get(verb, super().uses(verb))
+
+    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+        """Shrink and perturb what is not new, and note the initial weights of what is."""
+        if k > 0 and self._shrinks:
+            for network in _networks(model):
+                self._shrink_and_perturb(network)
+        if self.settings.l2_init > 0:
+            # What has no part in this stage needs no anchor any more.
+            trainable = {name: p for name, p in _hidden_parameters(model).items() if p.requires_grad}
+            self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
+
+    def _shrink_and_perturb(self, network: SlotNetwork) -> None:
+        if not list(network.shared_parameters()):
+            return  # columns: what trains is new
+        #   θ ← shrink · θ + perturb · θ_fresh
+        for layer in network.layers(network.slots - 1)[:-1]:
+            fresh = _fresh(layer)
+            with th.no_grad():
+                for p, new in zip(layer.parameters(), fresh.parameters(), strict=True):
+                    p.mul_(self.settings.shrink).add_(new.to(p.device), alpha=self.settings.perturb)
+
+    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Add the gradient of ½ λ Σ (θ - θ_0)², for the parameters that this optimizer steps."""
+        mine = _stepped(optimizers(model)[optimizer_name])
+        parameters = _hidden_parameters(model)
+        with th.no_grad():
+            for name, initial in self._initial.items():
+                p = parameters[name]
+                if p in mine and p.grad is not None:
+                    p.grad.add_(p - initial.to(p.device), alpha=self.settings.l2_init)
+
+    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Every `redo_every` updates, give dormant units fresh inputs and no output."""
+        optimizer = optimizers(model)[optimizer_name]
+        mine = _stepped(optimizer)
+        networks = [n for n in _networks(model) if n.layers(n.slots - 1)[-1].weight in mine]
+        if not networks:
+            return  # SAC's temperature
+        # Adam's own count: fresh in every stage, and part of every snapshot.
+        updates = int(optimizer.state[networks[0].layers(networks[0].slots - 1)[-1].weight]["step"])
+        if updates % self.settings.redo_every:
+            return
+        for network in networks:
+            slot = network.slots - 1
+            layers = network.layers(slot)
+            masks = dormant_units(network, _recent_inputs(model, network), slot, self.settings.redo_threshold)
+            for below, above, dormant in zip(layers[:-1], layers[1:], masks, strict=True):
+                if below.weight.requires_grad and bool(dormant.any()):
+                    _renew(below, above, dormant, optimizer)
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return the initial weights."""
+        return dict(self._initial)
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore the initial weights."""
+        self._initial = dict(state)
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the bytes of the initial weights: those of one stage (a column grows with the stages)."""
+        if self.settings.l2_init == 0:
+            return 0
+        return tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(model).values())
+
+
+def _networks(model: BaseAlgorithm) -> list[SlotNetwork]:
+    policy = model.policy
+    assert isinstance(policy, SlotPolicy)
+    return [policy.actor_net, *policy.critic_nets]
+
+
+def _hidden_parameters(model: BaseAlgorithm) -> dict[str, nn.Parameter]:
+    """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic."""
+    return {
+        f"{i}.{j}.{name}": p
+        for i, network in enumerate(_networks(model))
+        for j, layer in enumerate(network.layers(network.slots - 1)[:-1])
+        for name, p in layer.named_parameters()
+    }
+
+
+def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
+    return {p for group in optimizer.param_groups for p in group["params"]}
+
+
+def _recent_inputs(model: Any, network: SlotNetwork) -> th.Tensor:
+    """Return recent inputs (n, d) of the network: the rollout (PPO), or a sample of the replay buffer (SAC)."""
+    if hasattr(model, "rollout_buffer"):
+        obs = th.as_tensor(model.rollout_buffer.observations, device=model.device).flatten(0, -2)
+        return obs[:, :-1]
+    batch = model.replay_buffer.sample(model.batch_size)
+    obs = batch.observations[:, :-1]
+    return obs if network.inputs == obs.shape[1] else th.cat([obs, batch.actions], dim=1)
+
+
+def _fresh(layer: nn.Linear) -> nn.Linear:
+    return linear(layer.in_features, layer.out_features, HIDDEN_GAIN)
+
+
+def _renew(below: nn.Linear, above: nn.Linear, dormant: th.Tensor, optimizer: Optimizer) -> None:
+    """Give units fresh incoming weights and outgoing weights of zero, without momentum (Sokar et al. 2023, §4)."""
+    fresh = _fresh(below).to(below.weight.device)
+    with th.no_grad():
+        below.weight[dormant] = fresh.weight[dormant]
+        below.bias[dormant] = 0.0
+        above.weight[:, dormant] = 0.0
+        renewed: Any = ((below.weight, dormant), (below.bias, dormant), (above.weight, (slice(None), dormant)))
+        for p, index in renewed:
+            for name in ("exp_avg", "exp_avg_sq"):
+                if name in optimizer.state.get(p, {}):
+                    optimizer.state[p][name][index] = 0.0

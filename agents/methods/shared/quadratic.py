@@ -1,0 +1,153 @@
+"""The quadratic penalty that EWC and its relatives share; they differ in the importance of each parameter."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch as th
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.methods.shared.method import Collect, Method, named
+from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
+
+Importance = dict[str, th.Tensor]  # by parameter name, each in its parameter's shape
+
+
+class Quadratic(NamedTuple):
+    """½ Σ_j F_j (θ_j - θ*_j)² of one parameter, both in its shape."""
+
+    importance: th.Tensor  # F
+    anchor: th.Tensor  # θ*
+
+    def to(self, device: th.device) -> Quadratic:
+        """Return it on `device`."""
+        return Quadratic(self.importance.to(device), self.anchor.to(device))
+
+
+def summed(old: Quadratic, new: Quadratic) -> Quadratic:
+    """Return the sum of two quadratics, itself one up to a constant.
+
+        F = F_old + F_new   and   θ* = θ*_old + (F_new / F) (θ*_new - θ*_old)
+
+    Where nothing is important the old anchor stays: any would do.
+    """
+    total = old.importance + new.importance
+    share = th.where(total > 0, new.importance / total.clamp_min(th.finfo(total.dtype).tiny), 0.0)
+    return Quadratic(total, old.anchor + share * (new.anchor - old.anchor))
+
+
+def recentred(old: Quadratic, new: Quadratic, decay: float = 1.0) -> Quadratic:
+    """Return the importances' sum around the newest solution, earlier ones decayed.
+
+    F = γ F_old + F_new   and   θ* = θ*_new
+    """
+    return Quadratic(decay * old.importance + new.importance, new.anchor)
+
+
+def actor_policy(model: BaseAlgorithm) -> SlotPolicy:
+    """Return the model's policy."""
+    assert isinstance(model.policy, SlotPolicy)
+    return model.policy
+
+
+def protected_parameters(model: BaseAlgorithm) -> dict[str, th.nn.Parameter]:
+    """Return the actor's shared parameters by name.
+
+    The heads are per task and frozen; the critic has a trunk of its own, which acting does not need.
+    """
+    return dict(actor_policy(model).actor_net.shared_parameters())
+
+
+class QuadraticMethod(Method, ABC):
+    """Penalises moving away from earlier tasks' solutions, weighted by importance.
+
+        ½ λ Σ_j F_j (θ_j - θ*_j)²
+
+    A task's own importances are scaled to mean 1 over the protected parameters, so that λ means the same for every
+    network, task and method, and `merge` adds them to what earlier tasks left: the memory is two numbers for each
+    protected parameter however many tasks there were.
+    """
+
+    family: ClassVar = "regularisation"
+    composes: ClassVar = True
+
+    class Settings(Method.Settings):
+        """The weight of the penalty; each method has its own default."""
+
+        strength: float = Field(ge=0)
+        """λ; 0 is fine-tuning, to the bit."""
+
+    settings: Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._quadratics: dict[str, Quadratic] = {}  # by parameter name
+        self._terms: list[tuple[th.nn.Parameter, th.Tensor, th.Tensor]] = []  # (θ, λ F, θ*)
+
+    @abstractmethod
+    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+        """Return how much task k, just finished, needs each protected parameter; not negative, any scale."""
+
+    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
+        """Return what to remember of a parameter: here the sum of the tasks' quadratics, Σ_k F_k (θ - θ*_k)²."""
+        return summed(old, new)
+
+    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+        """Pair the parameters with their weights and anchors."""
+        protected = protected_parameters(model)
+        self._quadratics = {name: q.to(protected[name].device) for name, q in self._quadratics.items()}
+        strength = self.settings.strength
+        self._terms = [
+            (protected[name], strength * q.importance, q.anchor)
+            for name, q in self._quadratics.items()
+            if strength > 0
+        ]
+
+    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+        """Add the penalty's gradient, (λ F) (θ - θ*), to the actor's.
+
+        In this order it equals, bit for bit, what autograd makes of the penalty in the loss; λ (F Δ) does not.
+        """
+        if optimizer_name not in ACTOR_OPTIMIZERS:
+            return
+        with th.no_grad():
+            for parameter, weight, anchor in self._terms:
+                if parameter.grad is not None:
+                    parameter.grad.add_(weight * (parameter - anchor))
+
+    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+        """Merge task k's quadratic, around the parameters as they are now, into what is remembered."""
+        new = _with_mean_one(self.importance(model, k, collect))
+        for name, parameter in protected_parameters(model).items():
+            quadratic = Quadratic(new[name], parameter.detach().clone())
+            old = self._quadratics.get(name)
+            self._quadratics[name] = quadratic if old is None else self.merge(old.to(parameter.device), quadratic)
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the bytes of F and θ*, however many tasks there are."""
+        return 2 * _size(model)
+
+    def state_dict(self) -> dict[str, th.Tensor]:
+        """Return F and θ*."""
+        return {f"importance.{name}": q.importance for name, q in self._quadratics.items()} | {
+            f"anchor.{name}": q.anchor for name, q in self._quadratics.items()
+        }
+
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
+        """Restore F and θ*; they take effect in the next `before_task`."""
+        anchors = named(state, "anchor")
+        self._quadratics = {name: Quadratic(f, anchors[name]) for name, f in named(state, "importance").items()}
+
+
+def _with_mean_one(importance: Importance) -> Importance:
+    """Scale to mean 1 over all parameters together; a task that needs none of them protects none."""
+    count = sum(f.numel() for f in importance.values())
+    mean = float(sum(f.sum() for f in importance.values())) / count
+    return {name: f / mean if mean > 0 else th.zeros_like(f) for name, f in importance.items()}
+
+
+def _size(model: BaseAlgorithm) -> int:
+    """Return the bytes of the protected parameters."""
+    return sum(p.numel() * p.element_size() for p in protected_parameters(model).values())

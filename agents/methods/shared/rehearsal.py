@@ -1,0 +1,85 @@
+"""What the methods share that keep states of earlier tasks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
+
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour
+from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Memory
+from clrobot.agents.methods.shared.method import Collect, Method
+from clrobot.agents.policies.policy import SlotPolicy
+
+FLOAT_BYTES = 4
+
+
+def sizes(model: BaseAlgorithm) -> tuple[int, int]:
+    """Return the numbers in an observation, the slot's index included, and in an action."""
+    assert model.observation_space.shape is not None
+    assert model.action_space.shape is not None
+    return int(model.observation_space.shape[0]), int(model.action_space.shape[0])
+
+
+class Rehearsal(Method, ABC):
+    """Keeps rows in a memory, and saves it."""
+
+    class Settings(Method.Settings):
+        """How much is rehearsed."""
+
+        batch_size: int = Field(256, ge=1)
+        """States of all earlier tasks together, drawn anew at every gradient step."""
+
+    settings: Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.memory = self.new_memory()
+
+    @abstractmethod
+    def new_memory(self) -> Memory[Any]:
+        """Return the empty memory."""
+
+    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+        """Have the memory where the networks are; in the first task, give it the run's seed."""
+        self.memory.to(model.device)
+        if k == 0:
+            self.memory.seed(model.seed or 0)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the memory."""
+        return self.memory.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore the memory."""
+        self.memory.load_state_dict(state)
+
+
+class StateRehearsal(Rehearsal):
+    """Keeps on-policy states of each task, with the outputs that the finished policy had there."""
+
+    class Settings(Rehearsal.Settings):
+        """States of earlier tasks."""
+
+        states: int = Field(10_000, ge=1)
+        """On-policy states kept of each task."""
+
+    settings: Settings
+    memory: Memory[Behaviour]
+
+    def new_memory(self) -> Memory[Behaviour]:
+        """Return the empty memory."""
+        return Memory(Behaviour)
+
+    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+        """Keep states of task k, with what the finished policy does there."""
+        assert isinstance(model.policy, SlotPolicy)
+        self.memory.add(behaviour(model.policy, collect(self.settings.states).observations))
+
+    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+        """Return the bytes of the states and outputs of all tasks."""
+        d, a = sizes(model)
+        return GENERATOR_BYTES + tasks * self.settings.states * FLOAT_BYTES * (d + 2 * a)

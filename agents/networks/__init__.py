@@ -1,0 +1,1 @@
+"""Networks with one head or one column for each slot."""

@@ -1,0 +1,101 @@
+"""What every network here offers: outputs for the slot that an observation names."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch as th
+from torch import nn
+
+HIDDEN_GAIN = math.sqrt(2)
+
+
+def linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
+    """Return a layer with orthogonal weights of the given gain and zero biases (as Stable-Baselines3's PPO)."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain=gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def slot_of(obs: th.Tensor, slots: int) -> th.Tensor:
+    """Return the head index (B,) of each observation (B, d + 1): its last component, at most the newest head's."""
+    return obs[:, -1].long().clamp(max=slots - 1)
+
+
+def common_slot(obs: th.Tensor, slots: int) -> int | None:
+    """Return the head index that all observations (B, d + 1) have in common, or None."""
+    low, high = obs[:, -1].aminmax()
+    first, last = (min(int(index), slots - 1) for index in (low, high))
+    return first if first == last else None
+
+
+class SlotNetwork(nn.Module, ABC):
+    """A network with one output per slot.
+
+    Args:
+        inputs: the size of an observation without its slot index.
+        widths: of the hidden layers.
+        outputs: the size of a head's output.
+        head_gain: the orthogonal gain of a new head.
+        layer_norm: normalise each hidden layer before its tanh (Ba et al. 2016), which keeps units from saturating.
+    """
+
+    def __init__(
+        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+    ) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.widths = tuple(widths)
+        self.outputs = outputs
+        self.head_gain = head_gain
+        self.layer_norm = layer_norm
+
+    @property
+    @abstractmethod
+    def slots(self) -> int:
+        """The number of heads."""
+
+    @abstractmethod
+    def add_slot(self) -> None:
+        """Append a new head (or column), randomly initialised, and freeze what the earlier slots own alone."""
+
+    @abstractmethod
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
+        """Return what each layer gives for one slot and x (B, inputs), without its index.
+
+        The hidden layers' activations (B, width) come first, in order, and the outputs (B, outputs) last.
+        """
+
+    def forward_slot(self, x: th.Tensor, slot: int) -> th.Tensor:
+        """Return the outputs (B, outputs) of one slot for x (B, inputs), without its index."""
+        return self.activations(x, slot)[-1]
+
+    @abstractmethod
+    def layers(self, slot: int) -> list[nn.Linear]:
+        """Return the linear layers that a slot's own path is made of: the hidden ones in order, then its head."""
+
+    @abstractmethod
+    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the named parameters that several slots read and that a later slot's training changes."""
+
+    def held(self) -> int:
+        """Return how many of the parameters that ask for gradients are held constant all the same."""
+        return 0
+
+    def forward(self, obs: th.Tensor) -> th.Tensor:
+        """Return the outputs (B, outputs) for observations (B, inputs + 1), each through its own slot."""
+        slot = common_slot(obs, self.slots)
+        if slot is None:
+            return self.forward_mixed(obs[:, :-1], slot_of(obs, self.slots))
+        return self.forward_slot(obs[:, :-1], slot)
+
+    def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
+        """Return the outputs (B, outputs) for x (B, inputs), row i through slot index[i]."""
+        out = x.new_zeros(len(x), self.outputs)
+        for slot in sorted(set(index.tolist())):
+            rows = (index == slot).nonzero().squeeze(1)
+            out = out.index_copy(0, rows, self.forward_slot(x[rows], slot))
+        return out

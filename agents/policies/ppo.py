@@ -1,0 +1,183 @@
+"""PPO's policy with one head or column for each slot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
+
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork, common_slot, slot_of
+from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy, renewed
+from clrobot.agents.policies.task_inference import Recognizer
+
+
+class _Passthrough(nn.Module):
+    """In the place of the feature network: actor and critic read the whole observation, its index included."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.latent_dim_pi = self.latent_dim_vf = size
+
+    def forward(self, features: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
+        return features, features
+
+    def forward_actor(self, features: th.Tensor) -> th.Tensor:
+        return features
+
+    def forward_critic(self, features: th.Tensor) -> th.Tensor:
+        return features
+
+
+class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
+    """Diagonal Gaussian actor and state-value critic, as two networks that share nothing.
+
+    A slot's head is a mean layer, a `log_std` (one number for each action) and a value layer.
+
+    Args:
+        observation_space: a flat box, the slot's index last.
+        action_space: a box.
+        lr_schedule: as in Stable-Baselines3.
+        network_class: of actor and critic: takes what a SlotNetwork does.
+        critic_class: of the critic, where it is another.
+        widths: of the hidden layers of actor and critic.
+        layer_norm: normalise each hidden layer.
+        slots: how many heads to build (more than one when a checkpoint is loaded).
+        log_std_init: of a new head.
+        kwargs: as in Stable-Baselines3.
+    """
+
+    action_net: SlotNetwork
+    value_net: SlotNetwork  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        action_space: spaces.Box,
+        lr_schedule: Schedule,
+        *,
+        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
+        critic_class: Callable[..., SlotNetwork] | None = None,
+        widths: Sequence[int] = (64, 64),
+        layer_norm: bool = False,
+        slots: int = 1,
+        log_std_init: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        self._network = {
+            "network_class": network_class,
+            "critic_class": critic_class or network_class,
+            "widths": tuple(widths),
+            "layer_norm": layer_norm,
+        }
+        self._initial_slots = slots
+        super().__init__(observation_space, action_space, lr_schedule, log_std_init=log_std_init, **kwargs)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data = super()._get_constructor_parameters()
+        for unused in ("net_arch", "activation_fn", "use_sde", "squash_output", "full_std", "use_expln"):
+            data.pop(unused, None)
+        return data | self._network | {"slots": self.slots}
+
+    def _build_mlp_extractor(self) -> None:
+        self.mlp_extractor = _Passthrough(self.features_dim)  # type: ignore[assignment]
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        self._build_mlp_extractor()
+        assert isinstance(self.action_space, spaces.Box)
+        self._actions = int(self.action_space.shape[0])
+        inputs = self.features_dim - 1
+        self.action_net = self._new_network("network_class", inputs, self._actions, ACTOR_GAIN)
+        self.value_net = self._new_network("critic_class", inputs, 1, CRITIC_GAIN)
+        self.log_stds = nn.ParameterList([self._new_log_std()])
+        self.recognizer = Recognizer(self.features_dim - 1, 1)
+        for _ in range(self._initial_slots - 1):
+            self.add_slot()
+        self.rebuild_optimizers(lr_schedule(1))
+
+    def _new_log_std(self) -> nn.Parameter:
+        return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))
+
+    @property
+    def actor_net(self) -> SlotNetwork:  # noqa: D102
+        return self.action_net
+
+    @property
+    def critic_nets(self) -> tuple[SlotNetwork, ...]:  # noqa: D102
+        return (self.value_net,)
+
+    @property
+    def log_std(self) -> nn.Parameter:  # type: ignore[override]
+        """The newest head's log standard deviations (A,); Stable-Baselines3 logs it."""
+        newest: nn.Parameter = self.log_stds[-1]
+        return newest
+
+    def add_slot(self) -> None:  # noqa: D102
+        self.action_net.add_slot()
+        self.value_net.add_slot()
+        self.recognizer.add_slot()
+        self.log_stds.requires_grad_(False)
+        self.log_stds.append(self._new_log_std().to(self.log_stds[0].device))
+
+    def unfreeze(self) -> None:  # noqa: D102
+        self.requires_grad_(True)
+
+    def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:  # noqa: D102
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        state = renewed(self.optimizer, trainable, keep_moments=keep_moments) if keep_moments else {}
+        self.optimizer = self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
+        self.optimizer.state.update(state)
+
+    def _log_std_of(self, obs: th.Tensor) -> th.Tensor:
+        """Return each observation's log standard deviations, (A,) where all are of one slot and (B, A) otherwise."""
+        slot = common_slot(obs, self.slots)
+        if slot is not None:
+            one: th.Tensor = self.log_stds[slot]
+            return one
+        index = slot_of(obs, self.slots)
+        each = th.stack([self.log_stds[slot] for slot in range(int(index.max()) + 1)])
+        return each.index_select(0, index)
+
+    def _get_action_dist_from_latent(self, latent_pi: th.Tensor) -> Distribution:
+        assert isinstance(self.action_dist, DiagGaussianDistribution)
+        return self.action_dist.proba_distribution(self.action_net(latent_pi), self._log_std_of(latent_pi))
+
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:  # noqa: D102
+        mean = self.action_net(obs)
+        return mean, self._log_std_of(obs).expand_as(mean)
+
+    def forward(self, obs: th.Tensor, deterministic: bool = False) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+        """Return actions (B, A), values (B, 1) and the actions' log-probabilities (B,).
+
+        With mean μ and standard deviation σ, where ε is standard normal, or zero if `deterministic`:
+
+            a = μ + σ ε        log π(a) = Σ -(a - μ)² / (2 σ²) - log σ - log √(2π)
+
+        They are Stable-Baselines3's numbers, bit for bit, in two thirds of its time: a rollout asks for few
+        observations at once, which making and checking a distribution would outweigh.
+        """
+        mean, values = self.action_net(obs), self.value_net(obs)
+        std = self._log_std_of(obs).exp()
+        actions = mean if deterministic else mean + std * th.randn_like(mean)
+        # Through the logarithm of σ, as torch's Normal does.
+        log_prob = -((actions - mean) ** 2) / (2 * std**2) - std.log() - math.log(math.sqrt(2 * math.pi))
+        return actions, values, log_prob.sum(dim=1)
+
+    def _predict(self, observation: th.Tensor | dict[str, th.Tensor], deterministic: bool = False) -> th.Tensor:
+        if not deterministic:
+            return super()._predict(observation, deterministic)
+        assert isinstance(observation, th.Tensor)
+        # A Gaussian's mode is its mean: making the distribution for it would take as long again.
+        mean: th.Tensor = self.action_net(observation)
+        return mean
+
+    def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:  # noqa: D102
+        values: th.Tensor = self.value_net(obs)
+        return values

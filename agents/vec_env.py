@@ -1,0 +1,215 @@
+"""From any Gymnasium vector environment to Stable-Baselines3's, with the task index as the last observation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+# The largest task index that the observation space admits. It is fixed, since `set_env` refuses another space.
+MAX_SLOT = 1023
+
+
+class EnvState(NamedTuple):
+    """All that changes in N environments, in the shape that the environments give and take."""
+
+    arrays: dict[str, NDArray[Any]]  # by name, each (N, …)
+    generators: list[dict[str, Any]]  # of start states, one for each environment
+
+
+def _row(infos: Any, i: int) -> dict[str, Any]:
+    """Return environment i's own info from a batched one: nested, where the mask `_key` says whose `key` is.
+
+    An array of one dictionary (or None) for each environment, as before Gymnasium 1.0, is understood too.
+    """
+    if not isinstance(infos, Mapping):
+        return dict(infos[i] or {})
+    return {
+        key: _row(value, i) if isinstance(value, Mapping) else value[i]
+        for key, value in infos.items()
+        if not key.startswith("_") and (f"_{key}" not in infos or infos[f"_{key}"][i])
+    }
+
+
+class SlotVecEnv(VecEnv):
+    """Adapts `env` (N environments, same-step autoreset) and appends `slot` to every observation.
+
+    Observations are (N, d + 1) float32; the last component is the slot's index, 0 … MAX_SLOT.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], slot: int) -> None:
+        """Wrap the environment.
+
+        Raises:
+            ValueError: the environment does not reset in the same step, or its observations are not a flat box.
+        """
+        mode = env.metadata.get("autoreset_mode")
+        if mode != gym.vector.AutoresetMode.SAME_STEP:
+            raise ValueError(f"autoreset mode {mode}; expected SAME_STEP: build the vector environment with it")
+        space = env.single_observation_space
+        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+            raise ValueError(f"observation space {space}; expected a Box of one dimension: flatten it first")
+        self.env = env
+        self._column = np.full((env.num_envs, 1), slot, np.float32)
+        low = np.append(space.low, 0).astype(np.float32)
+        high = np.append(space.high, MAX_SLOT).astype(np.float32)
+        self.render_mode = None
+        super().__init__(env.num_envs, gym.spaces.Box(low, high, dtype=np.float32), env.single_action_space)
+        self._actions: NDArray[Any] = np.empty(0)
+        self._seed: int | None = None
+
+    def _with_slot(self, obs: NDArray[Any]) -> NDArray[np.float32]:
+        return np.concatenate([obs.astype(np.float32, copy=False), self._column[: len(obs)]], axis=1)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the next reset; environment i gets ``seed + i``."""
+        self._seed = seed
+        return [None if seed is None else seed + i for i in range(self.num_envs)]
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start new episodes and return the observations (N, d + 1)."""
+        obs, _ = self.env.reset(seed=self._seed)
+        self._seed = None
+        return self._with_slot(obs)
+
+    def get_state(self) -> EnvState:
+        """Return all that changes in the wrapped simulations (native tasks only)."""
+        state: EnvState = EnvState(*self.env.sim.get_state())  # type: ignore[attr-defined]
+        return state
+
+    def set_state(self, state: EnvState) -> None:
+        """Continue from what `get_state` returned."""
+        self.env.sim.set_state(state)  # type: ignore[attr-defined]
+
+    @property
+    def divergences(self) -> int:
+        """How many times a simulation went to infinity (native tasks only)."""
+        return int(self.env.sim.divergences)  # type: ignore[attr-defined]
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Remember the actions for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Step; an ended episode's info has `terminal_observation`, `TimeLimit.truncated` and its final info."""
+        obs, rewards, terminated, truncated, info = self.env.step(self._actions)
+        dones = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(dones):
+            last = np.asarray(info["final_obs"][i])
+            infos[i] = {
+                **_row(info.get("final_info", {}), int(i)),
+                "terminal_observation": self._with_slot(last[None])[0],
+                "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
+            }
+        return self._with_slot(obs), rewards.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Close the wrapped environment."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return the wrapped environment's attribute, once for each index."""
+        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set the wrapped environment's attribute: the simulations share one object."""
+        setattr(self.env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call the wrapped environment's method once, and return its result for each index."""
+        result = getattr(self.env, method_name)(*args, **kwargs)
+        return [result] * len(list(self._get_indices(indices)))
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Return False for each index: the simulations carry no Gymnasium wrappers."""
+        return [False] * len(list(self._get_indices(indices)))
+
+
+class JointVecEnv(VecEnv):
+    """Several slots' environments as one: what trains on all tasks at once steps them all in every batch."""
+
+    def __init__(self, parts: Sequence[SlotVecEnv]) -> None:
+        self.parts = tuple(parts)
+        self.render_mode = None
+        first = self.parts[0]
+        super().__init__(sum(p.num_envs for p in self.parts), first.observation_space, first.action_space)
+        self._bounds = np.cumsum([p.num_envs for p in self.parts])[:-1]
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the next reset; environment i gets ``seed + i``."""
+        offsets = [0, *self._bounds]
+        seeds: list[int | None] = []
+        for part, offset in zip(self.parts, offsets, strict=True):
+            seeds += part.seed(None if seed is None else seed + int(offset))
+        return seeds
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start new episodes and return the observations (N, d + 1)."""
+        return np.concatenate([part.reset() for part in self.parts])
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Remember the actions for `step_wait`."""
+        for part, own in zip(self.parts, np.split(actions, self._bounds), strict=True):
+            part.step_async(own)
+
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Step every part; see `SlotVecEnv.step_wait`."""
+        obs, rewards, dones, infos = zip(*(part.step_wait() for part in self.parts), strict=True)
+        rows = [info for part in infos for info in part]
+        return np.concatenate(obs), np.concatenate(rewards), np.concatenate(dones), rows
+
+    def get_state(self) -> EnvState:
+        """Return all that changes in all parts."""
+        states = [part.get_state() for part in self.parts]
+        arrays = {f"{i}.{name}": a for i, state in enumerate(states) for name, a in state.arrays.items()}
+        return EnvState(arrays, [rng for state in states for rng in state.generators])
+
+    def set_state(self, state: EnvState) -> None:
+        """Continue from what `get_state` returned."""
+        at = 0
+        for i, part in enumerate(self.parts):
+            prefix = f"{i}."
+            own = {n.removeprefix(prefix): a for n, a in state.arrays.items() if n.startswith(prefix)}
+            part.set_state(EnvState(own, state.generators[at : at + part.num_envs]))
+            at += part.num_envs
+
+    @property
+    def divergences(self) -> int:
+        """How many times a simulation of any part went to infinity."""
+        return sum(part.divergences for part in self.parts)
+
+    def close(self) -> None:
+        """Close every part."""
+        for part in self.parts:
+            part.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return the parts' attribute, once for each environment."""
+        everything = [value for part in self.parts for value in part.get_attr(attr_name)]
+        return [everything[i] for i in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set every part's attribute."""
+        for part in self.parts:
+            part.set_attr(attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call every part's method once, and return its result for each environment."""
+        results = [r for part in self.parts for r in part.env_method(method_name, *args, **kwargs)]
+        return [results[i] for i in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Return False for each index: the simulations carry no Gymnasium wrappers."""
+        return [False] * len(list(self._get_indices(indices)))
+
+
+TrainEnv = SlotVecEnv | JointVecEnv

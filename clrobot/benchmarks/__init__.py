@@ -1,0 +1,1 @@
+"""How fast the simulations and the learners are, and how soon tasks are learned."""

@@ -1,0 +1,211 @@
+"""How fast the simulations and PPO are, as ratios taken in one run, and what a film's pictures cost."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from clrobot.benchmarks.against_metaworld import ask, metaworld_speed
+from clrobot.benchmarks.against_metaworld import show as show_metaworld
+from clrobot.envs.rendering import RenderError, open_renderer
+from clrobot.envs.scene.arm import SUBSTEPS, TIME_STEP
+from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON
+from clrobot.envs.worlds.make import make_vector_env
+from clrobot.errors import UserError
+from clrobot.experiment.curriculum import TASK_IDS, Stage, unknown_task
+
+_ROUNDS = 5  # at least, of the environment and its bare physics
+_BLOCK = 10  # control steps in a turn: short, so that a drifting machine slows both
+
+
+def run_bench(
+    num_envs: int, seconds: float, ppo_task: str, metaworld: Path | None, path: Path | None, console: Console
+) -> dict[str, Any]:
+    """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
+    if ppo_task not in TASK_IDS:
+        raise UserError(unknown_task(ppo_task))
+    if not 0 < seconds <= 3600:
+        raise UserError(f"--seconds {seconds}; expected a positive number, at most 3600")
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"--json {path}: there is no folder {path.parent}; make it first")
+    if metaworld is not None:
+        ask(metaworld)  # before minutes are spent
+    result: dict[str, Any] = {
+        "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
+        "num_envs": num_envs,
+        "time_step": TIME_STEP,
+        "substeps": SUBSTEPS,
+        "tasks": {},
+    }
+    console.print(
+        f"[italic]control steps a second, {num_envs} simulations; of each turn the fastest[/italic]", highlight=False
+    )
+    console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold", highlight=False)
+    for task in TASK_IDS:
+        speed = result["tasks"][task] = simulation_speed(task, num_envs, seconds)
+        numbers = f"{speed['env_steps_per_second']:>13,}{speed['bare_steps_per_second']:>14,}{speed['ratio']:>8.3f}"
+        console.print(f"{task:<14}{numbers}", highlight=False)
+    middle = median(speed["env_steps_per_second"] for speed in result["tasks"].values())
+    least = min(speed["ratio"] for speed in result["tasks"].values())
+    console.print(f"the median environment: {middle:,.0f} steps/s; the least ratio: {least:.3f}", highlight=False)
+
+    ppo = result["ppo"] = ppo_speed(ppo_task, seconds)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in ppo["shares"].items())
+    pace = f"{ppo['steps_per_second']:,} steps/s ({shares})"
+    console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}", highlight=False)
+
+    render = result["render"] = render_speed(ppo_task, seconds)
+    costs = ", ".join(f"{name} {cost} ms" for name, cost in render.items() if name != "task")
+    console.print(f"a picture of {render['task']}, CPU time: {costs or 'no renderer works here'}", highlight=False)
+
+    if metaworld is not None:
+        result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds)
+        show_metaworld(result["metaworld"], num_envs, console)
+    if path is not None:
+        try:
+            path.write_text(json_module.dumps(result, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--json {path}: {error.strerror}; give a file that can be written") from error
+    return result
+
+
+def simulation_speed(task: str, num_envs: int, seconds: float) -> dict[str, float]:
+    """Return control steps a second of the batched environment and of its bare physics, and their ratio.
+
+    Both go through one and the same episode in every round, in turns of `_BLOCK` control steps: the bare physics
+    repeats the environment's model, batch, start states, controls and substeps, and nothing else (no start states,
+    observations, rewards or autoreset are computed in its time). Of each turn the fastest round counts, since
+    whatever else the machine does only adds time; `median_ratio` is that of whole rounds.
+    """
+    env = make_vector_env(task, num_envs)
+    actions = np.random.default_rng(0).uniform(-1.0, 1.0, (HORIZON, num_envs, ACTION_SIZE)).astype(np.float32)
+    start, controls = _episode(env, actions)
+    bare = make_vector_env(task, num_envs).sim.batch
+    ctrl = bare.bind("ctrl")
+    env_rounds: list[list[float]] = []
+    bare_rounds: list[list[float]] = []
+    started = time.perf_counter()
+    while len(env_rounds) < _ROUNDS or time.perf_counter() - started < seconds:
+        env.reset(seed=0)
+        bare.state[:] = start
+        bare.forward()
+        env_turns, bare_turns = [], []
+        for first in range(0, HORIZON, _BLOCK):
+            turn = slice(first, first + _BLOCK)
+            began = time.perf_counter()
+            for action in actions[turn]:
+                env.step(action)
+            changed = time.perf_counter()
+            for control in controls[turn]:
+                ctrl[:] = control
+                bare.step(nstep=SUBSTEPS)
+            bare_turns.append(time.perf_counter() - changed)
+            env_turns.append(changed - began)
+        env_rounds.append(env_turns)
+        bare_rounds.append(bare_turns)
+    env_times, bare_times = np.array(env_rounds), np.array(bare_rounds)  # s, (rounds, turns)
+    env_best, bare_best = env_times.min(axis=0).sum(), bare_times.min(axis=0).sum()
+    return {
+        "env_steps_per_second": round(HORIZON * num_envs / env_best),
+        "bare_steps_per_second": round(HORIZON * num_envs / bare_best),
+        "ratio": round(bare_best / env_best, 4),
+        "median_ratio": round(float(np.median(bare_times.sum(axis=1) / env_times.sum(axis=1))), 4),
+    }
+
+
+def _episode(env: Any, actions: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the start states (N, nstate) and the controls (HORIZON, N, nu) of the episode of seed 0."""
+    env.reset(seed=0)
+    start, ctrl = env.sim.batch.state.copy(), env.sim.batch.bind("ctrl")
+    controls = np.empty((len(actions), *ctrl.shape))
+    for control, action in zip(controls, actions, strict=True):
+        env.step(action)
+        control[:] = ctrl
+    controls[-1] = controls[-2]  # the last step comes back at the next start
+    return start, controls
+
+
+def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
+    """Return PPO's control steps a second, end to end, and the shares of what takes the time.
+
+    Physics is the time inside MuJoCo's step, learning PPO's update, acting the networks' choice of actions and the
+    values for it; the rest is observations, rewards, resets, buffers and Stable-Baselines3's own loop.
+    """
+    from clrobot.benchmarks.learning import fresh_learner
+    from clrobot.experiment.config import make_config
+
+    algorithm, model, vec_env = fresh_learner(make_config(), Stage(task=task, steps=1), 0, 1)
+    iteration = algorithm.iteration
+    seconds_of: dict[str, float] = {}
+
+    def timing(function: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*args, **kwargs)
+            seconds_of[kind] = seconds_of.get(kind, 0.0) + time.perf_counter() - began
+            return result
+
+        return timed
+
+    sim: Any = vec_env.env.sim  # type: ignore[attr-defined]
+    for thing, name, kind in (
+        (sim.batch, "step", "physics"),
+        (model, "train", "learning"),
+        (model.rollout_buffer, "compute_returns_and_advantage", "learning"),
+        (model.policy, "forward", "acting"),
+        (model.policy, "predict_values", "acting"),
+    ):
+        setattr(thing, name, timing(getattr(thing, name), kind))
+    model.learn(iteration, reset_num_timesteps=False)  # warm up
+    seconds_of.clear()
+    steps, began = 0, time.perf_counter()
+    while not steps or time.perf_counter() - began < 3 * seconds:
+        model.learn(5 * iteration, reset_num_timesteps=False)
+        steps += 5 * iteration
+    total = time.perf_counter() - began
+    shares = {name: round(value / total, 4) for name, value in seconds_of.items()}
+    return {
+        "task": task,
+        "num_envs": vec_env.num_envs,
+        "steps_per_second": round(steps / total),
+        "shares": shares | {"rest": round(1.0 - sum(shares.values()), 4)},
+    }
+
+
+def render_speed(task: str, seconds: float) -> dict[str, Any]:
+    """Return the milliseconds that a 480 x 480 picture costs each renderer that works here, by its name.
+
+    They are of the process's CPU time, over all threads, after an episode's first picture.
+    """
+    env = make_vector_env(task, 1)
+    env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    states = []
+    for _ in range(HORIZON - 1):  # the last step would come back as the next episode's start
+        env.step(rng.uniform(-1.0, 1.0, (1, ACTION_SIZE)).astype(np.float32))
+        states.append(env.sim.batch.state[0].copy())
+    result: dict[str, Any] = {"task": task}
+    for backend in ("gl", "raycast"):
+        try:
+            renderer = open_renderer(env.sim.model, backend=backend)
+        except RenderError:  # no OpenGL here, or a MuJoCo that casts no rays
+            continue
+        with renderer:
+            renderer.frame(states[0])
+            began, wall, drawn = time.process_time(), time.perf_counter(), 0
+            while not drawn or time.perf_counter() - wall < seconds:
+                renderer.frame(states[drawn % len(states)])
+                drawn += 1
+            result[backend] = round(1000 * (time.process_time() - began) / drawn, 1)
+    return result

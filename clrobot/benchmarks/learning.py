@@ -1,0 +1,207 @@
+"""How soon the algorithm learns each task alone: control steps and seconds to a success of .5 and of .9."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import torch as th
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from clrobot.agents.algorithms.algorithm import Algorithm
+from clrobot.agents.vec_env import SlotVecEnv
+from clrobot.errors import UserError
+from clrobot.evaluation.evaluator import Evaluator
+from clrobot.experiment.build import check_device, make_algorithm, network_arguments
+from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.curriculum import Stage
+from clrobot.experiment.stage_env import stage_env
+
+HALF: Final = 0.5
+LEARNED: Final = 0.9  # the success at which a task counts as learned, and its training ends
+
+
+class Learning(BaseModel):
+    """One task's training from a fresh network, up to its first evaluation of LEARNED or more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    seed: int
+    label: str
+    """Which settings: rows of one label differ in task and seed only."""
+    steps: int
+    """Control steps trained."""
+    success: float
+    """Of the last evaluation."""
+    half: int | None
+    """Control steps to the first evaluation of HALF or more."""
+    learned: int | None
+    """Control steps to the first evaluation of LEARNED or more."""
+    seconds: float
+    """Of training alone, evaluations left out."""
+    curve: list[tuple[int, float]]
+    """Each evaluation: control steps so far, success."""
+
+
+def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
+    """Return the algorithm, a model with a fresh network at the start of `stage`, and the simulations it acts in.
+
+    Raises:
+        UserError: the configuration's device cannot be used.
+    """
+    check_device(config.device)
+    th.set_num_threads(config.torch_threads)
+    algorithm = make_algorithm(config)
+    env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True), 0)
+    env.seed(seed)
+    model = algorithm.make(env, network_arguments(config), seed, config.device)
+    algorithm.begin_slot(model, 1, env, steps)
+    return algorithm, model, env
+
+
+def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label: str = "") -> Learning:
+    """Train on `task` alone until an evaluation's success is LEARNED or more, or for `steps` control steps.
+
+    Args:
+        config: every other setting; its curriculum, method and plasticity options play no part. An evaluation has
+            `config.evaluation.episodes` episodes (success at any step, mean actions).
+        task: its id.
+        seed: of the network, the start states and the actions.
+        steps: the most control steps, rounded up to whole iterations.
+        every: control steps between evaluations, rounded up to whole iterations.
+        label: kept with the result.
+    """
+    config = make_config(
+        **config.model_dump()
+        | {
+            "method": "finetune",
+            "seed": seed,
+            "curriculum": {"name": task, "stages": [{"task": task, "steps": steps}]},
+        }
+    )
+    algorithm, model, _ = fresh_learner(config, config.curriculum.stages[0], seed, steps)
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+    block = algorithm.whole_iterations(every)
+    curve: list[tuple[int, float]] = []
+    half = learned = None
+    seconds = 0.0
+    while learned is None and model.num_timesteps < steps:
+        began = time.perf_counter()
+        left = algorithm.whole_iterations(steps - model.num_timesteps)
+        model.learn(min(block, left), reset_num_timesteps=False)
+        seconds += time.perf_counter() - began
+        at = int(model.num_timesteps)
+        success = float(evaluator.episodes(model.policy, 0, config.evaluation.episodes).success_any.mean())
+        curve.append((at, success))
+        if half is None and success >= HALF:
+            half = at
+        if success >= LEARNED:
+            learned = at
+    return Learning(
+        task=task,
+        seed=seed,
+        label=label,
+        steps=int(model.num_timesteps),
+        success=curve[-1][1],
+        half=half,
+        learned=learned,
+        seconds=round(seconds, 3),
+        curve=curve,
+    )
+
+
+def learn_all(
+    config: RunConfig,
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    steps: int,
+    every: int,
+    label: str,
+    path: Path | None,
+    tell: Callable[[str], None],
+) -> list[Learning]:
+    """Train on each task with each seed, one after another, so that the seconds are those of a machine of its own.
+
+    Args:
+        config: as in `learn`, and so are the numbers.
+        tasks: ids.
+        seeds: of each task's trainings.
+        steps: the most control steps of a training.
+        every: control steps between evaluations.
+        label: names these settings among the rows of `path`.
+        path: a file to which each row is appended as a line of JSON; rows that it has already are not trained again,
+            unless one gave up before `steps`.
+        tell: called with a sentence after each training.
+
+    Returns:
+        The rows of these tasks, seeds and label.
+
+    Raises:
+        UserError: `path` holds something else.
+    """
+    if path is not None:  # before minutes are spent
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    known = {(row.task, row.seed, row.label): row for row in _read(path)}
+    rows = []
+    for task in tasks:
+        for seed in seeds:
+            row = known.get((task, seed, label))
+            if row is None or (row.learned is None and row.steps < steps):  # or it gave up sooner than now asked
+                row = learn(config, task, seed, steps, every, label)
+                if path is not None:
+                    with path.open("a", encoding="utf-8") as file:
+                        file.write(row.model_dump_json() + "\n")
+            rows.append(row)
+            tell(f"{task}, seed {seed}: success {row.success:.2f} after {row.steps:,} steps, {row.seconds:.0f} s")
+    return rows
+
+
+def _read(path: Path | None) -> list[Learning]:
+    if path is None or not path.exists():
+        return []
+    try:
+        return [Learning.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} holds something else than this command writes; give another --out") from error
+
+
+class Median(BaseModel):
+    """One task's medians over its seeds; None unless more than half of the seeds reached the success."""
+
+    task: str
+    seeds: int
+    reached: int
+    """Seeds that reached LEARNED."""
+    half: float | None
+    learned: float | None
+    seconds: float | None
+    """Of training, to LEARNED."""
+
+
+def medians(rows: Iterable[Learning]) -> list[Median]:
+    """Return the medians of each task, in the rows' order; a seed that did not reach a success counts as infinite."""
+    by_task: dict[str, list[Learning]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, []).append(row)
+    return [
+        Median(
+            task=task,
+            seeds=len(own),
+            reached=sum(r.learned is not None for r in own),
+            half=_median(r.half for r in own),
+            learned=_median(r.learned for r in own),
+            seconds=_median(None if r.learned is None else r.seconds for r in own),
+        )
+        for task, own in by_task.items()
+    ]
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    found = median(math.inf if value is None else value for value in values)
+    return None if math.isinf(found) else found

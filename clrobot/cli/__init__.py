@@ -1,0 +1,56 @@
+"""The command line: one file for each group of verbs, which parse, call and print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import tyro
+
+from clrobot.cli.benchmarks import bench, learning, overhead
+from clrobot.cli.common import errors_as_sentences
+from clrobot.cli.compare import compare, plot, report
+from clrobot.cli.evaluate import evaluate, export, record
+from clrobot.cli.lists import curricula, methods, sheet, tasks
+from clrobot.cli.train import demo, extend, references, resume, sweep, train_in_help
+
+VERBS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train_in_help,
+    "evaluate": evaluate,
+    "record": record,
+    "export": export,
+    "resume": resume,
+    "extend": extend,
+    "sweep": sweep,
+    "report": report,
+    "plot": plot,
+    "compare": compare,
+    "references": references,
+    "tasks": tasks,
+    "sheet": sheet,
+    "methods": methods,
+    "curricula": curricula,
+    "bench": bench,
+    "overhead": overhead,
+    "learning": learning,
+}
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command `clrobot` with these words (None: the process's own)."""
+    words = sys.argv[1:] if words is None else list(words)
+    with errors_as_sentences():
+        verbs, registry = dict(VERBS), None
+        if words[:1] == ["train"]:
+            from clrobot.cli.settings import train_verb
+            from clrobot.experiment.words import COMMAND_LINE
+
+            verbs["train"], registry = train_verb(words), COMMAND_LINE
+        tyro.extras.subcommand_cli_from_dict(
+            verbs,
+            prog="clrobot",
+            description="Train one robot arm through a sequence of skills, and see what it kept.",
+            args=words or ["--help"],
+            registry=registry,
+        )

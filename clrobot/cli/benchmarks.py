@@ -1,0 +1,112 @@
+"""The verbs that measure speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from clrobot.cli.common import at_least, open_console
+from clrobot.errors import UserError
+
+
+def bench(
+    num_envs: int = 256,
+    seconds: float = 2.0,
+    ppo_task: str = "pick-place",
+    metaworld: Path | None = None,
+    json: Path | None = None,
+) -> None:
+    """Measure the speed of the simulations and of PPO, and what a picture costs.
+
+    The bare physics repeats the same controls, with no task on top of it.
+
+    Both take turns through one episode; of each turn the fastest counts.
+
+    Meta-World pins an older MuJoCo and needs an environment of its own:
+
+    python -m venv mw; mw/bin/pip install metaworld stable-baselines3 packaging
+
+    clrobot bench --metaworld mw/bin/python
+
+    Args:
+        num_envs: simulations stepped together.
+        seconds: how long each measurement lasts, about.
+        ppo_task: the task that PPO is measured on.
+        metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
+            each in a process of its own.
+        json: also write the figures to this file.
+    """
+    from clrobot.benchmarks.bench import run_bench
+
+    at_least(num_envs, "--num-envs")
+    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console())
+
+
+def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
+    """Measure what methods add to the time of learning.
+
+    Updates with a method and without take turns; three tasks are protected.
+
+    Args:
+        method: the methods.
+        rounds: updates of each.
+    """
+    from clrobot.benchmarks.overhead import measure_overhead
+
+    at_least(rounds, "--rounds")
+    table = Table("method", title="one update of PPO, learning alone", title_justify="left")
+    table.add_column("milliseconds", justify="right")
+    table.add_column("against finetune", justify="right")
+    for found in measure_overhead(method, rounds):
+        table.add_row(found.method, f"{1000 * found.seconds:.1f}", f"{found.ratio - 1:+.1%}")
+    open_console().print(table)
+
+
+def learning(
+    task: tuple[str, ...] = (),
+    seed: tuple[int, ...] = (0, 1, 2),
+    steps: int = 1_000_000,
+    every: int = 8192,
+    config: Path | None = None,
+    label: str = "",
+    out: Path | None = None,
+) -> None:
+    """Measure how soon each task is learned alone: steps and seconds to .5 and .9.
+
+    A training ends at its first evaluation of .9 or more.
+
+    Args:
+        task: the tasks; by default all.
+        seed: the seeds of each task's trainings; the table has their medians.
+        steps: the most control steps of one training.
+        every: control steps between evaluations.
+        config: every other setting, as in train.
+        label: a name for these settings among the rows of --out.
+        out: keep each training as a line of JSON in this file; what is there is not trained again, unless it gave
+            up before --steps.
+    """
+    from clrobot.benchmarks.learning import learn_all, medians
+    from clrobot.experiment.config import make_config
+    from clrobot.experiment.config_file import read_config
+    from clrobot.experiment.curriculum import TASK_IDS, unknown_task
+
+    at_least(steps, "--steps")
+    at_least(every, "--every")
+    for name in task:
+        if name not in TASK_IDS:
+            raise UserError(unknown_task(name))
+    console = open_console()
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    base = make_config() if config is None else read_config(config)
+    rows = learn_all(base, task or TASK_IDS, seed, steps, every, label, out, tell)
+    table = Table("task", title=f"{base.algo} alone on each task, medians of {len(seed)} seeds", title_justify="left")
+    for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):
+        table.add_column(column, justify="right")
+    for row in medians(rows):
+        numbers = ("–" if value is None else f"{value:,.0f}" for value in (row.half, row.learned, row.seconds))
+        table.add_row(row.task, *numbers, f"{row.reached} of {row.seeds}")
+    console.print(table)

@@ -1,0 +1,84 @@
+"""What the verbs share: arguments, the console, and errors as one sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from clrobot.envs.rendering.base import RenderError
+from clrobot.envs.simulation.simulation import NeedsBatch
+from clrobot.errors import TrainingStopped, UserError
+
+if TYPE_CHECKING:
+    from clrobot.runs.folder import RunFolder
+
+RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+RunPaths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+@contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """Turn the user's mistakes into one sentence and exit code 2."""
+    try:
+        yield
+    except (UserError, NeedsBatch, RenderError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("clrobot: stopped", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
+    except TrainingStopped as error:
+        print(f"clrobot: {error}", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(sentence: str) -> None:
+    from clrobot.errors import cut
+
+    print(f"clrobot: {cut(sentence, 480)}", file=sys.stderr)
+    sys.exit(2)
+
+
+def open_console() -> Console:
+    """Return the terminal."""
+    return Console()
+
+
+def at_least(value: int, flag: str, least: int = 1) -> None:
+    """Raise UserError where a flag's value is below its least."""
+    if value < least:
+        raise UserError(f"{flag} {value}; expected {least} or more")
+
+
+def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:
+    """Return the runs at these paths, one or more."""
+    from clrobot.comparison.comparison import expand
+
+    if not paths:
+        raise UserError("no run; give one or more run folders")
+    return expand(paths)
+
+
+def open_run(run: Path, stage: int | None) -> tuple[RunFolder, Any]:
+    """Return a run and its agent after `stage` (None: the newest), with torch set as in the training."""
+    import torch
+
+    from clrobot.runs.checkpoint import load_agent
+    from clrobot.runs.folder import RunFolder
+
+    folder = RunFolder.open(run)
+    torch.set_num_threads(folder.config.torch_threads)  # the training's own bits, and quicker where cores are busy
+    return folder, load_agent(folder, stage)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

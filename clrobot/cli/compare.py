@@ -1,0 +1,94 @@
+"""The verbs that show runs: report, plot, compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from clrobot.cli.common import RunPaths, expand_runs, open_console
+from clrobot.errors import UserError
+
+if TYPE_CHECKING:
+    from clrobot.runs.folder import RunFolder
+
+
+def report(runs: RunPaths, out: Path | None = None, videos: Literal["link", "embed"] = "link") -> None:
+    """Write a page of one run, or of several side by side.
+
+    It opens from the disk: numbers, figures and films, nothing from elsewhere.
+
+    Args:
+        runs: run folders, or folders that hold runs.
+        out: the page; by default report.html in the run's folder, or in the folder that holds the runs.
+        videos: whether the page links to the films beside it or holds them itself (one file to give away).
+    """
+    from clrobot.report.comparison_page import write_comparison
+    from clrobot.report.page import write_report
+
+    folders = expand_runs(runs)
+    if out is not None and out.is_dir():
+        raise UserError(f"--out {out} is a folder; give the page's own name, such as {out / 'report.html'}")
+    if len(folders) == 1:
+        page = write_report(folders[0].path, out, videos)
+    else:
+        page = write_comparison(folders, out or _common_folder(folders) / "report.html", videos)
+    open_console().print(str(page), highlight=False, soft_wrap=True)
+
+
+def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", "both"] = "both") -> None:
+    """Write the report's figures as files, for print.
+
+    Of several runs also the methods side by side, over their seeds.
+
+    Args:
+        runs: run folders, or folders that hold runs.
+        out: the folder; by default figures/RUN, or figures/comparison.
+        format: vectors (svg), pixels (png, 300 per inch) or both.
+    """
+    from clrobot.report.figures.of_runs import write_all_figures
+
+    folders = expand_runs(runs)
+    name = folders[0].path.resolve().name if len(folders) == 1 else "comparison"
+    target = out or Path("figures") / name
+    for path in write_all_figures(folders, target, ("png", "svg") if format == "both" else (format,)):
+        open_console().print(str(path), highlight=False, soft_wrap=True)
+
+
+def compare(
+    runs: RunPaths,
+    format: Literal["table", "markdown", "csv", "latex"] = "table",
+    statistic: Literal["mean", "iqm"] = "mean",
+    out: Path | None = None,
+) -> None:
+    """Set several runs side by side, and say why they may not be comparable.
+
+    Runs that differ only in the seed are one row, with 95 % bootstrap intervals.
+
+    Args:
+        runs: run folders; a folder that holds runs stands for those in it.
+        format: the terminal's table, or text for a page, a spreadsheet or a paper.
+        statistic: over the seeds: their mean, or interquartile mean.
+        out: write it to this file.
+    """
+    from clrobot.comparison.comparison import compare as compare_runs
+    from clrobot.comparison.comparison import expand
+    from clrobot.comparison.tables import as_text, print_comparison
+
+    if not runs:
+        raise UserError("no run to compare; give one or more run folders")
+    comparison = compare_runs(expand(runs), statistic)
+    console = open_console()
+    if out is not None:
+        out.write_text(as_text(comparison, format), encoding="utf-8")
+        console.print(str(out), highlight=False, soft_wrap=True)
+    elif format == "table":
+        print_comparison(comparison, console)
+    else:
+        print(as_text(comparison, format), end="")
+
+
+def _common_folder(runs: Sequence[RunFolder]) -> Path:
+    """Return the folder that holds all of these runs."""
+    return Path(os.path.commonpath([run.path.resolve().parent for run in runs]))

@@ -1,0 +1,233 @@
+"""The verbs that use a trained agent: evaluate, record, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.table import Table
+
+from clrobot.cli.common import RunPath, at_least, open_console, open_run
+from clrobot.errors import UserError
+
+if TYPE_CHECKING:
+    from clrobot.evaluation.agent import Agent
+
+
+def evaluate(
+    run: RunPath,
+    task: str | None = None,
+    stage: int | None = None,
+    episodes: int = 50,
+    seed: int | None = None,
+    stochastic: bool = False,
+    task_id: Literal["given", "none"] = "given",
+) -> None:
+    """Measure an existing run's skills.
+
+    Without a task id, the agent goes by an episode's first five observations.
+
+    Args:
+        run: the run's folder.
+        task: one task; by default each one.
+        stage: the agent as it was after this stage (0: untrained); by default the newest.
+        episodes: episodes of each task.
+        seed: of the start states; by default those of the training's own evaluations.
+        stochastic: also measure with actions sampled from the policy.
+        task_id: whether the agent is told the task; none also shows the score with the label given.
+    """
+    from clrobot.evaluation.evaluator import Evaluator
+
+    at_least(episodes, "--episodes")
+    if seed is not None:
+        at_least(seed, "--seed", 0)
+    folder, agent = open_run(run, stage)
+    slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
+    evaluator = Evaluator(folder.config.curriculum, folder.config.evaluation.seed if seed is None else seed)
+    if task_id == "none":
+        _evaluate_unlabelled(evaluator, agent, run, slots, episodes)
+        return
+    table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
+    table.add_column("task")
+    if stochastic:
+        table.add_column("actions")
+    for column in ("any step", "final step", "mean return", "steps"):
+        table.add_column(column, justify="right")
+    for slot in slots:
+        untrained = "" if slot < agent.stage else "  (not trained yet)"
+        if stochastic:
+            found = dict(zip(("mean", "sampled"), evaluator.both(agent.policy, slot, episodes), strict=True))
+        else:
+            found = {"mean": evaluator.episodes(agent.policy, slot, episodes)}
+        for actions, outcome in found.items():
+            table.add_row(
+                agent.slots[slot] + untrained,
+                *([actions] if stochastic else []),
+                f"{outcome.success_any.mean():.2f}",
+                f"{outcome.success_final.mean():.2f}",
+                f"{outcome.returns.mean():.1f}",
+                f"{outcome.lengths.mean():.1f}",
+            )
+    console = open_console()
+    console.print(table)
+    kind = "mean and sampled" if stochastic else "mean"
+    console.print(f"Success over {episodes} episodes of each task, {kind} actions; steps until solved.", style="dim")
+
+
+def _evaluate_unlabelled(evaluator: Any, agent: Any, run: Path, slots: Sequence[int], episodes: int) -> None:
+    """Show the success with the task's label and without it."""
+    trained = [slot for slot in slots if slot < agent.policy.recognizer.learned]
+    if not trained:
+        raise UserError(f"{run} after stage {agent.stage} knows none of these tasks; give a later --stage")
+    table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
+    table.add_column("task")
+    for column in ("label given", "no label", "recognised"):
+        table.add_column(column, justify="right")
+    rows = []
+    for slot in trained:
+        given = evaluator.episodes(agent.policy, slot, episodes).success_any.mean()
+        outcome, taken_for = evaluator.unlabelled(agent.policy, slot, episodes)
+        rows.append((given, outcome.success_any.mean(), (taken_for == slot).mean()))
+        table.add_row(agent.slots[slot], *(f"{value:.2f}" for value in rows[-1]))
+    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    table.add_row("mean", *(f"{value:.2f}" for value in means))
+    console = open_console()
+    console.print(table)
+    console.print(f"Success at any step over {episodes} episodes of each task, mean actions.", style="dim")
+
+
+def record(
+    run: RunPath,
+    task: str | None = None,
+    stage: int | None = None,
+    out: Path | None = None,
+    episodes: int | None = None,
+    grid: bool = False,
+) -> None:
+    """Film an existing run's skills, with or without OpenGL.
+
+    With --grid, one film shows every skill (columns) after each stage (rows).
+
+    With --grid and --task, it shows that one skill after each stage, in a row.
+
+    Args:
+        run: the run's folder.
+        task: one task; by default each one trained so far.
+        stage: the agent as it was after this stage (0: untrained); by default the newest.
+        out: where the films go; by default videos/RUN/stage_KK. Of a grid: the film, .mp4 or .gif.
+        episodes: episodes in each film; by default 2, and 1 in a grid.
+        grid: one film of how skills last over the stages up to --stage.
+    """
+    from clrobot.envs.rendering import default_backend
+    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.films.record import Film
+    from clrobot.films.record import record as record_film
+    from clrobot.runs.folder import stage_name
+
+    if episodes is not None:
+        at_least(episodes, "--episodes")
+    if grid:
+        _record_grid(run, task, stage, out, episodes or 1)
+        return
+    folder, agent = open_run(run, stage)
+    config = folder.config
+    slots = range(max(1, agent.stage)) if task is None else [agent.slot_index(task)]
+    target = out or Path("videos") / run.resolve().name / stage_name(agent.stage)
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+    default_backend()  # refused before anything is made
+    _make_folder(target)
+    console = open_console()
+    for slot in slots:
+        rate = float(evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any.mean())
+        path = target / f"{agent.slots[slot]}.mp4"
+        film = Film(agent.stage, config.method, rate)
+        record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
+        console.print(f"{path}  success {rate:.2f}", highlight=False, soft_wrap=True)
+
+
+def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int) -> None:
+    """Film every skill after each stage, or one skill after each."""
+    from clrobot.envs.rendering import default_backend
+    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.films.record import CELL, Cell, record_grid
+    from clrobot.runs.checkpoint import load_agent
+
+    folder, newest = open_run(run, stage)
+    config = folder.config
+    if newest.stage == 0:
+        raise UserError("--grid shows what each stage left, and stage 0 is untrained; give a --stage from 1")
+    slots = range(len(newest.slots)) if task is None else [newest.slot_index(task)]
+    default = "grid.mp4" if task is None else f"grid-{task}.mp4"
+    path = out or Path("videos") / run.resolve().name / default
+    if path.suffix not in CELL:
+        raise UserError(f"--out {path}; expected a name that ends with {' or '.join(CELL)}")
+    default_backend()  # refused before anything is made
+    _make_folder(path.parent)
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+
+    def cell(agent: Agent, slot: int) -> Cell:
+        if slot >= agent.stage:
+            return Cell(agent, slot, None)
+        rates = evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any
+        return Cell(agent, slot, float(rates.mean()))
+
+    agents = [load_agent(folder, k) for k in range(1, newest.stage)] + [newest]
+    rows = [[cell(agent, slot) for slot in slots] for agent in agents]
+    subtitle = "each row is one stage later"
+    if task is not None:
+        rows, subtitle = [[row[0] for row in rows]], f"{task} after each stage"
+    title = (f"{config.curriculum.name} · {config.method}", subtitle)
+    record_grid(path, rows, config.curriculum, title, episodes=episodes, seed=config.evaluation.seed)
+    open_console().print(str(path), highlight=False, markup=False, soft_wrap=True)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {path}: {error.strerror}; give a folder that can be made") from error
+
+
+def export(
+    run: RunPath,
+    format: Literal["onnx", "sb3"] = "onnx",
+    task: str | None = None,
+    stage: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Write an agent as one file that acts without clrobot.
+
+    onnx holds every task, for any ONNX runtime.
+
+    sb3 holds one task, for stable_baselines3.PPO.load.
+
+    Args:
+        run: the run's folder.
+        format: onnx, or sb3.
+        task: the task that an sb3 file is for; needed if there are several.
+        stage: the agent as it was after this stage (0: untrained); by default the newest.
+        out: the new file; by default exports/RUN/stage_KK.onnx, or stage_KK-TASK.zip.
+    """
+    from clrobot.evaluation.export import export_onnx, export_sb3
+    from clrobot.runs.folder import stage_name
+
+    folder, agent = open_run(run, stage)
+    if format == "sb3" and task is None:
+        if len(agent.slots) > 1:
+            raise UserError(f"an sb3 file holds one task; choose it with --task: {', '.join(agent.slots)}")
+        (task,) = agent.slots
+    elif format == "onnx" and task is not None:
+        raise UserError(f"--task {task}: an onnx file holds every task; leave it out, or use --format sb3")
+    name = stage_name(agent.stage)
+    default = f"{name}.onnx" if task is None else f"{name}-{task}.zip"
+    path = out or Path("exports") / run.resolve().name / default
+    if task is None:
+        difference = export_onnx(agent, path)
+        told = "not checked, since onnxruntime is not installed"
+        if difference is not None:
+            told = f"actions differ from the run's by at most {difference:.0e}"
+    else:
+        export_sb3(agent, folder.config.curriculum, task, path)
+        told = f"open it with: stable_baselines3.PPO.load({str(path)!r})"
+    open_console().print(f"{path}  {told}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,243 @@
+"""The verbs that train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from clrobot.cli.common import RunPath, RunPaths, _number, at_least, open_console
+from clrobot.errors import UserError
+
+if TYPE_CHECKING:
+    from clrobot.experiment.config import RunConfig
+    from clrobot.runs.folder import RunFolder
+
+
+_DEMO_METHODS = ("finetune", "ewc", "progressive")
+
+
+def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> None:
+    """Train `quick` with three methods and compare what each kept.
+
+    The methods are finetune, ewc and progressive; all goes into OUT/demo-N.
+
+    Args:
+        out: the folder in which demo-N is made.
+        seed: of everything random.
+        steps: control steps in every stage, in place of the curriculum's own.
+    """
+    from clrobot.experiment.config import make_config
+    from clrobot.runs.folder import next_free
+
+    settings = {"curriculum": "quick", "seed": seed} | ({} if steps is None else {"steps": steps})
+    configs = [make_config(method=method, **settings) for method in _DEMO_METHODS]
+    folder = next_free(out, "demo")
+    console = open_console()
+    runs = [train_run(config, folder / config.method, console) for config in configs]
+    console.print(_comparison(runs))
+    console.print("Success at any step, over 50 episodes of each task after the last stage.", style="dim")
+    for run in runs:
+        console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(f"videos  {run.videos}", highlight=False, soft_wrap=True)
+        _tell_failures(run, console)
+
+
+def resume(run: RunPath) -> None:
+    """Go on with a training that was stopped or killed.
+
+    It ends with the same bits as one that never stopped.
+
+    Args:
+        run: the run's folder.
+    """
+    console = open_console()
+    summarise(resume_run(run, console), console)
+
+
+def sweep(
+    method: tuple[str, ...] = ("finetune", "ewc", "progressive"),
+    seed: tuple[int, ...] = (0, 1, 2),
+    curriculum: str | None = None,
+    vary: str | None = None,
+    values: tuple[float, ...] = (),
+    config: Path | None = None,
+    jobs: int = 2,
+    references: bool = True,
+    out: Path | None = None,
+) -> None:
+    """Train methods × seeds (× values of one setting), compare them, and write a page.
+
+    What is finished is not trained again; what was begun is resumed.
+
+    Args:
+        method: the methods.
+        seed: the seeds.
+        curriculum: a curriculum's name or a YAML file; by default that of --config, or quick.
+        vary: one more setting to vary, by its full name, such as ewc.strength.
+        values: the values of that setting.
+        config: every other setting, as in train.
+        jobs: trainings at a time.
+        references: also train each task from scratch, once, which forward transfer needs.
+        out: the folder of the runs; by default runs/CURRICULUM.
+    """
+    from clrobot.comparison.comparison import compare as compare_runs
+    from clrobot.comparison.tables import print_comparison
+    from clrobot.experiment.config import make_config
+    from clrobot.experiment.config_file import read_config
+    from clrobot.report.comparison_page import write_comparison
+    from clrobot.report.page import write_report
+    from clrobot.runs.references import missing_references, use_references
+    from clrobot.studies.sweep import Plan, plan, run_all
+
+    at_least(jobs, "--jobs")
+    if (vary is None) != (not values):
+        raise UserError("--vary and --values go together: one setting's name, and its values")
+    base = make_config() if config is None else read_config(config)
+    if curriculum is not None:
+        base = make_config(**base.model_dump(mode="json") | {"curriculum": curriculum})
+    folder = out or Path("runs") / base.curriculum.name
+    plans = plan(base, folder, method, seed, vary, values)
+    console = open_console()
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    runs = run_all(plans, jobs, tell)
+    if references:
+        missing = missing_references(runs, None)
+        run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
+        for run in runs:
+            use_references(run, None)
+            write_report(run.path)
+    print_comparison(compare_runs(runs, "mean"), console)
+    page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
+    console.print(f"report  {page}", highlight=False, soft_wrap=True)
+
+
+def extend(
+    run: RunPath, task: str, steps: int, out: Path | None = None, overrides: dict[str, float] | None = None
+) -> None:
+    """Take a finished run further, with a task that nobody planned for.
+
+    The run is copied, and what it learned stays as its method promises.
+
+    Args:
+        run: the finished run's folder.
+        task: the task to learn now.
+        steps: control steps.
+        out: the new run's folder; by default RUN-TASK beside it.
+        overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
+    """
+    from clrobot.runs.folder import RunFolder
+    from clrobot.training.extend import extend as extend_run
+
+    at_least(steps, "--steps")
+    target = out or run.with_name(f"{run.resolve().name}-{task}")
+    resume(extend_run(RunFolder.open(run), task, steps, target, overrides).path)
+
+
+def references(runs: RunPaths, store: Path | None = None) -> None:
+    """Train each stage's task alone, and measure forward transfer against it.
+
+    A reference that several runs need is trained once, and found again later.
+
+    Args:
+        runs: run folders; a folder that holds runs stands for those in it.
+        store: where references are kept; by default the folder references beside each run.
+    """
+    from clrobot.comparison.comparison import expand
+    from clrobot.report.page import write_report
+    from clrobot.runs.references import missing_references, use_references
+
+    if not runs:
+        raise UserError("no run to find references for; give one or more run folders")
+    folders = expand(runs)
+    for folder in folders:
+        folder.read_metrics()  # refused before anything is trained
+    console = open_console()
+    for path, config in missing_references(folders, store).items():
+        console.print(f"reference  {path}", highlight=False, soft_wrap=True)
+        if (path / "config.yaml").exists():
+            resume_run(path, console)
+        else:
+            train_run(config, path, console)
+    for folder in folders:
+        metrics = use_references(folder, store)
+        write_report(folder.path)
+        table = Table("task", title=folder.path.name, title_justify="left")
+        for column in ("area", "reference's area", "forward transfer"):
+            table.add_column(column, justify="right")
+        for task in metrics["per_task"]:
+            table.add_row(task["task"], *(_number(task[key]) for key in ("auc", "auc_reference", "forward_transfer")))
+        table.add_row("mean", "", "", _number(metrics["forward_transfer"]))
+        console.print(table)
+
+
+def train_in_help() -> None:
+    """Train one agent through a curriculum, into a new run folder."""
+
+
+def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
+    """Train into the new folder `out`, told in the terminal."""
+    from clrobot.runs.folder import check_free
+    from clrobot.training.display import TerminalObserver
+    from clrobot.training.interrupt import leaving, stopping
+    from clrobot.training.training import Training
+
+    check_free(out)  # before anything is shown
+    with leaving(out), TerminalObserver(config.curriculum, config.method, console) as observer:
+        training = Training.begin(config, out, observer)
+        with stopping(training):
+            return training.run_all()
+
+
+def resume_run(run: Path, console: Console) -> RunFolder:
+    """Go on with an unfinished training, told in the terminal."""
+    from clrobot.runs.folder import RunFolder
+    from clrobot.training.display import TerminalObserver
+    from clrobot.training.interrupt import leaving, stopping
+    from clrobot.training.training import Training
+
+    config = RunFolder.open(run).config
+    with leaving(run), TerminalObserver(config.curriculum, config.method, console) as observer:
+        training = Training.resume(run, observer)
+        with stopping(training):
+            return training.run_all()
+
+
+def summarise(run: RunFolder, console: Console) -> None:
+    """Show how a training ended."""
+    console.print(_comparison([run]))
+    console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+    _tell_failures(run, console)
+
+
+def _tell_failures(run: RunFolder, console: Console) -> None:
+    """Show what did not stop the training, and yet went wrong."""
+    metrics = run.read_metrics()
+    if films := metrics["failed_recordings"]:
+        told = f"failed recordings: {films}; film again with: clrobot record {run.path}"
+        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if diverged := metrics["diverged_simulations"]:
+        told = f"simulations that diverged and were reset: {diverged}"
+        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def _comparison(runs: list[RunFolder]) -> Table:
+    """Return the table of a few runs' headline numbers."""
+    table = Table("method")
+    for column in ("average success", "forgetting", "seconds", "parameters"):
+        table.add_column(column, justify="right")
+    for run in runs:
+        metrics = run.read_metrics()
+        table.add_row(
+            run.config.method,
+            _number(metrics["average_success"]),
+            _number(metrics["forgetting"]),
+            f"{sum(metrics['seconds'].values()):.0f}",
+            f"{metrics['parameters']['total']:,}",
+        )
+    return table

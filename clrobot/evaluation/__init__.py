@@ -1,0 +1,1 @@
+"""What a trained agent does: acting, measuring, collecting, exporting."""

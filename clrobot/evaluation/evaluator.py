@@ -1,0 +1,188 @@
+"""Measuring skills: all episodes of a task at once, from fixed start states, with mean and with sampled actions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import BasePolicy
+
+from clrobot.agents.policies.policy import SlotPolicy
+from clrobot.envs.worlds.vector_env import TaskVectorEnv
+from clrobot.evaluation.agent import append_slot
+from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.stage_env import stage_env
+from clrobot.results.scores import Score
+
+RECOGNITION_STEPS = 5  # of an episode, after which an agent without a label keeps to the slot that it recognised
+DETERMINISTIC, STOCHASTIC = True, False
+
+
+class Episodes(NamedTuple):
+    """The outcomes of E episodes, each array (E,)."""
+
+    success_any: NDArray[np.bool_]  # solved at any step
+    success_final: NDArray[np.bool_]  # solved at the last step
+    returns: NDArray[np.float64]  # sums of rewards
+    lengths: NDArray[np.int64]  # control steps until first solved; the whole episode's where it never was
+
+    def part(self, rows: slice) -> Episodes:
+        """Return some of the episodes."""
+        return Episodes(self.success_any[rows], self.success_final[rows], self.returns[rows], self.lengths[rows])
+
+
+class Evaluator:
+    """Evaluates policies on a curriculum's slots; keeps the simulations it has built.
+
+    Episode e of a task always starts from the same state: its simulation is seeded with ``seed + e``. Sampled actions
+    come from a generator that is seeded with ``seed`` too and put back, so that measuring changes no other draw.
+    """
+
+    def __init__(self, curriculum: Curriculum, seed: int) -> None:
+        self.curriculum = curriculum
+        self.seed = seed
+        self._envs: dict[tuple[Any, int], TaskVectorEnv] = {}
+
+    def episodes(self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True) -> Episodes:
+        """Run `episodes` episodes of slot index `slot` (from 0), with mean or with sampled actions."""
+        return self._run(policy, slot, ((deterministic, episodes),))
+
+    def both(
+        self, policy: BasePolicy, slot: int, episodes: int, sampled: int | None = None
+    ) -> tuple[Episodes, Episodes]:
+        """Run the same start states with mean and with sampled actions, all in one batch: mean first."""
+        sampled = episodes if sampled is None else sampled
+        found = self._run(policy, slot, ((DETERMINISTIC, episodes), (STOCHASTIC, sampled)))
+        return found.part(slice(episodes)), found.part(slice(episodes, None))
+
+    def unlabelled(self, policy: SlotPolicy, slot: int, episodes: int) -> tuple[Episodes, NDArray[np.intp]]:
+        """Run episodes of slot index `slot` without telling the policy which it is; mean actions.
+
+        In each of the first RECOGNITION_STEPS steps the policy acts through the slot whose own first states explain
+        the observations so far best (see `Recognizer`), and then keeps to the last choice.
+
+        Returns:
+            The outcomes, and the slot index that each episode was taken for, (E,).
+        """
+        recognised = _Recognised(policy, episodes)
+        return self._run(policy, slot, ((DETERMINISTIC, episodes),), recognised), recognised.slots
+
+    def score(
+        self, policy: BasePolicy, slot: int, episodes: int, *, stage: int, step: int, stochastic: bool = False
+    ) -> Score:
+        """Return one line of `scores.jsonl` for slot index `slot`: stages and slots count from 1 there.
+
+        Args:
+            policy: what is measured.
+            slot: from 0.
+            episodes: how many with mean actions.
+            stage: the stage during or after which this is.
+            step: environment steps trained so far.
+            stochastic: also measure a third as many with sampled actions, from the first of the same start states.
+        """
+        sampled = None
+        if stochastic:
+            found, sampled = self.both(policy, slot, episodes, -(-episodes // 3))
+        else:
+            found = self.episodes(policy, slot, episodes)
+        return Score(
+            stage=stage,
+            step=step,
+            slot=slot + 1,
+            episodes=episodes,
+            success_any=float(found.success_any.mean()),
+            success_final=float(found.success_final.mean()),
+            return_mean=float(found.returns.mean()),
+            length_mean=float(found.lengths.mean()),
+            stochastic_success_any=None if sampled is None else float(sampled.success_any.mean()),
+            stochastic_success_final=None if sampled is None else float(sampled.success_final.mean()),
+            stochastic_return_mean=None if sampled is None else float(sampled.returns.mean()),
+            stochastic_length_mean=None if sampled is None else float(sampled.lengths.mean()),
+        )
+
+    def _run(
+        self,
+        policy: BasePolicy,
+        slot: int,
+        kinds: tuple[tuple[bool, int], ...],
+        recognised: _Recognised | None = None,
+    ) -> Episodes:
+        """Run so many episodes of each kind of action; the outcomes of one kind follow those of the other."""
+        stage = self.curriculum.stages[slot]
+        counts = [count for _, count in kinds]
+        n = sum(counts)
+        key = (stage.world, n)
+        if key not in self._envs:
+            self._envs[key] = stage_env(stage, n)
+        env = self._envs[key]
+        act = _actor(policy, env.single_action_space)
+        obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])
+        found = Episodes(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64))
+        running = np.ones(n, bool)
+        ends = list(itertools.accumulate(counts))
+        rows = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+        with th.random.fork_rng(devices=_devices(policy)), th.inference_mode():
+            th.manual_seed(self.seed)
+            while running.any():
+                with_slot = append_slot(obs, slot if recognised is None else recognised.look(obs))
+                parts = [act(with_slot[part], kind) for part, (kind, _) in zip(rows, kinds, strict=True)]
+                obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
+                done = terminated | truncated
+                # A simulation that diverged ends before the others and starts anew: only its first episode counts.
+                found.returns[running] += rewards[running]
+                found.lengths[running & ~found.success_any] += 1
+                found.success_any[running & env.sim.solved_now] = True
+                if done.any():
+                    ended = running & done
+                    found.success_any[ended] = info["final_info"]["is_success"][ended]
+                    found.success_final[ended] = info["final_info"]["success_final"][ended]
+                    running &= ~done
+        return found
+
+
+class _Recognised:
+    """Which slot each of E episodes is taken for, from its observations so far."""
+
+    def __init__(self, policy: SlotPolicy, episodes: int) -> None:
+        self._recognizer, self._device = policy.recognizer, policy.device
+        self._evidence = th.zeros(episodes, policy.slots, device=policy.device)
+        self._steps = 0
+        self.slots = np.zeros(episodes, np.intp)
+
+    def look(self, obs: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Return the slot indices (E,) after one more observation of each episode, (E, d)."""
+        if self._steps < RECOGNITION_STEPS and self._recognizer.learned:
+            self._steps += 1
+            self._evidence += self._recognizer.log_likelihood(th.as_tensor(obs, device=self._device))
+            # Of equals the last: two slots of one task look alike, and the newer is the better trained.
+            last = self._evidence.shape[1] - 1 - self._evidence.flip(1).argmax(1)
+            self.slots = last.cpu().numpy()
+        return self.slots
+
+
+def _actor(policy: BasePolicy, space: spaces.Space[NDArray[np.float32]]) -> Callable[..., NDArray[np.float32]]:
+    """Return the policy as a function of observations (B, d + 1): Stable-Baselines3's `predict` without its checks.
+
+    They take longer than the networks, a hundred times in each episode.
+    """
+    assert isinstance(space, spaces.Box)
+    policy.set_training_mode(False)
+    device = policy.device
+
+    def act(obs: NDArray[np.float32], deterministic: bool) -> NDArray[np.float32]:
+        actions = policy._predict(th.as_tensor(obs, device=device), deterministic=deterministic).cpu().numpy()
+        if policy.squash_output:
+            actions = policy.unscale_action(actions)
+        clipped: NDArray[np.float32] = np.clip(actions, space.low, space.high)
+        return clipped
+
+    return act
+
+
+def _devices(policy: BasePolicy) -> list[th.device]:
+    return [policy.device] if policy.device.type == "cuda" else []

@@ -1,0 +1,1 @@
+"""What is to be done: curricula and configurations, from defaults, files and flags."""

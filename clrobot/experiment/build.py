@@ -1,0 +1,52 @@
+"""From a configuration to the learner: algorithm, method, networks, device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch as th
+
+from clrobot.agents.methods.shared.composite import Composite
+from clrobot.agents.methods.shared.plasticity import Plasticity
+from clrobot.errors import UserError
+from clrobot.experiment.choices import algorithm_class, method_classes
+from clrobot.experiment.config import RunConfig
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.algorithm import Algorithm
+    from clrobot.agents.methods.shared.method import Method
+
+
+def network_arguments(config: RunConfig) -> dict[str, Any]:
+    """Return what a policy is told of its networks: their classes, `widths`, `layer_norm`."""
+    return make_method(config).networks() | dict(config.network)
+
+
+def check_device(device: str) -> None:
+    """Try torch's device of that name.
+
+    Raises:
+        UserError: nothing can be computed there.
+    """
+    try:
+        float(th.zeros(1, device=device) + 1)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"device {device!r} cannot be used ({reason}); expected cpu, or cuda where there is one"
+        ) from error
+
+
+def make_algorithm(config: RunConfig) -> Algorithm:
+    """Return the configured algorithm with its settings."""
+    chosen = algorithm_class(config.algo)
+    return chosen(getattr(config, chosen.name, chosen.Settings()))
+
+
+def make_method(config: RunConfig) -> Method:
+    """Return the configured method with its settings, and with the plasticity options that are on."""
+    parts: list[Method] = [c(getattr(config, c.name, c.Settings())) for c in method_classes(config.method)]
+    plasticity = Plasticity(config.plasticity)
+    if plasticity.is_on:
+        parts.insert(0, plasticity)  # so that what a method restores is restored last
+    return parts[0] if len(parts) == 1 else Composite(parts)

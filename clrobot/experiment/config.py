@@ -1,0 +1,177 @@
+"""The settings of a run: one frozen model, from defaults, a file and flags, written back as `config.yaml`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    create_model,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from clrobot.agents.algorithms import ALGORITHMS
+from clrobot.agents.methods import METHODS
+from clrobot.agents.methods.shared.plasticity import PlasticitySettings
+from clrobot.agents.settings import FrozenSettings
+from clrobot.errors import UserError, explain
+from clrobot.experiment.choices import algorithm_class, method_classes
+from clrobot.experiment.curriculum import Curriculum, Steps
+from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
+from clrobot.experiment.yaml_file import load_curriculum
+
+
+class EvaluationSettings(FrozenSettings):
+    """How skills are measured."""
+
+    episodes: int = Field(50, ge=1)
+    """Episodes of each task trained so far, after each stage."""
+    curve_points: int = Field(10, ge=0)
+    """Evaluations of a stage's own task during it, for learning curves and transfer."""
+    curve_episodes: int = Field(20, ge=1)
+    """Episodes in each of those, and of each task that is still to come, after each stage."""
+    stochastic: bool = True
+    """After each stage, also measure the tasks so far with sampled actions, over a third as many episodes."""
+    seed: int = Field(1_000_000, ge=0)
+    """Of the start states, which are the same in every run that has the same seed here."""
+
+    @property
+    def zero_shot_episodes(self) -> int:
+        """Episodes of a task that is still to come: what is not there yet needs no fine scale."""
+        return min(self.episodes, self.curve_episodes)
+
+
+class VideoSettings(FrozenSettings):
+    """Which films a training makes."""
+
+    enabled: bool = True
+    """Record each task seen so far after each stage."""
+    episodes: int = Field(1, ge=1)
+    """Episodes in each film."""
+
+
+class CheckpointSettings(FrozenSettings):
+    """When a training is saved within a stage, to be resumed from."""
+
+    seconds: float = Field(20.0, ge=0)
+    """Seconds between two; 0 saves at every update."""
+    steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
+    """Control steps between two, in place of seconds."""
+    enabled: bool = True
+    """Save within stages at all."""
+
+
+class NetworkSettings(FrozenSettings):
+    """The sizes of the networks."""
+
+    widths: tuple[int, ...] = Field((64, 64), min_length=1)
+    """Units in each hidden layer of actor and critic (of each column, in a progressive network)."""
+    layer_norm: bool = False
+    """Normalise each hidden layer before its tanh."""
+
+    @field_validator("widths")
+    @classmethod
+    def _positive(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        if min(widths) < 1:
+            raise ValueError(f"widths {widths}; expected positive numbers of units")
+        return widths
+
+
+class RunConfig(FrozenSettings):
+    """Train one agent through a curriculum."""
+
+    curriculum: Annotated[Curriculum, CURRICULUM_WORD] = load_curriculum("quick")
+    """A curriculum's name (`clrobot curricula`) or a YAML file."""
+    method: str = "ewc"
+    """The continual-learning method (`clrobot methods`), or a regulariser with a memory, such as ewc+replay."""
+    algo: str = "ppo"
+    """The algorithm that learns each task: ppo or sac."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Of everything random in the run."""
+    steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
+    """Control steps in every stage, in place of the curriculum's own."""
+    torch_threads: int = Field(1, ge=1)
+    """Threads of torch; another number gives other bits."""
+    device: str = "cpu"
+    """Where the networks live: cpu, cuda, …"""
+    memory_limit_mb: int = Field(4096, ge=0)
+    """The most that a method may keep beside the policy, in MiB; checked before training."""
+    tracker: Literal["none", "wandb", "mlflow", "trackio"] = "none"
+    """An experiment tracker to tell as well, if it is installed."""
+    network: NetworkSettings = NetworkSettings()
+    plasticity: PlasticitySettings = PlasticitySettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    video: VideoSettings = VideoSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+
+    @field_validator("curriculum", mode="before")
+    @classmethod
+    def _load(cls, value: Any) -> Any:
+        return load_curriculum(value) if isinstance(value, str | Path) else value
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        method_classes(name)
+        return name
+
+    @field_validator("algo")
+    @classmethod
+    def _known_algorithm(cls, name: str) -> str:
+        algorithm_class(name)
+        return name
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        for part in method_classes(self.method):
+            if self.algo in part.refuses:
+                raise ValueError(f"{part.name} does not work with {self.algo}: {part.refuses[self.algo]}")
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _resolve_steps(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Write `steps` into the curriculum's stages, where it then stands alone."""
+        config = validate(data)
+        if config.steps is None:
+            return config
+        return config.model_copy(update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None})
+
+    @field_serializer("curriculum")
+    def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
+        return curriculum.model_dump(mode="json")
+
+
+@cache
+def full_config_class() -> type[RunConfig]:
+    """Return RunConfig with a group of settings for each algorithm and each method that has any: `--ewc.strength`."""
+    choices: tuple[Any, ...] = (*ALGORITHMS, *METHODS)
+    groups: dict[str, Any] = {
+        choice.name: (choice.Settings, choice.Settings()) for choice in choices if choice.Settings.model_fields
+    }
+    return create_model("RunConfig", __base__=RunConfig, __doc__=RunConfig.__doc__, **groups)
+
+
+def settings_in_use(config: RunConfig) -> dict[str, Any]:
+    """Return the settings in JSON's types, without the groups of methods and algorithms that the run does not use."""
+    used = {config.algo, *config.method.split("+")}
+    choices = {choice.name for choice in METHODS} | {choice.name for choice in ALGORITHMS}
+    return {name: value for name, value in config.model_dump(mode="json").items() if name not in choices - used}
+
+
+def make_config(**settings: Any) -> RunConfig:
+    """Return a configuration from keyword arguments: `make_config(method="ewc", ewc={"strength": 10})`.
+
+    Raises:
+        UserError: a name or a value is not valid.
+    """
+    try:
+        return full_config_class().model_validate(settings)
+    except ValidationError as error:
+        raise UserError(explain(error)) from error

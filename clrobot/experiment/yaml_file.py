@@ -1,0 +1,88 @@
+"""Curricula from YAML files, with errors that name the line."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import (
+    ValidationError,
+)
+
+from clrobot.errors import UserError, cut, explain, most_telling, nearest, shown
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.experiment.curriculum import Curriculum
+
+
+def load_curriculum(source: str | Path) -> Curriculum:
+    """Return the curriculum of that name, or the one in that YAML file.
+
+    Raises:
+        UserError: no such name or file, or the file is malformed (its line is named).
+    """
+    text = str(source)
+    if text in CURRICULA:
+        return CURRICULA[text]
+    path = Path(text)
+    try:
+        content = path.read_text(encoding="utf-8")
+    except OSError as error:
+        if not path.suffix and error.errno != errno.EISDIR:
+            known = nearest(text, CURRICULA)
+            raise UserError(f"unknown curriculum {shown(text)}{known}; or give a YAML file") from error
+        raise UserError(f"curriculum file {cut(repr(text))}: {error.strerror}; give a readable YAML file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"curriculum file {cut(text)}: not UTF-8 text; give a YAML file") from error
+    except ValueError as error:  # characters that no path has
+        raise UserError(f"unknown curriculum {shown(text)}{nearest(text, CURRICULA)}; or give a YAML file") from error
+    return _parse(content, cut(text))
+
+
+def parse_yaml(content: str, what: str) -> tuple[Any, Any]:
+    """Return the YAML text's composed tree (which knows lines) and its data.
+
+    Raises:
+        UserError: it is not YAML; the sentence begins with `what` and names the line.
+    """
+    try:
+        return yaml.compose(content, Loader=yaml.SafeLoader), yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{what}{line}: {cut(problem)}; expected YAML") from error
+    except Exception as error:
+        # What PyYAML lets through: `!!int ""`, `!!bool x`, `!!timestamp x`, 2001-99-99, brackets without end, …
+        raise UserError(f"{what}: {cut(str(error)) or type(error).__name__}; expected YAML") from error
+
+
+def _parse(content: str, name: str) -> Curriculum:
+    root, data = parse_yaml(content, f"curriculum file {name}")
+    if not isinstance(data, dict):
+        raise UserError(
+            f"curriculum file {name}, line 1: {type(data).__name__}; expected a mapping with `name` and `stages`"
+        )
+    try:
+        return Curriculum.model_validate(data)
+    except ValidationError as error:
+        first = most_telling(error)
+        where = _line_of(root, first["loc"])
+        raise UserError(f"curriculum file {name}, line {where}: {explain(error)}") from error
+
+
+def _line_of(node: Any, location: tuple[int | str, ...]) -> int:
+    """Return the line (from 1) of the deepest key or item on the way to `location` in a composed YAML tree."""
+    line = node
+    for part in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            line = node = node.value[part]
+        elif isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == part]
+            if not found:
+                break
+            line, node = found[0]
+        else:
+            break
+    return int(line.start_mark.line) + 1 if line is not None else 1

@@ -1,0 +1,178 @@
+"""Films of what an agent can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrobot.envs.rendering import Renderer, open_renderer
+from clrobot.envs.simulation.simulation import HORIZON
+from clrobot.envs.worlds.vector_env import FPS
+from clrobot.evaluation.agent import Agent, append_slot
+from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.stage_env import stage_env
+from clrobot.films.captions import Label, Tile, label, mosaic, tile, tile_width
+from clrobot.films.encode import write_gif, write_video
+from clrobot.films.pen import Frame
+
+# A picture for every other control step: half the drawing, and a film still runs at real speed.
+STRIDE = 2
+
+# Of a grid, in pixels: the widest film, and the widest picture in it (a GIF has no compression to speak of).
+GRID_WIDTH: Final = 1280
+CELL: Final = {".mp4": 240, ".gif": 180}
+HOLD: Final = 10  # pictures for which an episode's end stays on show
+
+
+class Rollout(NamedTuple):
+    """Episodes as state rows, for drawing."""
+
+    states: NDArray[np.float64]  # (E, T, nstate), T pictures of an episode
+    solved: NDArray[np.bool_]  # (E, T), solved at any step so far
+
+
+class Film(NamedTuple):
+    """What a film's caption says."""
+
+    stage: int
+    method: str
+    success_rate: float | None
+
+
+def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
+    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e."""
+    env = stage_env(curriculum.stages[slot], episodes)
+    obs, _ = env.reset(seed=seed)
+    states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
+    # The last step would come back as the next episode's start: its picture is left out.
+    for step in range(1, HORIZON):
+        actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
+        obs, *_ = env.step(actions)
+        if step % STRIDE == 0:
+            states.append(env.sim.batch.state.copy())
+            solved.append(env.sim.solved.copy())
+    return Rollout(np.stack(states, axis=1), np.stack(solved, axis=1))
+
+
+def record(
+    path: Path, agent: Agent, curriculum: Curriculum, slot: int, film: Film, *, episodes: int, seed: int
+) -> None:
+    """Write an H.264 film of slot index `slot` to `path`, with a caption.
+
+    Raises:
+        VideoError: the film cannot be encoded or written.
+        RenderError: the pictures cannot be drawn.
+    """
+    rollout = roll_out(agent, curriculum, slot, episodes, seed)
+    env = stage_env(curriculum.stages[slot])
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        with open_renderer(env.sim.model) as renderer:
+            for e in range(episodes):
+                pictures = renderer.frames(rollout.states[e])
+                for picture, solved in zip(pictures, rollout.solved[e], strict=True):
+                    yield label(
+                        picture,
+                        Label(
+                            task=curriculum.slots[slot],
+                            stage=film.stage,
+                            stages=len(curriculum.stages),
+                            method=film.method,
+                            success_rate=film.success_rate,
+                            episode=e + 1,
+                            episodes=episodes,
+                            solved=bool(solved),
+                        ),
+                    )
+
+    write_video(path, frames(), fps=FPS / STRIDE)
+
+
+class Cell(NamedTuple):
+    """One picture of a grid: what an agent makes of a slot."""
+
+    agent: Agent
+    slot: int
+    success_rate: float | None  # None: the skill was not trained yet
+
+
+def record_grid(
+    path: Path,
+    rows: Sequence[Sequence[Cell]],
+    curriculum: Curriculum,
+    title: tuple[str, str],
+    *,
+    episodes: int,
+    seed: int,
+) -> None:
+    """Write one film, .mp4 or .gif, whose cells play at the same time, from the same start state in each task.
+
+    A skill that was not trained yet is a dimmed picture of its start.
+
+    Args:
+        path: the film.
+        rows: of cells, as many in each.
+        curriculum: whose slots the cells show.
+        title: what stands above the cells, on the left and on the right.
+        episodes: how many, one after the other.
+        seed: of the start states; evaluation's episode e starts like this film's.
+
+    Raises:
+        VideoError: the film cannot be encoded or written.
+        RenderError: the pictures cannot be drawn.
+    """
+    size = tile_width(max(map(len, rows)), GRID_WIDTH, CELL[path.suffix])
+    cells = [cell for row in rows for cell in row]
+    rollouts = [
+        roll_out(cell.agent, curriculum, cell.slot, episodes, seed)
+        if cell.success_rate is not None
+        else _start(curriculum, cell.slot, episodes, seed)
+        for cell in cells
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def frames() -> Iterator[Frame]:
+        with ExitStack() as stack:
+            stages = {stage.world: stage for stage in (curriculum.stages[cell.slot] for cell in cells)}
+            renderers = {
+                world: stack.enter_context(open_renderer(stage_env(stage).sim.model, size, size))
+                for world, stage in stages.items()
+            }
+            for e in range(episodes):
+                tiles: list[Iterator[Frame]] = [
+                    _tiles(cell, rollout, e, curriculum, renderers[curriculum.stages[cell.slot].world])
+                    for cell, rollout in zip(cells, rollouts, strict=True)
+                ]
+                columns = len(rows[0])
+                for flat in zip(*tiles, strict=True):
+                    together = mosaic([flat[i : i + columns] for i in range(0, len(flat), columns)], *title)
+                    yield together
+                yield from [together] * HOLD
+
+    write = write_gif if path.suffix == ".gif" else write_video
+    write(path, frames(), fps=FPS / STRIDE)
+
+
+def _start(curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
+    """Return the start states alone, each an episode of one picture."""
+    env = stage_env(curriculum.stages[slot], episodes)
+    env.reset(seed=seed)
+    return Rollout(env.sim.batch.state.copy()[:, None], env.sim.solved.copy()[:, None])
+
+
+def _tiles(cell: Cell, rollout: Rollout, e: int, curriculum: Curriculum, renderer: Renderer) -> Iterator[Frame]:
+    """Yield the captioned pictures of a cell's episode e; one that stands still is drawn once."""
+    text = Tile(curriculum.slots[cell.slot], cell.agent.stage, cell.success_rate)
+    pictures = renderer.frames(rollout.states[e])
+    if cell.success_rate is None:
+        yield from [tile(next(pictures), text)] * len(range(0, HORIZON, STRIDE))
+        return
+    for picture, solved in zip(pictures, rollout.solved[e], strict=True):
+        yield tile(picture, replace(text, solved=bool(solved)))

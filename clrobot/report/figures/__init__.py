@@ -1,0 +1,1 @@
+"""The figures, by kind; each is drawn for a page and for print."""

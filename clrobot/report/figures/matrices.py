@@ -1,0 +1,103 @@
+"""Heat maps: success after each stage, what each stage hurt, success at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from clrobot.report.figures.style import CHANGE, HEAT, INK, Array, make_axes, shortened, stage_rows_of
+from clrobot.results.numbers import DASH, number
+
+# Score matrices --------------------------------------------------------------------------------------------
+
+
+def matrix_figure(R: ArrayLike, slot_names: Sequence[str]) -> Figure:
+    """Heat map of a score matrix, the number in every cell and each task's own stage outlined.
+
+    Args:
+        R: Success rates, shape (N+1, N), row 0 before any training; nan is shown as "–".
+        slot_names: One for each of the N slots.
+    """
+    R = np.asarray(R, float)
+    slots = len(slot_names)
+    if R.shape != (slots + 1, slots):
+        raise ValueError(f"{slots} slots have a matrix of shape ({slots + 1}, {slots}), got {R.shape}")
+    figure = _heat_figure(R, ["before training", *stage_rows_of(slot_names)], slot_names, HEAT, (0, 1), "after stage")
+    for stage in range(1, slots + 1):
+        own = Rectangle((stage - 1, stage), 1, 1, fill=False, edgecolor=INK, linewidth=1.5, zorder=2)
+        figure.axes[0].add_patch(own)
+    return figure
+
+
+def forgetting_figure(drop: ArrayLike, slot_names: Sequence[str]) -> Figure:
+    """Heat map of which stage hurt which skill.
+
+    Args:
+        drop: Isolated forgetting R[i-1, j] - R[i, j], shape (N, N), row i-1 for stage i; nan where j >= i.
+        slot_names: One for each of the N slots.
+    """
+    drop = np.asarray(drop, float)
+    slots = len(slot_names)
+    if drop.shape != (slots, slots):
+        raise ValueError(f"{slots} slots have isolated forgetting of shape ({slots}, {slots}), got {drop.shape}")
+    if slots == 1:
+        raise ValueError("one slot has no later stage that could hurt it")
+    # The first stage can hurt nothing, and nothing comes after the last.
+    return _heat_figure(
+        drop[1:, :-1], stage_rows_of(slot_names)[1:], slot_names[:-1], CHANGE, (-1, 1), "during stage", signed=True
+    )
+
+
+def final_figure(final: ArrayLike, rows: Sequence[str], slot_names: Sequence[str]) -> Figure:
+    """Heat map of what each method can do at the end.
+
+    Args:
+        final: Success rates after the last stage, shape (M, N) for M methods and N slots.
+        rows: One label for each method.
+        slot_names: One for each slot.
+    """
+    return _heat_figure(np.asarray(final, float), rows, slot_names, HEAT, (0, 1), "")
+
+
+def _heat_figure(
+    values: Array,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    colours: Colormap,
+    limits: tuple[float, float],
+    ylabel: str,
+    *,
+    signed: bool = False,
+) -> Figure:
+    """A heat map with the number in every cell, columns named above."""
+    cell = 1.0 if len(columns) <= 6 else 0.7  # inches
+    figure = Figure(figsize=(2.2 + cell * len(columns), 1.0 + 0.4 * len(rows)), layout="constrained")
+    axes = make_axes(figure, 1, 1)[0]
+    # One polygon per cell, a hair apart: no raster image, no grid lines.
+    style: dict[str, Any] = {"vmin": limits[0], "vmax": limits[1], "edgecolor": "white", "linewidth": 1.2}
+    axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, **style)
+    for (row, column), value in np.ndenumerate(values):
+        missing = np.isnan(value)
+        strong = abs(value) > 0.7
+        colour = INK if missing else "#ffffff" if strong else "#1a1a1a"
+        # What a stage did to a skill that was still to come is no forgetting: an empty place.
+        text = ("" if signed and column > row else DASH) if missing else number(value, signed=signed)
+        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, size=9)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [shortened(row) for row in rows], parse_math=False)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, [shortened(name) for name in columns], parse_math=False)
+    # At 9 points a letter is about 0.075 inches wide.
+    if max(len(shortened(name)) for name in columns) * 0.075 > cell:
+        axes.tick_params(axis="x", rotation=40)
+        for label in axes.get_xticklabels():
+            label.set(ha="left", rotation_mode="anchor")
+    axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
+    axes.set_ylabel(ylabel, color=INK)
+    axes.spines[:].set_visible(False)
+    axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
+    return figure

@@ -1,0 +1,242 @@
+"""A run is a folder: where everything in it lies, and how it is opened, checked and written."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import re
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+from clrobot.errors import UserError
+from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.files import atomic, check_record, find_stray, write_record
+
+_STAGE = re.compile(r"stage_(\d\d+)")
+_FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
+_FOLDERS = ("resume", "tensorboard", "videos")
+_PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
+
+
+# The files of a run whose checksums its own manifest holds.
+RECORDED = ("config.yaml", "environment.json", "metrics.json", "scores.jsonl")
+
+# The locks that this process holds; a lock lasts as long as its file is open.
+_LOCKS: dict[Path, IO[bytes]] = {}
+
+
+def stage_name(stage: int) -> str:
+    """Return the folder name of a stage: `stage_02`."""
+    return f"stage_{stage:02d}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; see the README for what is in it."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunFolder:
+        """Make the folder and write `config.yaml` and `environment.json`.
+
+        Raises:
+            UserError: the folder already holds something, or cannot be made.
+        """
+        check_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            run = cls(path)
+            with atomic(run.config_file) as file:
+                file.write_text(dump_config(config), encoding="utf-8")
+            run.write_json("environment.json", _environment(config))
+        except OSError as error:
+            raise UserError(f"run folder {path}: {error.strerror}; give a folder that can be written") from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Return an existing run.
+
+        Raises:
+            UserError: there is no run in the folder, it holds a link, or its configuration is damaged.
+        """
+        run = cls(path)
+        if not path.is_dir():
+            raise UserError(f"no run folder at {path}; give a folder that `clrobot train` made")
+        if not run.config_file.is_file():
+            raise UserError(f"{path} holds no run (config.yaml is missing); give a folder that `clrobot train` made")
+        run._check_entries()
+        _ = run.config  # read now, so that damage is reported first
+        return run
+
+    def _check_entries(self) -> None:
+        """Raise UserError unless all is where and what it should be; a link would lead out of the run."""
+        if (stray := find_stray(self.path)) is not None:
+            raise UserError(f"{stray} is a link or a device; remove it: a run holds only its own files")
+        for entry in self.path.iterdir():
+            if entry.name in _FILES and entry.is_dir():
+                raise UserError(f"{entry} is a folder; expected a file: remove it, or train again")
+            if (entry.name in _FOLDERS or _STAGE.fullmatch(entry.name)) and entry.is_file():
+                raise UserError(f"{entry} is a file; expected a folder: remove it, or train again")
+
+    @property
+    def config_file(self) -> Path:
+        """Every setting."""
+        return self.path / "config.yaml"
+
+    @property
+    def scores_file(self) -> Path:
+        """One line for each evaluation."""
+        return self.path / "scores.jsonl"
+
+    @property
+    def resume(self) -> Path:
+        """The snapshots from which an unfinished training goes on; gone when it is finished."""
+        return self.path / "resume"
+
+    @property
+    def videos(self) -> Path:
+        """The films that the training made."""
+        return self.path / "videos"
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The run's settings."""
+        return read_config(self.config_file)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train; the report may be missing, when it could not be written."""
+        if self.resume.is_dir():
+            return False
+        if (self.path / "report.html").exists():
+            return True
+        try:
+            return bool(self.read_metrics().get("stages_done") == len(self.config.curriculum.stages))
+        except UserError:
+            return False
+
+    def checkpoint(self, stage: int) -> Path:
+        """Return the folder of a stage's checkpoint."""
+        return self.path / stage_name(stage)
+
+    def stages(self) -> list[int]:
+        """Return the curriculum's stages that have a checkpoint, in order; 0 is the untrained agent."""
+        matches = [_STAGE.fullmatch(entry.name) for entry in self.path.iterdir() if entry.is_dir()]
+        found = sorted(int(match[1]) for match in matches if match)
+        return [stage for stage in found if stage <= len(self.config.curriculum.stages)]
+
+    def find_stage(self, stage: int | None) -> int:
+        """Return `stage`, or the newest one for None.
+
+        Raises:
+            UserError: there is no checkpoint of that stage, or none at all.
+        """
+        have = self.stages()
+        if not have:
+            raise UserError(f"{self.path} holds no checkpoint yet; wait for the training's first, or train again")
+        if stage is None:
+            return have[-1]
+        if stage not in have:
+            raise UserError(f"stage {stage} has no checkpoint in {self.path}; expected one of {have}")
+        return stage
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Return the content of `metrics.json`.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        path = self.path / "metrics.json"
+        if (problem := check_record(self.path)) is not None:
+            raise UserError(f"{problem}; train again, or restore the file")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError(f"{type(content).__name__}, expected an object")
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path} is missing or damaged ({error}); it is written after the first stage") from error
+        return content
+
+    def lock(self) -> None:
+        """Keep every other process from training into this folder until `unlock` or the end of this process.
+
+        Raises:
+            UserError: another process does.
+        """
+        file = self.config_file.open("rb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise UserError(f"another process is training into {self.path}; wait for it, or stop it first") from error
+        _LOCKS[self.path.resolve()] = file
+
+    def unlock(self) -> None:
+        """Let other processes train into this folder."""
+        file = _LOCKS.pop(self.path.resolve(), None)
+        if file is not None:
+            file.close()
+
+    def clear(self) -> None:
+        """Remove all but the configuration: the run starts anew."""
+        for entry in self.path.iterdir():
+            if entry.name in ("config.yaml", "environment.json"):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def record(self) -> None:
+        """Note the checksums of the run's own files, which `read_metrics` and the report compare."""
+        write_record(self.path, RECORDED)
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file in one step."""
+        with atomic(self.path / name) as file:
+            file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def check_free(path: Path) -> None:
+    """Raise UserError unless a run can be made at `path`: nothing there, or an empty folder."""
+    if path.is_dir():
+        if any(path.iterdir()):
+            what = "a run" if (path / "config.yaml").exists() else "files"
+            raise UserError(f"{path} already holds {what}; give another --out, or remove it first")
+    elif path.exists():
+        raise UserError(f"{path} is a file; give a new folder with --out")
+
+
+def next_free(parent: Path, name: str) -> Path:
+    """Return the first of `parent`/`name`-1, -2, … that does not exist."""
+    n = 1
+    while (parent / f"{name}-{n}").exists():
+        n += 1
+    return parent / f"{name}-{n}"
+
+
+def _environment(config: RunConfig) -> dict[str, Any]:
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "torch_threads": config.torch_threads,
+        "device": config.device,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

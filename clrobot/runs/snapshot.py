@@ -1,0 +1,231 @@
+"""Snapshots of a training at an iteration's boundary: what is needed to go on with the same bits.
+
+A snapshot is a folder of safetensors and JSON with a manifest of checksums, written to a temporary name, flushed and
+renamed. The two newest are kept, so that one is whole at every moment.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from clrobot.agents.algorithms.algorithm import Algorithm
+from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.vec_env import EnvState
+from clrobot.errors import UserError, explain
+from clrobot.files import atomic, check_manifest, checksum, write_manifest
+
+FORMAT = 2
+_KEPT = 2
+_FILES = (
+    "algorithm.safetensors",
+    "arrays.safetensors",
+    "generators.json",
+    "method.safetensors",
+    "optimizer.safetensors",
+    "progress.json",
+    "run.json",
+    "weights.safetensors",
+)
+
+
+class Progress(BaseModel):
+    """Where a training stands, beside its tensors (`progress.json`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int = FORMAT
+    stage: int = Field(ge=1)
+    stage_start: int = Field(ge=0)
+    phase: int = Field(ge=0)
+    """The stage's phase, from 0."""
+    step: int = Field(ge=0)
+    updates: int = Field(ge=0)
+    """Stable-Baselines3's own count: of epochs (PPO) or gradient steps (SAC)."""
+    gradient_steps: int = Field(ge=0)
+    """Of the actor, in the whole run."""
+    scores: int = Field(ge=0)
+    """Lines of `scores.jsonl` that belong to the training so far."""
+    curve_due: list[int]
+    """Steps at which the learning curve is still to be measured."""
+    curve_success: float | None
+    successes: list[float]
+    """Stable-Baselines3's window of training successes, for its log."""
+    log: dict[str, float]
+    """Values recorded and not yet written to TensorBoard."""
+    log_counts: dict[str, int]
+    log_excluded: dict[str, list[str]]
+    seconds: dict[str, float]
+    divergences: int = Field(ge=0)
+    per_stage: list[dict[str, Any]]
+    """Capacity and cost after each finished stage."""
+    film_failures: int = Field(ge=0)
+
+
+class Damaged(Exception):
+    """A snapshot cannot be used; the message names the file."""
+
+
+def write_snapshot(
+    parent: Path,
+    progress: Progress,
+    model: BaseAlgorithm,
+    algorithm: Algorithm,
+    method: Method,
+    simulation: EnvState,
+) -> None:
+    """Write one more snapshot below `parent`, and remove all but the newest two."""
+    assert isinstance(model._last_obs, np.ndarray)
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 -- Stable-Baselines3 draws from it
+    python_version, python_words, python_gauss = random.getstate()
+    generators = {
+        "simulation": simulation.generators,
+        "numpy": {
+            "pos": numpy_state["state"]["pos"],
+            "has_gauss": numpy_state["has_gauss"],
+            "gauss": numpy_state["gauss"],
+        },
+        "python": {"version": python_version, "gauss": python_gauss},
+        "actions": model.action_space.np_random.bit_generator.state,
+    }
+    arrays = {f"simulation.{name}": array for name, array in simulation.arrays.items()} | {
+        "last_obs": model._last_obs,
+        "last_episode_starts": np.asarray(model._last_episode_starts),
+        "numpy": numpy_state["state"]["key"],
+        "python": np.array(python_words, np.int64),
+        "torch": th.get_rng_state().numpy(),
+    }
+    parent.mkdir(exist_ok=True)
+    with atomic(parent / f"step_{progress.step:012d}") as folder:
+        folder.mkdir()
+        save_file(model.policy.state_dict(), folder / "weights.safetensors")
+        save_file(_moments(model), folder / "optimizer.safetensors")
+        save_file(algorithm.tensors(model), folder / "algorithm.safetensors")
+        save_file(method.state_dict(), folder / "method.safetensors")
+        save_arrays(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "arrays.safetensors"
+        )
+        (folder / "generators.json").write_text(json.dumps(generators), encoding="utf-8")
+        (folder / "run.json").write_text(json.dumps(_run_sums(parent.parent, progress.scores)), encoding="utf-8")
+        (folder / "progress.json").write_text(progress.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_manifest(folder)
+    for old in snapshots(parent)[_KEPT:]:
+        shutil.rmtree(old)
+
+
+def snapshots(parent: Path) -> list[Path]:
+    """Return the snapshot folders below `parent`, the newest first."""
+    return sorted(parent.glob("step_*"), reverse=True) if parent.is_dir() else []
+
+
+class Snapshot:
+    """One snapshot's content, checked and read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read `folder`.
+
+        Raises:
+            Damaged: a file is missing, damaged or not what it should be.
+            UserError: the run's settings or scores are not those of the training; no other snapshot would help.
+        """
+        if (problem := check_manifest(folder, _FILES)) is not None:
+            raise Damaged(problem)
+        try:
+            self.progress = Progress.model_validate_json((folder / "progress.json").read_text(encoding="utf-8"))
+            if self.progress.format != FORMAT:
+                raise Damaged(f"{folder} has format {self.progress.format}, and this clrobot reads {FORMAT}")
+            self._weights = load_file(folder / "weights.safetensors")
+            self._optimizer = load_file(folder / "optimizer.safetensors")
+            self._method = load_file(folder / "method.safetensors")
+            self._algorithm = load_file(folder / "algorithm.safetensors")
+            self._arrays = load_arrays(folder / "arrays.safetensors")
+            self._generators = json.loads((folder / "generators.json").read_text(encoding="utf-8"))
+            sums = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        except ValidationError as error:
+            raise Damaged(f"{folder / 'progress.json'} is damaged ({explain(error)})") from error
+        except (OSError, ValueError, SafetensorError, RecursionError) as error:
+            raise Damaged(f"{folder} is damaged ({' '.join(str(error).split())[:200]})") from error
+        _check_run(folder.parent.parent, sums, self.progress.scores)
+        self.folder = folder
+
+    def simulation(self) -> EnvState:
+        """Return the simulations' state."""
+        prefix = "simulation."
+        arrays = {name.removeprefix(prefix): a for name, a in self._arrays.items() if name.startswith(prefix)}
+        return EnvState(arrays, self._generators["simulation"])
+
+    def restore_method(self, method: Method) -> None:
+        """Give the method its memory back."""
+        method.load_state_dict(self._method)
+
+    def restore_model(self, model: BaseAlgorithm, algorithm: Algorithm) -> None:
+        """Give a model that has begun the snapshot's slot its weights, moments, counters and observations."""
+        model.policy.load_state_dict(self._weights)
+        algorithm.load_tensors(model, self._algorithm)
+        for name, optimizer in optimizers(model).items():
+            for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+                prefix = f"{name}.{index}."
+                state = {n.removeprefix(prefix): t for n, t in self._optimizer.items() if n.startswith(prefix)}
+                if state:
+                    optimizer.state[parameter] = state
+        model.num_timesteps = self.progress.step
+        model._n_updates = self.progress.updates
+        model._last_obs = self._arrays["last_obs"].copy()
+        model._last_episode_starts = self._arrays["last_episode_starts"].copy()
+
+    def restore_generators(self, model: BaseAlgorithm) -> None:
+        """Set torch's, numpy's and Python's global generators and that of random actions; do this last."""
+        model.action_space.np_random.bit_generator.state = self._generators["actions"]
+        saved: dict[str, Any] = self._generators["numpy"]
+        np.random.set_state(  # noqa: NPY002
+            {
+                "bit_generator": "MT19937",
+                "state": {"key": self._arrays["numpy"], "pos": saved["pos"]},
+                "has_gauss": saved["has_gauss"],
+                "gauss": saved["gauss"],
+            }
+        )
+        python = self._generators["python"]
+        words = tuple(int(word) for word in self._arrays["python"])
+        random.setstate((python["version"], words, python["gauss"]))
+        th.set_rng_state(th.from_numpy(self._arrays["torch"].copy()))
+
+
+def _run_sums(run: Path, scores: int) -> dict[str, str]:
+    """Return the SHA-256 of what a training reads of its run: the settings, and its first `scores` scores."""
+    lines = (run / "scores.jsonl").read_bytes().splitlines(keepends=True)[:scores]
+    return {"config.yaml": checksum(run / "config.yaml"), "scores.jsonl": sha256(b"".join(lines)).hexdigest()}
+
+
+def _check_run(run: Path, sums: Any, scores: int) -> None:
+    try:
+        found = _run_sums(run, scores)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; put it back, or train again") from error
+    for name, value in found.items():
+        if not isinstance(sums, dict) or sums.get(name) != value:
+            raise UserError(f"{run / name} is not as the training wrote it; put that one back, or train again")
+
+
+def _moments(model: BaseAlgorithm) -> dict[str, th.Tensor]:
+    """Return Adam's moments by the optimizer's name, the parameter's place in it and the moment's name."""
+    return {
+        f"{name}.{index}.{moment}": tensor
+        for name, optimizer in optimizers(model).items()
+        for index, parameter in enumerate(optimizer.param_groups[0]["params"])
+        for moment, tensor in optimizer.state.get(parameter, {}).items()
+    }

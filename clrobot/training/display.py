@@ -1,0 +1,92 @@
+"""What a training shows in the terminal: one line while a stage runs, one that stays when it is over."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from clrobot.experiment.curriculum import Curriculum
+from clrobot.results.scores import Score
+
+
+class TerminalObserver:
+    """Shows stage, steps, steps per second, the newest success and the time left; fits 80 columns."""
+
+    def __init__(self, curriculum: Curriculum, method: str, console: Console) -> None:
+        self._slots = curriculum.slots
+        self._method = method
+        self._console = console
+        self._progress = Progress(
+            TextColumn("[bold]{task.fields[stage]}[/] {task.description}"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.fields[steps]} {task.fields[rate]} {task.fields[success]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._row = self._progress.add_task("starting", stage=method, steps="", rate="", success="", total=None)
+        self._started = 0.0
+        self._total = 0
+        self._busy = 0.0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def stage_started(self, stage: int, task: str, steps: int) -> None:
+        """Begin a stage's line."""
+        self._started = time.monotonic()
+        self._total = steps
+        self._progress.reset(
+            self._row,
+            total=steps,
+            description=task,
+            stage=f"{self._method} {stage}/{len(self._slots)}",
+            steps="",
+            rate="",
+            success="",
+        )
+
+    def advanced(self, steps: int, success: float | None) -> None:
+        """Bring the line up to date."""
+        self._busy = time.monotonic() - self._started
+        rate = steps / self._busy if self._busy > 0 else 0.0
+        self._progress.update(
+            self._row,
+            completed=steps,
+            steps=f"{_thousands(steps)}/{_thousands(self._total)}",
+            rate=f"{rate:,.0f}/s",
+            success="" if success is None else f"success {success:.2f}",
+        )
+
+    def working(self, what: str) -> None:
+        """Say what takes time now."""
+        self._progress.update(self._row, description=what)
+
+    def stage_finished(self, stage: int, row: list[Score]) -> None:
+        """Leave one line: how every skill so far does."""
+        line = Text(f"{self._method} {stage}/{len(self._slots)} ", style="bold")
+        line.append(f"{_thousands(self._total)} steps in {self._busy:.0f} s ", style="dim")
+        for name, score in list(zip(self._slots, row, strict=True))[:stage]:
+            good = score.success_any >= 0.9
+            style = "green" if good else "yellow" if score.success_any >= 0.5 else "red"
+            line.append(f" {name} ", style="default").append(f"{score.success_any:.2f}", style=style)
+        self._console.print(line)
+
+    def warn(self, message: str) -> None:
+        """Leave a warning."""
+        self._console.print(f"warning: {message}", style="yellow", markup=False)
+
+
+def _thousands(steps: int) -> str:
+    return f"{steps / 1000:.0f}k"

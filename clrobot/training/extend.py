@@ -1,0 +1,83 @@
+"""Taking a finished run further, with a stage that nobody planned for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from clrobot.errors import UserError, explain
+from clrobot.evaluation.evaluator import Evaluator
+from clrobot.experiment.choices import method_classes
+from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.curriculum import Curriculum, Stage
+from clrobot.files import atomic
+from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
+from clrobot.runs.folder import RunFolder, check_free
+from clrobot.runs.score_book import read_scores
+
+
+def extend(
+    run: RunFolder, task: str, steps: int, out: Path, overrides: Mapping[str, float] | None = None
+) -> RunFolder:
+    """Copy a finished run to `out` with one more stage planned; `resume` then trains that stage.
+
+    The copy's curriculum, configuration and scores are those of a run planned so from the start: agents as they
+    were after each stage are measured on the new slot too. A stage depends only on what it is given and on its own
+    seed, so the extended run ends with the same bits as the planned one. The run itself is not touched.
+
+    Raises:
+        UserError: the run is not finished or its optimizer goes on from stage to stage, the task is unknown, or
+            `out` is taken.
+    """
+    config = run.config
+    done = len(config.curriculum.stages)
+    if run.stages()[-1:] != [done] or run.resume.exists():
+        raise UserError(f"{run.path} is not finished; go on with it first: clrobot resume {run.path}")
+    if not config.plasticity.reset_optimizer:
+        raise UserError(
+            f"{run.path} was trained with --plasticity.no-reset-optimizer, whose moments no checkpoint keeps; "
+            "extend a run that starts every stage with fresh ones"
+        )
+    if any(part.trains_all_tasks for part in method_classes(config.method)):
+        raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
+    check_free(out)
+    extended = _with_stage(config, task, steps, overrides or {})
+    lines = _scores_of_new_slot(run, extended)
+    with atomic(out) as folder:
+        shutil.copytree(run.path, folder, ignore=lambda path, _: {"report.html"} if Path(path) == run.path else set())
+        (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
+        (folder / "scores.jsonl").write_text("".join(lines), encoding="utf-8")
+        copy = RunFolder(folder)
+        rebind_checkpoints(copy)
+        copy.record()
+    return RunFolder.open(out)
+
+
+def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str, float]) -> RunConfig:
+    old = config.curriculum
+    try:
+        stage = Stage(task=task, steps=steps, overrides=dict(overrides))
+        curriculum = Curriculum(name=old.name, stages=(*old.stages, stage))
+    except ValidationError as error:
+        raise UserError(explain(error)) from error
+    return config.model_copy(update={"curriculum": curriculum})
+
+
+def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
+    """Return the lines of `scores.jsonl` with the new slot's after each stage's."""
+    slots = len(extended.curriculum.stages)
+    evaluator = Evaluator(extended.curriculum, extended.evaluation.seed)
+    scores = read_scores(run.scores_file)
+    result = []
+    for i, score in enumerate(scores):
+        result.append(score)
+        last_of_row = score.slot == slots - 1 and (i + 1 == len(scores) or scores[i + 1].stage != score.stage)
+        if last_of_row:
+            agent = load_agent(run, score.stage)
+            episodes = extended.evaluation.zero_shot_episodes
+            result.append(evaluator.score(agent.policy, slots - 1, episodes, stage=score.stage, step=score.step))
+    return [score.to_line() for score in result]

@@ -1,0 +1,85 @@
+"""What an expert is: a policy written by hand for one task, which shows that the task can be solved.
+
+An expert reads the simulation itself, not the observation. It works on batched arrays, as the tasks do: each of the
+N simulations is in a phase of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clrobot.envs.arrays import Array
+from clrobot.envs.simulation.features import Features, Mask
+from clrobot.envs.simulation.simulation import MAX_STEP, Simulation
+from clrobot.envs.simulation.task import Task
+
+OPEN: Final = -1.0  # what the last number of an action asks of the fingers
+CLOSED: Final = 1.0
+
+
+class Expert(ABC):
+    """A scripted policy for N simulations of one task.
+
+    Attributes:
+        task: the task that it solves.
+        phase: where each simulation is in the script, (N,); 0 at the start of an episode.
+    """
+
+    task: ClassVar[type[Task]]
+
+    def __init__(self, sim: Simulation) -> None:
+        """Act in `sim`, simulations of `task`, whose episodes have not begun or begin at their first step."""
+        self.sim = sim
+        self.phase: NDArray[np.int64] = np.zeros(sim.n, np.int64)
+
+    def __call__(self, features: Features | None = None) -> Array:
+        """Return the next actions (N, 4); `features` are the task's, where they are at hand."""
+        self.phase[self.sim.elapsed == 0] = 0
+        return self.act(self.sim.task.features(self.sim) if features is None else features)
+
+    @abstractmethod
+    def act(self, f: Features) -> Array:
+        """Move the phases on and return the next actions (N, 4)."""
+
+    # --- what scripts are written with -----------------------------------------------------------------------
+
+    def advance(self, phase: int, done: Mask) -> None:
+        """Move on those that are in `phase` and whose part of it is `done` (N,)."""
+        self.phase[(self.phase == phase) & done] += 1
+
+    def by_phase(self, *choices: ArrayLike, first: int = 0) -> Array:
+        """Return row i of the choice of simulation i's phase; each (N, k) or (k,).
+
+        The first choice is that of the phase `first` and of all before it, the last that of all later ones.
+        """
+        shape = np.broadcast_shapes(*(np.shape(choice) for choice in choices), (self.sim.n, 1))
+        stacked = np.stack([np.broadcast_to(choice, shape) for choice in choices])
+        chosen: Array = stacked[np.clip(self.phase - first, 0, len(choices) - 1), np.arange(self.sim.n)]
+        return chosen
+
+    def towards(self, point: ArrayLike, fingers: ArrayLike, stride: ArrayLike = MAX_STEP) -> Array:
+        """Return the actions that bring the hand's target to `point` (N, 3), m, at most `stride` along each axis."""
+        by = np.asarray(point) - self.sim.promised
+        return self.move(np.clip(by, -np.asarray(stride), stride), fingers)
+
+    def move(self, by: ArrayLike, fingers: ArrayLike) -> Array:
+        """Return the actions that move the hand's target `by` (N, 3), m, cut to what one action can do."""
+        n = self.sim.n
+        step = np.clip(np.broadcast_to(by, (n, 3)) / MAX_STEP, -1.0, 1.0)
+        return np.column_stack([step, np.broadcast_to(fingers, n)])
+
+
+def across(a: Array, b: Array) -> Array:
+    """Return the horizontal distances (N,) between the points a (N, 3) and b (N, 3), m."""
+    gap: Array = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
+    return gap
+
+
+def above(point: Array, height: float) -> Array:
+    """Return the points `height` m above `point` (N, 3)."""
+    raised: Array = point + np.array([0.0, 0.0, height])
+    return raised

@@ -1,0 +1,1 @@
+"""What reward terms are built of."""

@@ -1,0 +1,42 @@
+"""What a task knows of its state at a step: the places that the observation is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrobot.envs.arrays import Array, length
+
+if TYPE_CHECKING:
+    pass
+
+Mask = NDArray[np.bool_]
+Ids = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the agent is shown of a task, beside the hand; positions (N, 3) in metres.
+
+    `thing` is what must reach `goal`: an object, a handle, or the hand itself. What a task has not is None and
+    is shown as zeros.
+    """
+
+    thing: Array
+    goal: Array
+    other: Array | None = None  # a second object
+    joint: Array | None = None  # (N,), a mechanism's position: 0 closed or released, 1 open or pressed
+
+    @cached_property
+    def way(self) -> Array:
+        """The way from `thing` to `goal`, (N, 3), m."""
+        return self.goal - self.thing
+
+    @cached_property
+    def gap(self) -> Array:
+        """The distance between `thing` and `goal`, (N,), m: reward and success both ask for it."""
+        return length(self.way)

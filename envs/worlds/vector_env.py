@@ -1,0 +1,121 @@
+"""The batched door: any number of simulations of one task as a Gymnasium vector environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from clrobot.envs.arrays import Array
+from clrobot.envs.scene.arm import CONTROL_STEP
+from clrobot.envs.simulation.features import Mask
+from clrobot.envs.simulation.observation import OBS_LIMIT, OBS_SIZE
+from clrobot.envs.simulation.overrides import Overrides
+from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON, Simulation
+from clrobot.envs.simulation.task import Task
+
+FPS = round(1 / CONTROL_STEP)
+# Of staggered episodes: every few steps, so that several simulations start again together, which costs about as much
+# as for one.
+_PHASES: Final = 25
+
+
+def observation_space() -> gym.Space[NDArray[np.float32]]:
+    """Return the space that all native tasks share: OBS_SIZE numbers in ±OBS_LIMIT."""
+    return _box(-OBS_LIMIT, OBS_LIMIT, OBS_SIZE)
+
+
+def action_space() -> gym.Space[NDArray[np.float32]]:
+    """Return the space that all native tasks share: hand dx, dy, dz and fingers, each in [-1, 1]."""
+    return _box(-1.0, 1.0, ACTION_SIZE)
+
+
+def _box(low: float, high: float, size: int) -> gym.Space[NDArray[np.float32]]:
+    box: gym.Space[Any] = gym.spaces.Box(low, high, (size,), np.float32)
+    return box
+
+
+class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Array]):
+    """N simulations of a task, with same-step autoreset.
+
+    Episodes last exactly HORIZON steps and are truncated; only a simulation that diverged is terminated, with
+    reward 0. On the step that ends an episode,
+    ``infos`` holds `final_obs` (N, OBS_SIZE) and `final_info`, a dictionary of arrays (N,): `is_success` (solved at
+    any step) and `success_final` (solved at the last step); `_final_obs` and `_final_info` mark whose they are.
+    """
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": FPS, "render_modes": []}  # noqa: RUF012
+
+    def __init__(
+        self,
+        task: Task,
+        num_envs: int,
+        *,
+        threads: int = 0,
+        stagger: bool = False,
+        overrides: Overrides | None = None,
+    ) -> None:
+        """Build the simulations.
+
+        Args:
+            task: the task.
+            num_envs: how many simulations.
+            threads: of the physics; 0 means all cores. The results do not depend on it.
+            stagger: after a reset of all, spread the simulations over `_PHASES` phases of an episode, so that a
+                short rollout sees every phase. For training; evaluation wants whole episodes.
+            overrides: what is different in this world (see `shift.OVERRIDES`).
+        """
+        self.sim = Simulation(task, num_envs, threads, overrides)
+        self.num_envs = num_envs
+        self._stagger = stagger
+        self.single_observation_space = observation_space()
+        self.single_action_space = action_space()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start new episodes everywhere; an integer seed gives simulation i the seed ``seed + i``."""
+        if isinstance(seed, (int, np.integer)):
+            self.sim.seed(range(int(seed), int(seed) + self.num_envs))
+        elif seed is not None:
+            self.sim.seed([None if s is None else int(s) for s in seed])
+        self.sim.reset()
+        if self._stagger:
+            phase = np.arange(self.num_envs) * _PHASES // self.num_envs
+            self.sim.elapsed[:] = phase * (HORIZON // _PHASES)
+        return self.sim.observe(), {}
+
+    def step(  # type: ignore[override]  # Gymnasium types the flags as rewards
+        self, actions: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
+        """Advance all simulations by one control step; finished ones come back at their next start."""
+        sim = self.sim
+        features, rewards = sim.step(actions)
+        obs = sim.observe(features)
+        terminated = sim.diverged  # nothing of such a step is to be learned from, not even its value
+        truncated = sim.finished & ~terminated
+        done = terminated | truncated
+        infos: dict[str, Any] = {}
+        if done.any():
+            infos = {
+                "final_obs": obs,
+                "_final_obs": done,
+                "final_info": {"is_success": sim.solved.copy(), "success_final": sim.solved_now.copy()},
+                "_final_info": done,
+            }
+            sim.reset(np.flatnonzero(done))
+            obs = sim.observe()
+        return obs, rewards, terminated, truncated, infos
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Nothing to release beyond memory."""
