@@ -19,7 +19,7 @@ import pytest
 from clrobot.cli import main
 
 if TYPE_CHECKING:
-    from run_outcomes import WholeRuns
+    from support.outcomes import WholeRuns
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def tiny_copy(tiny_run: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def whole_runs(tmp_path_factory: pytest.TempPathFactory) -> WholeRuns:
     """A tiny run of each method that was never stopped, which many tests compare with. Only to be read."""
-    from run_outcomes import WholeRuns
+    from support.outcomes import WholeRuns
 
     return WholeRuns(tmp_path_factory.mktemp("whole"))
 
@@ -67,7 +67,7 @@ def whole_runs(tmp_path_factory: pytest.TempPathFactory) -> WholeRuns:
 @pytest.fixture
 def quick_training() -> Iterator[None]:
     """Trainings in this process draw no report, and learn how a task looks from few states."""
-    from tiny_training import quickly
+    from support.trainings import quickly
 
     with quickly():
         yield

@@ -1,0 +1,234 @@
+"""SAC: stock Stable-Baselines3 with slots, through the same seam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import spaces
+from stable_baselines3 import SAC
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import set_random_seed
+from support.models import collector, same_bits, snapshot, tiny_env
+from support.outcomes import WholeRuns, outcome
+from support.trainings import settings
+
+import clrobot
+from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
+from clrobot.agents.methods import METHODS
+from clrobot.agents.methods.ewc import EWC
+from clrobot.agents.methods.replay import Replay
+from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import ProgressiveNetwork
+from clrobot.errors import UserError
+from clrobot.experiment.build import make_method
+from clrobot.experiment.config import make_config
+from clrobot.training.callback import Stopped
+from clrobot.training.training import Silent, Training, resume, train
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+SETTINGS = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32}
+TINY_SAC = SACAlgorithm(SACSettings(**SETTINGS))
+WORKING = [m.name for m in METHODS if "sac" not in m.refuses]
+EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork])
+
+
+def tiny_sac(network_class=MultiHeadNetwork):
+    network = {"network_class": network_class, "widths": (8, 8)}
+    model = TINY_SAC.make(tiny_env(), network, seed=0, device="cpu")
+    model.set_logger(Logger(None, []))
+    return model
+
+
+def second_slot(model) -> None:
+    TINY_SAC.begin_slot(model, 2, tiny_env("button-press", 1, seed=1), 128)
+
+
+def sac(method: str) -> dict[str, Any]:
+    return settings(method) | {"algo": "sac", "sac": SETTINGS, "steps": 128}
+
+
+@pytest.fixture(scope="module")
+def sac_runs(tmp_path_factory: pytest.TempPathFactory) -> WholeRuns:
+    return WholeRuns(tmp_path_factory.mktemp("sac"), sac)
+
+
+@EVERY
+def test_old_slots_are_frozen_and_targets_follow(network_class) -> None:
+    model = tiny_sac(network_class)
+    model.learn(96)
+    second_slot(model)
+    policy = model.policy
+    assert same_bits(policy.critic.state_dict(), policy.critic_target.state_dict())
+    frozen = {n: t for n, t in snapshot(policy).items() if (".heads.0" in n or ".columns.0" in n) and "actor" in n}
+    assert frozen
+    model.learn(128, reset_num_timesteps=False)
+    after = snapshot(policy)
+    assert same_bits(frozen, {name: after[name] for name in frozen})
+    assert not same_bits(policy.critic.state_dict(), policy.critic_target.state_dict())
+    assert not any(p.requires_grad for p in policy.critic_target.parameters())
+
+
+def test_a_stage_starts_with_fresh_temperature_and_an_empty_buffer() -> None:
+    model = tiny_sac()
+    model.learn(128)
+    assert model.log_ent_coef.item() != pytest.approx(np.log(0.1), abs=1e-6)
+    second_slot(model)
+    assert model.log_ent_coef.item() == pytest.approx(np.log(0.1))
+    assert model.replay_buffer.pos == 0
+    assert model.learning_starts == model.num_timesteps + 32
+
+
+def test_actions_are_the_squashed_mean_and_values_take_them_squashed() -> None:
+    model = tiny_sac()
+    second_slot(model)
+    obs = th.cat([th.randn(6, 23), th.tensor([[0.0], [1.0]] * 3)], dim=1)
+    with th.no_grad():
+        mean, log_std = model.policy.gaussian(obs)
+        values = model.policy.values(obs, mean)
+        expected = th.cat(model.critic(obs, th.tanh(mean)), dim=1)
+    actions, _ = model.predict(obs.numpy(), deterministic=True)
+    np.testing.assert_allclose(actions, th.tanh(mean).numpy(), atol=1e-6)
+    assert th.equal(values, expected)
+    assert values.shape == (6, 2)
+    assert log_std.shape == (6, 4)
+
+
+class HalfDecay(Method):
+    """Adds w·|θ|²/2 of the actor's first layer, in the hook."""
+
+    def auxiliary_loss(self, model, optimizer_name):
+        if optimizer_name != "actor.optimizer":
+            return None
+        return 0.05 * model.policy.actor_net.trunk[0].weight.square().sum()
+
+
+def test_the_hook_equals_the_loss_bit_for_bit() -> None:
+    """Training with the penalty in the hook is training with the penalty in SAC's own actor loss."""
+    hooked = tiny_sac()
+    with shaping(hooked, HalfDecay(Method.Settings())):
+        hooked.learn(128)
+    plain = tiny_sac()
+    step = plain.actor.optimizer.step
+
+    def penalised(*args, **kwargs):
+        (0.05 * plain.policy.actor_net.trunk[0].weight.square().sum()).backward()
+        return step(*args, **kwargs)
+
+    plain.actor.optimizer.step = penalised
+    plain.learn(128)
+    assert same_bits(snapshot(hooked.policy), snapshot(plain.policy))
+    bare = tiny_sac()
+    bare.learn(128)
+    assert not same_bits(snapshot(hooked.policy), snapshot(bare.policy))
+
+
+@pytest.mark.parametrize("method", WORKING)
+def test_methods_work_with_sac_through_the_whole_loop(method: str, sac_runs: WholeRuns) -> None:
+    run, model, *_ = sac_runs[method]
+    for optimizer in optimizers(model).values():
+        assert not optimizer._optimizer_step_pre_hooks
+        assert not optimizer._optimizer_step_post_hooks
+    agent = clrobot.load(run.path)
+    obs = np.random.default_rng(0).normal(size=(6, 23)).astype(np.float32)
+    for slot, task in enumerate(agent.slots):
+        with_slot = np.column_stack([obs, np.full(6, slot)]).astype(np.float32)
+        expected, _ = model.policy.predict(with_slot, deterministic=True)
+        np.testing.assert_array_equal(agent.predict(obs, task), expected)
+    assert run.read_metrics()["stages_done"] == 3
+
+
+def filled(method: Method) -> SAC:
+    """Return a model at the start of its second task, after a first of 128 steps that `method` saw."""
+    model = tiny_sac()
+    method.before_task(model, 0)
+    model.learn(128)
+    method.after_task(model, 0, collector(model, 0))
+    second_slot(model)
+    method.before_task(model, 1)
+    return model
+
+
+def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
+    method = Replay(Replay.Settings(memory=40, share=0.25))
+    model = filled(method)
+    own = method.lessons.rows
+    assert method.memory_bytes() == method.memory_bound(model, 1)
+    model.learn(64, reset_num_timesteps=False)
+    batch = model.replay_buffer.sample(16)
+    assert th.bincount(batch.observations[:, -1].long()).tolist() == [4, 12]
+    for row in range(4):  # whole transitions, and each is one that was kept
+        same = (own.observations == batch.observations[row]).all(1) & (own.rewards == batch.rewards[row]).all(1)
+        same &= (own.actions == batch.actions[row]).all(1)
+        same &= (own.next_observations == batch.next_observations[row]).all(1)
+        assert same.any()
+    method.after_task(model, 1, collector(model, 1))
+    assert th.bincount(model.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
+
+
+@pytest.mark.parametrize("off", [{"share": 0.0}, {"strength": 0.0}])
+def test_without_a_share_no_transition_is_kept(off: dict[str, float]) -> None:
+    method = Replay(Replay.Settings(memory=40, **off))
+    model = filled(method)
+    assert len(method.lessons) == 0
+    assert method.memory_bytes() == method.memory_bound(model, 1)
+
+
+def test_an_episode_that_was_cut_is_not_over_for_those_who_learn_from_it() -> None:
+    """As in Stable-Baselines3's own batches; and until others share it, the buffer gives the same bits as theirs."""
+    space, action = spaces.Box(-1, 1, (2,)), spaces.Box(-1, 1, (1,))
+    ours, theirs = (kind(8, space, action, n_envs=2) for kind in (SharedBuffer, ReplayBuffer))
+    rng = np.random.default_rng(0)
+    for t in range(4):
+        step = (*(rng.normal(size=(2, n)) for n in (2, 2, 1)), rng.normal(size=2), np.array([t == 1, t == 2]))
+        for buffer in (ours, theirs):
+            buffer.add(*step, [{"TimeLimit.truncated": t == 1}, {}])
+    found = ours.transitions(np.array([1, 2, 3]), np.array([0, 1, 0]))
+    assert found.dones.flatten().tolist() == [0.0, 1.0, 0.0]
+    batches = []
+    for buffer in (ours, theirs):
+        set_random_seed(3)  # both draw from numpy's global generator
+        batches.append(buffer.sample(20))
+    for a, b in zip(*batches, strict=True):
+        assert (a is None and b is None) or th.equal(a, b)
+
+
+def test_a_method_that_does_not_work_with_sac_says_why_in_one_sentence(monkeypatch) -> None:
+    monkeypatch.setattr(EWC, "refuses", {"sac": "it has no springs for two critics"})
+    with pytest.raises(UserError, match="ewc does not work with sac: it has no springs") as error:
+        make_config(method="ewc", algo="sac")
+    assert "\n" not in str(error.value)
+
+
+def test_a_strength_of_zero_is_finetune_to_the_bit(sac_runs: WholeRuns, tmp_path: Path) -> None:
+    config = make_config(**sac("ewc") | {"ewc": {"strength": 0.0, "states": 100}})
+    none, plain = outcome(train(config, tmp_path / "ewc").path), sac_runs["finetune"].outcome
+    for name in ("scores.jsonl", "stage_03/weights.safetensors"):
+        assert none[name] == plain[name], name
+
+
+class StopSoon(Silent):
+    training: Training
+
+    def advanced(self, steps: int, success: float | None) -> None:
+        self.training.stop = self.training.stop or steps >= 64
+
+
+def test_a_stopped_training_goes_on_with_the_same_bits(sac_runs: WholeRuns, tmp_path: Path) -> None:
+    observer = StopSoon()
+    observer.training = Training.begin(make_config(**sac("ewc")), tmp_path / "run", observer)
+    with pytest.raises(Stopped):
+        observer.training.run_all()
+    observer.training.run.unlock()
+    assert outcome(resume(tmp_path / "run").path) == sac_runs["ewc"].outcome
+
+
+def test_make_method_is_the_same_for_both_algorithms() -> None:
+    assert type(make_method(make_config(method="ewc", algo="sac"))) is type(make_method(make_config(method="ewc")))

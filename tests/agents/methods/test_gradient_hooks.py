@@ -1,0 +1,146 @@
+"""The seam: gradients shaped from outside equal a rewritten `train()`, and no hook stays behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch as th
+from stable_baselines3 import PPO
+from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo
+
+from clrobot.agents.methods.ewc import EWC
+from clrobot.agents.methods.finetune import Finetune
+from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.method import Method
+
+
+def ewc_after_one_task(model: PPO, strength: float) -> EWC:
+    method = EWC(EWC.Settings(strength=strength, states=50))
+    method.after_task(model, 0, collector(model, 0))
+    next_slot(model, 1)
+    method.before_task(model, 1)
+    return method
+
+
+class PenaltyInLossPPO(PPO):
+    """Stable-Baselines3's update with EWC's penalty written into the loss: the reference for the hook."""
+
+    penalty: tuple[list, float]
+
+    def train(self) -> None:
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        clip_range = self.clip_range(self._current_progress_remaining)
+        terms = self.penalty
+        for _ in range(self.n_epochs):
+            for data in self.rollout_buffer.get(self.batch_size):
+                values, log_prob, entropy = self.policy.evaluate_actions(data.observations, data.actions)
+                values = values.flatten()
+                advantages = data.advantages
+                advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+                ratio = th.exp(log_prob - data.old_log_prob)
+                loss_1 = advantages * ratio
+                loss_2 = advantages * th.clamp(ratio, 1 - clip_range, 1 + clip_range)
+                policy_loss = -th.min(loss_1, loss_2).mean()
+                value_loss = th.nn.functional.mse_loss(data.returns, values)
+                entropy_loss = -th.mean(entropy)
+                loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+                # ½ λ Σ F (θ - θ*)²
+                loss = loss + sum((0.5 * weight * (p - anchor) ** 2).sum() for p, weight, anchor in terms)
+                self.policy.optimizer.zero_grad()
+                loss.backward()
+                th.nn.utils.clip_grad_norm_(self.policy.optimizer.param_groups[0]["params"], self.max_grad_norm)
+                self.policy.optimizer.step()
+            self._n_updates += 1
+
+
+def test_the_hook_equals_the_penalty_in_the_loss_bit_for_bit() -> None:
+    hooked = tiny_ppo()
+    method = ewc_after_one_task(hooked, strength=100.0)
+    with shaping(hooked, method):
+        hooked.learn(256, reset_num_timesteps=False)
+
+    reference = tiny_ppo()
+    twin = ewc_after_one_task(reference, strength=100.0)
+    reference.__class__ = PenaltyInLossPPO
+    reference.penalty = twin._terms
+    reference.learn(256, reset_num_timesteps=False)
+
+    free = tiny_ppo()
+    ewc_after_one_task(free, strength=100.0)
+    with shaping(free, Finetune(Finetune.Settings())):
+        free.learn(256, reset_num_timesteps=False)
+
+    assert same_bits(snapshot(hooked.policy), snapshot(reference.policy))
+    assert not same_bits(snapshot(hooked.policy), snapshot(free.policy))  # and the penalty did something
+
+
+def test_strength_zero_equals_finetune_bit_for_bit() -> None:
+    weights = []
+    for method_of in (lambda m: ewc_after_one_task(m, 0.0), finetune_after_one_task):
+        model = tiny_ppo()
+        method = method_of(model)
+        with shaping(model, method):
+            model.learn(256, reset_num_timesteps=False)
+        weights.append(snapshot(model.policy))
+    assert same_bits(*weights)
+
+
+def finetune_after_one_task(model: PPO) -> Finetune:
+    next_slot(model, 1)
+    return Finetune(Finetune.Settings())
+
+
+def test_an_idle_method_leaves_ppo_as_it_is_bit_for_bit() -> None:
+    plain = tiny_ppo()
+    plain.learn(256)
+    shaped = tiny_ppo()
+    with shaping(shaped, Finetune(Finetune.Settings())):
+        shaped.learn(256)
+    assert same_bits(snapshot(plain.policy), snapshot(shaped.policy))
+
+
+class LargeGradient(Method):
+    """Adds a large gradient, as loss and by adjusting, and remembers what the optimizer then used."""
+
+    name = "large"
+    summary = "for the test"
+
+    def __init__(self) -> None:
+        super().__init__(Method.Settings())
+        self.norms: list[float] = []
+
+    def auxiliary_loss(self, model, optimizer_name):
+        return 1000.0 * model.policy.action_net.heads[0].weight.sum()
+
+    def adjust_gradients(self, model, optimizer_name):
+        model.policy.value_net.heads[0].bias.grad.add_(500.0)
+
+    def after_update(self, model, optimizer_name):
+        grads = [p.grad for p in model.policy.parameters() if p.grad is not None]
+        self.norms.append(float(th.nn.utils.get_total_norm(grads)))
+
+
+def test_the_sum_is_clipped_once() -> None:
+    model = tiny_ppo()
+    method = LargeGradient()
+    with shaping(model, method) as cost:
+        assert model.max_grad_norm == float("inf")
+        model.learn(64)
+    assert cost.updates == len(method.norms) == 4
+    assert method.norms == pytest.approx([0.5] * 4, rel=1e-4)
+    assert cost.seconds > 0
+
+
+def test_nothing_stays_behind_even_after_an_error() -> None:
+    model = tiny_ppo()
+    with pytest.raises(RuntimeError, match="on purpose"), shaping(model, LargeGradient()):
+        raise RuntimeError("on purpose")
+    assert model.max_grad_norm == 0.5
+    for optimizer in optimizers(model).values():
+        assert not optimizer._optimizer_step_pre_hooks
+        assert not optimizer._optimizer_step_post_hooks
+
+
+def test_the_optimizers_are_found_by_name() -> None:
+    model = tiny_ppo()
+    assert optimizers(model) == {"policy.optimizer": model.policy.optimizer}

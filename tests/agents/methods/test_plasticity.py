@@ -1,0 +1,129 @@
+"""Options against the loss of plasticity, and the measure of dormant units."""
+
+from __future__ import annotations
+
+import pytest
+import torch as th
+from support.models import ITERATION, next_slot, tiny_ppo
+from support.trainings import TINY
+
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import ProgressiveNetwork
+from clrobot.experiment.build import make_method
+from clrobot.experiment.config import make_config
+from clrobot.training.training import train
+
+
+def option(**settings: float) -> Plasticity:
+    return Plasticity(PlasticitySettings(**settings))
+
+
+def test_dormant_units_worked_out_by_hand() -> None:
+    network = MultiHeadNetwork(1, (4,), 1, 1.0)
+    with th.no_grad():
+        # |h| = tanh(|w| x): 0, 0.0100, 0.4621, 0.7616 at x = 1; their mean is 0.3084.
+        network.trunk[0].weight.copy_(th.tensor([[0.0], [0.01], [-0.5], [1.0]]))
+        network.trunk[0].bias.zero_()
+    x = th.ones(3, 1)
+    (mask,) = dormant_units(network, x, 0, threshold=0.025)
+    assert mask.tolist() == [True, False, False, False]  # 0.0100 / 0.3084 = 0.0324
+    (mask,) = dormant_units(network, x, 0, threshold=0.033)
+    assert mask.tolist() == [True, True, False, False]
+    assert dormant_share(network, x, 0) == 0.25
+
+
+def test_shrink_and_perturb_leaves_the_first_task_alone_and_then_shrinks_what_trains() -> None:
+    model = tiny_ppo()
+    plasticity = option(shrink=0.5)
+    before = model.policy.actor_net.trunk[0].weight.detach().clone()
+    plasticity.before_task(model, 0)
+    assert th.equal(model.policy.actor_net.trunk[0].weight, before)
+    next_slot(model, 1)
+    heads = [head.weight.detach().clone() for head in model.policy.actor_net.heads]
+    plasticity.before_task(model, 1)
+    th.testing.assert_close(model.policy.actor_net.trunk[0].weight, 0.5 * before)
+    assert all(th.equal(a, b.weight) for a, b in zip(heads, model.policy.actor_net.heads, strict=True))
+
+
+def test_perturbing_adds_fresh_weights_of_the_given_scale() -> None:
+    model = tiny_ppo(widths=(64, 64))
+    next_slot(model, 1)
+    before = model.policy.actor_net.trunk[1].weight.detach().clone()
+    option(perturb=0.1).before_task(model, 1)
+    added = (model.policy.actor_net.trunk[1].weight - before).detach()
+    # An orthogonal 64 x 64 matrix of gain √2 has the Frobenius norm √2 · √64.
+    assert float(added.norm()) == pytest.approx(0.1 * 2**0.5 * 8, rel=1e-4)
+
+
+def test_frozen_columns_are_never_touched() -> None:
+    model = tiny_ppo(ProgressiveNetwork)
+    next_slot(model, 1)
+    frozen = [p.detach().clone() for p in model.policy.actor_net.columns[0].parameters()]
+    plasticity = option(shrink=0.5, perturb=0.1, l2_init=0.1, redo_every=1, redo_threshold=1.0)
+    plasticity.before_task(model, 1)
+    with shaping(model, plasticity):
+        model.learn(ITERATION, reset_num_timesteps=False)
+    after = model.policy.actor_net.columns[0].parameters()
+    assert all(th.equal(a, b) for a, b in zip(frozen, after, strict=True))
+
+
+def test_the_pull_towards_the_initial_weights_is_the_gradient_of_its_penalty() -> None:
+    model = tiny_ppo()
+    plasticity = option(l2_init=0.3)
+    plasticity.before_task(model, 0)
+    weight = model.policy.actor_net.trunk[0].weight
+    initial = weight.detach().clone()
+    with th.no_grad():
+        weight.add_(0.25)
+    for p in model.policy.parameters():
+        p.grad = th.zeros_like(p)
+    plasticity.adjust_gradients(model, "policy.optimizer")
+    th.testing.assert_close(weight.grad, 0.3 * (weight.detach() - initial))
+    assert float(model.policy.actor_net.heads[0].weight.grad.abs().max()) == 0.0
+    next_slot(model, 1)  # the trunk's anchor stays where the first task began
+    plasticity.before_task(model, 1)
+    for p in model.policy.parameters():
+        p.grad = th.zeros_like(p)
+    plasticity.adjust_gradients(model, "policy.optimizer")
+    th.testing.assert_close(weight.grad, 0.3 * (weight.detach() - initial))
+
+
+def test_redo_gives_dormant_units_fresh_inputs_and_no_output() -> None:
+    model = tiny_ppo()
+    model.learn(ITERATION)
+    net = model.policy.actor_net
+    with th.no_grad():
+        net.trunk[0].weight[3] = 0.0
+        net.trunk[0].bias[3] = 0.0
+    model.policy.optimizer.state[net.trunk[0].weight]["exp_avg"].fill_(1.0)
+    others = net.trunk[0].weight[[0, 1, 2]].detach().clone()
+    option(redo_every=1).after_update(model, "policy.optimizer")
+    assert float(net.trunk[0].weight[3].detach().norm()) > 0.1
+    assert float(net.trunk[1].weight[:, 3].detach().abs().max()) == 0.0
+    moments = model.policy.optimizer.state[net.trunk[0].weight]["exp_avg"]
+    assert float(moments[3].abs().max()) == 0.0
+    assert float(moments[0].min()) == 1.0
+    assert th.equal(net.trunk[0].weight[[0, 1, 2]], others)
+
+
+def test_options_that_are_off_leave_the_method_as_it_is() -> None:
+    assert not option().is_on
+    assert not option(reset_optimizer=False).is_on
+    assert make_method(make_config(method="ewc")).name == "ewc"
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(tmp_path) -> None:
+    settings = TINY | {
+        "method": "ewc",
+        "ewc": {"states": 100},
+        "plasticity": {"l2_init": 1e-3, "shrink": 0.9, "perturb": 0.01, "redo_every": 3},
+        "network": {"widths": (8, 8), "layer_norm": True},
+    }
+    metrics = train(make_config(**settings), tmp_path / "run").read_metrics()
+    shares = [stage["dormant_share"] for stage in metrics["per_stage"]]
+    assert len(shares) == 3
+    assert all(0.0 <= share[part] <= 1.0 for share in shares for part in ("actor", "critic"))
+    assert metrics["memory_bytes"] > 0

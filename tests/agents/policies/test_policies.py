@@ -1,0 +1,206 @@
+"""The policies as Stable-Baselines3 sees them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch as th
+from stable_baselines3.common.policies import ActorCriticPolicy
+from support.models import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, tiny_ppo
+
+from clrobot.agents.algorithms.ppo import PPOAlgorithm
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.agents.policies.ppo import PPOSlotPolicy
+
+EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork, IndependentNetwork])
+
+
+def batch(model, *slots: int) -> np.ndarray:
+    x = np.random.default_rng(0).normal(size=(len(slots), model.policy.action_net.inputs))
+    return np.column_stack([x, slots]).astype(np.float32)
+
+
+@EVERY
+def test_predict_takes_mixed_batches(network_class) -> None:
+    model = tiny_ppo(network_class)
+    next_slot(model, 1)
+    obs = batch(model, 0, 1, 0)
+    actions, _ = model.predict(obs, deterministic=True)
+    for i in range(3):
+        alone, _ = model.predict(obs[i], deterministic=True)
+        np.testing.assert_allclose(actions[i], alone, atol=1e-6)
+
+
+@EVERY
+def test_each_slot_has_its_own_standard_deviation(network_class) -> None:
+    model = tiny_ppo(network_class)
+    next_slot(model, 1)
+    with th.no_grad():
+        model.policy.log_stds[0].fill_(-1.0)
+        model.policy.log_stds[1].fill_(0.5)
+    distribution = model.policy.get_distribution(th.as_tensor(batch(model, 0, 1, 0)))
+    stds = distribution.distribution.stddev[:, 0].detach()
+    assert th.allclose(stds, th.exp(th.tensor([-1.0, 0.5, -1.0])))
+    assert th.equal(model.policy.log_std, model.policy.log_stds[1])  # what Stable-Baselines3 logs
+
+
+@EVERY
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("slots", [(1, 1, 1, 1), (0, 1, 0, 1)], ids=["one slot", "mixed"])
+def test_acting_gives_the_bits_of_stable_baselines3(network_class, deterministic, slots) -> None:
+    model = tiny_ppo(network_class)
+    next_slot(model, 1)
+    obs = th.as_tensor(batch(model, *slots))
+    th.manual_seed(3)
+    own = model.policy(obs, deterministic)
+    th.manual_seed(3)
+    stock = ActorCriticPolicy.forward(model.policy, obs, deterministic)
+    assert [part.shape for part in own] == [(4, 4), (4, 1), (4,)]
+    assert all(th.equal(mine, theirs) for mine, theirs in zip(own, stock, strict=True))
+
+
+@EVERY
+def test_training_a_new_slot_leaves_old_heads_alone(network_class) -> None:
+    model = tiny_ppo(network_class)
+    next_slot(model, 1)
+    frozen = {name: t for name, t in snapshot(model.policy).items() if ".heads.0" in name or ".columns.0" in name}
+    frozen["log_stds.0"] = model.policy.log_stds[0].detach().clone()
+    assert len(frozen) >= 5
+    model.learn(128, reset_num_timesteps=False)
+    after = snapshot(model.policy)
+    assert same_bits(frozen, {name: after[name] for name in frozen})
+    assert not th.equal(model.policy.log_stds[1], th.full((4,), -0.5))  # and the new one did train
+
+
+@pytest.mark.parametrize(
+    "network_class", [ProgressiveNetwork, partial(ProgressiveNetwork, later_width=0.5), IndependentNetwork]
+)
+def test_earlier_actions_are_bit_identical_after_a_stage_with_a_column_of_its_own(network_class) -> None:
+    model = tiny_ppo(network_class)
+    model.learn(128)
+    obs = batch(model, 0, 0, 0, 0)
+    before, _ = model.predict(obs, deterministic=True)
+    next_slot(model, 1)
+    model.learn(256, reset_num_timesteps=False)
+    after, _ = model.predict(obs, deterministic=True)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_earlier_actions_do_change_without_protection() -> None:
+    model = tiny_ppo(MultiHeadNetwork)
+    obs = batch(model, 0, 0, 0, 0)
+    before, _ = model.predict(obs, deterministic=True)
+    next_slot(model, 1)
+    model.learn(256, reset_num_timesteps=False)
+    after, _ = model.predict(obs, deterministic=True)
+    assert np.abs(before - after).max() > 0
+
+
+@EVERY
+def test_weights_load_into_a_policy_built_with_as_many_slots(network_class) -> None:
+    model = tiny_ppo(network_class)
+    for k in (1, 2):
+        next_slot(model, k)
+    policy = model.policy
+    again = PPOSlotPolicy(
+        policy.observation_space,
+        policy.action_space,
+        lambda _: 0.0,
+        network_class=network_class,
+        widths=(8, 8),
+        slots=3,
+    )
+    again.load_state_dict(policy.state_dict())
+    obs = batch(model, 0, 1, 2)
+    np.testing.assert_array_equal(
+        policy.predict(obs, deterministic=True)[0], again.predict(obs, deterministic=True)[0]
+    )
+    # `requires_grad` is not in a state dict: building the slots freezes the earlier ones.
+    trainable = [name for name, p in policy.named_parameters() if p.requires_grad]
+    assert trainable == [name for name, p in again.named_parameters() if p.requires_grad]
+
+
+@EVERY
+def test_parameter_counts(network_class) -> None:
+    model = tiny_ppo(network_class)
+    inputs, (a, b) = 23, (8, 8)
+    trunk = (inputs * a + a) + (a * b + b)
+    actor, critic = b * 4 + 4, b + 1
+    one = 2 * trunk + actor + critic + 4
+    assert model.policy.parameter_counts() == {"trainable": one, "total": one}
+    next_slot(model, 1)
+    counts = model.policy.parameter_counts()
+    if network_class is MultiHeadNetwork:
+        assert counts == {"trainable": one, "total": one + actor + critic + 4}
+    else:
+        # A column with laterals into its second layer and its output: scale, V (8 x 8 + 8), U (8 x out + out).
+        hears = network_class is ProgressiveNetwork
+        lateral = [1 + 72 + 72, 1 + 72 + 36, 1 + 72 + 72, 1 + 72 + 9] if hears else []
+        assert counts == {"trainable": one + sum(lateral), "total": 2 * one + sum(lateral)}
+
+
+def test_narrower_later_columns_have_the_parameters_of_their_widths() -> None:
+    model = tiny_ppo(partial(ProgressiveNetwork, later_width=0.5), widths=(8, 6))
+    first = sum(p.numel() for p in model.policy.action_net.parameters())
+    for k in (1, 2):
+        next_slot(model, k)
+    columns = model.policy.action_net.columns
+    counts = [sum(p.numel() for p in column.parameters()) for column in columns]
+    inputs, (a, b), outputs = 23, (4, 3), 4
+    own = (inputs * a + a) + (a * b + b) + (b * outputs + outputs)
+    # A lateral is a scale for each source, V from all sources' units to the own ones below, and U to the layer.
+    second = own + (1 + 8 * a + a + a * b + b) + (1 + 6 * b + b + b * outputs + outputs)
+    third = own + (2 + (8 + 4) * a + a + a * b + b) + (2 + (6 + 3) * b + b + b * outputs + outputs)
+    assert counts == [first, second, third]
+
+
+def test_a_critic_may_have_a_network_of_its_own() -> None:
+    policy = tiny_ppo(ProgressiveNetwork, critic_class=MultiHeadNetwork).policy
+    assert (type(policy.action_net), type(policy.value_net)) == (ProgressiveNetwork, MultiHeadNetwork)
+
+
+def test_unfrozen_every_head_learns_from_a_mixed_batch() -> None:
+    """As in multitask training."""
+    model = tiny_ppo()
+    for k in (1, 2):
+        next_slot(model, k)
+    policy = model.policy
+    policy.unfreeze()
+    policy.rebuild_optimizers(1e-3)
+    assert policy.parameter_counts()["trainable"] == policy.parameter_counts()["total"]
+    before = snapshot(policy)
+    obs = th.as_tensor(batch(model, 0, 1, 2, 1))
+    values, log_prob, _ = policy.evaluate_actions(obs, th.ones(4, 4))
+    (values.sum() + log_prob.sum()).backward()
+    policy.optimizer.step()
+    after = snapshot(policy)
+    assert not any(th.equal(before[name], after[name]) for name, _ in policy.named_parameters())
+
+
+def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
+    model = tiny_ppo()
+    model.learn(64)
+    weight = next(p for p in model.policy.parameters() if p.requires_grad)
+    moments = model.policy.optimizer.state[weight]["exp_avg"].clone()
+    assert moments.abs().max() > 0
+    model.policy.rebuild_optimizers(1e-3, keep_moments=True)
+    assert th.equal(model.policy.optimizer.state[weight]["exp_avg"], moments)
+    model.policy.rebuild_optimizers(1e-3)
+    assert weight not in model.policy.optimizer.state
+
+
+def test_the_learning_rate_falls_within_each_stage() -> None:
+    model = tiny_ppo()
+    falling = TINY.model_copy(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4})
+    for k in (0, 1):
+        start = model.num_timesteps
+        PPOAlgorithm(falling).begin_slot(model, k + 1, tiny_env("reach", k), ITERATION)
+        end = start + 64
+        for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
+            remaining = 1.0 - (start + done) / end
+            assert model.lr_schedule(remaining) == pytest.approx(expected)
+        model.learn(64, reset_num_timesteps=False)
+        assert model.num_timesteps == end

@@ -1,0 +1,167 @@
+"""Runs side by side: rows, intervals, the best, and the reasons against a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.made_up_runs import made_up_run
+from support.models import forge_manifest
+
+from clrobot.comparison.comparison import compare, expand
+from clrobot.errors import UserError
+from clrobot.runs.folder import RunFolder
+
+KEEPS = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]
+FORGETS = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.2, 0.6, 1.0]]
+
+
+def seeds(folder: Path, method: str, finals: list[float]) -> list[RunFolder]:
+    """Runs of seeds 0, 1, … whose first skill ends at these success rates."""
+    return [
+        made_up_run(folder / f"{method}-{seed}", [*FORGETS[:3], [final, 0.6, 1.0]], method=method, seed=seed)
+        for seed, final in enumerate(finals)
+    ]
+
+
+def test_the_seeds_of_one_method_are_one_row(tmp_path: Path) -> None:
+    found = compare([*seeds(tmp_path, "finetune", [0.2, 0.4, 0.6]), *seeds(tmp_path, "ewc", [0.8, 0.9, 1.0])])
+    assert [group.label for group in found.groups] == ["finetune", "ewc"]
+    assert found.notes == ()
+    finetune, ewc = found.groups
+    assert finetune.seeds == (0, 1, 2)
+    success = finetune.estimates["average_success"]
+    assert (success.value, success.n) == (pytest.approx((0.4 + 0.6 + 1.0) / 3), 3)
+    assert success.low is not None
+    assert success.high is not None
+    assert 0.6 <= success.low < 2 / 3 < success.high <= 2.2 / 3
+    assert finetune.estimates["forgetting"].value == pytest.approx((0.6 + 0.4) / 2)
+    assert finetune.estimates["backward_transfer"].value == pytest.approx(-0.5)
+    assert finetune.estimates["average_success_final_step"].value == pytest.approx(1 / 3)
+    assert finetune.estimates["parameters.total"].value == 120
+    assert finetune.estimates["seconds.total"].value == 10.0
+    assert finetune.estimates["environment_steps"].value == 192
+    assert list(ewc.final_success) == ["reach", "button-press", "drawer-open"]
+    assert ewc.final_success["reach"].value == pytest.approx(0.9)
+    assert ewc.final_success["drawer-open"].low == 1.0
+
+
+def test_the_interquartile_mean_leaves_an_outlier_out(tmp_path: Path) -> None:
+    runs = seeds(tmp_path, "ewc", [0.5, 0.5, 0.5, 0.0])
+    assert compare(runs).groups[0].final_success["reach"].value == pytest.approx(0.375)
+    assert compare(runs, "iqm").groups[0].final_success["reach"].value == pytest.approx(0.5)
+
+
+def test_the_best_is_the_highest_success_and_the_lowest_forgetting(tmp_path: Path) -> None:
+    found = compare([*seeds(tmp_path, "finetune", [0.2]), *seeds(tmp_path, "ewc", [0.8])])
+    for metric in ("average_success", "forgetting", "backward_transfer", "retention"):
+        assert found.best(metric) == "ewc"
+    assert found.best("parameters.total") is None, "all the same: none is best"
+    assert found.best("forward_transfer") is None, "undefined in all"
+    assert [found.leads(group, "forgetting") for group in found.groups] == [False, True]
+
+
+def test_forward_transfer_is_of_the_areas_over_the_seeds(tmp_path: Path) -> None:
+    runs = [
+        made_up_run(tmp_path / str(seed), KEEPS, method="ewc", seed=seed, reference=reference)
+        for seed, reference in enumerate([[0.2, 0.2, 0.2], [0.4, 0.4, 0.4]])
+    ]
+    # Every stage goes 0 → 1/2 → 1: areas of 1/2 against 0.3 on average.
+    found = compare(runs).groups[0].estimates["forward_transfer"]
+    assert found.value == pytest.approx(0.2 / 0.7)
+    assert found.low == pytest.approx(0.1 / 0.6)
+    assert found.high == pytest.approx(0.3 / 0.8)
+
+
+def test_other_settings_of_a_method_are_another_row(tmp_path: Path) -> None:
+    found = compare(
+        [
+            made_up_run(tmp_path / "a", KEEPS, method="ewc", ewc={"strength": 10.0}),
+            made_up_run(tmp_path / "b", KEEPS, method="ewc", ewc={"strength": 100.0}),
+            made_up_run(tmp_path / "c", KEEPS, method="finetune", ewc={"strength": 100.0}),
+            made_up_run(tmp_path / "d", KEEPS, method="finetune", seed=1, video={"enabled": False}),
+        ]
+    )
+    labels = [group.label for group in found.groups]
+    assert labels == ["ewc (ewc.strength=10.0)", "ewc (ewc.strength=100.0)", "finetune"]
+    assert found.groups[2].seeds == (0, 1)
+
+
+def test_the_same_run_twice_is_no_second_sample(tmp_path: Path) -> None:
+    found = compare([made_up_run(tmp_path / "a", KEEPS), made_up_run(tmp_path / "b", KEEPS)])
+    assert found.groups[0].estimates["average_success"].n == 1
+    assert found.notes == ("b has the settings and the seed of a and is left out.",)
+
+
+def test_it_says_why_runs_are_not_comparable(tmp_path: Path) -> None:
+    a = made_up_run(tmp_path / "a", KEEPS, method="ewc", versions={"mujoco": "4.0.0"})
+    others = {
+        "Other budgets: 64 + 64 + 64 (a); 128 + 128 + 128 (b).": {"steps": 128},
+        "Other numbers of evaluation episodes: 50 (a); 20 (b).": {"evaluation": {"episodes": 20}},
+        "Other evaluation seeds: 1000000 (a); 3 (b).": {"evaluation": {"seed": 3}},
+        "Other points of the learning curve: 10 points of 20 episodes (a); 4 points of 20 episodes (b).": {
+            "evaluation": {"curve_points": 4}
+        },
+        "Other versions of mujoco: 4.0.0 (a); 3.3.0 (b).": {"versions": {"mujoco": "3.3.0"}},
+        "The rows have other seeds (ewc: 0; finetune: 7).": {"seed": 7},
+        "Other algorithm or network settings: the rows differ in more than the method.": {
+            "network": {"widths": (8,)}
+        },
+    }
+    for i, (note, change) in enumerate(others.items()):
+        settings = {"method": "finetune", "versions": {"mujoco": "4.0.0"}} | change
+        b = made_up_run(tmp_path / str(i) / "b", KEEPS, **settings)  # type: ignore[arg-type]
+        assert compare([a, b]).notes == (note,)
+
+
+def test_other_curricula_are_other_rows_and_said(tmp_path: Path) -> None:
+    turned = {"name": "quick", "stages": [{"task": t, "steps": 64} for t in ("drawer-open", "reach", "button-press")]}
+    a = made_up_run(tmp_path / "a", KEEPS, method="ewc")
+    b = made_up_run(tmp_path / "b", KEEPS, method="ewc", curriculum=turned)
+    found = compare([a, b])
+    assert [group.label for group in found.groups] == ["ewc (quick, 192 steps)", "ewc (quick, 192 steps) #2"]
+    assert (
+        "Other curricula: reach, button-press, drawer-open (a); drawer-open, reach, button-press (b)." in found.notes
+    )
+
+
+def test_an_unfinished_run_is_a_row_of_its_own(tmp_path: Path) -> None:
+    a = made_up_run(tmp_path / "a", KEEPS, method="ewc")
+    b = made_up_run(tmp_path / "b", KEEPS[:3], method="ewc", seed=1)
+    c = made_up_run(tmp_path / "c", KEEPS[:1], method="ewc", seed=2)
+    found = compare([a, b, c])
+    assert [group.label for group in found.groups] == ["ewc", "ewc (2 of 3 stages)"]
+    assert "b is unfinished (2 of 3 stages): its numbers are of those stages." in found.notes
+    assert "c has no finished stage and is left out." in found.notes
+
+
+def test_nothing_to_compare_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="none of the runs has a finished stage"):
+        compare([made_up_run(tmp_path / "a", KEEPS[:1])])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.json", '{"stages": 3}'),
+        ("environment.json", "[]"),
+        ("environment.json", "{}"),
+        ("metrics.json", "["),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+    run = made_up_run(tmp_path / "a", KEEPS)
+    (run.path / name).write_text(content)
+    forge_manifest(run.path)
+    with pytest.raises(UserError, match=name):
+        compare([run])
+
+
+def test_a_folder_of_runs_stands_for_the_runs_in_it(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        made_up_run(tmp_path / "runs" / name, KEEPS, seed=ord(name))
+    (tmp_path / "runs" / "references").mkdir()
+    found = expand([tmp_path / "runs", tmp_path / "runs" / "a"])
+    assert [run.path.name for run in found] == ["a", "b"]
+    with pytest.raises(UserError, match="holds no run"):
+        expand([tmp_path])

@@ -1,0 +1,127 @@
+"""A comparison as text: what each format says, and that nothing is cut off."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.made_up_runs import made_up_run
+
+from clrobot.comparison.comparison import Comparison, compare
+from clrobot.comparison.tables import as_text
+
+Cli = Callable[..., Any]
+
+START = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 1.0, 0.0]]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Three seeds of finetune and one of ewc."""
+    for seed, final in enumerate([0.2, 0.4, 0.6]):
+        made_up_run(tmp_path / "runs" / f"f{seed}", [*START, [final, 0.6, 1.0]], method="finetune", seed=seed)
+    made_up_run(tmp_path / "runs" / "e", [*START, [0.9, 1.0, 1.0]], method="ewc")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def found(runs: Path) -> Comparison:
+    return compare_all(runs)
+
+
+def compare_all(folder: Path) -> Comparison:
+    from clrobot.comparison.comparison import expand
+
+    return compare(expand([folder]))
+
+
+def test_the_table_fits_eighty_columns_and_cuts_nothing_off(found: Comparison) -> None:
+    text = as_text(found, "table")
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("finetune", "ewc", "forgetting", "environment", "0.67", "0.97", "button-press", "0.20…0.60"):
+        assert word in text, text
+    assert "…\n" not in text
+    assert "Intervals: 95 % percentile bootstrap over seeds." in text
+    assert "One seed gives no interval: ewc." in text
+    assert "Not comparable as it stands: The rows have other seeds (ewc: 0; finetune: 0, 1, 2)." in " ".join(
+        text.split()
+    )
+
+
+def test_a_long_label_does_not_push_numbers_out(tmp_path: Path) -> None:
+    for strength in (1.0, 2.0):
+        made_up_run(tmp_path / str(strength), [*START, [0.9, 1.0, 1.0]], method="ewc", ewc={"strength": strength})
+    text = as_text(compare_all(tmp_path), "table")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "0.97" in text
+
+
+def test_markdown_has_the_best_in_bold(found: Comparison) -> None:
+    text = as_text(found, "markdown")
+    lines = text.splitlines()
+    assert lines[2] == (
+        "| method | seeds | average success | average success (final step) | forgetting | backward transfer "
+        "| retention |"
+    )
+    assert lines[3] == "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    (ewc, finetune) = (line for line in lines[4:6])
+    assert ewc.startswith("| ewc | 1 | **0.97** | **0.48** | **0.05** |")
+    assert finetune.startswith("| finetune | 3 | 0.67 0.60…0.73 |")
+    widths = {line.count("|") for line in lines[2:6]}
+    assert widths == {8}
+
+
+def test_latex_has_the_best_in_bold_and_no_bare_special_characters(found: Comparison) -> None:
+    text = as_text(found, "latex")
+    assert r"ewc & 1 & \textbf{0.97}" in text
+    assert r"{\scriptsize 0.60\,\ldots\,0.73}" in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 5
+    body = [line for line in text.splitlines() if not line.startswith("%")]
+    assert not any("_" in line.replace(r"\_", "") or "–" in line for line in body)
+
+
+def test_csv_has_every_number_of_every_row(found: Comparison) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_text(found, "csv"))))
+    assert [row["label"] for row in rows] == ["ewc", "finetune"]
+    finetune = rows[1]
+    assert finetune["seeds"] == "0 1 2"
+    assert float(finetune["average_success"]) == pytest.approx(2 / 3)
+    assert float(finetune["average_success_low"]) < 2 / 3 < float(finetune["average_success_high"])
+    assert finetune["average_success_n"] == "3"
+    assert float(finetune["final_success.reach"]) == pytest.approx(0.4)
+    assert rows[0]["average_success_low"] == rows[0]["forward_transfer"] == ""
+    assert rows[0]["forward_transfer_n"] == "0"
+
+
+def test_the_verb_compares(cli: Cli, runs: Path) -> None:
+    outcome = cli("compare", runs / "e", runs / "f0")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "ewc" in outcome.out
+    assert "finetune" in outcome.out
+    assert "Not comparable" not in outcome.out
+
+
+def test_the_verb_writes_a_file(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    outcome = cli("compare", runs, "--format", "csv", "--statistic", "iqm", "--out", tmp_path / "table.csv")
+    assert (outcome.code, outcome.out.strip()) == (0, str(tmp_path / "table.csv"))
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "clause"),
+    [([], "no run to compare"), (["nowhere"], "no run folder at nowhere"), (["."], "holds no run")],
+)
+def test_the_verb_refuses(cli: Cli, words: list[str], clause: str) -> None:
+    outcome = cli("compare", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert clause in outcome.err
+
+
+def test_the_verb_refuses_a_file_that_cannot_be_written(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    outcome = cli("compare", runs, "--out", tmp_path / "no" / "table.md")
+    assert outcome.code == 2
+    assert "No such file" in outcome.err

@@ -1,0 +1,105 @@
+"""Taking a finished run further."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+from support.outcomes import WholeRuns, outcome
+from support.trainings import settings
+
+from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.runs.folder import RunFolder
+from clrobot.training.extend import extend
+from clrobot.training.training import resume, train
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+TASKS = ("reach", "button-press", "drawer-open")  # those of quick
+EXTENDABLE = ("finetune", "si", "packnet", "progress-compress", "replay", "generative-replay")  # one of each kind
+
+
+SAC = {
+    "algo": "sac",
+    "sac": {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32},
+}
+
+
+def tiny(method: str, tasks: tuple[str, ...]) -> dict[str, Any]:
+    """Settings of a tiny run of the first tasks of quick."""
+    curriculum = {"name": "quick", "stages": [{"task": task, "steps": 256} for task in tasks]}
+    return settings(method) | {"curriculum": curriculum, "steps": None}
+
+
+@pytest.mark.parametrize("method", EXTENDABLE)
+def test_an_extended_run_ends_as_one_that_was_planned_so(method: str, whole_runs: WholeRuns, tmp_path: Path) -> None:
+    short = train(make_config(**tiny(method, TASKS[:2])), tmp_path / "short")
+    before = outcome(short.path)
+    longer = resume(extend(short, TASKS[2], 256, tmp_path / "longer").path)
+    assert outcome(longer.path) == whole_runs[method].outcome
+    assert outcome(short.path) == before  # not touched
+
+
+def test_sac_too(tmp_path: Path) -> None:
+    planned = train(make_config(**tiny("finetune", TASKS[:2]) | SAC), tmp_path / "planned")
+    short = train(make_config(**tiny("finetune", TASKS[:1]) | SAC), tmp_path / "short")
+    longer = resume(extend(short, TASKS[1], 256, tmp_path / "longer").path)
+    assert outcome(longer.path) == outcome(planned.path)
+
+
+def test_a_task_that_comes_again_is_a_slot_of_its_own(tiny_copy: Path, cli) -> None:
+    words = ("--task", "reach", "--steps", "64", "--overrides", "action.delay", "2", "--out", "again")
+    done = cli("extend", tiny_copy, *words)
+    assert done.code == 0, done.err
+    again = RunFolder.open(Path("again"))
+    assert again.config.curriculum.slots == ("reach", "button-press", "drawer-open", "reach-2")
+    assert again.config.curriculum.stages[-1].overrides == {"action.delay": 2}
+    assert again.stages() == [0, 1, 2, 3, 4]
+    matrix = again.read_metrics()["success_matrix"]
+    assert all(rate is not None for row in matrix for rate in row)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--task", "juggle", "--steps", "64"), "unknown task 'juggle'"),
+        (("--task", "reach", "--steps", "0"), "--steps 0; expected 1 or more"),
+        (("--task", "reach", "--steps", "64", "--out", "."), "already holds"),
+        (
+            ("--task", "reach", "--steps", "64", "--overrides", "object.mass", "1"),
+            "object.mass means nothing for reach",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(words, sentence: str, tiny_copy: Path, cli) -> None:
+    done = cli("extend", tiny_copy, *words)
+    assert done.code == 2
+    assert sentence in done.err
+    assert done.err.count("\n") == 1
+    assert not tiny_copy.with_name(f"{tiny_copy.name}-reach").exists()
+
+
+def test_an_unfinished_run_is_refused(tiny_copy: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tiny_copy / "stage_03")
+    with pytest.raises(UserError, match="not finished"):
+        extend(RunFolder.open(tiny_copy), "reach", 64, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_moments_that_no_checkpoint_keeps_are_refused(tmp_path: Path) -> None:
+    on = tiny("finetune", TASKS[:1]) | {"plasticity": {"reset_optimizer": False}}
+    run = train(make_config(**on), tmp_path / "run")
+    with pytest.raises(UserError, match="reset-optimizer"):
+        extend(run, "reach", 64, tmp_path / "out")
+
+
+def test_the_extended_configuration_is_a_run_of_its_own(tiny_copy: Path, tmp_path: Path) -> None:
+    longer = extend(RunFolder.open(tiny_copy), "reach", 64, tmp_path / "longer")
+    stages = yaml.safe_load(longer.config_file.read_text())["curriculum"]["stages"]
+    assert stages[-1] == {"task": "reach", "steps": 64}
+    old, new = (load_file(run / "stage_03" / "weights.safetensors") for run in (tiny_copy, longer.path))
+    assert all((old[name] == new[name]).all() for name in old)
