@@ -14,6 +14,7 @@ from clrobot.errors import UserError
 if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
     from clrobot.runs.folder import RunFolder
+    from clrobot.training.observer import Observer
 
 
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
@@ -191,7 +192,7 @@ def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
     with leaving(out), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training.begin(config, out, observer)
         with stopping(training):
-            return training.run_all()
+            return with_page(training.run(), observer)
 
 
 def resume_run(run: Path, console: Console) -> RunFolder:
@@ -199,19 +200,31 @@ def resume_run(run: Path, console: Console) -> RunFolder:
     from clrobot.runs.folder import RunFolder
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
-    from clrobot.training.training import Training
+    from clrobot.training.resuming import open_training
 
     config = RunFolder.open(run).config
     with leaving(run), TerminalObserver(config.curriculum, config.method, console) as observer:
-        training = Training.resume(run, observer)
+        training = open_training(run, observer)
         with stopping(training):
-            return training.run_all()
+            return with_page(training.run(), observer)
+
+
+def with_page(run: RunFolder, observer: Observer) -> RunFolder:
+    """Write a finished run's page; that it fails is a warning, since the run itself is whole."""
+    from clrobot.report.page import write_report
+
+    try:
+        write_report(run.path)
+    except Exception as error:
+        observer.warn(f"no report was written ({error}); `clrobot report {run.path}` tries again")
+    return run
 
 
 def summarise(run: RunFolder, console: Console) -> None:
     """Show how a training ended."""
     console.print(_comparison([run]))
-    console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+    if (page := run.path / "report.html").exists():
+        console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
     _tell_failures(run, console)
 
 

@@ -114,13 +114,10 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to train; the report may be missing, when it could not be written."""
-        if self.resume.is_dir():
-            return False
-        if (self.path / "report.html").exists():
-            return True
+        """Whether every stage of the curriculum is measured and has its checkpoint; no other file decides it."""
+        stages = len(self.config.curriculum.stages)
         try:
-            return bool(self.read_metrics().get("stages_done") == len(self.config.curriculum.stages))
+            return bool(self.read_metrics().get("stages_done") == stages) and stages in self.stages()
         except UserError:
             return False
 

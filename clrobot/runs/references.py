@@ -89,10 +89,15 @@ def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> 
             folder = reference_folder(place, run.config, slot)
             if folder in missing or find_reference(place, run.config, slot) is not None:
                 continue
-            if (folder / "config.yaml").exists() and RunFolder.open(folder).finished:
+            if (folder / "config.yaml").exists() and _is_trained(RunFolder.open(folder)):
                 raise UserError(f"the reference {folder} is damaged; remove it, and it will be trained again")
             missing[folder] = reference_config(run.config, slot)
     return missing
+
+
+def _is_trained(run: RunFolder) -> bool:
+    """Return whether a reference's one stage is over, whatever became of its other files since."""
+    return 1 in run.stages() and not run.resume.exists()
 
 
 def use_references(run: RunFolder, store: Path | None = None) -> dict[str, Any]:

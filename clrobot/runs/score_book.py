@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from clrobot.errors import UserError
+from clrobot.files import atomic
 from clrobot.results.scores import Score
 
 
@@ -61,3 +64,29 @@ def _score(line: object) -> Score:
         if not 0 <= values.get(name, 0) <= 1:
             raise ValueError(f"{name} = {values[name]} is outside [0, 1]")
     return Score(**values)
+
+
+class ScoreBook:
+    """The scores of a run that is being trained: in memory, and in its `scores.jsonl`.
+
+    Attributes:
+        scores: in the order of the file.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self.scores: list[Score] = []
+
+    def append(self, scores: Sequence[Score]) -> None:
+        """Add lines to the file; they are on the disk when this returns."""
+        self.scores += scores
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write("".join(score.to_line() for score in scores))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rewrite(self, scores: Sequence[Score]) -> None:
+        """Let the file hold these lines alone."""
+        self.scores = list(scores)
+        with atomic(self._path) as file:
+            file.write_text("".join(score.to_line() for score in self.scores), encoding="utf-8")

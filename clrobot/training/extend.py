@@ -19,6 +19,9 @@ from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
 
+# What tells of the run as it was: its page, and snapshots that a killed process may have left.
+_NOT_COPIED = {"report.html", "resume"}
+
 
 def extend(
     run: RunFolder, task: str, steps: int, out: Path, overrides: Mapping[str, float] | None = None
@@ -34,8 +37,7 @@ def extend(
             `out` is taken.
     """
     config = run.config
-    done = len(config.curriculum.stages)
-    if run.stages()[-1:] != [done] or run.resume.exists():
+    if not run.finished:
         raise UserError(f"{run.path} is not finished; go on with it first: clrobot resume {run.path}")
     if not config.plasticity.reset_optimizer:
         raise UserError(
@@ -48,7 +50,7 @@ def extend(
     extended = _with_stage(config, task, steps, overrides or {})
     lines = _scores_of_new_slot(run, extended)
     with atomic(out) as folder:
-        shutil.copytree(run.path, folder, ignore=lambda path, _: {"report.html"} if Path(path) == run.path else set())
+        shutil.copytree(run.path, folder, ignore=lambda path, _: _NOT_COPIED if Path(path) == run.path else set())
         (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
         (folder / "scores.jsonl").write_text("".join(lines), encoding="utf-8")
         copy = RunFolder(folder)

@@ -43,7 +43,7 @@ def stopping(training: Training) -> Iterator[None]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         put_back()
-        training.stop = True
+        training.stop.asked = True
         training.observer.working("saving, to stop (again to leave at once)")
 
     for number in before:

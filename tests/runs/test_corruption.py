@@ -25,6 +25,7 @@ from clrobot.report.page import write_report
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import snapshots
+from clrobot.training.resuming import open_training
 from clrobot.training.training import Training
 
 Files = dict[str, bytes]
@@ -96,7 +97,7 @@ def ending(unfinished: Whole, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """The outcome of the unfinished run, resumed undamaged."""
     run = unfinished.copy(tmp_path_factory.mktemp("ending"))
     with quickly():
-        Training.resume(run, Warned()).run_all()
+        open_training(run, Warned()).run()
     return outcome(run)
 
 
@@ -136,25 +137,27 @@ def check_report(run: Path, whole: Whole, damaged: str) -> None:
 def check_resume(run: Path, whole: Whole, *, to_its_end: bool = False) -> None:
     """A snapshot's very bits; or the start, after saying so; or a sentence."""
     observer = Warned()
-    training: Training | None = sentence_or(lambda: Training.resume(run, observer))
+    training: Training | None = sentence_or(lambda: open_training(run, observer))
     RunFolder(run).unlock()
     assert all(warning.isprintable() for warning in observer.warnings)
-    if training is not None and training._from is not None:
-        used = training._from.folder
+    if training is not None and training.within is not None:
+        used = training.within.folder
         assert content(used) | {"manifest.json": b""} == whole.snapshots[used.name]
         assert len(observer.warnings) == sorted(whole.snapshots, reverse=True).index(used.name)
     elif training is not None and training.stage_ends:
         done = len(training.stage_ends)
         assert f"goes on from the end of stage {done}" in observer.warnings[-1]
-        assert same_bits(training.policy.state_dict(), load_file(run / f"stage_{done:02d}" / "weights.safetensors"))
+        assert same_bits(
+            training.learner.policy.state_dict(), load_file(run / f"stage_{done:02d}" / "weights.safetensors")
+        )
     elif training is not None:
         assert "starts anew" in observer.warnings[-1]
     if to_its_end:
         assert training is not None
         with quickly():
-            training.run_all()
+            training.run()
     elif training is not None:
-        training.model.logger.close()  # its thread writes into a folder that is removed now
+        training.learner.model.logger.close()  # its thread writes into a folder that is removed now
 
 
 # Damages ---------------------------------------------------------------------------------------------------
@@ -281,7 +284,7 @@ def test_a_training_goes_on_only_with_its_own_settings_and_scores(
     (run / name).write_text(re.sub(r"(seed: 0|\"episodes\": 3)", lambda match: match[0][:-1] + "4", text, count=1))
     assert (run / name).read_text() != text
     with pytest.raises(UserError, match=rf"{name} is not as the training wrote it"):
-        Training.resume(run, Warned())
+        open_training(run, Warned())
     RunFolder(run).unlock()
 
 
@@ -368,10 +371,10 @@ def test_no_pickle_is_ever_opened(state: str, forged: bool, request: pytest.Fixt
         if path.parent == run:
             sentence_or(lambda: write_report(RunFolder.open(run).path))  # noqa: B023
         if not whole.finished:
-            training: Training | None = sentence_or(lambda: Training.resume(run, Warned()))  # noqa: B023
+            training: Training | None = sentence_or(lambda: open_training(run, Warned()))  # noqa: B023
             RunFolder(run).unlock()
             if training is not None:
-                training.model.logger.close()
+                training.learner.model.logger.close()
         assert not marker.exists(), name
         shutil.rmtree(run)
 
@@ -391,7 +394,7 @@ def test_a_link_is_refused_and_what_it_leads_to_untouched(name: str, unfinished:
     (run / name).rename(tmp_path / "outside")
     (run / name).symlink_to(tmp_path / "outside")
     before = content(tmp_path / "outside") if (tmp_path / "outside").is_dir() else (tmp_path / "outside").read_bytes()
-    for use in (lambda: load_agent(RunFolder.open(run)), lambda: Training.resume(run, Warned())):
+    for use in (lambda: load_agent(RunFolder.open(run)), lambda: open_training(run, Warned())):
         with pytest.raises(UserError, match=f"{name} is a link"):
             use()
     after = content(tmp_path / "outside") if (tmp_path / "outside").is_dir() else (tmp_path / "outside").read_bytes()

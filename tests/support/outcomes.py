@@ -15,7 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from clrobot.agents.methods.shared.method import Method
 from clrobot.experiment.config import make_config
 from clrobot.runs.folder import RunFolder
-from clrobot.training.training import Silent, Stopped, Training
+from clrobot.training.observer import Silent
+from clrobot.training.stopping import Stopped
+from clrobot.training.training import Training
 from support.trainings import quickly, settings
 
 
@@ -66,9 +68,9 @@ class WholeRuns:
             with quickly():
                 config = make_config(**self._settings(method))
                 training = Training.begin(config, self._parent / method, Silent())
-                run = training.run_all()
+                run = training.run()
             seconds = time.monotonic() - began
-            self._runs[method] = Whole(run, training.model, training.method, outcome(run.path), seconds)
+            self._runs[method] = Whole(run, training.learner.model, training.method, outcome(run.path), seconds)
         return self._runs[method]
 
 
@@ -103,7 +105,7 @@ class StopAt(Silent):
             return
         self.left -= 1
         if self.left == 0:
-            self.training.stop = True
+            self.training.stop.asked = True
 
 
 def stopped(folder: Path, method: str, boundary: int, **changes: Any) -> Path:
@@ -112,6 +114,6 @@ def stopped(folder: Path, method: str, boundary: int, **changes: Any) -> Path:
     with quickly():
         observer.training = Training.begin(make_config(**settings(method) | changes), folder, observer)
         with pytest.raises(Stopped, match="clrobot resume"):
-            observer.training.run_all()
-    observer.training.run.unlock()
+            observer.training.run()
+    observer.training.folder.unlock()
     return RunFolder.open(folder).path

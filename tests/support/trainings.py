@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import clrobot.training.training
+import clrobot.cli.train
+import clrobot.training.after_stage
 from clrobot.experiment.choices import method_class
 from clrobot.experiment.config import make_config
-from clrobot.training.training import resume, train
+from clrobot.runs.folder import RunFolder
+from clrobot.training.observer import Observer
+from clrobot.training.resuming import resume
+from clrobot.training.training import train
 from support.models import few
 
 TINY: dict[str, Any] = {
@@ -24,7 +28,7 @@ TINY: dict[str, Any] = {
     "checkpoint": {"seconds": 0.0},
 }
 
-FEW_STATES = {"RECOGNITION_STATES": 100, "_DORMANT_STATES": 100}
+FEW_STATES = {"RECOGNITION_STATES": 100, "DORMANT_STATES": 100}
 
 
 def settings(method: str) -> dict[str, Any]:
@@ -33,20 +37,24 @@ def settings(method: str) -> dict[str, Any]:
 
 @contextmanager
 def quickly() -> Iterator[None]:
-    """Train without what would take most of a tiny training's time: the report's drawings, and 1,000 first states."""
+    """Train without what would take most of a tiny training's time: 1,000 first states, and the report's drawings."""
 
-    def plain_report(run: Path) -> None:
-        (run / "report.html").write_text("a report")
+    def plain_report(run: RunFolder, _: Observer) -> RunFolder:
+        (run.path / "report.html").write_text("a report")
+        return run
 
-    with mock.patch.multiple(clrobot.training.training, write_report=plain_report, **FEW_STATES):
+    with (
+        mock.patch.multiple(clrobot.training.after_stage, **FEW_STATES),
+        mock.patch.object(clrobot.cli.train, "with_page", plain_report),
+    ):
         yield
 
 
 def train_tiny(folder: Path, method: str) -> None:
-    with mock.patch.multiple(clrobot.training.training, **FEW_STATES):
+    with mock.patch.multiple(clrobot.training.after_stage, **FEW_STATES):
         train(make_config(**settings(method)), folder)
 
 
 def resume_tiny(folder: Path, method: str) -> None:
-    with mock.patch.multiple(clrobot.training.training, **FEW_STATES):
+    with mock.patch.multiple(clrobot.training.after_stage, **FEW_STATES):
         resume(folder)

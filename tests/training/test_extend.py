@@ -16,7 +16,8 @@ from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.runs.folder import RunFolder
 from clrobot.training.extend import extend
-from clrobot.training.training import resume, train
+from clrobot.training.resuming import resume
+from clrobot.training.training import train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 TASKS = ("reach", "button-press", "drawer-open")  # those of quick

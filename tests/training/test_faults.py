@@ -25,9 +25,11 @@ from stable_baselines3 import PPO
 from support.outcomes import Warned, outcome
 from support.trainings import quickly
 
+import clrobot.cli.train
+import clrobot.report.page
 import clrobot.runs.snapshot
-import clrobot.training.training
 from clrobot.agents.methods.finetune import Finetune
+from clrobot.cli.train import with_page
 from clrobot.envs.rendering.base import RenderError
 from clrobot.envs.simulation.simulation import Simulation
 from clrobot.envs.worlds.make import make_vector_env
@@ -37,7 +39,9 @@ from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import snapshots
-from clrobot.training.training import Training, resume, train
+from clrobot.training.measuring import Measuring
+from clrobot.training.resuming import resume
+from clrobot.training.training import Training, train
 
 Cli = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -249,15 +253,18 @@ def test_films_that_fail_are_counted_and_told(
 
 
 def test_a_report_that_fails(
-    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, whole: dict[str, Any]
+    tmp_path: Path, cli: Cli, words: list[str], monkeypatch: pytest.MonkeyPatch, whole: dict[str, Any]
 ) -> None:
     def fail(_: Path) -> None:
         raise RuntimeError("no ink")
 
-    observer = Warned()
-    monkeypatch.setattr(clrobot.training.training, "write_report", fail)
-    run = train(config(), tmp_path / "run", observer).path
-    assert observer.warnings == [f"no report was written (no ink); `clrobot report {run}` tries again"]
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(clrobot.cli.train, "with_page", with_page)  # as it is outside these tests
+        patch.setattr(clrobot.report.page, "write_report", fail)
+        done = cli(*words)
+    assert (done.code, "report.html" in done.out) == (0, False)
+    assert "no report was written (no ink); `clrobot report run` tries again" in " ".join(done.out.split())
     before = outcome(run)
     assert before == whole
     assert "is finished" in sentence(cli("resume", run))  # and not started anew
@@ -407,12 +414,13 @@ def test_a_second_signal_leaves_at_once(
     def interrupted(training: Training, *_: Any) -> None:
         signal.raise_signal(number)
         if moment == "training":
-            assert training.stop
+            assert training.stop.asked
             signal.raise_signal(number)
         after.append("still here")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "_evaluate_all" if moment == "evaluating" else "stage", interrupted)
+        place = (Measuring, "all_slots") if moment == "evaluating" else (Training, "_stage")
+        patch.setattr(*place, interrupted)
         done = cli(*words)
     assert (done.code, done.err) == (130, "clrobot: stopped; go on with: clrobot resume run\n")
     assert after == []
@@ -431,9 +439,10 @@ def test_a_method_that_could_outgrow_the_bound_is_refused_before_anything_is_mad
 
 
 def test_the_bound_is_what_the_method_then_keeps(tmp_path: Path) -> None:
-    from clrobot.training.training import Silent, Training
+    from clrobot.training.observer import Silent
+    from clrobot.training.training import Training
 
     training = Training.begin(config(method="ewc"), tmp_path / "run", Silent())
-    bound = training.method.memory_bound(training.model, 3)
-    training.run_all()
+    bound = training.method.memory_bound(training.learner.model, 3)
+    training.run()
     assert training.method.memory_bytes() == bound

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from clrobot.experiment.config import make_config
-from clrobot.training.training import Silent, Training
+from clrobot.training.observer import Silent
+from clrobot.training.training import Training
 
 
 @pytest.mark.slow
@@ -16,7 +17,7 @@ def test_ppo_solves_reach_from_scratch(tmp_path) -> None:
     config = make_config(
         curriculum=curriculum, method="finetune", video={"enabled": False}, evaluation={"curve_points": 0}
     )
-    run = Training.begin(config, tmp_path / "run", Silent()).run_all()
+    run = Training.begin(config, tmp_path / "run", Silent()).run()
     metrics = run.read_metrics()
     assert metrics["success_matrix"][0][0] <= 0.1
     assert metrics["success_matrix"][1][0] >= 0.9

@@ -17,8 +17,11 @@ from support.trainings import resume_tiny, settings, train_tiny
 
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
+from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import Snapshot, snapshots
-from clrobot.training.training import Silent, Training, resume, train
+from clrobot.training.observer import Silent
+from clrobot.training.resuming import resume
+from clrobot.training.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 KILLS = int(os.environ.get("CLROBOT_KILLS", "20"))  # hundreds, when somebody has the time
@@ -56,7 +59,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path: P
     """SIGKILL to a real process at KILLS random moments, spread over the methods; resumed until it is done."""
     context = multiprocessing.get_context("forkserver")
     # What a training would import on its way takes longer than a tiny training.
-    context.set_forkserver_preload(["clrobot.training.training", "torch._dynamo", "matplotlib.backends.backend_svg"])
+    context.set_forkserver_preload(["clrobot.training.training", "torch._dynamo"])
     methods = ("finetune", "ewc", "progressive", "packnet", "replay")
     seconds = min(whole_runs[method].seconds for method in methods)
     rng = random.Random(0)
@@ -86,7 +89,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path: P
             hit += 1
             target = resume_tiny
         if (folder / "config.yaml").exists():
-            if (folder / "resume").exists() or not (folder / "report.html").exists():
+            if not RunFolder.open(folder).finished:
                 process = context.Process(target=resume_tiny, args=(folder, method))
                 process.start()
                 process.join(120)
@@ -151,7 +154,7 @@ def test_two_trainings_cannot_share_a_folder(tmp_path: Path) -> None:
     training = Training.begin(make_config(**settings("finetune")), tmp_path / "run", Silent())
     with pytest.raises(UserError, match="another process is training"):
         resume(tmp_path / "run")
-    training.run.unlock()
+    training.folder.unlock()
     resume(tmp_path / "run")
 
 

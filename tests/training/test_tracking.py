@@ -20,10 +20,11 @@ from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.results.scores import Score
 from clrobot.runs.folder import RunFolder
-from clrobot.training.callback import Stopped
 from clrobot.training.observer import Silent
+from clrobot.training.resuming import resume
+from clrobot.training.stopping import Stopped
 from clrobot.training.tracking import Tracking
-from clrobot.training.training import Training, resume, train
+from clrobot.training.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 TRACKERS = ("wandb", "mlflow", "trackio")
@@ -131,7 +132,7 @@ class Heard(Silent):
     def advanced(self, steps: int, success: float | None) -> None:
         self.left -= 1
         if self.left == 0 and self.training is not None:
-            self.training.stop = True
+            self.training.stop.asked = True
 
 
 def config(tracker: str) -> Any:
@@ -208,7 +209,7 @@ def test_a_stopped_training_has_failed_until_it_is_resumed(
     observer = Heard(stop_at=2)
     observer.training = Training.begin(config(tracker), tmp_path / "run", observer)
     with pytest.raises(Stopped):
-        observer.training.run_all()
+        observer.training.run()
     assert book.ended == [True]
     resume(tmp_path / "run", observer)
     assert same_run(tmp_path / "run", untold)
@@ -226,7 +227,7 @@ def test_a_tracker_that_fails_does_not_stop_the_training(
     run = train(config(tracker), tmp_path / "run", observer).path
     assert same_run(run, untold)
     assert observer.warnings == ["the tracker trackio failed (the log went wrong) and is told nothing more"]
-    assert (run / "report.html").is_file()
+    assert RunFolder.open(run).finished
 
 
 # Each tracker ----------------------------------------------------------------------------------------------

@@ -30,8 +30,10 @@ from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
-from clrobot.training.callback import Stopped
-from clrobot.training.training import Silent, Training, resume, train
+from clrobot.training.observer import Silent
+from clrobot.training.resuming import resume
+from clrobot.training.stopping import Stopped
+from clrobot.training.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 SETTINGS = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32}
@@ -218,15 +220,15 @@ class StopSoon(Silent):
     training: Training
 
     def advanced(self, steps: int, success: float | None) -> None:
-        self.training.stop = self.training.stop or steps >= 64
+        self.training.stop.asked = self.training.stop.asked or steps >= 64
 
 
 def test_a_stopped_training_goes_on_with_the_same_bits(sac_runs: WholeRuns, tmp_path: Path) -> None:
     observer = StopSoon()
     observer.training = Training.begin(make_config(**sac("ewc")), tmp_path / "run", observer)
     with pytest.raises(Stopped):
-        observer.training.run_all()
-    observer.training.run.unlock()
+        observer.training.run()
+    observer.training.folder.unlock()
     assert outcome(resume(tmp_path / "run").path) == sac_runs["ewc"].outcome
 
 

@@ -18,7 +18,8 @@ from clrobot.agents.methods.shared.gradient_hooks import optimizers
 from clrobot.agents.methods.shared.method import Method
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
-from clrobot.training.training import resume, train
+from clrobot.training.resuming import resume
+from clrobot.training.training import train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 EVERY = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)

@@ -1,0 +1,121 @@
+"""What follows a stage's learning: remember, infer, evaluate, checkpoint, film, measure."""
+
+from __future__ import annotations
+
+import torch as th
+
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.methods.shared.plasticity import dormant_share
+from clrobot.agents.policies.policy import SlotPolicy
+from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.collect import collect
+from clrobot.evaluation.evaluator import RECOGNITION_STEPS
+from clrobot.experiment.config import RunConfig
+from clrobot.films.record import Film, record
+from clrobot.results.scores import Score
+from clrobot.runs.checkpoint import save_checkpoint
+from clrobot.runs.folder import RunFolder, stage_name
+from clrobot.training.learner import Learner
+from clrobot.training.ledger import Ledger
+from clrobot.training.measuring import Measuring
+from clrobot.training.plan import StagePlan
+from clrobot.training.seeds import seed_for
+from clrobot.training.stopping import StopSwitch
+
+RECOGNITION_STATES = 1_000
+DORMANT_STATES = 500
+
+
+def after_stage(
+    run: RunFolder,
+    learner: Learner,
+    method: Method,
+    plan: StagePlan,
+    *,
+    ledger: Ledger,
+    measuring: Measuring,
+    stop: StopSwitch,
+) -> list[Score]:
+    """Do what follows the learning of `plan`, and return the scores of every slot.
+
+    Every step draws from a generator of its own, so that measuring or remembering more changes nothing else.
+
+    Raises:
+        Stopped: a stop was asked for; the stage's newest snapshot leads back to here.
+    """
+    config, policy, stage, step = run.config, learner.policy, plan.stage, learner.step
+    with ledger.timed("method"):
+        stop.pause(f"{config.method}: remembering {config.curriculum.slots[plan.slot]}", stage, step)
+        remember(config, learner, method, plan)
+    with ledger.timed("train"):  # a part of the agent that learns too
+        learn_first_states(config, policy, plan)
+    stop.pause("evaluating", stage, step)
+    row = measuring.all_slots(policy, stage, step)
+    with ledger.timed("save"):
+        save_checkpoint(run, stage, learner.model, method)
+    if config.video.enabled:
+        with ledger.timed("record"):
+            film(run, policy, plan, row, ledger=ledger, stop=stop, step=step)
+    with ledger.timed("evaluate"):
+        dormant = dormant_shares(config, policy, plan)
+    ledger.close_stage(
+        stage,
+        parameters=policy.parameter_counts(),
+        memory_bytes=method.memory_bytes(),
+        dormant_share=dormant,
+    )
+    return row
+
+
+def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePlan) -> None:
+    """Let the method keep what matters of the task."""
+    own, seed = config.curriculum.stages[plan.slot], seed_for(config.seed, "collecting", plan.stage)
+    method.after_task(learner.model, plan.slot, lambda n: collect(learner.policy, own, plan.slot, n, seed))
+
+
+def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> None:
+    """Learn how the stage's task looks at first, for acting without a label."""
+    seed = seed_for(config.seed, "recognising", plan.stage)
+    for slot in range(plan.heads) if plan.all_at_once else (plan.slot,):
+        own = config.curriculum.stages[slot]
+        seen = collect(policy, own, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
+        policy.recognizer.learn(slot, seen.observations[:, :-1])
+
+
+def film(
+    run: RunFolder,
+    policy: SlotPolicy,
+    plan: StagePlan,
+    row: list[Score],
+    *,
+    ledger: Ledger,
+    stop: StopSwitch,
+    step: int,
+) -> None:
+    """Record every task seen so far; a failure is a warning and never stops the training."""
+    config = run.config
+    agent = Agent(policy, config.curriculum.slots, plan.stage)
+    for slot in range(plan.stage):
+        name = config.curriculum.slots[slot]
+        stop.pause(f"recording {name}", plan.stage, step)
+        path = run.videos / stage_name(plan.stage) / f"{name}.mp4"
+        caption = Film(plan.stage, config.method, row[slot].success_any)
+        seed, episodes = config.evaluation.seed, config.video.episodes
+        try:
+            record(path, agent, config.curriculum, slot, caption, episodes=episodes, seed=seed)
+        except Exception as error:
+            ledger.film_failures += 1
+            stop.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
+
+
+def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> dict[str, float]:
+    """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
+    k, seed = plan.slot, seed_for(config.seed, "dormant", plan.stage)
+    experience = collect(policy, config.curriculum.stages[k], k, DORMANT_STATES, seed)
+    obs, actions = experience.observations[:, :-1], policy.bounded(experience.actions)
+    critic = policy.critic_nets[0]
+    critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
+    return {
+        "actor": dormant_share(policy.actor_net, obs, k),
+        "critic": dormant_share(critic, critic_inputs, k),
+    }

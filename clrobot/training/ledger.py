@@ -1,0 +1,90 @@
+"""What a training has cost so far: seconds by what they went into, gradient steps, divergences, films that failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from clrobot.agents.methods.shared.gradient_hooks import ShapingCost
+
+_KINDS = ("train", "evaluate", "method", "record", "save")
+_NOT_LEARNING = ("evaluate", "save", "method", "record")
+
+
+@dataclass
+class Ledger:
+    """The costs of a run; what is restored from a snapshot goes on from there."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_KINDS, 0.0))
+    """Wall-clock time by kind."""
+    gradient_steps: int = 0
+    """Of the actor."""
+    divergences: int = 0
+    """Simulations that went to infinity, in finished stages."""
+    film_failures: int = 0
+    per_stage: list[dict[str, Any]] = field(default_factory=list)
+    """What the agent had become after each finished stage, and what the stage took."""
+
+    def restore(
+        self,
+        *,
+        seconds: Mapping[str, float],
+        gradient_steps: int,
+        divergences: int,
+        film_failures: int,
+        per_stage: list[dict[str, Any]],
+    ) -> None:
+        """Go on from what was written."""
+        self.seconds |= seconds
+        self.gradient_steps, self.divergences, self.film_failures = gradient_steps, divergences, film_failures
+        self.per_stage = list(per_stage)
+
+    @contextmanager
+    def timed(self, kind: str) -> Iterator[None]:
+        """Count the block's seconds; a block that raises is not counted."""
+        started = time.perf_counter()
+        yield
+        self.seconds[kind] += time.perf_counter() - started
+
+    def close_stage(
+        self, stage: int, *, parameters: dict[str, int], memory_bytes: int, dormant_share: dict[str, float]
+    ) -> None:
+        """Note what the agent has become after `stage` (from 1), and the seconds since the stage before."""
+        before = [record["seconds"] for record in self.per_stage]
+        self.per_stage.append(
+            {
+                "stage": stage,
+                "parameters": parameters,
+                "memory_bytes": memory_bytes,
+                "dormant_share": dormant_share,
+                "seconds": {
+                    kind: round(value - sum(seconds[kind] for seconds in before), 3)
+                    for kind, value in self.seconds.items()
+                },
+            }
+        )
+
+
+class LearningClock:
+    """Shares out a stage's time while it learns: what went into nothing else was training."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._accounted = dict(ledger.seconds)
+        self._began = time.perf_counter()
+
+    def account(self, cost: ShapingCost) -> None:
+        """Book the time since the last call, and take over what the method's hooks have counted."""
+        seconds, before = self._ledger.seconds, self._accounted
+        spent = time.perf_counter() - self._began
+        self._began += spent
+        method, cost.seconds = cost.seconds, 0.0
+        self._ledger.gradient_steps += cost.updates
+        cost.updates = 0
+        elsewhere = sum(seconds[kind] - before[kind] for kind in _NOT_LEARNING)
+        seconds["method"] += method
+        seconds["train"] += spent - elsewhere - method
+        self._accounted = dict(seconds)

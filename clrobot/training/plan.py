@@ -1,0 +1,50 @@
+"""A stage as it is to be trained: its phases, in whole iterations, and what trains in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clrobot.agents.methods.shared.method import Method, Phase
+from clrobot.experiment.config import RunConfig
+from clrobot.training.learner import Learner
+from clrobot.training.training_env import trains_all_at_once
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage as it is to be trained."""
+
+    stage: int
+    """From 1; the slot that it trains has the index `stage - 1`."""
+    phases: tuple[Phase, ...]
+    """In whole iterations of the algorithm."""
+    start: int
+    """Environment steps of the run at the stage's start."""
+    heads: int
+    """Slots that exist while it trains."""
+    all_at_once: bool
+    """Whether it trains all the curriculum's slots, rather than its own."""
+
+    @property
+    def slot(self) -> int:
+        """The index (from 0) of the stage's own slot."""
+        return self.stage - 1
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of the whole stage."""
+        return sum(phase.steps for phase in self.phases)
+
+
+def plan_stage(config: RunConfig, learner: Learner, method: Method, stage: int, start: int) -> StagePlan:
+    """Return the plan of `stage` (from 1), which begins at step `start` of the run."""
+    whole = learner.algorithm.whole_iterations
+    all_at_once = trains_all_at_once(config)
+    phases = method.phases(config.curriculum.stages[stage - 1].steps)
+    return StagePlan(
+        stage=stage,
+        phases=tuple(Phase(phase.name, whole(phase.steps)) for phase in phases),
+        start=start,
+        heads=len(config.curriculum.stages) if all_at_once else stage,
+        all_at_once=all_at_once,
+    )

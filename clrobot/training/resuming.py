@@ -1,0 +1,130 @@
+"""Opening an unfinished run: its newest whole snapshot, or the end of its newest stage, or anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clrobot.errors import UserError
+from clrobot.files import MANIFEST
+from clrobot.results.scores import Score
+from clrobot.runs.checkpoint import load_agent, load_method_state
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.score_book import read_scores
+from clrobot.runs.snapshot import Damaged, Snapshot, snapshots
+from clrobot.training.learner import make_learner
+from clrobot.training.observer import Observer, Silent
+from clrobot.training.tracking import Tracking
+from clrobot.training.training import Training
+
+
+def resume(path: Path, observer: Observer | None = None) -> RunFolder:
+    """Go on with an unfinished training; it ends with the same bits as one that never stopped.
+
+    Raises:
+        UserError: there is no run, it is finished, another process trains it, or its files do not belong together.
+    """
+    return open_training(path, observer or Silent()).run()
+
+
+def open_training(path: Path, observer: Observer) -> Training:
+    """Open an unfinished run and put everything back as its newest whole snapshot has it.
+
+    Raises:
+        UserError: there is no run, it is finished, another process trains it, or its files do not belong together.
+    """
+    run = RunFolder.open(path)
+    if run.finished:
+        raise UserError(f"{path} is finished; there is nothing to resume")
+    run.lock()
+    try:
+        tracking = Tracking(run.config, observer.warn)
+        training = Training(run, *make_learner(run.config), tracking, observer)
+    except BaseException:
+        run.unlock()
+        raise
+    with training.writing():
+        if (snapshot := _newest_whole(run, observer)) is not None:
+            _restore(training, snapshot)
+        elif _restore_end_of_stage(training):
+            if snapshots(run.resume):
+                done = len(training.stage_ends)
+                observer.warn(f"{path} holds no whole snapshot: it goes on from the end of stage {done}")
+        else:
+            # Stopped before its first checkpoint, or none is whole: from the start, which gives the same bits.
+            observer.warn(f"{path} holds no whole snapshot: it starts anew")
+            run.clear()
+            training.measure_untrained()
+    return training
+
+
+def _newest_whole(run: RunFolder, observer: Observer) -> Snapshot | None:
+    for folder in snapshots(run.resume):
+        try:
+            return Snapshot(folder)
+        except Damaged as error:
+            observer.warn(f"{error}; an older one is used")
+    return None
+
+
+def _restore(training: Training, snapshot: Snapshot) -> None:
+    """Put costs and scores back as they were at a snapshot; the stage itself restores the learner."""
+    run, progress = training.folder, snapshot.progress
+    stages = len(training.config.curriculum.stages)
+    lines = read_scores(run.scores_file)
+    if progress.stage > stages or progress.scores > len(lines):
+        raise UserError(
+            f"{snapshot.folder} is of stage {progress.stage} and {progress.scores} scores, but the run has "
+            f"{stages} stages and {len(lines)} scores; the run's files do not belong together"
+        )
+    training.ledger.restore(
+        seconds=progress.seconds,
+        gradient_steps=progress.gradient_steps,
+        divergences=progress.divergences,
+        film_failures=progress.film_failures,
+        per_stage=progress.per_stage,
+    )
+    scores = lines[: progress.scores]
+    _rewrite_scores(training, scores)
+    ends = {score.stage: score.step for score in scores if 0 < score.stage < progress.stage}
+    training.go_on_within(snapshot, [ends[stage] for stage in range(1, progress.stage)])
+    training.begin_logging(purge_step=progress.step + 1)
+
+
+def _restore_end_of_stage(training: Training) -> bool:
+    """Put everything back as the newest finished stage left it; the next stage depends on nothing else.
+
+    Returns False where there is none, or where it would not lead to the same bits.
+    """
+    run, learner = training.folder, training.learner
+    stages = [stage for stage in run.stages() if stage > 0]
+    if not stages or not training.config.plasticity.reset_optimizer:
+        return False
+    stage = stages[-1]
+    try:
+        agent, (remembered, info) = load_agent(run, stage), load_method_state(run, stage)
+        metrics, lines = run.read_metrics(), read_scores(run.scores_file)
+    except UserError:
+        return False
+    if metrics["stages_done"] != stage:
+        return False
+    while learner.policy.slots < agent.policy.slots:
+        learner.policy.add_slot()
+    learner.policy.load_state_dict(agent.policy.state_dict())
+    training.method.load_state_dict(remembered)
+    training.ledger.restore(
+        seconds=metrics["seconds"],
+        gradient_steps=metrics["gradient_steps"],
+        divergences=metrics["diverged_simulations"],
+        film_failures=metrics["failed_recordings"],
+        per_stage=metrics["per_stage"],
+    )
+    _rewrite_scores(training, [score for score in lines if score.stage <= stage])
+    training.stage_ends = list(metrics["stage_ends"])
+    learner.model.num_timesteps, learner.model._n_updates = info.step, info.updates
+    training.begin_logging(purge_step=info.step + 1)
+    return True
+
+
+def _rewrite_scores(training: Training, scores: list[Score]) -> None:
+    (training.folder.path / MANIFEST).unlink(missing_ok=True)  # written again at the stage's end
+    training.book.rewrite(scores)

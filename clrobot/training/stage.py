@@ -1,0 +1,96 @@
+"""One stage of a training: from its first step, or from a snapshot within it, to its last."""
+
+from __future__ import annotations
+
+from stable_baselines3.common.utils import set_random_seed
+
+from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.vec_env import TrainEnv
+from clrobot.experiment.config import RunConfig
+from clrobot.runs.snapshot import Snapshot
+from clrobot.training.callback import StageCallback
+from clrobot.training.learner import Learner
+from clrobot.training.plan import StagePlan
+from clrobot.training.seeds import seed_for
+
+
+def train_stage(
+    config: RunConfig,
+    learner: Learner,
+    method: Method,
+    plan: StagePlan,
+    env: TrainEnv,
+    callback: StageCallback,
+    snapshot: Snapshot | None = None,
+) -> None:
+    """Learn the stage's task in `env`; the callback measures, saves and stops on the way.
+
+    A stage depends on what it is given and on its own seed alone: a run can be taken further from any stage's
+    checkpoint, and ends as if it had been planned so.
+
+    Args:
+        config: the run's settings.
+        learner: what learns; its model goes on from the stage before.
+        method: the continual-learning method.
+        plan: what is to be trained.
+        env: the stage's simulations, seeded.
+        callback: made for this plan and env.
+        snapshot: one within this stage, to go on from; None: from the start.
+
+    Raises:
+        UserError: the training went to NaN.
+        Stopped: the callback was asked to stop.
+    """
+    model = learner.model
+    model.num_timesteps = plan.start
+    set_random_seed(seed_for(config.seed, "stage", plan.stage))
+    model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
+    learner.algorithm.begin_slot(
+        model,
+        plan.heads,
+        env,
+        plan.steps,
+        train_all=plan.all_at_once,
+        keep_moments=not config.plasticity.reset_optimizer,
+    )
+    if snapshot is not None:
+        snapshot.restore_method(method)
+    method.before_task(model, plan.slot)
+    if snapshot is not None:
+        snapshot.restore_model(model, learner.algorithm)
+        callback.restore(model, snapshot)
+        snapshot.restore_generators(model)
+    with shaping(model, method) as cost:
+        callback.cost = cost
+        _learn(config, learner, method, plan, callback, None if snapshot is None else snapshot.progress.phase)
+    callback.account()
+    # What Stable-Baselines3 would write in its next iteration belongs to this stage.
+    model.logger.dump(model.num_timesteps)
+
+
+def _learn(
+    config: RunConfig, learner: Learner, method: Method, plan: StagePlan, callback: StageCallback, begun: int | None
+) -> None:
+    """Go through the stage's phases; the phase `begun` has begun already."""
+    end = plan.start
+    for i, phase in enumerate(plan.phases):
+        end += phase.steps
+        if begun is not None and i < begun:
+            continue
+        callback.phase = i
+        if begun is None or i > begun:
+            method.before_phase(learner.model, plan.slot, phase.name)
+        if end > learner.step:
+            _learn_until(end, config, learner, callback)
+
+
+def _learn_until(end: int, config: RunConfig, learner: Learner, callback: StageCallback) -> None:
+    model = learner.model
+    try:
+        model.learn(end - learner.step, callback, reset_num_timesteps=False, tb_log_name=config.method)
+    except ValueError:
+        # With weights that are not numbers Stable-Baselines3 fails somewhere in its distributions.
+        callback.check_weights()
+        raise
+    callback.check_weights()
