@@ -17,7 +17,7 @@ from typing import IO, Any
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_config
-from clrobot.files import atomic, check_record, find_stray, write_record
+from clrobot.files import MANIFEST, atomic, check_record, find_stray, write_record
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
@@ -183,15 +183,15 @@ class RunFolder:
         if file is not None:
             file.close()
 
-    def clear(self) -> None:
-        """Remove all but the configuration: the run starts anew."""
-        for entry in self.path.iterdir():
-            if entry.name in ("config.yaml", "environment.json"):
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+    def clear_beginning(self) -> None:
+        """Remove what a training writes before its first stage is over: the run starts anew.
+
+        Everything else stays: checkpoints of stages, and whatever is not a training's.
+        """
+        for name in ("resume", "tensorboard", stage_name(0)):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("scores.jsonl", "metrics.json", MANIFEST):
+            (self.path / name).unlink(missing_ok=True)
 
     def record(self) -> None:
         """Note the checksums of the run's own files, which `read_metrics` and the report compare."""

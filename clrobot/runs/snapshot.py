@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +31,7 @@ from clrobot.errors import UserError, explain
 from clrobot.files import atomic, check_manifest, checksum, write_manifest
 
 FORMAT = 2
+_SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
 _KEPT = 2
 _FILES = (
     "algorithm.safetensors",
@@ -110,7 +112,7 @@ def write_snapshot(
         "torch": th.get_rng_state().numpy(),
     }
     parent.mkdir(exist_ok=True)
-    with atomic(parent / f"step_{progress.step:012d}") as folder:
+    with atomic(_named(parent, progress.step)) as folder:
         folder.mkdir()
         save_file(model.policy.state_dict(), folder / "weights.safetensors")
         save_file(_moments(model), folder / "optimizer.safetensors")
@@ -123,13 +125,35 @@ def write_snapshot(
         (folder / "run.json").write_text(json.dumps(_run_sums(parent.parent, progress.scores)), encoding="utf-8")
         (folder / "progress.json").write_text(progress.model_dump_json(indent=2) + "\n", encoding="utf-8")
         write_manifest(folder)
-    for old in snapshots(parent)[_KEPT:]:
-        shutil.rmtree(old)
+    _prune(parent, progress.step)
+
+
+def _prune(parent: Path, step: int) -> None:
+    """Remove all snapshots but the one just written, at `step`, and the newest of those before it.
+
+    What lies at later steps is of a training that went on from an earlier one, since it was damaged.
+    """
+    earlier = [folder for folder in snapshots(parent) if _step_of(folder) < step]
+    kept = {_named(parent, step), *earlier[: _KEPT - 1]}
+    for old in snapshots(parent):
+        if old not in kept:
+            shutil.rmtree(old)
 
 
 def snapshots(parent: Path) -> list[Path]:
-    """Return the snapshot folders below `parent`, the newest first."""
-    return sorted(parent.glob("step_*"), reverse=True) if parent.is_dir() else []
+    """Return the snapshot folders below `parent`, the one of the latest step first; other names are none."""
+    if not parent.is_dir():
+        return []
+    found = [path for path in parent.iterdir() if _SNAPSHOT.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=_step_of, reverse=True)
+
+
+def _named(parent: Path, step: int) -> Path:
+    return parent / f"step_{step:012d}"
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step_"))
 
 
 class Snapshot:

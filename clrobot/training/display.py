@@ -31,7 +31,7 @@ class TerminalObserver:
         )
         self._row = self._progress.add_task("starting", stage=method, steps="", rate="", success="", total=None)
         self._started = 0.0
-        self._total = 0
+        self._total = self._done_before = 0
         self._busy = 0.0
 
     def __enter__(self) -> Self:
@@ -43,13 +43,14 @@ class TerminalObserver:
     ) -> None:
         self._progress.stop()
 
-    def stage_started(self, stage: int, task: str, steps: int) -> None:
-        """Begin a stage's line."""
+    def stage_started(self, stage: int, task: str, steps: int, done: int = 0) -> None:
+        """Begin a stage's line; rate and time left are of what comes after the first `done` steps."""
         self._started = time.monotonic()
-        self._total = steps
+        self._total, self._done_before = steps, done
         self._progress.reset(
             self._row,
             total=steps,
+            completed=done,
             description=task,
             stage=f"{self._method} {stage}/{len(self._slots)}",
             steps="",
@@ -60,7 +61,7 @@ class TerminalObserver:
     def advanced(self, steps: int, success: float | None) -> None:
         """Bring the line up to date."""
         self._busy = time.monotonic() - self._started
-        rate = steps / self._busy if self._busy > 0 else 0.0
+        rate = (steps - self._done_before) / self._busy if self._busy > 0 else 0.0
         self._progress.update(
             self._row,
             completed=steps,
@@ -76,7 +77,7 @@ class TerminalObserver:
     def stage_finished(self, stage: int, row: list[Score]) -> None:
         """Leave one line: how every skill so far does."""
         line = Text(f"{self._method} {stage}/{len(self._slots)} ", style="bold")
-        line.append(f"{_thousands(self._total)} steps in {self._busy:.0f} s ", style="dim")
+        line.append(f"{_thousands(self._total - self._done_before)} steps in {self._busy:.0f} s ", style="dim")
         for name, score in list(zip(self._slots, row, strict=True))[:stage]:
             good = score.success_any >= 0.9
             style = "green" if good else "yellow" if score.success_any >= 0.5 else "red"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch as th
 from pydantic import ValidationError
 
 from clrobot.errors import UserError, explain
@@ -71,6 +72,7 @@ def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str
 
 def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
     """Return the lines of `scores.jsonl` with the new slot's after each stage's."""
+    th.set_num_threads(extended.torch_threads)  # the run's own bits
     slots = len(extended.curriculum.stages)
     evaluator = Evaluator(extended.curriculum, extended.evaluation.seed)
     scores = read_scores(run.scores_file)

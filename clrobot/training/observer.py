@@ -11,8 +11,8 @@ from clrobot.results.scores import Score
 class Observer(Protocol):
     """Is told how a training goes; the terminal's display is one."""
 
-    def stage_started(self, stage: int, task: str, steps: int) -> None:
-        """Stage `stage` (from 1) begins and will take `steps` steps."""
+    def stage_started(self, stage: int, task: str, steps: int, done: int = 0) -> None:
+        """Stage `stage` (from 1) of `steps` steps begins, or goes on after `done` of them."""
 
     def advanced(self, steps: int, success: float | None) -> None:
         """`steps` steps of the stage are done; `success` is the task's newest evaluation."""
@@ -30,7 +30,7 @@ class Observer(Protocol):
 class Silent:
     """An observer that shows nothing."""
 
-    def stage_started(self, stage: int, task: str, steps: int) -> None:
+    def stage_started(self, stage: int, task: str, steps: int, done: int = 0) -> None:
         """Show nothing."""
 
     def advanced(self, steps: int, success: float | None) -> None:

@@ -45,14 +45,19 @@ def open_training(path: Path, observer: Observer) -> Training:
     with training.writing():
         if (snapshot := _newest_whole(run, observer)) is not None:
             _restore(training, snapshot)
-        elif _restore_end_of_stage(training):
+        elif (problem := _restore_end_of_stage(training)) is None:
             if snapshots(run.resume):
                 done = len(training.stage_ends)
                 observer.warn(f"{path} holds no whole snapshot: it goes on from the end of stage {done}")
+        elif run.stages()[-1:] not in ([], [0]):
+            raise UserError(
+                f"{path} cannot be gone on with, and is left as it is: it holds no whole snapshot, and {problem}; "
+                "put back what is damaged, or train again into another folder"
+            )
         else:
-            # Stopped before its first checkpoint, or none is whole: from the start, which gives the same bits.
+            # Stopped before its first stage was over: from the start, which gives the same bits.
             observer.warn(f"{path} holds no whole snapshot: it starts anew")
-            run.clear()
+            run.clear_beginning()
             training.measure_untrained()
     return training
 
@@ -90,23 +95,25 @@ def _restore(training: Training, snapshot: Snapshot) -> None:
     training.begin_logging(purge_step=progress.step + 1)
 
 
-def _restore_end_of_stage(training: Training) -> bool:
+def _restore_end_of_stage(training: Training) -> str | None:
     """Put everything back as the newest finished stage left it; the next stage depends on nothing else.
 
-    Returns False where there is none, or where it would not lead to the same bits.
+    Returns a clause that says why that cannot be, or None where it is done.
     """
     run, learner = training.folder, training.learner
     stages = [stage for stage in run.stages() if stage > 0]
-    if not stages or not training.config.plasticity.reset_optimizer:
-        return False
+    if not stages:
+        return "no stage is over"
+    if not training.config.plasticity.reset_optimizer:
+        return "with --plasticity.no-reset-optimizer no checkpoint holds what the next stage begins with"
     stage = stages[-1]
     try:
         agent, (remembered, info) = load_agent(run, stage), load_method_state(run, stage)
         metrics, lines = run.read_metrics(), read_scores(run.scores_file)
-    except UserError:
-        return False
+    except UserError as error:
+        return str(error).partition(";")[0]
     if metrics["stages_done"] != stage:
-        return False
+        return f"metrics.json tells of {metrics['stages_done']} stages, and the newest checkpoint is of stage {stage}"
     while learner.policy.slots < agent.policy.slots:
         learner.policy.add_slot()
     learner.policy.load_state_dict(agent.policy.state_dict())
@@ -122,7 +129,7 @@ def _restore_end_of_stage(training: Training) -> bool:
     training.stage_ends = list(metrics["stage_ends"])
     learner.model.num_timesteps, learner.model._n_updates = info.step, info.updates
     training.begin_logging(purge_step=info.step + 1)
-    return True
+    return None
 
 
 def _rewrite_scores(training: Training, scores: list[Score]) -> None:

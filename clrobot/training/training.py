@@ -91,7 +91,11 @@ class Training:
         tracking = Tracking(config, observer.warn)
         folder = RunFolder.create(out, config)
         folder.lock()
-        training = cls(folder, learner, method, tracking, observer)
+        try:
+            training = cls(folder, learner, method, tracking, observer)
+        except BaseException:
+            folder.unlock()
+            raise
         with training.writing():
             training.measure_untrained()
         return training
@@ -138,7 +142,8 @@ class Training:
         snapshot, self.within = self.within, None
         start = self.learner.step if snapshot is None else snapshot.progress.stage_start
         plan = plan_stage(self.config, self.learner, self.method, stage, start)
-        self.observer.stage_started(stage, self.config.curriculum.slots[plan.slot], plan.steps)
+        done = 0 if snapshot is None else snapshot.progress.step - start
+        self.observer.stage_started(stage, self.config.curriculum.slots[plan.slot], plan.steps, done)
         self._learn(plan, snapshot)
         row = after_stage(
             self.folder,

@@ -198,7 +198,7 @@ class Blocks(Warned):
         super().__init__()
         self._place = place
 
-    def stage_started(self, stage: int, task: str, steps: int) -> None:
+    def stage_started(self, stage: int, task: str, steps: int, done: int = 0) -> None:
         if stage == 1:
             self._place.write_text("in the way")
 

@@ -1,0 +1,145 @@
+"""What a run holds is never deleted by going on with it; what was written last is never pruned."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.models import forge_manifest
+from support.outcomes import StopAt, Warned, WholeRuns, outcome, stopped
+from support.trainings import settings
+
+import clrobot.training.training
+from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.report.page import write_report
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.snapshot import snapshots
+from clrobot.training.resuming import open_training, resume
+from clrobot.training.stopping import Stopped
+from clrobot.training.training import Training
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+
+
+def files(run: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
+def damage_metrics(run: Path) -> None:
+    (run / "metrics.json").write_text("{")
+    forge_manifest(run)
+
+
+# Finished work ---------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_with_damaged_metrics_is_left_as_it_is(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole_runs["finetune"].run.path, tmp_path / "run"))
+    (run / "notes.txt").write_text("mine")
+    damage_metrics(run)
+    before = files(run)
+    with pytest.raises(UserError, match=r"is left as it is: .* and .*metrics.json is missing or damaged"):
+        resume(run)
+    assert files(run) == before
+    RunFolder(run).lock()  # it was let go of
+    RunFolder(run).unlock()
+
+
+def test_an_unfinished_run_without_a_whole_snapshot_keeps_its_stages(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    run = stopped(tmp_path / "run", "ewc", boundary=9)
+    for folder in snapshots(run / "resume"):
+        (folder / "progress.json").unlink()
+    damage_metrics(run)
+    before = files(run)
+    with pytest.raises(UserError, match="is left as it is"):
+        resume(run)
+    assert files(run) == before
+
+
+def test_moments_that_no_checkpoint_keeps_stop_a_resume_and_delete_nothing(tmp_path: Path) -> None:
+    run = stopped(tmp_path / "run", "finetune", boundary=9, plasticity={"reset_optimizer": False})
+    for folder in snapshots(run / "resume"):
+        (folder / "progress.json").unlink()
+    before = files(run)
+    with pytest.raises(UserError, match="no-reset-optimizer no checkpoint holds"):
+        resume(run)
+    assert files(run) == before
+
+
+def test_a_run_stopped_before_its_first_stage_was_over_starts_anew_and_keeps_what_is_the_user_s(
+    whole_runs: WholeRuns, tmp_path: Path
+) -> None:
+    run = stopped(tmp_path / "run", "finetune", boundary=2)
+    shutil.rmtree(run / "resume")
+    (run / "notes.txt").write_text("mine")
+    observer = Warned()
+    resume(run, observer)
+    assert "starts anew" in observer.warnings[0]
+    assert (run / "notes.txt").read_text() == "mine"
+    assert outcome(run) == whole_runs["finetune"].outcome
+
+
+def test_a_page_does_not_make_an_unfinished_run_finished(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    run = stopped(tmp_path / "run", "ewc", boundary=9)
+    write_report(run)
+    shutil.rmtree(run / "resume")
+    assert not RunFolder.open(run).finished
+    resume(run, Warned())
+    assert outcome(run) == whole_runs["ewc"].outcome
+
+
+# Snapshots -------------------------------------------------------------------------------------------------
+
+
+def test_damaged_snapshots_of_later_steps_and_other_folders_prune_no_new_one(
+    whole_runs: WholeRuns, tmp_path: Path
+) -> None:
+    run = stopped(tmp_path / "run", "ewc", boundary=9)
+    newest = snapshots(run / "resume")[0]
+    for name in ("step_000000999998", "step_000000999999"):
+        shutil.copytree(newest, run / "resume" / name)
+        (run / "resume" / name / "progress.json").unlink()
+    (run / "resume" / "step_zzz").mkdir()
+    observer = StopAt(2)
+    observer.training = open_training(run, observer)
+    with pytest.raises(Stopped):
+        observer.training.run()
+    left = snapshots(run / "resume")
+    assert left[0].name > newest.name
+    assert len(left) == 2
+    assert "step_000000999999" not in [path.name for path in left]
+    resume(run, Warned())
+    assert outcome(run) == whole_runs["ewc"].outcome
+
+
+def test_the_newest_snapshot_is_the_one_of_the_latest_step(tmp_path: Path) -> None:
+    for name in ("step_000000000064", "step_1000000000000", "step_999999999999", "step_64", "step_zzz", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "step_000000000001").write_text("a file")
+    assert [path.name for path in snapshots(tmp_path)] == [
+        "step_1000000000000",
+        "step_999999999999",
+        "step_000000000064",
+    ]
+
+
+# Locks -----------------------------------------------------------------------------------------------------
+
+
+def test_a_training_that_cannot_be_made_lets_go_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = stopped(tmp_path / "run", "ewc", boundary=9)
+
+    def fails(*_: object) -> None:
+        raise UserError("no memory for it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clrobot.training.training, "Evaluator", fails)
+        with pytest.raises(UserError, match="no memory"):
+            open_training(run, Warned())
+        with pytest.raises(UserError, match="no memory"):
+            Training.begin(make_config(**settings("ewc")), tmp_path / "other", Warned())
+    for folder in (run, tmp_path / "other"):
+        RunFolder(folder).lock()
+        RunFolder(folder).unlock()
