@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +13,7 @@ from clrobot.errors import UserError
 
 if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
+    from clrobot.experiment.machine import Machine
     from clrobot.runs.folder import RunFolder
     from clrobot.training.observer import Observer
 
@@ -46,16 +47,56 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
         _tell_failures(run, console)
 
 
-def resume(run: RunPath) -> None:
+_Tracker = Literal["none", "wandb", "mlflow", "trackio"]
+
+
+def resume(
+    run: RunPath,
+    tracker: _Tracker = "none",
+    device: str | None = None,
+    memory_limit_mb: int | None = None,
+    films: bool | None = None,
+    snapshot_seconds: float | None = None,
+) -> None:
     """Go on with a training that was stopped or killed.
 
     It ends with the same bits as one that never stopped.
 
     Args:
         run: the run's folder.
+        tracker: an experiment tracker to tell; the run's own files open none.
+        device: where the networks live now; another device gives other bits.
+        memory_limit_mb: the most that the method may keep now, in MiB.
+        films: whether to film each skill after each stage.
+        snapshot_seconds: seconds between two snapshots.
     """
     console = open_console()
-    summarise(resume_run(run, console), console)
+    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds)
+    summarise(resume_run(run, console, machine), console)
+
+
+def _machine(
+    tracker: _Tracker,
+    device: str | None,
+    memory_limit_mb: int | None,
+    films: bool | None,
+    snapshot_seconds: float | None,
+) -> Machine:
+    from pydantic import ValidationError
+
+    from clrobot.errors import explain
+    from clrobot.experiment.machine import Machine
+
+    try:
+        return Machine(
+            tracker=tracker,
+            device=device,
+            memory_limit_mb=memory_limit_mb,
+            films=films,
+            snapshot_seconds=snapshot_seconds,
+        )
+    except ValidationError as error:
+        raise UserError(explain(error)) from error
 
 
 def sweep(
@@ -119,7 +160,16 @@ def sweep(
 
 
 def extend(
-    run: RunPath, task: str, steps: int, out: Path | None = None, overrides: dict[str, float] | None = None
+    run: RunPath,
+    task: str,
+    steps: int,
+    out: Path | None = None,
+    overrides: dict[str, float] | None = None,
+    tracker: _Tracker = "none",
+    device: str | None = None,
+    memory_limit_mb: int | None = None,
+    films: bool | None = None,
+    snapshot_seconds: float | None = None,
 ) -> None:
     """Take a finished run further, with a task that nobody planned for.
 
@@ -131,13 +181,21 @@ def extend(
         steps: control steps.
         out: the new run's folder; by default RUN-TASK beside it.
         overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
+        tracker: an experiment tracker to tell; the run's own files open none.
+        device: where the networks live now; another device gives other bits.
+        memory_limit_mb: the most that the method may keep now, in MiB.
+        films: whether to film each skill after each stage.
+        snapshot_seconds: seconds between two snapshots.
     """
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
     target = out or run.with_name(f"{run.resolve().name}-{task}")
-    resume(extend_run(RunFolder.open(run), task, steps, target, overrides).path)
+    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds)
+    extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
+    console = open_console()
+    summarise(resume_run(extended.path, console, machine), console)
 
 
 def references(runs: RunPaths, store: Path | None = None) -> None:
@@ -195,7 +253,7 @@ def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
             return with_page(training.run(), observer)
 
 
-def resume_run(run: Path, console: Console) -> RunFolder:
+def resume_run(run: Path, console: Console, machine: Machine | None = None) -> RunFolder:
     """Go on with an unfinished training, told in the terminal."""
     from clrobot.runs.folder import RunFolder
     from clrobot.training.display import TerminalObserver
@@ -204,7 +262,7 @@ def resume_run(run: Path, console: Console) -> RunFolder:
 
     config = RunFolder.open(run).config
     with leaving(run), TerminalObserver(config.curriculum, config.method, console) as observer:
-        training = open_training(run, observer)
+        training = open_training(run, observer, machine)
         with stopping(training):
             return with_page(training.run(), observer)
 

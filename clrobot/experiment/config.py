@@ -26,6 +26,8 @@ from clrobot.experiment.curriculum import Curriculum, Steps
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
+Tracker = Literal["none", "wandb", "mlflow", "trackio"]
+
 
 class EvaluationSettings(FrozenSettings):
     """How skills are measured."""
@@ -102,7 +104,7 @@ class RunConfig(FrozenSettings):
     """Where the networks live: cpu, cuda, …"""
     memory_limit_mb: int = Field(4096, ge=0)
     """The most that a method may keep beside the policy, in MiB; checked before training."""
-    tracker: Literal["none", "wandb", "mlflow", "trackio"] = "none"
+    tracker: Tracker = "none"
     """An experiment tracker to tell as well, if it is installed."""
     network: NetworkSettings = NetworkSettings()
     plasticity: PlasticitySettings = PlasticitySettings()

@@ -27,6 +27,7 @@ DORMANT_STATES = 500
 
 
 def after_stage(
+    config: RunConfig,
     run: RunFolder,
     learner: Learner,
     method: Method,
@@ -43,7 +44,7 @@ def after_stage(
     Raises:
         Stopped: a stop was asked for; the stage's newest snapshot leads back to here.
     """
-    config, policy, stage, step = run.config, learner.policy, plan.stage, learner.step
+    policy, stage, step = learner.policy, plan.stage, learner.step
     with ledger.timed("method"):
         stop.pause(f"{config.method}: remembering {config.curriculum.slots[plan.slot]}", stage, step)
         remember(config, learner, method, plan)
@@ -55,7 +56,7 @@ def after_stage(
         save_checkpoint(run, stage, learner.model, method)
     if config.video.enabled:
         with ledger.timed("record"):
-            film(run, policy, plan, row, ledger=ledger, stop=stop, step=step)
+            film(config, run, policy, plan, row, ledger=ledger, stop=stop, step=step)
     with ledger.timed("evaluate"):
         dormant = dormant_shares(config, policy, plan)
     ledger.close_stage(
@@ -83,6 +84,7 @@ def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -
 
 
 def film(
+    config: RunConfig,
     run: RunFolder,
     policy: SlotPolicy,
     plan: StagePlan,
@@ -93,7 +95,6 @@ def film(
     step: int,
 ) -> None:
     """Record every task seen so far; a failure is a warning and never stops the training."""
-    config = run.config
     agent = Agent(policy, config.curriculum.slots, plan.stage)
     for slot in range(plan.stage):
         name = config.curriculum.slots[slot]

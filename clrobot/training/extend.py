@@ -6,26 +6,34 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch as th
 from pydantic import ValidationError
 
 from clrobot.errors import UserError, explain
+from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Curriculum, Stage
+from clrobot.experiment.machine import Machine
 from clrobot.files import atomic
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
+from clrobot.training.learner import check_memory, make_learner
+from clrobot.training.tracking import Tracking
 
-# What tells of the run as it was: its page, and snapshots that a killed process may have left.
-_NOT_COPIED = {"report.html", "resume"}
+# What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
+_NOT_COPIED = {"report.html", "resume", "tracker.json"}
 
 
 def extend(
-    run: RunFolder, task: str, steps: int, out: Path, overrides: Mapping[str, float] | None = None
+    run: RunFolder,
+    task: str,
+    steps: int,
+    out: Path,
+    overrides: Mapping[str, float] | None = None,
+    machine: Machine | None = None,
 ) -> RunFolder:
     """Copy a finished run to `out` with one more stage planned; `resume` then trains that stage.
 
@@ -49,6 +57,10 @@ def extend(
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
     check_free(out)
     extended = _with_stage(config, task, steps, overrides or {})
+    here = (machine or Machine()).applied_to(extended)
+    learner, method = make_learner(here)  # what cannot be used here is refused before anything is copied
+    check_memory(here, learner, method)
+    Tracking(here, to_standard_error)
     lines = _scores_of_new_slot(run, extended)
     with atomic(out) as folder:
         shutil.copytree(run.path, folder, ignore=lambda path, _: _NOT_COPIED if Path(path) == run.path else set())
@@ -72,7 +84,6 @@ def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str
 
 def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
     """Return the lines of `scores.jsonl` with the new slot's after each stage's."""
-    th.set_num_threads(extended.torch_threads)  # the run's own bits
     slots = len(extended.curriculum.stages)
     evaluator = Evaluator(extended.curriculum, extended.evaluation.seed)
     scores = read_scores(run.scores_file)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from clrobot.errors import UserError
+from clrobot.experiment.config import RunConfig
+from clrobot.experiment.machine import Machine
 from clrobot.files import MANIFEST
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import load_agent, load_method_state
@@ -17,17 +19,22 @@ from clrobot.training.tracking import Tracking
 from clrobot.training.training import Training
 
 
-def resume(path: Path, observer: Observer | None = None) -> RunFolder:
+def resume(path: Path, observer: Observer | None = None, machine: Machine | None = None) -> RunFolder:
     """Go on with an unfinished training; it ends with the same bits as one that never stopped.
+
+    Args:
+        path: the run's folder.
+        observer: is told how it goes.
+        machine: what is given anew here; a tracker opens only so, whatever the run's files say.
 
     Raises:
         UserError: there is no run, it is finished, another process trains it, or its files do not belong together.
     """
-    return open_training(path, observer or Silent()).run()
+    return open_training(path, observer or Silent(), machine).run()
 
 
-def open_training(path: Path, observer: Observer) -> Training:
-    """Open an unfinished run and put everything back as its newest whole snapshot has it.
+def open_training(path: Path, observer: Observer, machine: Machine | None = None) -> Training:
+    """Open an unfinished run and put everything back as its newest whole snapshot has it; see `resume`.
 
     Raises:
         UserError: there is no run, it is finished, another process trains it, or its files do not belong together.
@@ -37,8 +44,10 @@ def open_training(path: Path, observer: Observer) -> Training:
         raise UserError(f"{path} is finished; there is nothing to resume")
     run.lock()
     try:
-        tracking = Tracking(run.config, observer.warn)
-        training = Training(run, *make_learner(run.config), tracking, observer)
+        config = (machine or Machine()).applied_to(run.config)
+        if config.device != run.config.device:
+            observer.warn(f"the run was begun on {run.config.device}: on {config.device} it ends with other bits")
+        training = Training(config, run, *make_learner(config), _tracking(config, observer), observer)
     except BaseException:
         run.unlock()
         raise
@@ -60,6 +69,15 @@ def open_training(path: Path, observer: Observer) -> Training:
             run.clear_beginning()
             training.measure_untrained()
     return training
+
+
+def _tracking(config: RunConfig, observer: Observer) -> Tracking:
+    """Return the tracker; one that is not installed here is a warning, since the run can do without."""
+    try:
+        return Tracking(config, observer.warn)
+    except UserError as error:
+        observer.warn(str(error).partition(";")[0])
+        return Tracking(config.model_copy(update={"tracker": "none"}), observer.warn)
 
 
 def _newest_whole(run: RunFolder, observer: Observer) -> Snapshot | None:

@@ -10,6 +10,7 @@ import importlib
 import json
 import math
 import numbers
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
     from clrobot.runs.folder import RunFolder
 
+# What an id of one of our trackers can look like; a stranger's file may hold anything.
+_ID = re.compile(r"[\w.-]{1,200}", re.ASCII)
 PROJECT = "clrobot"  # the project, or experiment, in which every run lies
 
 
@@ -248,6 +251,7 @@ def _read_id(run: RunFolder, tracker: str) -> str | None:
     """Return the id of the tracker's run that this folder's training has begun, if there is one."""
     try:
         content = json.loads((run.path / "tracker.json").read_text(encoding="utf-8"))
-        return str(content["id"]) if content["tracker"] == tracker else None
+        known = str(content["id"])
+        return known if content["tracker"] == tracker and _ID.fullmatch(known) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -49,6 +49,7 @@ class Training:
     """What a run is trained with, and the loop over its stages; made by `begin`, or by `resuming.open_training`.
 
     Attributes:
+        config: the run's settings, as they hold on this machine.
         folder: the run's.
         learner: the algorithm and its model.
         method: the continual-learning method.
@@ -60,9 +61,14 @@ class Training:
     """
 
     def __init__(
-        self, folder: RunFolder, learner: Learner, method: Method, tracking: Tracking, observer: Observer
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        learner: Learner,
+        method: Method,
+        tracking: Tracking,
+        observer: Observer,
     ) -> None:
-        config = folder.config
         self.folder = folder
         self.config = config
         self.learner = learner
@@ -92,7 +98,7 @@ class Training:
         folder = RunFolder.create(out, config)
         folder.lock()
         try:
-            training = cls(folder, learner, method, tracking, observer)
+            training = cls(config, folder, learner, method, tracking, observer)
         except BaseException:
             folder.unlock()
             raise
@@ -146,6 +152,7 @@ class Training:
         self.observer.stage_started(stage, self.config.curriculum.slots[plan.slot], plan.steps, done)
         self._learn(plan, snapshot)
         row = after_stage(
+            self.config,
             self.folder,
             self.learner,
             self.method,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
+from clrobot.experiment.machine import Machine
 from clrobot.results.scores import Score
 from clrobot.runs.folder import RunFolder
 from clrobot.training.observer import Silent
@@ -211,11 +213,61 @@ def test_a_stopped_training_has_failed_until_it_is_resumed(
     with pytest.raises(Stopped):
         observer.training.run()
     assert book.ended == [True]
-    resume(tmp_path / "run", observer)
+    resume(tmp_path / "run", observer, Machine(tracker=tracker))
     assert same_run(tmp_path / "run", untold)
     assert book.ended == [True, False]
     assert [begun["id"] for begun in book.begun] == ["run0", "run0"]
     assert observer.warnings == []
+
+
+@pytest.mark.parametrize("tracker", ["mlflow"])
+def test_what_a_run_s_files_name_opens_no_tracker(tracker: str, book: Book, untold: Path, tmp_path: Path) -> None:
+    """A stranger's run would reach the account of whoever goes on with it."""
+    observer = Heard(stop_at=2)
+    observer.training = Training.begin(config(tracker), tmp_path / "run", observer)
+    with pytest.raises(Stopped):
+        observer.training.run()
+    before = (list(book.begun), list(book.values))
+    resume(tmp_path / "run", observer)
+    assert (book.begun, book.values) == before
+    assert same_run(tmp_path / "run", untold)
+
+
+@pytest.mark.parametrize("tracker", ["mlflow"])
+def test_a_run_resumed_from_a_stage_s_end_is_told(tracker: str, book: Book, untold: Path, tmp_path: Path) -> None:
+    observer = Heard(stop_at=5)
+    observer.training = Training.begin(config(tracker), tmp_path / "run", observer)
+    with pytest.raises(Stopped):
+        observer.training.run()
+    assert observer.training.stage_ends
+    shutil.rmtree(tmp_path / "run" / "resume")
+    told = len(book.values)
+    resume(tmp_path / "run", observer, Machine(tracker=tracker))
+    assert len(book.begun) == 2
+    assert len(book.values) > told
+    assert book.ended == [True, False]
+
+
+@pytest.mark.parametrize("tracker", ["mlflow"])
+@pytest.mark.parametrize("known", ["../../other", "a b", "x" * 500, "\x1b[2J"])
+def test_an_id_that_no_tracker_gave_is_not_passed_on(known: str, tracker: str, book: Book, tmp_path: Path) -> None:
+    observer = Heard(stop_at=2)
+    observer.training = Training.begin(config(tracker), tmp_path / "run", observer)
+    with pytest.raises(Stopped):
+        observer.training.run()
+    (tmp_path / "run" / "tracker.json").write_text(json.dumps({"tracker": "mlflow", "id": known}))
+    resume(tmp_path / "run", observer, Machine(tracker=tracker))
+    assert [begun["id"] for begun in book.begun] == ["run0", "run1"]
+
+
+def test_a_tracker_that_is_not_installed_any_more_is_a_warning(tmp_path: Path, untold: Path) -> None:
+    observer = Heard(stop_at=2)
+    observer.training = Training.begin(config("none"), tmp_path / "run", observer)
+    with pytest.raises(Stopped):
+        observer.training.run()
+    resume(tmp_path / "run", observer, Machine(tracker="wandb"))
+    assert observer.warnings == ["--tracker wandb: the package wandb is not installed"]
+    assert same_run(tmp_path / "run", untold)
 
 
 @pytest.mark.parametrize("tracker", ["trackio"])
