@@ -10,6 +10,8 @@ import json
 import random
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from clrobot.files import atomic, check_manifest, checksum, write_manifest
 FORMAT = 2
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
 _KEPT = 2
+MAX_COUNT = 10**15  # more than anything here ever counts: what lies beyond is no count
 _FILES = (
     "algorithm.safetensors",
     "arrays.safetensors",
@@ -51,16 +54,16 @@ class Progress(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: int = FORMAT
-    stage: int = Field(ge=1)
-    stage_start: int = Field(ge=0)
-    phase: int = Field(ge=0)
+    stage: int = Field(ge=1, le=MAX_COUNT)
+    stage_start: int = Field(ge=0, le=MAX_COUNT)
+    phase: int = Field(ge=0, le=MAX_COUNT)
     """The stage's phase, from 0."""
-    step: int = Field(ge=0)
-    updates: int = Field(ge=0)
+    step: int = Field(ge=0, le=MAX_COUNT)
+    updates: int = Field(ge=0, le=MAX_COUNT)
     """Stable-Baselines3's own count: of epochs (PPO) or gradient steps (SAC)."""
-    gradient_steps: int = Field(ge=0)
+    gradient_steps: int = Field(ge=0, le=MAX_COUNT)
     """Of the actor, in the whole run."""
-    scores: int = Field(ge=0)
+    scores: int = Field(ge=0, le=MAX_COUNT)
     """Lines of `scores.jsonl` that belong to the training so far."""
     curve_due: list[int]
     """Steps at which the learning curve is still to be measured."""
@@ -72,10 +75,10 @@ class Progress(BaseModel):
     log_counts: dict[str, int]
     log_excluded: dict[str, list[str]]
     seconds: dict[str, float]
-    divergences: int = Field(ge=0)
+    divergences: int = Field(ge=0, le=MAX_COUNT)
     per_stage: list[dict[str, Any]]
     """Capacity and cost after each finished stage."""
-    film_failures: int = Field(ge=0)
+    film_failures: int = Field(ge=0, le=MAX_COUNT)
 
 
 class Damaged(Exception):
@@ -185,6 +188,23 @@ class Snapshot:
             raise Damaged(f"{folder} is damaged ({' '.join(str(error).split())[:200]})") from error
         _check_run(folder.parent.parent, sums, self.progress.scores)
         self.folder = folder
+
+    @contextmanager
+    def restoring(self) -> Iterator[None]:
+        """Say of whatever fails in the block that the snapshot is damaged.
+
+        Its checksums agree: it was made by hand, or for another version of a library.
+
+        Raises:
+            UserError: something failed.
+        """
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            told = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UserError(
+                f"{self.folder} is damaged ({told}); remove it, and the training goes on from an older one"
+            ) from error
 
     def simulation(self) -> EnvState:
         """Return the simulations' state."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -13,11 +15,30 @@ from rich.text import Text
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.results.scores import Score
 
+# Between two lines of a stage where nothing can be redrawn: nohup, a scheduler's log.
+_LINE_SECONDS = 60.0
+
 
 class TerminalObserver:
-    """Shows stage, steps, steps per second, the newest success and the time left; fits 80 columns."""
+    """Shows stage, steps, steps per second, the newest success and the time left; fits 80 columns.
 
-    def __init__(self, curriculum: Curriculum, method: str, console: Console) -> None:
+    Where the output is no terminal, the same is a line of its own every minute.
+
+    Args:
+        curriculum: what is trained.
+        method: its name.
+        console: where to show it.
+        clock: seconds that never go backwards.
+    """
+
+    def __init__(
+        self,
+        curriculum: Curriculum,
+        method: str,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._slots = curriculum.slots
         self._method = method
         self._console = console
@@ -31,8 +52,10 @@ class TerminalObserver:
         )
         self._row = self._progress.add_task("starting", stage=method, steps="", rate="", success="", total=None)
         self._started = 0.0
+        self._stage = method
         self._total = self._done_before = 0
         self._busy = 0.0
+        self._last_line = clock()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -45,8 +68,9 @@ class TerminalObserver:
 
     def stage_started(self, stage: int, task: str, steps: int, done: int = 0) -> None:
         """Begin a stage's line; rate and time left are of what comes after the first `done` steps."""
-        self._started = time.monotonic()
+        self._started = self._last_line = self._clock()
         self._total, self._done_before = steps, done
+        self._stage = f"{self._method} {stage}/{len(self._slots)} {task}"
         self._progress.reset(
             self._row,
             total=steps,
@@ -60,7 +84,8 @@ class TerminalObserver:
 
     def advanced(self, steps: int, success: float | None) -> None:
         """Bring the line up to date."""
-        self._busy = time.monotonic() - self._started
+        now = self._clock()
+        self._busy = now - self._started
         rate = (steps - self._done_before) / self._busy if self._busy > 0 else 0.0
         self._progress.update(
             self._row,
@@ -69,6 +94,17 @@ class TerminalObserver:
             rate=f"{rate:,.0f}/s",
             success="" if success is None else f"success {success:.2f}",
         )
+        if not self._console.is_terminal and now - self._last_line >= _LINE_SECONDS and rate > 0:
+            self._last_line = now
+            left = timedelta(seconds=round((self._total - steps) / rate))
+            told = "" if success is None else f", success {success:.2f}"
+            self._console.print(
+                f"{self._stage} {_thousands(steps)} of {_thousands(self._total)} steps, {rate:,.0f}/s{told}, "
+                f"{left} left in this stage",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def working(self, what: str) -> None:
         """Say what takes time now."""

@@ -53,7 +53,8 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
         raise
     with training.writing():
         if (snapshot := _newest_whole(run, observer)) is not None:
-            _restore(training, snapshot)
+            with snapshot.restoring():
+                _restore(training, snapshot)
         elif (problem := _restore_end_of_stage(training)) is None:
             if snapshots(run.resume):
                 done = len(training.stage_ends)
@@ -135,7 +136,10 @@ def _restore_end_of_stage(training: Training) -> str | None:
     while learner.policy.slots < agent.policy.slots:
         learner.policy.add_slot()
     learner.policy.load_state_dict(agent.policy.state_dict())
-    training.method.load_state_dict(remembered)
+    try:
+        training.method.load_state_dict(remembered)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        return f"{run.checkpoint(stage) / 'method.safetensors'} is damaged ({type(error).__name__})"
     training.ledger.restore(
         seconds=metrics["seconds"],
         gradient_steps=metrics["gradient_steps"],

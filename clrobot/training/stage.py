@@ -54,19 +54,29 @@ def train_stage(
         train_all=plan.all_at_once,
         keep_moments=not config.plasticity.reset_optimizer,
     )
-    if snapshot is not None:
-        snapshot.restore_method(method)
-    method.before_task(model, plan.slot)
-    if snapshot is not None:
-        snapshot.restore_model(model, learner.algorithm)
-        callback.restore(model, snapshot)
-        snapshot.restore_generators(model)
+    if snapshot is None:
+        method.before_task(model, plan.slot)
+    else:
+        with snapshot.restoring():
+            _check_within(plan, snapshot)
+            snapshot.restore_method(method)
+            method.before_task(model, plan.slot)
+            snapshot.restore_model(model, learner.algorithm)
+            callback.restore(model, snapshot)
+            snapshot.restore_generators(model)
     with shaping(model, method) as cost:
         callback.cost = cost
         _learn(config, learner, method, plan, callback, None if snapshot is None else snapshot.progress.phase)
     callback.account()
     # What Stable-Baselines3 would write in its next iteration belongs to this stage.
     model.logger.dump(model.num_timesteps)
+
+
+def _check_within(plan: StagePlan, snapshot: Snapshot) -> None:
+    """Raise ValueError unless the snapshot is of a moment of this stage."""
+    at = snapshot.progress
+    if not 0 <= at.step - plan.start <= plan.steps or at.phase >= len(plan.phases):
+        raise ValueError(f"step {at.step:,} and phase {at.phase + 1} are not in its stage")
 
 
 def _learn(
