@@ -21,13 +21,8 @@ class EnvState(NamedTuple):
     generators: list[dict[str, Any]]  # of start states, one for each environment
 
 
-def _row(infos: Any, i: int) -> dict[str, Any]:
-    """Return environment i's own info from a batched one: nested, where the mask `_key` says whose `key` is.
-
-    An array of one dictionary (or None) for each environment, as before Gymnasium 1.0, is understood too.
-    """
-    if not isinstance(infos, Mapping):
-        return dict(infos[i] or {})
+def _row(infos: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """Return environment i's own info from a batched one: nested, where the mask `_key` says whose `key` is."""
     return {
         key: _row(value, i) if isinstance(value, Mapping) else value[i]
         for key, value in infos.items()
