@@ -12,7 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
-from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
@@ -67,7 +67,7 @@ class SACAlgorithm(Algorithm):
             env,
             learning_rate=s.learning_rate,
             buffer_size=s.buffer_size,
-            replay_buffer_class=SharedBuffer,
+            replay_buffer_class=MixedReplayBuffer,
             learning_starts=s.learning_starts,
             batch_size=s.batch_size,
             tau=s.tau,

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from clrobot.agents.methods.shared.distillation_loss import cloning_loss
+from clrobot.agents.methods.shared.distillation_loss import distillation_loss
 from clrobot.agents.methods.shared.gradient_hooks import optimizers
 from clrobot.agents.methods.shared.rehearsal import StateRehearsal
 from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
@@ -23,14 +23,14 @@ def projected(gradient: th.Tensor, reference: th.Tensor) -> th.Tensor:
     """
     g, r = gradient.double(), reference.double()
     product, square = g @ r, r @ r
-    # A cloning loss is zero with its gradient when a stage begins; then there is nothing to respect.
+    # The distillation loss and its gradient are zero when a stage begins: there is no conflict yet.
     if not (product < 0 and square > 0):
         return gradient
     return (g - (product / square) * r).to(gradient.dtype)
 
 
 class AGEM(StateRehearsal):
-    """Averaged gradient episodic memory (Chaudhry et al. 2019); its reference is the cloning loss on old states."""
+    """Averaged gradient episodic memory (Chaudhry et al. 2019) of the distillation loss on old states."""
 
     name: ClassVar = "a-gem"
     summary: ClassVar = "gradients are projected so that, to first order, no step undoes what earlier tasks need"
@@ -45,7 +45,7 @@ class AGEM(StateRehearsal):
         optimizer = optimizers(model)[optimizer_name]
         # What has no gradient is not stepped.
         stepped = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        loss = cloning_loss(policy, self.memory.sample(self.settings.batch_size))
+        loss = distillation_loss(policy, self.memory.sample(self.settings.batch_size))
         reference = th.autograd.grad(loss, stepped, materialize_grads=True)
         gradients = [p.grad for p in stepped if p.grad is not None]
         result = projected(_flat(gradients), _flat(reference))

@@ -44,7 +44,7 @@ def fisher_diagonal(policy: SlotPolicy, obs: th.Tensor) -> Importance:
 
 
 def _roots(mean: th.Tensor, log_std: th.Tensor) -> th.Tensor:
-    """Return μ_i / σ_i with that σ held fast, and √2 log σ_i, (B, 2A): their squared gradients are F's terms."""
+    """Return μ_i / σ_i with that σ a constant, and √2 log σ_i, (B, 2A): their squared gradients are F's terms."""
     return th.cat([mean * th.exp(-log_std.detach()), math.sqrt(2) * log_std], dim=1)
 
 
@@ -52,7 +52,7 @@ class EWC(QuadraticMethod):
     """Elastic weight consolidation (Kirkpatrick et al. 2017) of the actor's trunk."""
 
     name: ClassVar = "ewc"
-    summary: ClassVar = "elastic weight consolidation: weights that earlier tasks need are held by springs"
+    summary: ClassVar = "elastic weight consolidation: a penalty on moving weights that earlier tasks need"
 
     class Settings(QuadraticMethod.Settings):
         """EWC's penalty."""

@@ -1,4 +1,4 @@
-"""L2: the quadratic penalty that holds every weight alike; what the others' importances are measured against."""
+"""L2: the quadratic penalty with one weight for every parameter, which the others' importances are compared with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class L2(QuadraticMethod):
     """EWC with F = 1 (the L2 of Kirkpatrick et al. 2017, figure 2)."""
 
     name: ClassVar = "l2"
-    summary: ClassVar = "every shared weight is held alike where earlier tasks left it"
+    summary: ClassVar = "a penalty on moving any shared weight from where earlier tasks left it"
 
     class Settings(QuadraticMethod.Settings):
         """L2's penalty."""

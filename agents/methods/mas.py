@@ -1,4 +1,4 @@
-"""Memory-aware synapses: the quadratic penalty weighted by how much the policy's output feels each weight."""
+"""Memory-aware synapses: the quadratic penalty weighted by how sensitive the policy's output is to each weight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clrobot.agents.policies.policy import SlotPolicy
 
 
 def sensitivity(policy: SlotPolicy, obs: th.Tensor) -> Importance:
-    """Return how much the squared length of the mean action feels each shared parameter.
+    """Return how sensitive the squared length of the mean action is to each shared parameter.
 
         Ω = E_s |∂‖μ(s)‖² / ∂θ|,  the absolute value per sample (Aljundi et al. 2018, equations 3 and 5)
 
@@ -39,7 +39,7 @@ class MAS(QuadraticMethod):
     """Memory-aware synapses (Aljundi et al. 2018): importances add up around the newest solution."""
 
     name: ClassVar = "mas"
-    summary: ClassVar = "memory-aware synapses: weights that earlier tasks' actions feel are held by springs"
+    summary: ClassVar = "memory-aware synapses: a penalty on moving weights that earlier actions are sensitive to"
 
     class Settings(QuadraticMethod.Settings):
         """MAS's penalty."""

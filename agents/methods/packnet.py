@@ -99,7 +99,7 @@ class PackedNetwork(MultiHeadNetwork):
             for name, p in super().shared_parameters()
         ]
 
-    def held(self) -> int:  # noqa: D102
+    def frozen(self) -> int:  # noqa: D102
         return sum(int((~mask).sum()) for _, mask in self.trainable())
 
 

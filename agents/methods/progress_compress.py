@@ -11,7 +11,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
 from clrobot.agents.methods.online_ewc import OnlineEWC
-from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, cloning_loss
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.method import Collect, Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import Column
@@ -20,7 +20,7 @@ from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 
 class ProgressNetwork(SlotNetwork):
-    """A knowledge base with a head for each slot, and one column that hears it (Schwarz et al. 2018, section 3).
+    """A knowledge base with a head for each slot, and a column that reads it (Schwarz et al. 2018, section 3).
 
     Active column:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{KB})),  as in a progressive network of two
     columns, but of a size that does not grow. Slots that are compressed act with the knowledge base, through their
@@ -72,7 +72,7 @@ class ProgressNetwork(SlotNetwork):
 class ProgressCompress(Method):
     """Progress & Compress (Schwarz et al. 2018).
 
-    Progress: the algorithm trains the active column, which hears the knowledge base. Compress, at the stage's end:
+    Progress: the algorithm trains the active column, which reads the knowledge base. Compress, at the stage's end:
     the knowledge base learns what the active column does in states of the task, by gradient steps on
 
         E_s KL(π_active(·|s) ‖ π_KB(·|s)) + ½ λ Σ_j F_j (θ_j - θ*_j)²     (the paper's equation 2)
@@ -91,7 +91,7 @@ class ProgressCompress(Method):
         """How the knowledge base takes a task in."""
 
         strength: float = Field(0.3, ge=0)
-        """λ: how firmly the knowledge base holds what earlier tasks need."""
+        """λ: the weight of the penalty on moving the knowledge base's weights that earlier tasks need."""
         compress_states: int = Field(20_000, ge=1)
         """On-policy states of the task from which the knowledge base learns."""
         compress_steps: int = Field(6_000, ge=1)
@@ -131,7 +131,7 @@ class ProgressCompress(Method):
         teacher: Behaviour,
         generator: th.Generator,
     ) -> None:
-        """Train `parameters` to do in the teacher's states as it did, held by the penalty."""
+        """Train `parameters` to act in the teacher's states as it did, under the penalty."""
         settings = self.settings
         steps = settings.compress_steps
         optimizer = th.optim.Adam(parameters, lr=settings.compress_rate)
@@ -140,7 +140,7 @@ class ProgressCompress(Method):
             parameter.requires_grad_(True)
         for _ in range(steps):
             chosen = th.randint(len(teacher.mean), (settings.compress_batch,), generator=generator)
-            loss = cloning_loss(policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
+            loss = distillation_loss(policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
             optimizer.zero_grad()
             loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
             self._ewc.adjust_gradients(model, ACTOR_OPTIMIZERS[0])

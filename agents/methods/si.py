@@ -1,4 +1,4 @@
-"""Synaptic intelligence: the quadratic penalty weighted by what each weight's way did for the task's loss."""
+"""Synaptic intelligence: the quadratic penalty weighted by what each weight's displacement did to the loss."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class SI(QuadraticMethod):
     """Synaptic intelligence (Zenke et al. 2017): importances add up around the newest solution.
 
         ω_j = Σ_t -g_j(t) Δθ_j(t)    over the updates t of a stage       (equation 3)
-        Ω_j = max(0, ω_j) / (Δ_j² + ξ)   with Δ_j the stage's whole way  (equation 5)
+        Ω_j = max(0, ω_j) / (Δ_j² + ξ)   with Δ_j the displacement over the stage  (equation 5)
 
     g is the gradient of the algorithm's own loss, without this penalty, and before clipping: g·Δθ then is, to first
-    order, what the update changed that loss by. Δθ is the way that the optimizer really went, with the penalty,
-    clipping and Adam in it. A weight whose way cost more than it gained (ω < 0) has no importance.
+    order, what the update changed that loss by. Δθ is the optimizer's real displacement, with the penalty, clipping
+    and Adam in it. A weight whose displacements raised the loss on the whole (ω < 0) has no importance.
     """
 
     name: ClassVar = "si"
-    summary: ClassVar = "synaptic intelligence: weights whose way made earlier tasks better are held by springs"
+    summary: ClassVar = "synaptic intelligence: a penalty on moving weights that brought earlier tasks' losses down"
 
     class Settings(QuadraticMethod.Settings):
         """SI's penalty."""
@@ -81,13 +81,13 @@ class SI(QuadraticMethod):
         self._step = {}
 
     def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
-        """Return Ω of the stage just finished, and forget its way."""
+        """Return Ω of the stage just finished, and forget its path integral."""
         found = {}
         for name, parameter in protected_parameters(model).items():
             theta = parameter.detach()
-            way = theta - self._start.get(name, theta)
+            displacement = theta - self._start.get(name, theta)
             path = self._path.get(name, th.zeros_like(theta))
-            found[name] = path.clamp_min(0) / (way.square() + self.settings.damping)
+            found[name] = path.clamp_min(0) / (displacement.square() + self.settings.damping)
         self._path, self._start = {}, {}
         return found
 

@@ -1,7 +1,7 @@
 """Stable-Baselines3 policies whose actor and critic hold one head or column for each slot.
 
-The observation's last component is the slot's index. A policy is told which `network_class` to build: that is where
-multi-head, progressive and masked networks differ; PPO and SAC differ in the policy around them.
+The observation's last component is the slot's index. The `network_class` that a policy is built with is
+where multi-head, progressive and masked networks differ; PPO and SAC differ in the policy around them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.agents.policies.task_inference import Recognizer
+from clrobot.agents.policies.task_inference import TaskInference
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
 CRITIC_GAIN = 1.0
@@ -29,10 +29,10 @@ class SlotPolicy(BasePolicy):
     """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm.
 
     Attributes:
-        recognizer: tells slots apart by their observations, for acting without a label.
+        task_inference: tells slots apart by their observations, for acting without a task label.
     """
 
-    recognizer: Recognizer
+    task_inference: TaskInference
     _network: dict[str, Any]  # `network_class`, `critic_class`, `widths`, `layer_norm`
 
     def _new_network(self, which: str, inputs: int, outputs: int, head_gain: float) -> SlotNetwork:
@@ -77,9 +77,9 @@ class SlotPolicy(BasePolicy):
         """
         raise NotImplementedError
 
-    def bounded(self, actions: th.Tensor) -> th.Tensor:
+    def to_action(self, samples: th.Tensor) -> th.Tensor:
         """Return samples of `gaussian` as the environment takes them: clipped to [-1, 1], or squashed into it."""
-        return actions.clamp(-1.0, 1.0)
+        return samples.clamp(-1.0, 1.0)
 
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         """Return the critic's values (B, C), one column for each of its C networks.
@@ -91,8 +91,8 @@ class SlotPolicy(BasePolicy):
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of `trainable` and of `total` parameters."""
         counts = [(p.numel(), p.requires_grad) for p in self.parameters()]
-        held = sum(network.held() for network in (self.actor_net, *self.critic_nets))
-        return {"trainable": sum(n for n, on in counts if on) - held, "total": sum(n for n, _ in counts)}
+        frozen = sum(network.frozen() for network in (self.actor_net, *self.critic_nets))
+        return {"trainable": sum(n for n, on in counts if on) - frozen, "total": sum(n for n, _ in counts)}
 
 
 def renewed(optimizer: Optimizer, trainable: Sequence[nn.Parameter], *, keep_moments: bool) -> dict[Any, Any]:

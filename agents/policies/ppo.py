@@ -16,7 +16,7 @@ from torch import nn
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork, common_slot, slot_of
 from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy, renewed
-from clrobot.agents.policies.task_inference import Recognizer
+from clrobot.agents.policies.task_inference import TaskInference
 
 
 class _Passthrough(nn.Module):
@@ -97,7 +97,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         self.action_net = self._new_network("network_class", inputs, self._actions, ACTOR_GAIN)
         self.value_net = self._new_network("critic_class", inputs, 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
-        self.recognizer = Recognizer(self.features_dim - 1, 1)
+        self.task_inference = TaskInference(self.features_dim - 1, 1)
         for _ in range(self._initial_slots - 1):
             self.add_slot()
         self.rebuild_optimizers(lr_schedule(1))
@@ -122,7 +122,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
     def add_slot(self) -> None:  # noqa: D102
         self.action_net.add_slot()
         self.value_net.add_slot()
-        self.recognizer.add_slot()
+        self.task_inference.add_slot()
         self.log_stds.requires_grad_(False)
         self.log_stds.append(self._new_log_std().to(self.log_stds[0].device))
 

@@ -15,7 +15,7 @@ from stable_baselines3.sac.policies import Actor, SACPolicy
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy, renewed
-from clrobot.agents.policies.task_inference import Recognizer
+from clrobot.agents.policies.task_inference import TaskInference
 
 _LOG_STD_MIN, _LOG_STD_MAX = -20.0, 2.0  # as Stable-Baselines3
 
@@ -126,7 +126,7 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.critic_target.requires_grad_(False)
-        self.recognizer = Recognizer(self.actor_net.inputs, 1)
+        self.task_inference = TaskInference(self.actor_net.inputs, 1)
         for _ in range(self._initial_slots - 1):
             self.add_slot()
         self.rebuild_optimizers(lr_schedule(1))
@@ -141,7 +141,7 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
 
     def add_slot(self) -> None:  # noqa: D102
         self.actor_net.add_slot()
-        self.recognizer.add_slot()
+        self.task_inference.add_slot()
         for network, target in zip(self.critic_nets, self.critic_target.q_networks, strict=True):
             network.add_slot()
             target.add_slot()  # type: ignore[operator]
@@ -167,9 +167,9 @@ class SACSlotPolicy(SACPolicy, SlotPolicy):
         mean, log_std, _ = self.actor.get_action_dist_params(obs)
         return mean, log_std
 
-    def bounded(self, actions: th.Tensor) -> th.Tensor:  # noqa: D102
-        return th.tanh(actions)
+    def to_action(self, samples: th.Tensor) -> th.Tensor:  # noqa: D102
+        return th.tanh(samples)
 
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         """Return the critics' values (B, 2) of `actions` (B, A) as samples of `gaussian`, before squashing."""
-        return th.cat(self.critic(obs, self.bounded(actions)), dim=1)
+        return th.cat(self.critic(obs, self.to_action(actions)), dim=1)

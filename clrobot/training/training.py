@@ -23,7 +23,7 @@ from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.errors import UserError
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.collect import collect
-from clrobot.evaluation.evaluator import RECOGNITION_STEPS, Evaluator
+from clrobot.evaluation.evaluator import INFERENCE_STEPS, Evaluator
 from clrobot.experiment.build import check_device, make_algorithm, make_method, network_arguments
 from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
@@ -287,7 +287,7 @@ class Training:
         self.divergences += callback.divergences
         env.close()
         with self._timed("train"):  # a part of the agent that learns too
-            self._recognise(stage)
+            self._learn_task_inference(stage)
         self.stage_ends.append(self.model.num_timesteps)
         row = self._evaluate_all(stage)
         with self._timed("save"):
@@ -438,13 +438,13 @@ class Training:
         with atomic(self.run.scores_file) as file:
             file.write_text("".join(score.to_line() for score in self.scores), encoding="utf-8")
 
-    def _recognise(self, stage: int) -> None:
-        """Learn how the stage's task looks at first, for acting without a label."""
-        k, seed = stage - 1, seed_for(self.config.seed, "recognising", stage)
+    def _learn_task_inference(self, stage: int) -> None:
+        """Learn the first states of what the stage trained, for acting without a label."""
+        k, seed = stage - 1, seed_for(self.config.seed, "inference", stage)
         for slot in range(len(self.curriculum.stages)) if self.all_at_once else (k,):
             own = self.curriculum.stages[slot]
-            seen = collect(self.policy, own, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
-            self.policy.recognizer.learn(slot, seen.observations[:, :-1])
+            seen = collect(self.policy, own, slot, INFERENCE_STATES, seed, steps=INFERENCE_STEPS)
+            self.policy.task_inference.learn(slot, seen.observations[:, :-1])
 
     def _stage_record(self, stage: int, dormant: dict[str, float]) -> dict[str, Any]:
         """Return what the agent has become after a stage, and what the stage took in seconds."""
@@ -464,7 +464,7 @@ class Training:
         """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
         k, seed = stage - 1, seed_for(self.config.seed, "dormant", stage)
         experience = collect(self.policy, self.curriculum.stages[k], k, _DORMANT_STATES, seed)
-        obs, actions = experience.observations[:, :-1], self.policy.bounded(experience.actions)
+        obs, actions = experience.observations[:, :-1], self.policy.to_action(experience.actions)
         critic = self.policy.critic_nets[0]
         critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
         return {
@@ -538,4 +538,4 @@ def _reason(error: Exception) -> str:
 
 
 _DORMANT_STATES = 500
-RECOGNITION_STATES = 1_000
+INFERENCE_STATES = 1_000

@@ -37,7 +37,7 @@ def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
     """Return the model's optimizers by name (`policy.optimizer`, …), from Stable-Baselines3's own list."""
     names, _ = model._get_torch_save_params()
     found = {name: attrgetter(name)(model) for name in names}
-    return {name: thing for name, thing in found.items() if isinstance(thing, Optimizer)}
+    return {name: entry for name, entry in found.items() if isinstance(entry, Optimizer)}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from support.outcomes import WholeRuns, outcome
 from support.trainings import settings
 
 import clrobot
-from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.ewc import EWC
@@ -159,7 +159,7 @@ def filled(method: Method) -> SAC:
 def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
     method = Replay(Replay.Settings(memory=40, share=0.25))
     model = filled(method)
-    own = method.lessons.rows
+    own = method.transitions.rows
     assert method.memory_bytes() == method.memory_bound(model, 1)
     model.learn(64, reset_num_timesteps=False)
     batch = model.replay_buffer.sample(16)
@@ -177,14 +177,14 @@ def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
 def test_without_a_share_no_transition_is_kept(off: dict[str, float]) -> None:
     method = Replay(Replay.Settings(memory=40, **off))
     model = filled(method)
-    assert len(method.lessons) == 0
+    assert len(method.transitions) == 0
     assert method.memory_bytes() == method.memory_bound(model, 1)
 
 
 def test_an_episode_that_was_cut_is_not_over_for_those_who_learn_from_it() -> None:
-    """As in Stable-Baselines3's own batches; and until others share it, the buffer gives the same bits as theirs."""
+    """As in Stable-Baselines3's own batches; and until something is mixed in, both buffers give the same bits."""
     space, action = spaces.Box(-1, 1, (2,)), spaces.Box(-1, 1, (1,))
-    ours, theirs = (kind(8, space, action, n_envs=2) for kind in (SharedBuffer, ReplayBuffer))
+    ours, theirs = (kind(8, space, action, n_envs=2) for kind in (MixedReplayBuffer, ReplayBuffer))
     rng = np.random.default_rng(0)
     for t in range(4):
         step = (*(rng.normal(size=(2, n)) for n in (2, 2, 1)), rng.normal(size=2), np.array([t == 1, t == 2]))
@@ -201,8 +201,8 @@ def test_an_episode_that_was_cut_is_not_over_for_those_who_learn_from_it() -> No
 
 
 def test_a_method_that_does_not_work_with_sac_says_why_in_one_sentence(monkeypatch) -> None:
-    monkeypatch.setattr(EWC, "refuses", {"sac": "it has no springs for two critics"})
-    with pytest.raises(UserError, match="ewc does not work with sac: it has no springs") as error:
+    monkeypatch.setattr(EWC, "refuses", {"sac": "it has no penalty for two critics"})
+    with pytest.raises(UserError, match="ewc does not work with sac: it has no penalty") as error:
         make_config(method="ewc", algo="sac")
     assert "\n" not in str(error.value)
 

@@ -8,7 +8,7 @@ from stable_baselines3 import PPO
 from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo
 
 from clrobot.agents.methods.agem import AGEM, projected
-from clrobot.agents.methods.shared.distillation_loss import cloning_loss
+from clrobot.agents.methods.shared.distillation_loss import distillation_loss
 from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
 
 
@@ -72,7 +72,7 @@ def test_gradients_in_conflict_with_the_memory_are_changed_in_place() -> None:
     method.memory.generator.set_state(generator)  # so that the method draws the same
 
     stepped = [p for group in optimizers(model)["policy.optimizer"].param_groups for p in group["params"]]
-    reference = th.autograd.grad(cloning_loss(policy, batch), stepped, materialize_grads=True)
+    reference = th.autograd.grad(distillation_loss(policy, batch), stepped, materialize_grads=True)
     for p, r in zip(stepped, reference, strict=True):
         p.grad = -r
     value_bias = policy.value_net.heads[1].bias
@@ -97,7 +97,7 @@ def test_every_step_of_a_training_obeys_the_law() -> None:
             super().adjust_gradients(model, optimizer_name)
             self.memory.generator.set_state(generator)
             batch = self.memory.sample(self.settings.batch_size)
-            reference = th.autograd.grad(cloning_loss(model.policy, batch), stepped, materialize_grads=True)
+            reference = th.autograd.grad(distillation_loss(model.policy, batch), stepped, materialize_grads=True)
             g, r = th.cat([p.grad.flatten() for p in stepped]), th.cat([r.flatten() for r in reference])
             seen.append((float(before @ r), float(g.double() @ r.double()), float(g.norm() * r.norm())))
 

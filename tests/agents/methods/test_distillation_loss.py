@@ -9,7 +9,7 @@ from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo
 from torch.distributions import Independent, Normal, kl_divergence
 
 from clrobot.agents.methods.distillation import Distillation
-from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, cloning_loss, gaussian_kl
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss, gaussian_kl
 from clrobot.agents.methods.shared.gradient_hooks import shaping
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
 
@@ -71,7 +71,7 @@ def test_the_loss_is_the_mean_divergence_through_each_states_own_head() -> None:
         new = Normal(model.policy.action_net.forward_slot(obs[:, :-1], k), model.policy.log_stds[k].exp())
         each.append(kl_divergence(Normal(b.mean, b.log_std.exp()), new).sum(1))
     mixed = Behaviour(*(th.cat(parts) for parts in zip(*then, strict=True)))
-    th.testing.assert_close(cloning_loss(model.policy, mixed), th.cat(each).mean())
+    th.testing.assert_close(distillation_loss(model.policy, mixed), th.cat(each).mean())
 
 
 def test_the_weight_is_beta_and_a_loss_at_rest_is_zero() -> None:

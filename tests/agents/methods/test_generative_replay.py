@@ -1,4 +1,4 @@
-"""Generative replay: what the generator makes up resembles the states that it saw, and none of them is kept."""
+"""Generative replay: generated states resemble those that the autoencoder learned, and none of those is kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.models import SlotVecEnv, collector, make_vector_env, next_slot, sa
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.generative_replay import GenerativeReplay
 from clrobot.agents.methods.shared.gradient_hooks import shaping
-from clrobot.agents.methods.shared.state_vae import Frames, Generator
+from clrobot.agents.methods.shared.state_vae import Frames, StateVAE
 
 
 @cache
@@ -81,36 +81,36 @@ def test_coordinates_are_white_and_lead_back_to_the_states() -> None:
     th.testing.assert_close(back, states, rtol=0, atol=1e-3)
 
 
-# The generator against real states ------------------------------------------------------------------------------
+# The autoencoder against real states ------------------------------------------------------------------------------
 
 
 @cache
-def taught(*tasks: str) -> tuple[Generator, th.Generator]:
-    """Return a generator that has learned tasks one after another, each beside what it generates of the earlier."""
+def taught(*tasks: str) -> tuple[StateVAE, th.Generator]:
+    """Return an autoencoder that has learned tasks in turn, each beside what it generates of the earlier ones."""
     if not tasks:
         random = th.Generator().manual_seed(0)
-        return Generator(23, 64, 8, random), random
+        return StateVAE(23, 64, 8, random), random
     before, random = taught(*tasks[:-1])
-    generator, states = copy.deepcopy(before), real_states(tasks[-1], 0)[:5000]
-    generator.add_slot(states, random)
-    generator.fit(
+    vae, states = copy.deepcopy(before), real_states(tasks[-1], 0)[:5000]
+    vae.add_slot(states, random)
+    vae.fit(
         states,
         lambda slot: before.sample_coordinates(slot, random),
         iterations=1200,
         batch_size=256,
         generator=random,
     )
-    return generator, random
+    return vae, random
 
 
-def distances(generator: Generator, slot: int, task: str, random: th.Generator) -> dict[str, float]:
-    """Return the energy distance to states held out of those that were learned, and of three things made up."""
+def distances(vae: StateVAE, slot: int, task: str, random: th.Generator) -> dict[str, float]:
+    """Return the energy distance to states held out of those that were learned, and of three samples."""
     held_out, n = real_states(task, 0)[5000:], 3000
     slots = th.full((n,), slot)
     made = {
         "learned": real_states(task, 0)[:n],
-        "generated": generator.sample(slots, random),
-        "gaussian": generator.frames.to_states(th.randn(n, 23, generator=random), slots),  # of the same moments
+        "generated": vae.sample(slots, random),
+        "gaussian": vae.frames.to_states(th.randn(n, 23, generator=random), slots),  # of the same moments
         "noise": th.randn(n, 23, generator=random),
     }
     scale = held_out.std(0).clamp_min(1e-3)
@@ -119,28 +119,28 @@ def distances(generator: Generator, slot: int, task: str, random: th.Generator) 
 
 def test_generated_states_are_closer_to_real_ones_than_gaussians_of_the_same_moments() -> None:
     """Measured here: two halves of the real states 0.0000, generated 0.0033, Gaussian 0.0041, noise 0.29."""
-    generator, random = taught("button-press")
-    d = distances(generator, 0, "button-press", random)
+    vae, random = taught("button-press")
+    d = distances(vae, 0, "button-press", random)
     assert abs(d["learned"]) < 0.0005
     assert d["generated"] < 0.9 * d["gaussian"] < 0.05 * d["noise"]
 
 
 def test_an_earlier_task_is_still_generated_after_a_later_one() -> None:
-    generator, random = taught("button-press", "reach")
+    vae, random = taught("button-press", "reach")
     # The states of reach are all but Gaussian themselves: there is nothing to gain on it.
     for slot, (task, margin) in enumerate({"button-press": 0.95, "reach": 1.1}.items()):
-        d = distances(generator, slot, task, random)
+        d = distances(vae, slot, task, random)
         assert d["generated"] < margin * d["gaussian"] < 0.05 * d["noise"]
-    assert distances(generator, 0, "reach", random)["generated"] > 0.1  # and each slot has its own
+    assert distances(vae, 0, "reach", random)["generated"] > 0.1  # and each slot has its own
 
 
 def test_learning_and_generating_leave_the_global_generator_alone() -> None:
     before = th.get_rng_state()
     random = th.Generator().manual_seed(0)
-    generator = Generator(23, 8, 2, random)
-    generator.add_slot(real_states("reach", 0), random)
-    generator.fit(real_states("reach", 0), lambda slot: slot, iterations=3, batch_size=16, generator=random)
-    generator.sample(th.zeros(4).long(), random)
+    vae = StateVAE(23, 8, 2, random)
+    vae.add_slot(real_states("reach", 0), random)
+    vae.fit(real_states("reach", 0), lambda slot: slot, iterations=3, batch_size=16, generator=random)
+    vae.sample(th.zeros(4).long(), random)
     assert th.equal(before, th.get_rng_state())
 
 

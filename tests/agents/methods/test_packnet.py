@@ -113,7 +113,7 @@ def masks_of(network: PackedNetwork) -> dict[str, th.Tensor]:
 def test_what_may_change_is_the_free_weights_then_the_slots_own() -> None:
     network = packed(layer_norm=True)
     assert all(mask.all() for _, mask in network.trainable())
-    assert network.held() == 0
+    assert network.frozen() == 0
     network = packed(0.3, layer_norm=True)
     masks = masks_of(network)
     assert th.equal(masks["trunk.0.weight"], network.owners(0) == 1)
@@ -124,7 +124,7 @@ def test_what_may_change_is_the_free_weights_then_the_slots_own() -> None:
     assert th.equal(masks["trunk.0.weight"], network.owners(0) == FREE)
     assert not masks["trunk.0.bias"].any()
     assert not masks["norms.1.weight"].any()
-    assert network.held() == sum(int((~m).sum()) for m in masks.values())
+    assert network.frozen() == sum(int((~m).sum()) for m in masks.values())
 
 
 def observations(model, slot: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch as th
 from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo, train_stage
 
 from clrobot.agents.methods.progress_compress import ProgressCompress, ProgressNetwork
-from clrobot.agents.methods.shared.distillation_loss import behaviour, cloning_loss
+from clrobot.agents.methods.shared.distillation_loss import behaviour, distillation_loss
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 
@@ -86,12 +86,12 @@ def test_a_compression_lowers_the_divergence_and_leaves_the_rest_alone() -> None
     teacher = behaviour(model.policy, states)
     network = model.policy.action_net
     network.compressed.fill_(1)
-    untaught = cloning_loss(model.policy, teacher).item()
+    untaught = distillation_loss(model.policy, teacher).item()
     network.compressed.fill_(0)
     rest = {n: t for n, t in snapshot(model.policy).items() if ".base." not in n and "compressed" not in n}
     chosen.after_task(model, 0, collector(model, 0))
     assert int(network.compressed) == 1
-    assert cloning_loss(model.policy, teacher).item() < 0.25 * untaught  # a student of half the teacher's size
+    assert distillation_loss(model.policy, teacher).item() < 0.25 * untaught  # a student of half the teacher's size
     after = snapshot(model.policy)
     assert same_bits(rest, {name: after[name] for name in rest})
     assert not any(p.requires_grad for p in network.base.parameters())
@@ -116,7 +116,7 @@ def test_the_penalty_holds_the_knowledge_base() -> None:
             chosen.after_task(model, k, collector(model, k))
         after = snapshot(network.base.trunk)
         moved.append(sum(float((after[n] - t).square().sum()) for n, t in trunk.items()))
-        drift.append(cloning_loss(model.policy, before).item())
+        drift.append(distillation_loss(model.policy, before).item())
     assert moved[0] > moved[1] > moved[2] > 0
     assert drift[0] > drift[1] > drift[2]
 

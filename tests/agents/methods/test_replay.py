@@ -1,4 +1,4 @@
-"""Replay: a bounded sample of all tasks, cloned by actor and critic."""
+"""Replay: a sample of fixed size of all tasks, whose outputs actor and critic are trained to keep."""
 
 from __future__ import annotations
 
