@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch as th
@@ -12,11 +11,10 @@ from stable_baselines3.common.distributions import DiagGaussianDistribution, Dis
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
+from typing_extensions import override
 
-from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork, common_slot, slot_of
-from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy, renewed
-from clrobot.agents.policies.task_inference import TaskInference
+from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy
 
 
 class _Passthrough(nn.Module):
@@ -36,55 +34,14 @@ class _Passthrough(nn.Module):
         return features
 
 
-class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
+class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
     """Diagonal Gaussian actor and state-value critic, as two networks that share nothing.
 
     A slot's head is a mean layer, a `log_std` (one number for each action) and a value layer.
-
-    Args:
-        observation_space: a flat box, the slot's index last.
-        action_space: a box.
-        lr_schedule: as in Stable-Baselines3.
-        network_class: of actor and critic: takes what a SlotNetwork does.
-        critic_class: of the critic, where it is another.
-        widths: of the hidden layers of actor and critic.
-        layer_norm: normalise each hidden layer.
-        slots: how many heads to build (more than one when a checkpoint is loaded).
-        log_std_init: of a new head.
-        kwargs: as in Stable-Baselines3.
     """
 
     action_net: SlotNetwork
     value_net: SlotNetwork  # type: ignore[assignment]
-
-    def __init__(
-        self,
-        observation_space: spaces.Box,
-        action_space: spaces.Box,
-        lr_schedule: Schedule,
-        *,
-        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
-        critic_class: Callable[..., SlotNetwork] | None = None,
-        widths: Sequence[int] = (64, 64),
-        layer_norm: bool = False,
-        slots: int = 1,
-        log_std_init: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        self._network = {
-            "network_class": network_class,
-            "critic_class": critic_class or network_class,
-            "widths": tuple(widths),
-            "layer_norm": layer_norm,
-        }
-        self._initial_slots = slots
-        super().__init__(observation_space, action_space, lr_schedule, log_std_init=log_std_init, **kwargs)
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        data = super()._get_constructor_parameters()
-        for unused in ("net_arch", "activation_fn", "use_sde", "squash_output", "full_std", "use_expln"):
-            data.pop(unused, None)
-        return data | self._network | {"slots": self.slots}
 
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor = _Passthrough(self.features_dim)  # type: ignore[assignment]
@@ -97,13 +54,10 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         self.action_net = self._new_network("network_class", inputs, self._actions, ACTOR_GAIN)
         self.value_net = self._new_network("critic_class", inputs, 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
-        self.task_inference = TaskInference(self.features_dim - 1, 1)
-        for _ in range(self._initial_slots - 1):
-            self.add_slot()
-        self.rebuild_optimizers(lr_schedule(1))
+        self._finish_build(lr_schedule)
 
     def _new_log_std(self) -> nn.Parameter:
-        return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))
+        return nn.Parameter(th.full((self._actions,), self._log_std_init))
 
     @property
     def actor_net(self) -> SlotNetwork:  # noqa: D102
@@ -119,21 +73,21 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         newest: nn.Parameter = self.log_stds[-1]
         return newest
 
-    def add_slot(self) -> None:  # noqa: D102
-        self.action_net.add_slot()
-        self.value_net.add_slot()
-        self.task_inference.add_slot()
+    @property
+    @override
+    def _optimized(self) -> tuple[Any, ...]:
+        return (self,)
+
+    @override
+    def add_slot(self) -> None:
+        super().add_slot()
         self.log_stds.requires_grad_(False)
         self.log_stds.append(self._new_log_std().to(self.log_stds[0].device))
 
-    def unfreeze(self) -> None:  # noqa: D102
-        self.requires_grad_(True)
-
-    def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:  # noqa: D102
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        state = renewed(self.optimizer, trainable, keep_moments=keep_moments) if keep_moments else {}
-        self.optimizer = self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
-        self.optimizer.state.update(state)
+    @override
+    def unfreeze(self) -> None:
+        super().unfreeze()
+        self.log_stds.requires_grad_(True)
 
     def _log_std_of(self, obs: th.Tensor) -> th.Tensor:
         """Return each observation's log standard deviations, (A,) where all are of one slot and (B, A) otherwise."""

@@ -19,6 +19,7 @@ from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.policies.ppo import PPOSlotPolicy
+from clrobot.agents.policies.sac import SACSlotPolicy
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
@@ -88,29 +89,10 @@ def box_policy(inputs: int, actions: int, **network: Any) -> PPOSlotPolicy:
     return PPOSlotPolicy(*boxes(inputs, actions), lambda _: 1e-3, **network)
 
 
-class StateStdPolicy(SlotPolicy):
-    """An actor alone, whose network gives means and log standard deviations, as SAC's does."""
-
-    def __init__(self, inputs: int, actions: int, **network: Any) -> None:
-        super().__init__(*boxes(inputs, actions))
-        self.net = MultiHeadNetwork(inputs, outputs=2 * actions, head_gain=1.0, **network)
-
-    @property
-    def actor_net(self) -> SlotNetwork:
-        return self.net
-
-    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        mean, log_std = self.net(obs).chunk(2, dim=1)
-        return mean, log_std.clamp(-20, 2)
-
-    def _predict(self, observation: Any, deterministic: bool = False) -> th.Tensor:
-        return self.gaussian(observation)[0]
-
-
-def state_std_policy(inputs: int, actions: int, **network: Any) -> StateStdPolicy:
-    """Return such a policy, seeded."""
+def state_std_policy(inputs: int, actions: int, **network: Any) -> SACSlotPolicy:
+    """Return SAC's policy, whose standard deviations depend on the state, seeded."""
     th.manual_seed(0)
-    return StateStdPolicy(inputs, actions, **network)
+    return SACSlotPolicy(*boxes(inputs, actions), lambda _: 1e-3, **network)
 
 
 def one_unit(policy: SlotPolicy, *heads: float) -> SlotPolicy:

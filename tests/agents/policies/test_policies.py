@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy
-from support.models import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, tiny_ppo
+from support.models import (
+    ITERATION,
+    TINY,
+    box_policy,
+    next_slot,
+    same_bits,
+    snapshot,
+    state_std_policy,
+    tiny_env,
+    tiny_ppo,
+)
 
 from clrobot.agents.algorithms.ppo import PPOAlgorithm
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
@@ -121,6 +131,18 @@ def test_weights_load_into_a_policy_built_with_as_many_slots(network_class) -> N
     # `requires_grad` is not in a state dict: building the slots freezes the earlier ones.
     trainable = [name for name, p in policy.named_parameters() if p.requires_grad]
     assert trainable == [name for name, p in again.named_parameters() if p.requires_grad]
+
+
+@pytest.mark.parametrize("make", [box_policy, state_std_policy], ids=["ppo", "sac"])
+def test_stable_baselines3_saves_a_policy_and_builds_the_same_again(make, tmp_path) -> None:
+    policy = make(3, 2, widths=(6, 5), layer_norm=True, critic_class=ProgressiveNetwork, log_std_init=-1, slots=2)
+    policy.save(tmp_path / "policy")
+    again = type(policy).load(tmp_path / "policy")
+    assert again.slots == 2
+    assert same_bits(snapshot(policy), snapshot(again))
+    obs = th.tensor([[0.1, 0.2, 0.3, 0.0], [0.1, 0.2, 0.3, 1.0]])
+    for ours, theirs in zip(policy.gaussian(obs), again.gaussian(obs), strict=True):
+        assert th.equal(ours, theirs)
 
 
 @EVERY
