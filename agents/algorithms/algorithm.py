@@ -6,7 +6,7 @@ Adding an algorithm is one file and one line in `algorithms.py`; its settings be
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch as th
@@ -53,22 +53,27 @@ class Algorithm(ABC):
     def begin_slot(
         self,
         model: BaseAlgorithm,
-        slots: int,
+        trained: Sequence[int],
         env: VecEnv,
         steps: int,
         *,
-        train_all: bool = False,
         keep_moments: bool = False,
     ) -> None:
-        """Move `model` to `env` for `steps` steps with `slots` heads: fresh optimizers, schedules and buffers.
+        """Begin a stage: fresh optimizers, schedules and buffers, and a head for every slot that it trains.
 
-        The newest head trains, and the earlier ones are frozen unless `train_all`.
+        Args:
+            model: made by `make`.
+            trained: the slots that the stage trains. The heads of others are frozen where it trains one alone;
+                where it trains several at once, every head can train.
+            env: with observations of these slots.
+            steps: control steps of the stage.
+            keep_moments: go on with Adam's moments of parameters that trained before.
         """
         policy = model.policy
         assert isinstance(policy, SlotPolicy)
-        while policy.slots < slots:
+        while policy.slots <= max(trained):
             policy.add_slot()
-        if train_all:
+        if len(trained) > 1:
             policy.unfreeze()
         policy.rebuild_optimizers(self.settings.learning_rate, keep_moments=keep_moments)
         model.policy_kwargs["slots"] = policy.slots

@@ -68,7 +68,7 @@ class _Learner:
             env.seed(k)
             if self.model is None:
                 self.model = algorithm.make(env, network_arguments(config), seed=0, device="cpu")
-            algorithm.begin_slot(self.model, k + 1, env, algorithm.iteration)
+            algorithm.begin_slot(self.model, (k,), env, algorithm.iteration)
             self.method.before_task(self.model, k)
             self.iteration = algorithm.iteration
             if k + 1 < len(stages):

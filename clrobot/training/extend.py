@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from clrobot.errors import UserError, explain
 from clrobot.evaluation.evaluator import Evaluator
-from clrobot.experiment.choices import method_classes
+from clrobot.experiment.build import make_method
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Curriculum, Stage
@@ -42,7 +42,8 @@ def extend(
             f"{run.path} was trained with --plasticity.no-reset-optimizer, whose moments no checkpoint keeps; "
             "extend a run that starts every stage with fresh ones"
         )
-    if any(part.trains_all_tasks for part in method_classes(config.method)):
+    method = make_method(config)
+    if any(method.trained_slots(k, done) != method.trained_slots(k, done + 1) for k in range(done)):
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
     check_free(out)
     extended = _with_stage(config, task, steps, overrides or {})

@@ -25,7 +25,6 @@ from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.collect import collect
 from clrobot.evaluation.evaluator import INFERENCE_STEPS, Evaluator
 from clrobot.experiment.build import check_device, make_algorithm, make_method, network_arguments
-from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.stage_env import stage_env
@@ -84,7 +83,6 @@ class Training:
         self.algorithm = make_algorithm(config)
         self.tracking = Tracking(config, observer.warn)
         self.method = make_method(config)
-        self.all_at_once = any(part.trains_all_tasks for part in method_classes(config.method))
         self.evaluator = Evaluator(config.curriculum, config.evaluation.seed)
         self.seconds = {"train": 0.0, "evaluate": 0.0, "method": 0.0, "record": 0.0, "save": 0.0}
         self.scores: list[Score] = []
@@ -258,13 +256,11 @@ class Training:
         # stage's checkpoint, and ends as if it had been planned so.
         set_random_seed(seed_for(config.seed, "stage", stage))
         self.model.action_space.seed(seed_for(config.seed, "stage", stage))
-        slots = len(self.curriculum.stages) if self.all_at_once else stage
         self.algorithm.begin_slot(
             self.model,
-            slots,
+            self.method.trained_slots(k, len(self.curriculum.stages)),
             env,
             steps,
-            train_all=self.all_at_once,
             keep_moments=not config.plasticity.reset_optimizer,
         )
         if snapshot is not None:
@@ -384,22 +380,17 @@ class Training:
 
     def _train_env(self, stage: int) -> TrainEnv:
         stages, n = self.curriculum.stages, self.algorithm.settings.num_envs
-        env: TrainEnv
-        if self.all_at_once:
-            if n < len(stages):
-                raise UserError(
-                    f"--{self.config.algo}.num-envs {n} cannot hold all {len(stages)} tasks at once; "
-                    f"give {len(stages)} or more"
-                )
-            shares = [n // len(stages) + (i < n % len(stages)) for i in range(len(stages))]
-            env = JointVecEnv(
-                [
-                    SlotVecEnv(stage_env(s, m, stagger=True), i)
-                    for i, (s, m) in enumerate(zip(stages, shares, strict=True))
-                ]
+        slots = self.method.trained_slots(stage - 1, len(stages))
+        if n < len(slots):
+            raise UserError(
+                f"--{self.config.algo}.num-envs {n} cannot hold all {len(slots)} tasks at once; "
+                f"give {len(slots)} or more"
             )
-        else:
-            env = SlotVecEnv(stage_env(stages[stage - 1], n, stagger=True), stage - 1)
+        parts = [
+            SlotVecEnv(stage_env(stages[slot], n // len(slots) + (i < n % len(slots)), stagger=True), slot)
+            for i, slot in enumerate(slots)
+        ]
+        env: TrainEnv = parts[0] if len(parts) == 1 else JointVecEnv(parts)
         env.seed(seed_for(self.config.seed, "training", stage))
         return env
 
@@ -441,7 +432,7 @@ class Training:
     def _learn_task_inference(self, stage: int) -> None:
         """Learn the first states of what the stage trained, for acting without a label."""
         k, seed = stage - 1, seed_for(self.config.seed, "inference", stage)
-        for slot in range(len(self.curriculum.stages)) if self.all_at_once else (k,):
+        for slot in self.method.trained_slots(k, len(self.curriculum.stages)):
             own = self.curriculum.stages[slot]
             seen = collect(self.policy, own, slot, INFERENCE_STATES, seed, steps=INFERENCE_STEPS)
             self.policy.task_inference.learn(slot, seen.observations[:, :-1])

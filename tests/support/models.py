@@ -55,7 +55,7 @@ def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any
 
 
 def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
-    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), ITERATION)
+    TINY_PPO.begin_slot(model, (k,), tiny_env(task, k, seed=k), ITERATION)
 
 
 def train_stage(
@@ -69,7 +69,7 @@ def train_stage(
 ) -> None:
     """Train slot k as the training loop does, through the seam."""
     steps = iterations * ITERATION
-    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
+    TINY_PPO.begin_slot(model, (k,), tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
     method.before_task(model, k)
     for phase in method.phases(steps):
         method.before_phase(model, k, phase.name)

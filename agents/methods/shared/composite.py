@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
 from clrobot.agents.methods.shared.method import Collect, Family, Method, Phase
 from clrobot.agents.networks.slot_network import SlotNetwork
@@ -15,8 +16,8 @@ from clrobot.agents.networks.slot_network import SlotNetwork
 class Composite(Method):
     """Calls each part's verbs in order; auxiliary losses add up.
 
-    The parts' states are kept apart by the parts' names. At most one part may choose a network and phases: the
-    last one.
+    The parts' states are kept apart by the parts' names. At most one part may choose a network, phases and the
+    slots that a stage trains: the last one.
     """
 
     name: ClassVar = "composite"
@@ -32,6 +33,10 @@ class Composite(Method):
 
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:  # noqa: D102
         return self.parts[-1].networks()
+
+    @override
+    def trained_slots(self, k: int, n: int) -> range:
+        return self.parts[-1].trained_slots(k, n)
 
     def phases(self, steps: int) -> list[Phase]:  # noqa: D102
         return self.parts[-1].phases(steps)

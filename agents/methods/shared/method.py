@@ -52,7 +52,6 @@ class Method:
     summary: ClassVar[str]  # one line, for `clrobot methods`
     family: ClassVar[Family]
     network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
-    trains_all_tasks: ClassVar[bool] = False  # every stage trains on all the curriculum's tasks at once
     refuses: ClassVar[Mapping[str, str]] = {}  # an algorithm (`sac`) that it cannot work with: a clause that says why
     composes: ClassVar[bool] = False  # whether it only adds to gradients, so that `ewc+replay` makes sense
 
@@ -68,6 +67,14 @@ class Method:
         Both are called as a SlotNetwork is; a method's settings may go into them by `functools.partial`.
         """
         return {"network_class": self.network_class}
+
+    def trained_slots(self, k: int, n: int) -> range:
+        """Return the slots that stage k of n trains (all from 0); all of them have a head when it begins."""
+        return range(k, k + 1)
+
+    def heads(self, k: int, n: int) -> int:
+        """Return how many slots have a head once stage k of n has begun."""
+        return 1 + max(max(self.trained_slots(stage, n)) for stage in range(k + 1))
 
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""

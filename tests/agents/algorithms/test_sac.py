@@ -48,7 +48,7 @@ def tiny_sac(network_class=MultiHeadNetwork):
 
 
 def second_slot(model) -> None:
-    TINY_SAC.begin_slot(model, 2, tiny_env("button-press", 1, seed=1), 128)
+    TINY_SAC.begin_slot(model, (1,), tiny_env("button-press", 1, seed=1), 128)
 
 
 def sac(method: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def test_the_shares_of_unknown_many_tasks_leave_room_that_falls_as_one_over_k() 
     model = tiny_ppo(**method.networks(), widths=(40, 40))
     free = []
     for k in range(4):
-        TINY_PPO.begin_slot(model, k + 1, tiny_env(slot=k), 64)
+        TINY_PPO.begin_slot(model, (k,), tiny_env(slot=k), 64)
         method.before_phase(model, k, "train")
         method.before_phase(model, k, "retrain")
         free.append(float((model.policy.action_net.owners(1) == FREE).float().mean()))
@@ -172,7 +172,7 @@ def test_momentum_would_move_frozen_weights_if_they_were_not_put_back() -> None:
     method = PackNet(PackNet.Settings())
     model = tiny_ppo(**method.networks())
     train_stage(model, method, 0)
-    TINY_PPO.begin_slot(model, 2, tiny_env("button-press", 1), 128, keep_moments=True)
+    TINY_PPO.begin_slot(model, (1,), tiny_env("button-press", 1), 128, keep_moments=True)
     network = model.policy.action_net
     before = network.trunk[0].weight.detach().clone()
     owned = network.owners(0) == 1
@@ -190,7 +190,7 @@ def test_the_kept_weights_are_retrained_and_the_critic_is_free() -> None:
     method = PackNet(PackNet.Settings())
     model = tiny_ppo(**method.networks())
     train_stage(model, method, 0)
-    TINY_PPO.begin_slot(model, 2, tiny_env("button-press", 1), 128)
+    TINY_PPO.begin_slot(model, (1,), tiny_env("button-press", 1), 128)
     method.before_task(model, 1)
     method.before_phase(model, 1, "train")
     method.before_phase(model, 1, "retrain")

@@ -219,7 +219,7 @@ def test_the_learning_rate_falls_within_each_stage() -> None:
     falling = TINY.model_copy(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4})
     for k in (0, 1):
         start = model.num_timesteps
-        PPOAlgorithm(falling).begin_slot(model, k + 1, tiny_env("reach", k), ITERATION)
+        PPOAlgorithm(falling).begin_slot(model, (k,), tiny_env("reach", k), ITERATION)
         end = start + 64
         for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
             remaining = 1.0 - (start + done) / end
