@@ -1,6 +1,6 @@
 """What an algorithm is here: a stock Stable-Baselines3 learner, how it is made, and how it moves to the next slot.
 
-Adding an algorithm is one file and one line in `algorithms.py`; its settings become flags (`--sac.gamma`).
+Adding an algorithm is one file and one line in `algorithms/__init__.py`; its settings become flags (`--sac.gamma`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.settings import FrozenSettings
 
@@ -27,12 +28,20 @@ class AlgorithmSettings(FrozenSettings):
     """Adam's step size."""
 
 
+def slot_policy(model: BaseAlgorithm) -> SlotPolicy:
+    """Return a model's policy, which is of this package in every model here."""
+    assert isinstance(model.policy, SlotPolicy)
+    return model.policy
+
+
 class Algorithm(ABC):
     """One learner with its settings; it holds no state, which is all in the Stable-Baselines3 model."""
 
     name: ClassVar[str]
     policy_class: ClassVar[type[SlotPolicy]]
     Settings: ClassVar[type[AlgorithmSettings]]
+    roles: ClassVar[Mapping[str, Role]]
+    """What each optimizer steps, by Stable-Baselines3's name for the optimizer."""
     settings: AlgorithmSettings
 
     def __init__(self, settings: AlgorithmSettings) -> None:
@@ -69,8 +78,7 @@ class Algorithm(ABC):
             steps: control steps of the stage.
             keep_moments: go on with Adam's moments of parameters that trained before.
         """
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
+        policy = slot_policy(model)
         while policy.slots <= max(trained):
             policy.add_slot()
         if len(trained) > 1:

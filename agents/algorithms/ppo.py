@@ -12,6 +12,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 
@@ -52,6 +53,7 @@ class PPOAlgorithm(Algorithm):
     name: ClassVar = "ppo"
     policy_class: ClassVar = PPOSlotPolicy
     Settings: ClassVar = PPOSettings
+    roles: ClassVar = {"policy.optimizer": Role.ACTOR | Role.CRITIC}
     settings: PPOSettings
 
     @property

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
@@ -54,6 +55,11 @@ class SACAlgorithm(Algorithm):
     name: ClassVar = "sac"
     policy_class: ClassVar = SACSlotPolicy
     Settings: ClassVar = SACSettings
+    roles: ClassVar = {
+        "actor.optimizer": Role.ACTOR,
+        "critic.optimizer": Role.CRITIC,
+        "ent_coef_optimizer": Role.TEMPERATURE,
+    }
     settings: SACSettings
 
     @property

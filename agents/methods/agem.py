@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import distillation_loss
-from clrobot.agents.methods.shared.gradient_hooks import optimizers
 from clrobot.agents.methods.shared.rehearsal import StateRehearsal
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 
 def projected(gradient: th.Tensor, reference: th.Tensor) -> th.Tensor:
@@ -36,13 +35,12 @@ class AGEM(StateRehearsal):
     summary: ClassVar = "gradients are projected so that, to first order, no step undoes what earlier tasks need"
     family: ClassVar = "replay"
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Project the gradient of all parameters that the optimizer steps, taken as one vector."""
-        if optimizer_name not in ACTOR_OPTIMIZERS or not len(self.memory):
+        if Role.ACTOR not in role or not len(self.memory):
             return
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
-        optimizer = optimizers(model)[optimizer_name]
+        policy = learner.policy
+        optimizer = learner.optimizer(role)
         # What has no gradient is not stepped.
         stepped = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         loss = distillation_loss(policy, self.memory.sample(self.settings.batch_size))

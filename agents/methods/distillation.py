@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import distillation_loss
 from clrobot.agents.methods.shared.rehearsal import StateRehearsal
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 
 class Distillation(StateRehearsal):
@@ -32,9 +32,9 @@ class Distillation(StateRehearsal):
 
     settings: Settings
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return β times the divergence over a minibatch of earlier tasks."""
-        if optimizer_name not in ACTOR_OPTIMIZERS or not len(self.memory) or self.settings.strength == 0:
+        if Role.ACTOR not in role or not len(self.memory) or self.settings.strength == 0:
             return None
-        assert isinstance(model.policy, SlotPolicy)
-        return self.settings.strength * distillation_loss(model.policy, self.memory.sample(self.settings.batch_size))
+        old = self.memory.sample(self.settings.batch_size)
+        return self.settings.strength * distillation_loss(learner.policy, old)

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
 from clrobot.agents.methods.shared.per_sample import per_sample_gradients
-from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, actor_policy
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod
 from clrobot.agents.policies.policy import SlotPolicy
 
 
@@ -64,6 +64,6 @@ class EWC(QuadraticMethod):
 
     settings: Settings
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's Fisher diagonal."""
-        return fisher_diagonal(actor_policy(model), collect(self.settings.states).observations)
+        return fisher_diagonal(learner.policy, collect(self.settings.states).observations)

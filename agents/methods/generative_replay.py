@@ -7,16 +7,17 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 from torch.func import functional_call
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, distillation_loss
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
 from clrobot.agents.methods.shared.method import Collect, Method, named
-from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, sizes
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES
 from clrobot.agents.methods.shared.state_vae import StateVAE
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.policies.policy import SlotPolicy
 
 _FIT_BATCH = 256
 _VAE = "state_vae"  # the kind of its tensors in the method's state
@@ -61,13 +62,13 @@ class GenerativeReplay(Method):
         self._vae: StateVAE | None = None
         self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `_Gaussian`
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    def before_task(self, learner: Learner, k: int) -> None:
         """Have the scholar where the networks are; in the first task, take the run's seed."""
         if k == 0:
-            self._random.manual_seed(model.seed or 0)
+            self._random.manual_seed(learner.seed)
         if self._vae is not None:
-            self._vae.to(model.device)
-        self._teacher = {name: p.to(model.device) for name, p in self._teacher.items()}
+            self._vae.to(learner.device)
+        self._teacher = {name: p.to(learner.device) for name, p in self._teacher.items()}
 
     def recall(self, policy: SlotPolicy, n: int) -> Behaviour:
         """Return n generated states, of each earlier task as many, with what the teacher does there."""
@@ -80,22 +81,20 @@ class GenerativeReplay(Method):
             mean, log_std = functional_call(_Gaussian(policy), self._teacher, (obs,))
         return Behaviour(obs, mean, log_std)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return β times the divergence from the teacher in generated states."""
-        if optimizer_name not in ACTOR_OPTIMIZERS or self._vae is None or self.settings.strength == 0:
+        if Role.ACTOR not in role or self._vae is None or self.settings.strength == 0:
             return None
-        assert isinstance(model.policy, SlotPolicy)
         return self.settings.strength * distillation_loss(
-            model.policy, self.recall(model.policy, self.settings.batch_size)
+            learner.policy, self.recall(learner.policy, self.settings.batch_size)
         )
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Teach the generator task k beside the earlier ones, and copy the actor."""
-        policy, settings = model.policy, self.settings
-        assert isinstance(policy, SlotPolicy)
+        policy, settings = learner.policy, self.settings
         states = collect(settings.states).observations[:, :-1]
         if self._vae is None:
-            self._vae = self._new_vae(states.shape[1]).to(model.device)
+            self._vae = self._new_vae(states.shape[1]).to(learner.device)
         earlier = copy.deepcopy(self._vae)
         self._vae.add_slot(states, self._random)
         self._vae.fit(
@@ -114,14 +113,13 @@ class GenerativeReplay(Method):
     def _new_vae(self, size: int) -> StateVAE:
         return StateVAE(size, self.settings.width, self.settings.latent, self._random)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the scholar: the generator, and the actor with a head for each task."""
-        assert isinstance(model.policy, SlotPolicy)
-        size = sizes(model)[0] - 1
+        size = learner.observation_size - 1
         with th.no_grad():
             vae = StateVAE(size, self.settings.width, self.settings.latent, th.Generator())
-            actor = _numbers(model.policy.actor_net)
-            head = actor - sum(p.numel() for _, p in model.policy.actor_net.shared_parameters())
+            actor = _numbers(learner.policy.actor_net)
+            head = actor - sum(p.numel() for _, p in learner.policy.actor_net.shared_parameters())
             one = _numbers(vae)
             vae.add_slot(th.zeros(2, size), th.Generator())
             slot = _numbers(vae) - one

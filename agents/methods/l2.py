@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
 from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, protected_parameters
 
@@ -26,6 +26,6 @@ class L2(QuadraticMethod):
 
     settings: Settings
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return ones."""
-        return {name: th.ones_like(p) for name, p in protected_parameters(model).items()}
+        return {name: th.ones_like(p) for name, p in protected_parameters(learner).items()}

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
 from clrobot.agents.methods.shared.per_sample import per_sample_gradients
-from clrobot.agents.methods.shared.quadratic import Importance, Quadratic, QuadraticMethod, actor_policy, recentred
+from clrobot.agents.methods.shared.quadratic import Importance, Quadratic, QuadraticMethod, recentred
 from clrobot.agents.policies.policy import SlotPolicy
 
 
@@ -51,9 +51,9 @@ class MAS(QuadraticMethod):
 
     settings: Settings
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's sensitivities."""
-        return sensitivity(actor_policy(model), collect(self.settings.states).observations)
+        return sensitivity(learner.policy, collect(self.settings.states).observations)
 
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
         """Add the importances, and move the anchor."""

@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Method, Phase
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 FREE = 0  # the owner of a weight that no slot owns; slot k is written k + 1
 
@@ -103,11 +103,10 @@ class PackedNetwork(MultiHeadNetwork):
         return sum(int((~mask).sum()) for _, mask in self.trainable())
 
 
-def packed_network(model: BaseAlgorithm) -> PackedNetwork:
-    """Return the model's actor."""
-    assert isinstance(model.policy, SlotPolicy)
-    assert isinstance(model.policy.actor_net, PackedNetwork)
-    return model.policy.actor_net
+def packed_network(learner: Learner) -> PackedNetwork:
+    """Return the learner's actor."""
+    assert isinstance(learner.policy.actor_net, PackedNetwork)
+    return learner.policy.actor_net
 
 
 class PackNet(Method):
@@ -152,24 +151,24 @@ class PackNet(Method):
         train = round(self.settings.train_share * steps)
         return [Phase("train", train), Phase("retrain", steps - train)]
 
-    def before_phase(self, model: BaseAlgorithm, k: int, phase: str) -> None:
+    def before_phase(self, learner: Learner, k: int, phase: str) -> None:
         """Prune before retraining."""
         if phase == "retrain":
-            packed_network(model).pack(self.settings.keep / (1 + k * self.settings.keep))
+            packed_network(learner).pack(self.settings.keep / (1 + k * self.settings.keep))
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Silence the gradients of what is frozen, and note its values."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+        if Role.ACTOR not in role:
             return
         self._step = []
-        for parameter, mask in packed_network(model).trainable():
+        for parameter, mask in packed_network(learner).trainable():
             if parameter.grad is not None:
                 parameter.grad.mul_(mask)
             self._step.append((parameter, ~mask, parameter.detach().clone()))
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def after_update(self, learner: Learner, role: Role) -> None:
         """Put frozen weights back: momentum from before they froze moves them without any gradient."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+        if Role.ACTOR not in role:
             return
         with th.no_grad():
             for parameter, frozen, before in self._step:

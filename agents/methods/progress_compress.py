@@ -7,16 +7,17 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.online_ewc import OnlineEWC
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.method import Collect, Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import Column
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.policies.policy import SlotPolicy
 
 
 class ProgressNetwork(SlotNetwork):
@@ -111,21 +112,20 @@ class ProgressCompress(Method):
         """Return an actor of two columns and an ordinary critic."""
         return {"network_class": ProgressNetwork, "critic_class": MultiHeadNetwork}
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Compress task k into the knowledge base, and remember what of it the task needs."""
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
+        policy = learner.policy
         network = policy.actor_net
         assert isinstance(network, ProgressNetwork)
         teacher = behaviour(policy, collect(self.settings.compress_states).observations)
         network.compressed.fill_(k + 1)  # from here on the policy acts with the knowledge base
-        self._ewc.before_task(model, k)
-        self._compress(model, policy, network.knowledge_of(k), teacher, th.Generator().manual_seed(k))
-        self._ewc.after_task(model, k, collect)
+        self._ewc.before_task(learner, k)
+        self._compress(learner, policy, network.knowledge_of(k), teacher, th.Generator().manual_seed(k))
+        self._ewc.after_task(learner, k, collect)
 
     def _compress(
         self,
-        model: BaseAlgorithm,
+        learner: Learner,
         policy: SlotPolicy,
         parameters: list[th.nn.Parameter],
         teacher: Behaviour,
@@ -143,16 +143,16 @@ class ProgressCompress(Method):
             loss = distillation_loss(policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
             optimizer.zero_grad()
             loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-            self._ewc.adjust_gradients(model, ACTOR_OPTIMIZERS[0])
+            self._ewc.adjust_gradients(learner, Role.ACTOR)
             optimizer.step()
             schedule.step()
         for parameter in parameters:
             parameter.requires_grad_(False)
             parameter.grad = None
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F and θ*."""
-        return self._ewc.memory_bound(model, tasks)
+        return self._ewc.memory_bound(learner, tasks)
 
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ* of the knowledge base."""

@@ -6,15 +6,15 @@ from typing import ClassVar, NamedTuple
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Reservoir
 from clrobot.agents.methods.shared.method import Collect, named
-from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal, sizes
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, CRITIC_OPTIMIZERS, SlotPolicy
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal
 
 _DRAW_BYTES = 8
 _TRANSITIONS = "transitions"  # the kind of their tensors in the method's state
@@ -83,15 +83,14 @@ class Replay(Rehearsal):
         """Return the empty memory."""
         return Reservoir(Steps, self.settings.memory)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return the distillation losses of the networks that this optimizer steps."""
         strength, value_weight = self.settings.strength, self.settings.value_weight
-        acts = optimizer_name in ACTOR_OPTIMIZERS
-        values = optimizer_name in CRITIC_OPTIMIZERS and value_weight > 0
+        acts = Role.ACTOR in role
+        values = Role.CRITIC in role and value_weight > 0
         if not (acts or values) or not len(self.memory) or strength == 0:
             return None
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
+        policy = learner.policy
         old = self.memory.sample(self.settings.batch_size)
         losses = []
         if acts:
@@ -101,13 +100,13 @@ class Replay(Rehearsal):
             losses.append(value_weight * th.nn.functional.mse_loss(now, old.values))
         return strength * sum(losses[1:], losses[0])
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    def before_task(self, learner: Learner, k: int) -> None:
         """Have the memories where the networks are, and old transitions in an off-policy algorithm's batches."""
-        super().before_task(model, k)
-        self.transitions.to(model.device)
+        super().before_task(learner, k)
+        self.transitions.to(learner.device)
         if k == 0:
-            self.transitions.seed((model.seed or 0) + 1)
-        buffer = _buffer(model)
+            self.transitions.seed(learner.seed + 1)
+        buffer = learner.replay_buffer
         if buffer is not None and len(self.transitions):
             buffer.mix_in(self._old_transitions, self.settings.share)
 
@@ -118,15 +117,14 @@ class Replay(Rehearsal):
     def _old_transitions(self, n: int) -> ReplayBufferSamples:
         return ReplayBufferSamples(*self.transitions.sample(n))
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Offer the finished policy's steps to one reservoir, an off-policy algorithm's transitions to the other."""
-        buffer = _buffer(model)
+        buffer = learner.replay_buffer
         if buffer is not None:
             buffer.stop_mixing()
             if self._mixes:
                 self.transitions.add(self._drawn_from(buffer))
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
+        policy = learner.policy
         steps = collect(self.settings.memory)
         _, mean, log_std = behaviour(policy, steps.observations)
         with th.no_grad():
@@ -141,13 +139,12 @@ class Replay(Rehearsal):
         found = buffer.transitions(chosen // buffer.n_envs, chosen % buffer.n_envs)
         return Transitions(found.observations, found.actions, found.next_observations, found.dones, found.rewards)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of full reservoirs, however many tasks there are."""
-        assert isinstance(model.policy, SlotPolicy)
-        d, a = sizes(model)
-        row = FLOAT_BYTES * (d + 3 * a + len(model.policy.critic_nets)) + _DRAW_BYTES
+        d, a = learner.observation_size, learner.action_size
+        row = FLOAT_BYTES * (d + 3 * a + len(learner.policy.critic_nets)) + _DRAW_BYTES
         bound = GENERATOR_BYTES + self.settings.memory * row
-        if _buffer(model) is not None and self._mixes:
+        if learner.replay_buffer is not None and self._mixes:
             bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
         return bound
 
@@ -160,9 +157,3 @@ class Replay(Rehearsal):
         """Restore both memories."""
         super().load_state_dict(state)
         self.transitions.load_state_dict(named(state, _TRANSITIONS))
-
-
-def _buffer(model: BaseAlgorithm) -> MixedReplayBuffer | None:
-    """Return the model's replay buffer, which off-policy algorithms alone have."""
-    buffer = getattr(model, "replay_buffer", None)
-    return buffer if isinstance(buffer, MixedReplayBuffer) else None

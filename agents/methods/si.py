@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Collect, named
 from clrobot.agents.methods.shared.quadratic import (
     Importance,
@@ -16,7 +17,6 @@ from clrobot.agents.methods.shared.quadratic import (
     protected_parameters,
     recentred,
 )
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS
 
 
 class SI(QuadraticMethod):
@@ -49,41 +49,41 @@ class SI(QuadraticMethod):
         self._start: dict[str, th.Tensor] = {}  # θ before it
         self._step: dict[str, tuple[th.Tensor, th.Tensor]] = {}  # (g, θ) within an update
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    def before_task(self, learner: Learner, k: int) -> None:
         """Pair the parameters with their weights and anchors, and go on with a resumed stage's sums."""
-        super().before_task(model, k)
-        for name, parameter in protected_parameters(model).items():
+        super().before_task(learner, k)
+        for name, parameter in protected_parameters(learner).items():
             for kept in (self._path, self._start):
                 if name in kept:
                     kept[name] = kept[name].to(parameter.device)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def auxiliary_loss(self, learner: Learner, role: Role) -> None:
         """Note gradient and place before the update; nothing has been added to the gradient yet."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+        if Role.ACTOR not in role:
             return
         self._step = {
             name: (p.grad.clone(), p.detach().clone())
-            for name, p in protected_parameters(model).items()
+            for name, p in protected_parameters(learner).items()
             if p.grad is not None
         }
         if not self._start:
             # A stage's first update: here rather than in `before_task`, which a resumed stage calls once more.
-            self._start = {name: p.detach().clone() for name, p in protected_parameters(model).items()}
+            self._start = {name: p.detach().clone() for name, p in protected_parameters(learner).items()}
             self._path = {name: th.zeros_like(p) for name, p in self._start.items()}
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def after_update(self, learner: Learner, role: Role) -> None:
         """Go on with the path integral: ω ← ω - g Δθ."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+        if Role.ACTOR not in role:
             return
-        protected = protected_parameters(model)
+        protected = protected_parameters(learner)
         for name, (gradient, before) in self._step.items():
             self._path[name] -= gradient * (protected[name].detach() - before)
         self._step = {}
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return Ω of the stage just finished, and forget its path integral."""
         found = {}
-        for name, parameter in protected_parameters(model).items():
+        for name, parameter in protected_parameters(learner).items():
             theta = parameter.detach()
             displacement = theta - self._start.get(name, theta)
             path = self._path.get(name, th.zeros_like(theta))
@@ -95,9 +95,9 @@ class SI(QuadraticMethod):
         """Add the importances, and move the anchor."""
         return recentred(old, new)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F, θ*, ω and the stage's start, however many tasks there are."""
-        return 2 * super().memory_bound(model, tasks)
+        return 2 * super().memory_bound(learner, tasks)
 
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ*, and within a stage ω and its start."""

@@ -22,10 +22,6 @@ from clrobot.agents.policies.task_inference import TaskInference
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
 CRITIC_GAIN = 1.0
 
-# The optimizers that step the actor and the critic, by the names that the verbs of a method are called with.
-ACTOR_OPTIMIZERS = ("policy.optimizer", "actor.optimizer")
-CRITIC_OPTIMIZERS = ("policy.optimizer", "critic.optimizer")
-
 # What Stable-Baselines3's policies are built from, and these are not.
 _UNUSED = (
     *("net_arch", "activation_fn", "use_sde", "use_expln"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from clrobot.agents.methods.shared.gradient_hooks import ShapingCost
+from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import TrainingStopped
 from clrobot.runs.snapshot import Progress, Snapshot
@@ -28,7 +28,7 @@ class Stopped(TrainingStopped):
 class StageCallback(BaseCallback):
     """At an iteration's start: measures the learning curve when due, saves when due, and tells the observer."""
 
-    cost: ShapingCost
+    cost: MethodCost
     phase = 0
 
     def __init__(self, training: Training, stage: int, start: int, steps: int, env: TrainEnv) -> None:

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import set_random_seed
 
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Phase
 from clrobot.agents.methods.shared.plasticity import dormant_share
 from clrobot.agents.policies.policy import SlotPolicy
@@ -96,6 +97,7 @@ class Training:
         self.model: BaseAlgorithm = self.algorithm.make(
             self._train_env(1), network_arguments(config), seed_for(config.seed, "learner"), config.device
         )
+        self.learner = Learner(self.algorithm, self.model)
 
     @classmethod
     def begin(cls, config: RunConfig, out: Path, observer: Observer) -> Training:
@@ -209,8 +211,7 @@ class Training:
     @property
     def policy(self) -> SlotPolicy:
         """The policy being trained."""
-        assert isinstance(self.model.policy, SlotPolicy)
-        return self.model.policy
+        return self.learner.policy
 
     def run_all(self) -> RunFolder:
         """Go through every stage that is left, and write the report."""
@@ -256,8 +257,7 @@ class Training:
         # stage's checkpoint, and ends as if it had been planned so.
         set_random_seed(seed_for(config.seed, "stage", stage))
         self.model.action_space.seed(seed_for(config.seed, "stage", stage))
-        self.algorithm.begin_slot(
-            self.model,
+        self.learner.begin_slot(
             self.method.trained_slots(k, len(self.curriculum.stages)),
             env,
             steps,
@@ -265,12 +265,12 @@ class Training:
         )
         if snapshot is not None:
             snapshot.restore_method(self.method)
-        self.method.before_task(self.model, k)
+        self.method.before_task(self.learner, k)
         if snapshot is not None:
             snapshot.restore_model(self.model, self.algorithm)
             callback.restore(snapshot)
             snapshot.restore_generators(self.model)
-        with shaping(self.model, self.method) as cost:
+        with gradient_hooks(self.learner, self.method) as cost:
             callback.cost = cost
             self._learn(phases, start, callback, None if snapshot is None else snapshot.progress.phase)
         callback.account()
@@ -279,7 +279,7 @@ class Training:
         with self._timed("method"):
             self._pause(f"{config.method}: remembering {self.curriculum.slots[k]}")
             own, seed = self.curriculum.stages[k], seed_for(config.seed, "collecting", stage)
-            self.method.after_task(self.model, k, lambda n: collect(self.policy, own, k, n, seed))
+            self.method.after_task(self.learner, k, lambda n: collect(self.policy, own, k, n, seed))
         self.divergences += callback.divergences
         env.close()
         with self._timed("train"):  # a part of the agent that learns too
@@ -310,7 +310,7 @@ class Training:
                 continue
             callback.phase = i
             if begun is None or i > begun:
-                self.method.before_phase(self.model, callback.stage - 1, phase.name)
+                self.method.before_phase(self.learner, callback.stage - 1, phase.name)
             if end > self.model.num_timesteps:
                 self._learn_for(end - self.model.num_timesteps, callback)
 
@@ -325,7 +325,7 @@ class Training:
 
     def check_weights(self, stage: int) -> None:
         """Raise UserError when training has gone to NaN; what was saved before stays."""
-        if all(bool(p.isfinite().all()) for p in self.policy.parameters()):
+        if self.learner.check_finite():
             return
         have = snapshots(self.run.resume)
         kept = f"; the last good state is {have[0]}" if have else ""
@@ -354,7 +354,7 @@ class Training:
 
     def _check_memory(self) -> None:
         """Raise UserError when the method could outgrow the bound, before anything is made."""
-        bound = self.method.memory_bound(self.model, len(self.curriculum.stages))
+        bound = self.method.memory_bound(self.learner, len(self.curriculum.stages))
         limit = self.config.memory_limit_mb * 2**20
         if bound > limit:
             raise UserError(

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3 import PPO, SAC
+from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.ppo import PPOAlgorithm, PPOSettings
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Experience, Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
@@ -54,12 +55,16 @@ def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any
     return model
 
 
-def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
-    TINY_PPO.begin_slot(model, (k,), tiny_env(task, k, seed=k), ITERATION)
+def tiny_learner(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any) -> Learner:
+    return Learner(TINY_PPO, tiny_ppo(network_class, **network))
+
+
+def next_slot(learner: Learner, k: int, task: str = "button-press") -> None:
+    learner.begin_slot((k,), tiny_env(task, k, seed=k), ITERATION)
 
 
 def train_stage(
-    model: PPO,
+    learner: Learner,
     method: Method,
     k: int,
     *,
@@ -69,13 +74,13 @@ def train_stage(
 ) -> None:
     """Train slot k as the training loop does, through the seam."""
     steps = iterations * ITERATION
-    TINY_PPO.begin_slot(model, (k,), tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
-    method.before_task(model, k)
+    learner.begin_slot((k,), tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
+    method.before_task(learner, k)
     for phase in method.phases(steps):
-        method.before_phase(model, k, phase.name)
-        with shaping(model, method):
-            model.learn(phase.steps, reset_num_timesteps=False)
-    method.after_task(model, k, collector(model, k))
+        method.before_phase(learner, k, phase.name)
+        with gradient_hooks(learner, method):
+            learner.model.learn(phase.steps, reset_num_timesteps=False)
+    method.after_task(learner, k, collector(learner, k))
 
 
 def boxes(inputs: int, actions: int) -> tuple[spaces.Box, spaces.Box]:
@@ -105,15 +110,15 @@ def one_unit(policy: SlotPolicy, *heads: float) -> SlotPolicy:
     return policy
 
 
-def collector(model: PPO | SAC, slot: int):
+def collector(learner: Learner, slot: int):
     """Return a `collect` that draws made-up observations of `slot` and the policy's mean actions."""
 
     def collect(n: int) -> Experience:
         generator = th.Generator().manual_seed(slot)
-        x = th.randn(n, model.policy.actor_net.inputs, generator=generator)
+        x = th.randn(n, learner.policy.actor_net.inputs, generator=generator)
         obs = th.cat([x, th.full((n, 1), float(slot))], dim=1)
         with th.no_grad():
-            actions, _ = model.policy.gaussian(obs)
+            actions, _ = learner.policy.gaussian(obs)
         return Experience(obs, actions)
 
     return collect

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
 from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Collect, Family, Method, Phase
 from clrobot.agents.networks.slot_network import SlotNetwork
 
@@ -41,30 +42,30 @@ class Composite(Method):
     def phases(self, steps: int) -> list[Phase]:  # noqa: D102
         return self.parts[-1].phases(steps)
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:  # noqa: D102
+    def before_task(self, learner: Learner, k: int) -> None:  # noqa: D102
         for part in self.parts:
-            part.before_task(model, k)
+            part.before_task(learner, k)
 
-    def before_phase(self, model: BaseAlgorithm, k: int, phase: str) -> None:  # noqa: D102
+    def before_phase(self, learner: Learner, k: int, phase: str) -> None:  # noqa: D102
         for part in self.parts:
-            part.before_phase(model, k, phase)
+            part.before_phase(learner, k, phase)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:  # noqa: D102
-        losses = [part.auxiliary_loss(model, optimizer_name) for part in self.parts if part.uses("auxiliary_loss")]
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:  # noqa: D102
+        losses = [part.auxiliary_loss(learner, role) for part in self.parts if part.uses("auxiliary_loss")]
         given = [loss for loss in losses if loss is not None]
         return th.stack(given).sum() if given else None
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:  # noqa: D102
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:  # noqa: D102
         for part in self.parts:
-            part.adjust_gradients(model, optimizer_name)
+            part.adjust_gradients(learner, role)
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:  # noqa: D102
+    def after_update(self, learner: Learner, role: Role) -> None:  # noqa: D102
         for part in self.parts:
-            part.after_update(model, optimizer_name)
+            part.after_update(learner, role)
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:  # noqa: D102
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:  # noqa: D102
         for part in self.parts:
-            part.after_task(model, k, collect)
+            part.after_task(learner, k, collect)
 
     def state_dict(self) -> dict[str, th.Tensor]:  # noqa: D102
         return {f"{part.name}/{key}": t for part in self.parts for key, t in part.state_dict().items()}
@@ -75,8 +76,8 @@ class Composite(Method):
             own = {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
             part.load_state_dict(own)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:  # noqa: D102
-        return sum(part.memory_bound(model, tasks) for part in self.parts)
+    def memory_bound(self, learner: Learner, tasks: int) -> int:  # noqa: D102
+        return sum(part.memory_bound(learner, tasks) for part in self.parts)
 
 
 def why_not_together(first: type[Method], second: type[Method]) -> str | None:

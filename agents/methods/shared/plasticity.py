@@ -6,14 +6,13 @@ from typing import Any, ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 from torch.optim import Optimizer
 
-from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Family, Method
 from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
-from clrobot.agents.policies.policy import SlotPolicy
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
 
@@ -90,14 +89,14 @@ class Plasticity(Method):
         wanted = {"adjust_gradients": s.l2_init > 0, "after_update": s.redo_every > 0}
         return wanted.get(verb, super().uses(verb))
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    def before_task(self, learner: Learner, k: int) -> None:
         """Shrink and perturb what is not new, and note the initial weights of what is."""
         if k > 0 and self._shrinks:
-            for network in _networks(model):
+            for network in _networks(learner):
                 self._shrink_and_perturb(network)
         if self.settings.l2_init > 0:
             # What has no part in this stage needs no anchor any more.
-            trainable = {name: p for name, p in _hidden_parameters(model).items() if p.requires_grad}
+            trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
             self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
 
     def _shrink_and_perturb(self, network: SlotNetwork) -> None:
@@ -110,21 +109,21 @@ class Plasticity(Method):
                 for p, new in zip(layer.parameters(), fresh.parameters(), strict=True):
                     p.mul_(self.settings.shrink).add_(new.to(p.device), alpha=self.settings.perturb)
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Add the gradient of ½ λ Σ (θ - θ_0)², for the parameters that this optimizer steps."""
-        mine = _stepped(optimizers(model)[optimizer_name])
-        parameters = _hidden_parameters(model)
+        mine = _stepped(learner.optimizer(role))
+        parameters = _hidden_parameters(learner)
         with th.no_grad():
             for name, initial in self._initial.items():
                 p = parameters[name]
                 if p in mine and p.grad is not None:
                     p.grad.add_(p - initial.to(p.device), alpha=self.settings.l2_init)
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def after_update(self, learner: Learner, role: Role) -> None:
         """Every `redo_every` updates, give dormant units fresh inputs and no output."""
-        optimizer = optimizers(model)[optimizer_name]
+        optimizer = learner.optimizer(role)
         mine = _stepped(optimizer)
-        networks = [n for n in _networks(model) if n.layers(n.slots - 1)[-1].weight in mine]
+        networks = [n for n in _networks(learner) if n.layers(n.slots - 1)[-1].weight in mine]
         if not networks:
             return  # SAC's temperature
         # Adam's own count: fresh in every stage, and part of every snapshot.
@@ -134,7 +133,7 @@ class Plasticity(Method):
         for network in networks:
             slot = network.slots - 1
             layers = network.layers(slot)
-            masks = dormant_units(network, _recent_inputs(model, network), slot, self.settings.redo_threshold)
+            masks = dormant_units(network, _recent_inputs(learner, network), slot, self.settings.redo_threshold)
             for below, above, dormant in zip(layers[:-1], layers[1:], masks, strict=True):
                 if below.weight.requires_grad and bool(dormant.any()):
                     _renew(below, above, dormant, optimizer)
@@ -147,24 +146,23 @@ class Plasticity(Method):
         """Restore the initial weights."""
         self._initial = dict(state)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the initial weights: those of one stage (a column grows with the stages)."""
         if self.settings.l2_init == 0:
             return 0
-        return tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(model).values())
+        return tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(learner).values())
 
 
-def _networks(model: BaseAlgorithm) -> list[SlotNetwork]:
-    policy = model.policy
-    assert isinstance(policy, SlotPolicy)
+def _networks(learner: Learner) -> list[SlotNetwork]:
+    policy = learner.policy
     return [policy.actor_net, *policy.critic_nets]
 
 
-def _hidden_parameters(model: BaseAlgorithm) -> dict[str, nn.Parameter]:
+def _hidden_parameters(learner: Learner) -> dict[str, nn.Parameter]:
     """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic."""
     return {
         f"{i}.{j}.{name}": p
-        for i, network in enumerate(_networks(model))
+        for i, network in enumerate(_networks(learner))
         for j, layer in enumerate(network.layers(network.slots - 1)[:-1])
         for name, p in layer.named_parameters()
     }
@@ -174,12 +172,13 @@ def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
     return {p for group in optimizer.param_groups for p in group["params"]}
 
 
-def _recent_inputs(model: Any, network: SlotNetwork) -> th.Tensor:
-    """Return recent inputs (n, d) of the network: the rollout (PPO), or a sample of the replay buffer (SAC)."""
-    if hasattr(model, "rollout_buffer"):
-        obs = th.as_tensor(model.rollout_buffer.observations, device=model.device).flatten(0, -2)
+def _recent_inputs(learner: Learner, network: SlotNetwork) -> th.Tensor:
+    """Return recent inputs (n, d) of the network: a sample of the replay buffer (SAC), or the rollout (PPO)."""
+    model: Any = learner.model
+    if learner.replay_buffer is None:
+        obs = th.as_tensor(model.rollout_buffer.observations, device=learner.device).flatten(0, -2)
         return obs[:, :-1]
-    batch = model.replay_buffer.sample(model.batch_size)
+    batch = learner.replay_buffer.sample(model.batch_size)
     obs = batch.observations[:, :-1]
     return obs if network.inputs == obs.shape[1] else th.cat([obs, batch.actions], dim=1)
 

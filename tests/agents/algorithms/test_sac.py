@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
@@ -18,12 +17,14 @@ from support.outcomes import WholeRuns, outcome
 from support.trainings import settings
 
 import clrobot
+from clrobot.agents.algorithms.learner import Learner, optimizers
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.replay import Replay
-from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
@@ -104,16 +105,16 @@ def test_actions_are_the_squashed_mean_and_values_take_them_squashed() -> None:
 class HalfDecay(Method):
     """Adds w·|θ|²/2 of the actor's first layer, in the hook."""
 
-    def auxiliary_loss(self, model, optimizer_name):
-        if optimizer_name != "actor.optimizer":
+    def auxiliary_loss(self, learner, role):
+        if Role.ACTOR not in role:
             return None
-        return 0.05 * model.policy.actor_net.trunk[0].weight.square().sum()
+        return 0.05 * learner.policy.actor_net.trunk[0].weight.square().sum()
 
 
 def test_the_hook_equals_the_loss_bit_for_bit() -> None:
     """Training with the penalty in the hook is training with the penalty in SAC's own actor loss."""
     hooked = tiny_sac()
-    with shaping(hooked, HalfDecay(Method.Settings())):
+    with gradient_hooks(Learner(TINY_SAC, hooked), HalfDecay(Method.Settings())):
         hooked.learn(128)
     plain = tiny_sac()
     step = plain.actor.optimizer.step
@@ -145,40 +146,53 @@ def test_methods_work_with_sac_through_the_whole_loop(method: str, sac_runs: Who
     assert run.read_metrics()["stages_done"] == 3
 
 
-def filled(method: Method) -> SAC:
-    """Return a model at the start of its second task, after a first of 128 steps that `method` saw."""
-    model = tiny_sac()
-    method.before_task(model, 0)
-    model.learn(128)
-    method.after_task(model, 0, collector(model, 0))
-    second_slot(model)
-    method.before_task(model, 1)
-    return model
+def filled(method: Method) -> Learner:
+    """Return a learner at the start of its second task, after a first of 128 steps that `method` saw."""
+    learner = Learner(TINY_SAC, tiny_sac())
+    method.before_task(learner, 0)
+    learner.model.learn(128)
+    method.after_task(learner, 0, collector(learner, 0))
+    second_slot(learner.model)
+    method.before_task(learner, 1)
+    return learner
+
+
+def test_sac_has_an_optimizer_for_each_role() -> None:
+    learner = Learner(TINY_SAC, tiny_sac())
+    model = learner.model
+    assert learner.roles == {
+        Role.ACTOR: model.actor.optimizer,
+        Role.CRITIC: model.critic.optimizer,
+        Role.TEMPERATURE: model.ent_coef_optimizer,
+    }
+    assert all(learner.optimizer(role) is optimizer for role, optimizer in learner.roles.items())
+    with pytest.raises(KeyError):
+        learner.optimizer(Role.ACTOR | Role.CRITIC)
 
 
 def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
     method = Replay(Replay.Settings(memory=40, share=0.25))
-    model = filled(method)
+    learner = filled(method)
     own = method.transitions.rows
-    assert method.memory_bytes() == method.memory_bound(model, 1)
-    model.learn(64, reset_num_timesteps=False)
-    batch = model.replay_buffer.sample(16)
+    assert method.memory_bytes() == method.memory_bound(learner, 1)
+    learner.model.learn(64, reset_num_timesteps=False)
+    batch = learner.replay_buffer.sample(16)
     assert th.bincount(batch.observations[:, -1].long()).tolist() == [4, 12]
     for row in range(4):  # whole transitions, and each is one that was kept
         same = (own.observations == batch.observations[row]).all(1) & (own.rewards == batch.rewards[row]).all(1)
         same &= (own.actions == batch.actions[row]).all(1)
         same &= (own.next_observations == batch.next_observations[row]).all(1)
         assert same.any()
-    method.after_task(model, 1, collector(model, 1))
-    assert th.bincount(model.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
+    method.after_task(learner, 1, collector(learner, 1))
+    assert th.bincount(learner.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
 
 
 @pytest.mark.parametrize("off", [{"share": 0.0}, {"strength": 0.0}])
 def test_without_a_share_no_transition_is_kept(off: dict[str, float]) -> None:
     method = Replay(Replay.Settings(memory=40, **off))
-    model = filled(method)
+    learner = filled(method)
     assert len(method.transitions) == 0
-    assert method.memory_bytes() == method.memory_bound(model, 1)
+    assert method.memory_bytes() == method.memory_bound(learner, 1)
 
 
 def test_an_episode_that_was_cut_is_not_over_for_those_who_learn_from_it() -> None:

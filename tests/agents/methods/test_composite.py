@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch as th
-from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo
+from support.models import collector, next_slot, same_bits, snapshot, tiny_learner
 from support.trainings import TINY
 
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.shared.composite import Composite
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
@@ -28,8 +29,8 @@ class Pull(Method):
         super().__init__(Method.Settings())
         self.weight, self.name = weight, name  # type: ignore[misc]
 
-    def auxiliary_loss(self, model, optimizer_name):
-        return 0.5 * self.weight * model.policy.actor_net.trunk[0].weight.square().sum()
+    def auxiliary_loss(self, learner, role):
+        return 0.5 * self.weight * learner.policy.actor_net.trunk[0].weight.square().sum()
 
     def state_dict(self):
         return {"weight": th.tensor(self.weight)}
@@ -39,11 +40,11 @@ class Pull(Method):
 
 
 def test_auxiliary_losses_add_up() -> None:
-    model = tiny_ppo()
+    learner = tiny_learner()
     one, other = Pull(2.0, "one"), Pull(3.0, "other")
-    expected = one.auxiliary_loss(model, "") + other.auxiliary_loss(model, "")
-    th.testing.assert_close(Composite([one, other]).auxiliary_loss(model, ""), expected)
-    assert Composite([Method(Method.Settings())]).auxiliary_loss(model, "") is None
+    expected = one.auxiliary_loss(learner, Role.ACTOR) + other.auxiliary_loss(learner, Role.ACTOR)
+    th.testing.assert_close(Composite([one, other]).auxiliary_loss(learner, Role.ACTOR), expected)
+    assert Composite([Method(Method.Settings())]).auxiliary_loss(learner, Role.ACTOR) is None
 
 
 def test_what_no_part_uses_costs_nothing() -> None:
@@ -70,14 +71,14 @@ def test_ewc_and_distillation_each_do_their_part() -> None:
         weights = []
         for method in (alone_name, "ewc+distillation"):
             config = make_config(method=method, **off)
-            model, shaper = tiny_ppo(), make_method(config)
-            shaper.before_task(model, 0)
-            shaper.after_task(model, 0, collector(model, 0))
-            next_slot(model, 1)
-            shaper.before_task(model, 1)
-            with shaping(model, shaper):
-                model.learn(128, reset_num_timesteps=False)
-            weights.append(snapshot(model.policy))
+            learner, shaper = tiny_learner(), make_method(config)
+            shaper.before_task(learner, 0)
+            shaper.after_task(learner, 0, collector(learner, 0))
+            next_slot(learner, 1)
+            shaper.before_task(learner, 1)
+            with gradient_hooks(learner, shaper):
+                learner.model.learn(128, reset_num_timesteps=False)
+            weights.append(snapshot(learner.policy))
         assert same_bits(*weights), alone_name
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch as th
 from safetensors.torch import load, save
-from stable_baselines3 import PPO
-from support.models import SlotVecEnv, collector, make_vector_env, next_slot, same_bits, snapshot, tiny_ppo
+from support.models import SlotVecEnv, collector, make_vector_env, next_slot, same_bits, snapshot, tiny_learner
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.generative_replay import GenerativeReplay
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.state_vae import Frames, StateVAE
 
 
@@ -149,26 +150,26 @@ def test_learning_and_generating_leave_the_global_generator_alone() -> None:
 SMALL = {"states": 60, "iterations": 5, "width": 8, "latent": 2, "batch_size": 32}
 
 
-def after(tasks: int, method: GenerativeReplay | Distillation) -> PPO:
-    model = tiny_ppo()
+def after(tasks: int, method: GenerativeReplay | Distillation) -> Learner:
+    learner = tiny_learner()
     for k in range(tasks):
-        method.before_task(model, k)
+        method.before_task(learner, k)
         with th.no_grad():
-            model.policy.action_net.heads[k].weight.mul_(100)
-        method.after_task(model, k, collector(model, k))
-        next_slot(model, k + 1)
-    method.before_task(model, tasks)
-    return model
+            learner.policy.action_net.heads[k].weight.mul_(100)
+        method.after_task(learner, k, collector(learner, k))
+        next_slot(learner, k + 1)
+    method.before_task(learner, tasks)
+    return learner
 
 
 def small(**settings) -> GenerativeReplay:
     return GenerativeReplay(GenerativeReplay.Settings(**(SMALL | settings)))
 
 
-def kept_states(method: GenerativeReplay | Distillation, model: PPO) -> int:
+def kept_states(method: GenerativeReplay | Distillation, learner: Learner) -> int:
     """Return how many of the states shown of two tasks stand, byte for byte, somewhere in what the method keeps."""
     content = b"".join(t.contiguous().numpy().tobytes() for t in method.state_dict().values())
-    shown = [collector(model, k)(60).observations[:, :-1].numpy() for k in (0, 1)]
+    shown = [collector(learner, k)(60).observations[:, :-1].numpy() for k in (0, 1)]
     # Three numbers in a row, twelve bytes, are enough: they do not agree by chance.
     return sum(row[:3].tobytes() in content for rows in shown for row in rows)
 
@@ -192,16 +193,16 @@ def test_what_is_kept_does_not_grow_with_the_states() -> None:
 def test_its_memory_is_within_its_bound() -> None:
     for tasks in (0, 1, 3):
         method = small()
-        model = after(tasks, method)
-        bound = method.memory_bound(tiny_ppo(), tasks)
+        learner = after(tasks, method)
+        bound = method.memory_bound(tiny_learner(), tasks)
         assert method.memory_bytes() == (bound if tasks else 0)
-        assert method.memory_bound(model, tasks) >= bound
+        assert method.memory_bound(learner, tasks) >= bound
 
 
 def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
     method = small()
-    model = after(2, method)
-    policy = model.policy
+    learner = after(2, method)
+    policy = learner.policy
     recalled = method.recall(policy, 32)
     assert recalled.observations[:, -1].tolist() == [0.0, 1.0] * 16
     then = [t.clone() for t in policy.gaussian(recalled.observations)]
@@ -213,7 +214,7 @@ def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
     assert not th.equal(later.observations, recalled.observations)
     assert not th.allclose(policy.gaussian(later.observations)[0], later.mean, atol=1e-3)
     method._random.set_state(state)
-    loss = method.auxiliary_loss(model, "policy.optimizer")
+    loss = method.auxiliary_loss(learner, Role.ACTOR | Role.CRITIC)
     assert loss.item() > 1e-4
     loss.backward()
     assert policy.action_net.trunk[0].weight.grad.any()
@@ -222,24 +223,24 @@ def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
 
 def test_a_restored_scholar_goes_on_with_the_same_bits() -> None:
     method = small()
-    model = after(2, method)
+    learner = after(2, method)
     twin = small()
     twin.load_state_dict(load(save(method.state_dict())))
-    twin.before_task(model, 2)
+    twin.before_task(learner, 2)
     assert all(
-        th.equal(a, b) for a, b in zip(method.recall(model.policy, 8), twin.recall(model.policy, 8), strict=True)
+        th.equal(a, b) for a, b in zip(method.recall(learner.policy, 8), twin.recall(learner.policy, 8), strict=True)
     )
     for each in (method, twin):
-        each.after_task(model, 2, collector(model, 2))
+        each.after_task(learner, 2, collector(learner, 2))
     assert same_bits(method.state_dict(), twin.state_dict())
 
 
 def test_the_scholar_is_not_changed_by_training() -> None:
     method = small()
-    model = after(2, method)
+    learner = after(2, method)
     before = {name: t.clone() for name, t in method.state_dict().items()}
-    weights = snapshot(model.policy)
-    with shaping(model, method):
-        model.learn(64, reset_num_timesteps=False)
+    weights = snapshot(learner.policy)
+    with gradient_hooks(learner, method):
+        learner.model.learn(64, reset_num_timesteps=False)
     assert {n for n, t in method.state_dict().items() if not th.equal(t, before[n])} == {"random"}
-    assert not same_bits(weights, snapshot(model.policy))
+    assert not same_bits(weights, snapshot(learner.policy))

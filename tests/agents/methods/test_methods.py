@@ -13,10 +13,10 @@ from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import settings
 
 import clrobot
+from clrobot.agents.algorithms.learner import optimizers
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.multitask import Multitask
 from clrobot.agents.methods.shared.composite import Composite
-from clrobot.agents.methods.shared.gradient_hooks import optimizers
 from clrobot.agents.methods.shared.method import Method
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
