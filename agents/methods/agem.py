@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch as th
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import distillation_loss
+from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.rehearsal import StateRehearsal
 
 
@@ -34,6 +36,11 @@ class AGEM(StateRehearsal):
     name: ClassVar = "a-gem"
     summary: ClassVar = "gradients are projected so that, to first order, no step undoes what earlier tasks need"
     family: ClassVar = "replay"
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} projects the whole gradient, and may undo part of what {other.name} adds to it"
 
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Project the gradient of all parameters that the optimizer steps, taken as one vector."""

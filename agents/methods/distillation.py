@@ -6,11 +6,13 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import distillation_loss
-from clrobot.agents.methods.shared.rehearsal import StateRehearsal
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.methods.shared.rehearsal import StateRehearsal, why_not_both_rehearse
 
 
 class Distillation(StateRehearsal):
@@ -22,7 +24,6 @@ class Distillation(StateRehearsal):
     name: ClassVar = "distillation"
     summary: ClassVar = "states of each task are kept with the policy's outputs there, from which it is distilled"
     family: ClassVar = "distillation"
-    composes: ClassVar = True
 
     class Settings(StateRehearsal.Settings):
         """States of earlier tasks, in which the policy is trained to go on as it did."""
@@ -31,6 +32,11 @@ class Distillation(StateRehearsal):
         """β, the divergence's weight; 0 is fine-tuning, to the bit."""
 
     settings: Settings
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return why_not_both_rehearse(cls, other)
 
     def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return β times the divergence over a minibatch of earlier tasks."""

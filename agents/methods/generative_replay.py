@@ -9,13 +9,14 @@ import torch as th
 from pydantic import Field
 from torch import nn
 from torch.func import functional_call
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, distillation_loss
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
 from clrobot.agents.methods.shared.method import Collect, Method, named
-from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, why_not_both_rehearse
 from clrobot.agents.methods.shared.state_vae import StateVAE
 from clrobot.agents.policies.policy import SlotPolicy
 
@@ -36,7 +37,6 @@ class GenerativeReplay(Method):
     name: ClassVar = "generative-replay"
     summary: ClassVar = "no old data: states of old tasks are generated, and a frozen copy of the policy labels them"
     family: ClassVar = "replay"
-    composes: ClassVar = True
 
     class Settings(Method.Settings):
         """The generator, and how much of what it generates is rehearsed."""
@@ -61,6 +61,11 @@ class GenerativeReplay(Method):
         self._random = th.Generator()
         self._vae: StateVAE | None = None
         self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `_Gaussian`
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return why_not_both_rehearse(cls, other)
 
     def before_task(self, learner: Learner, k: int) -> None:
         """Have the scholar where the networks are; in the first task, take the run's seed."""

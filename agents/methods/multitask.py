@@ -17,5 +17,10 @@ class Multitask(Method):
     summary: ClassVar = "all tasks at once, in every stage: the upper line, which no sequence of tasks allows"
 
     @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} trains every task in every stage, so {other.name} has nothing to protect"
+
+    @override
     def trained_slots(self, k: int, n: int) -> range:
         return range(n)

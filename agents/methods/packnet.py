@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch as th
 from pydantic import Field
 from torch import nn
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
@@ -141,6 +142,11 @@ class PackNet(Method):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._step: list[tuple[th.nn.Parameter, th.Tensor, th.Tensor]] = []  # parameter, frozen mask, values before
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} freezes the weights that a task acts with, so {other.name} has nothing to protect"
 
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return a packed actor and an ordinary critic."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch as th
 from pydantic import Field
 from torch import nn
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
@@ -107,6 +108,14 @@ class ProgressCompress(Method):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._ewc = OnlineEWC(settings)
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return (
+            f"{cls.name} changes what earlier tasks act with only while it compresses a task, "
+            f"and {other.name} acts on the algorithm's updates"
+        )
 
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return an actor of two columns and an ordinary critic."""

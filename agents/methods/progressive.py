@@ -7,6 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.networks.progressive import ProgressiveNetwork
@@ -28,6 +29,11 @@ class Progressive(Method):
         """Units in the hidden layers of every column after the first, as a share of the first one's."""
 
     settings: Settings
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} freezes each task's column, so {other.name} has nothing to protect"
 
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return the columns of actor and critic, with the later ones' width."""

@@ -7,14 +7,15 @@ from typing import ClassVar, NamedTuple
 import torch as th
 from pydantic import Field
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Reservoir
-from clrobot.agents.methods.shared.method import Collect, named
-from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal
+from clrobot.agents.methods.shared.method import Collect, Method, named
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal, why_not_both_rehearse
 
 _DRAW_BYTES = 8
 _TRANSITIONS = "transitions"  # the kind of their tensors in the method's state
@@ -58,7 +59,6 @@ class Replay(Rehearsal):
     name: ClassVar = "replay"
     summary: ClassVar = "a fixed number of old steps, whose outputs actor and critic are trained to keep"
     family: ClassVar = "replay"
-    composes: ClassVar = True
 
     class Settings(Rehearsal.Settings):
         """Steps of earlier tasks, mixed into every update."""
@@ -78,6 +78,11 @@ class Replay(Rehearsal):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.transitions = Reservoir(Transitions, settings.memory)
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return why_not_both_rehearse(cls, other)
 
     def new_memory(self) -> Reservoir[Steps]:
         """Return the empty memory."""

@@ -81,16 +81,5 @@ class Composite(Method):
 
 
 def why_not_together(first: type[Method], second: type[Method]) -> str | None:
-    """Return why `first+second` makes no method, as a clause; None where it does."""
-    for part in (first, second):
-        if part.family == "bound":
-            return f"{part.name} is a bound of comparisons, not a protection to add"
-        if part.family == "architecture":
-            return f"{part.name} already keeps its old weights exactly: nothing is left to protect"
-        if not part.composes:
-            return f"{part.name} changes the summed gradient, and would undo what the other adds"
-    if {first.family, second.family} == {"regularisation"}:
-        return "both are penalties on the same weights; choose one"
-    if "regularisation" not in (first.family, second.family):
-        return "both rehearse old tasks through the old heads; choose one"
-    return None
+    """Return why `first+second` makes no method, as a clause, in the words of the first part that objects."""
+    return first.why_not_with(second) or second.why_not_with(first)

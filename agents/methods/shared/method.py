@@ -56,13 +56,20 @@ class Method:
     family: ClassVar[Family]
     network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
     refuses: ClassVar[Mapping[str, str]] = {}  # an algorithm (`sac`) that it cannot work with: a clause that says why
-    composes: ClassVar[bool] = False  # whether it only adds to gradients, so that `ewc+replay` makes sense
 
     class Settings(FrozenSettings):
         """This method has no settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        """Return why this method and `other` make no composed one (`ewc+replay`), as a clause; None if they may.
+
+        Both parts are asked: each speaks for itself. A method that only adds to gradients can be a part.
+        """
+        return f"{cls.name} does not say that it goes with other methods"
 
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return what builds the policy's networks, as it takes them: `network_class`, and perhaps `critic_class`.

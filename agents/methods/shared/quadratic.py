@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import torch as th
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
@@ -65,7 +66,6 @@ class QuadraticMethod(Method, ABC):
     """
 
     family: ClassVar = "regularisation"
-    composes: ClassVar = True
 
     class Settings(Method.Settings):
         """The weight of the penalty; each method has its own default."""
@@ -79,6 +79,13 @@ class QuadraticMethod(Method, ABC):
         super().__init__(settings)
         self._quadratics: dict[str, Quadratic] = {}  # by parameter name
         self._terms: list[tuple[th.nn.Parameter, th.Tensor, th.Tensor]] = []  # (θ, λ F, θ*)
+
+    @override
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        if issubclass(other, QuadraticMethod):
+            return f"{cls.name} and {other.name} are both penalties on moving the same weights"
+        return None
 
     @abstractmethod
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:

@@ -16,6 +16,13 @@ from clrobot.agents.methods.shared.method import Collect, Method
 FLOAT_BYTES = 4
 
 
+def why_not_both_rehearse(method: type[Method], other: type[Method]) -> str | None:
+    """Return why a method that distils earlier tasks' behaviour does not go with another that does; else None."""
+    if other.family in ("distillation", "replay"):
+        return f"{method.name} and {other.name} both rehearse earlier tasks through the same heads"
+    return None
+
+
 class Rehearsal(Method, ABC):
     """Keeps rows in a memory, and saves it."""
 
