@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
+from typing_extensions import override
 
 Source = Callable[[int], ReplayBufferSamples]  # from a number of transitions to as many of them
 
@@ -40,6 +41,7 @@ class MixedReplayBuffer(ReplayBuffer):
         )
         return ReplayBufferSamples(*map(self.to_torch, columns))
 
+    @override
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
         """Return a batch: what is mixed in first, then this buffer's own."""
         if self._mixed_in is None:

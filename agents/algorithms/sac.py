@@ -10,6 +10,7 @@ from pydantic import Field
 from stable_baselines3 import SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
+from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
@@ -63,10 +64,12 @@ class SACAlgorithm(Algorithm):
     settings: SACSettings
 
     @property
-    def iteration(self) -> int:  # noqa: D102
+    @override
+    def iteration(self) -> int:
         return self.settings.num_envs * self.settings.train_freq
 
-    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:  # noqa: D102
+    @override
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:
         s = self.settings
         return SAC(
             SACSlotPolicy,
@@ -87,6 +90,7 @@ class SACAlgorithm(Algorithm):
             device=device,
         )
 
+    @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
         assert isinstance(model, SAC)
         assert isinstance(model.policy, SACSlotPolicy)
@@ -99,6 +103,7 @@ class SACAlgorithm(Algorithm):
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
 
+    @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
         """Return the temperature and the replay buffer."""
         assert isinstance(model, SAC)
@@ -112,6 +117,7 @@ class SACAlgorithm(Algorithm):
             "learning_starts": th.tensor(model.learning_starts),
         }
 
+    @override
     def load_tensors(self, model: BaseAlgorithm, tensors: Mapping[str, th.Tensor]) -> None:
         """Restore what `tensors` returned."""
         assert isinstance(model, SAC)

@@ -37,11 +37,12 @@ class AGEM(StateRehearsal):
     summary: ClassVar = "gradients are projected so that, to first order, no step undoes what earlier tasks need"
     family: ClassVar = "replay"
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return f"{cls.name} projects the whole gradient, and may undo part of what {other.name} adds to it"
 
+    @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Project the gradient of all parameters that the optimizer steps, taken as one vector."""
         if Role.ACTOR not in role or not len(self.memory):

@@ -33,11 +33,12 @@ class Distillation(StateRehearsal):
 
     settings: Settings
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return why_not_both_rehearse(cls, other)
 
+    @override
     def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return β times the divergence over a minibatch of earlier tasks."""
         if Role.ACTOR not in role or not len(self.memory) or self.settings.strength == 0:

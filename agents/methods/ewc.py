@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
@@ -64,6 +65,7 @@ class EWC(QuadraticMethod):
 
     settings: Settings
 
+    @override
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's Fisher diagonal."""
         return fisher_diagonal(learner.policy, collect(self.settings.states).observations)

@@ -16,7 +16,7 @@ class Finetune(Method):
     family: ClassVar = "bound"
     summary: ClassVar = "no protection: the lower line"
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return f"{cls.name} protects nothing, so it adds nothing to {other.name}"

@@ -62,11 +62,12 @@ class GenerativeReplay(Method):
         self._vae: StateVAE | None = None
         self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `_Gaussian`
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return why_not_both_rehearse(cls, other)
 
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Have the scholar where the networks are; in the first task, take the run's seed."""
         if k == 0:
@@ -86,6 +87,7 @@ class GenerativeReplay(Method):
             mean, log_std = functional_call(_Gaussian(policy), self._teacher, (obs,))
         return Behaviour(obs, mean, log_std)
 
+    @override
     def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return β times the divergence from the teacher in generated states."""
         if Role.ACTOR not in role or self._vae is None or self.settings.strength == 0:
@@ -94,6 +96,7 @@ class GenerativeReplay(Method):
             learner.policy, self.recall(learner.policy, self.settings.batch_size)
         )
 
+    @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Teach the generator task k beside the earlier ones, and copy the actor."""
         policy, settings = learner.policy, self.settings
@@ -118,6 +121,7 @@ class GenerativeReplay(Method):
     def _new_vae(self, size: int) -> StateVAE:
         return StateVAE(size, self.settings.width, self.settings.latent, self._random)
 
+    @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the scholar: the generator, and the actor with a head for each task."""
         size = learner.observation_size - 1
@@ -130,6 +134,7 @@ class GenerativeReplay(Method):
             slot = _numbers(vae) - one
         return GENERATOR_BYTES + FLOAT_BYTES * (one + tasks * slot + actor + (tasks - 1) * head)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return the scholar and the generator's random state."""
         if self._vae is None:
@@ -140,6 +145,7 @@ class GenerativeReplay(Method):
             | {"random": self._random.get_state()}
         )
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore the scholar."""
         self._vae, self._teacher = None, {}

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
@@ -26,6 +27,7 @@ class L2(QuadraticMethod):
 
     settings: Settings
 
+    @override
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return ones."""
         return {name: th.ones_like(p) for name, p in protected_parameters(learner).items()}

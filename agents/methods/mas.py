@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
@@ -51,10 +52,12 @@ class MAS(QuadraticMethod):
 
     settings: Settings
 
+    @override
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's sensitivities."""
         return sensitivity(learner.policy, collect(self.settings.states).observations)
 
+    @override
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
         """Add the importances, and move the anchor."""
         return recentred(old, new)

@@ -16,8 +16,8 @@ class Multitask(Method):
     family: ClassVar = "bound"
     summary: ClassVar = "all tasks at once, in every stage: the upper line, which no sequence of tasks allows"
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return f"{cls.name} trains every task in every stage, so {other.name} has nothing to protect"
 

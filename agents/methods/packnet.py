@@ -46,7 +46,8 @@ class PackedNetwork(MultiHeadNetwork):
         """Return who owns each weight of a trunk layer, in the weight's shape: FREE, or k + 1 for slot k."""
         return self.get_buffer(f"owners_{layer}")
 
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+    @override
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         activations = []
         packed = int(self.packed)
         for i, layer in enumerate(self.trunk):
@@ -80,6 +81,7 @@ class PackedNetwork(MultiHeadNetwork):
             weight[free[order[kept:]]] = 0.0
         self.packed.fill_(slot + 1)
 
+    @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield nothing: what an earlier slot reads no later one changes."""
         yield from ()
@@ -100,7 +102,8 @@ class PackedNetwork(MultiHeadNetwork):
             for name, p in super().shared_parameters()
         ]
 
-    def frozen(self) -> int:  # noqa: D102
+    @override
+    def frozen(self) -> int:
         return sum(int((~mask).sum()) for _, mask in self.trainable())
 
 
@@ -143,25 +146,29 @@ class PackNet(Method):
         super().__init__(settings)
         self._step: list[tuple[th.nn.Parameter, th.Tensor, th.Tensor]] = []  # parameter, frozen mask, values before
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return f"{cls.name} freezes the weights that a task acts with, so {other.name} has nothing to protect"
 
+    @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return a packed actor and an ordinary critic."""
         return {"network_class": PackedNetwork, "critic_class": MultiHeadNetwork}
 
+    @override
     def phases(self, steps: int) -> list[Phase]:
         """Return training and retraining."""
         train = round(self.settings.train_share * steps)
         return [Phase("train", train), Phase("retrain", steps - train)]
 
+    @override
     def before_phase(self, learner: Learner, k: int, phase: str) -> None:
         """Prune before retraining."""
         if phase == "retrain":
             packed_network(learner).pack(self.settings.keep / (1 + k * self.settings.keep))
 
+    @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Silence the gradients of what is frozen, and note its values."""
         if Role.ACTOR not in role:
@@ -172,6 +179,7 @@ class PackNet(Method):
                 parameter.grad.mul_(mask)
             self._step.append((parameter, ~mask, parameter.detach().clone()))
 
+    @override
     def after_update(self, learner: Learner, role: Role) -> None:
         """Put frozen weights back: momentum from before they froze moves them without any gradient."""
         if Role.ACTOR not in role:

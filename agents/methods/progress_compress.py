@@ -45,22 +45,27 @@ class ProgressNetwork(SlotNetwork):
         self.active = Column(inputs, widths, outputs, [widths], head_gain, layer_norm=layer_norm)
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    @override
+    def slots(self) -> int:
         return self.base.slots
 
-    def add_slot(self) -> None:  # noqa: D102
+    @override
+    def add_slot(self) -> None:
         self.base.add_slot()
         self.base.requires_grad_(False)
         self.active.renew_head()
 
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+    @override
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         knowledge = self.base.activations(x, slot)
         return knowledge if slot < int(self.compressed) else self.active(x, [knowledge])
 
-    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+    @override
+    def layers(self, slot: int) -> list[nn.Linear]:
         compressed = slot < int(self.compressed)
         return self.base.layers(slot) if compressed else list(self.active.layers)  # type: ignore[arg-type]
 
+    @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the knowledge base's trunk: compressing a later slot changes it."""
         for name, parameter in self.base.shared_parameters():
@@ -109,18 +114,20 @@ class ProgressCompress(Method):
         super().__init__(settings)
         self._ewc = OnlineEWC(settings)
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return (
             f"{cls.name} changes what earlier tasks act with only while it compresses a task, "
             f"and {other.name} acts on the algorithm's updates"
         )
 
+    @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return an actor of two columns and an ordinary critic."""
         return {"network_class": ProgressNetwork, "critic_class": MultiHeadNetwork}
 
+    @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Compress task k into the knowledge base, and remember what of it the task needs."""
         policy = learner.policy
@@ -159,14 +166,17 @@ class ProgressCompress(Method):
             parameter.requires_grad_(False)
             parameter.grad = None
 
+    @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F and θ*."""
         return self._ewc.memory_bound(learner, tasks)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ* of the knowledge base."""
         return self._ewc.state_dict()
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore them."""
         self._ewc.load_state_dict(state)

@@ -79,15 +79,17 @@ class Replay(Rehearsal):
         super().__init__(settings)
         self.transitions = Reservoir(Transitions, settings.memory)
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return why_not_both_rehearse(cls, other)
 
+    @override
     def new_memory(self) -> Reservoir[Steps]:
         """Return the empty memory."""
         return Reservoir(Steps, self.settings.memory)
 
+    @override
     def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return the distillation losses of the networks that this optimizer steps."""
         strength, value_weight = self.settings.strength, self.settings.value_weight
@@ -105,6 +107,7 @@ class Replay(Rehearsal):
             losses.append(value_weight * th.nn.functional.mse_loss(now, old.values))
         return strength * sum(losses[1:], losses[0])
 
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Have the memories where the networks are, and old transitions in an off-policy algorithm's batches."""
         super().before_task(learner, k)
@@ -122,6 +125,7 @@ class Replay(Rehearsal):
     def _old_transitions(self, n: int) -> ReplayBufferSamples:
         return ReplayBufferSamples(*self.transitions.sample(n))
 
+    @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Offer the finished policy's steps to one reservoir, an off-policy algorithm's transitions to the other."""
         buffer = learner.replay_buffer
@@ -144,6 +148,7 @@ class Replay(Rehearsal):
         found = buffer.transitions(chosen // buffer.n_envs, chosen % buffer.n_envs)
         return Transitions(found.observations, found.actions, found.next_observations, found.dones, found.rewards)
 
+    @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of full reservoirs, however many tasks there are."""
         d, a = learner.observation_size, learner.action_size
@@ -153,11 +158,13 @@ class Replay(Rehearsal):
             bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
         return bound
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return both memories."""
         transitions = self.transitions.state_dict()
         return super().state_dict() | {f"{_TRANSITIONS}.{name}": tensor for name, tensor in transitions.items()}
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore both memories."""
         super().load_state_dict(state)

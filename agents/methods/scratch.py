@@ -18,7 +18,7 @@ class Scratch(Method):
     summary: ClassVar = "each task alone from a fresh network: nothing is forgotten, and nothing carried over"
     network_class: ClassVar = IndependentNetwork
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return f"{cls.name} gives every task a network of its own, so {other.name} has nothing to protect"

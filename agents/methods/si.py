@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
@@ -49,6 +50,7 @@ class SI(QuadraticMethod):
         self._start: dict[str, th.Tensor] = {}  # θ before it
         self._step: dict[str, tuple[th.Tensor, th.Tensor]] = {}  # (g, θ) within an update
 
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Pair the parameters with their weights and anchors, and go on with a resumed stage's sums."""
         super().before_task(learner, k)
@@ -57,6 +59,7 @@ class SI(QuadraticMethod):
                 if name in kept:
                     kept[name] = kept[name].to(parameter.device)
 
+    @override
     def auxiliary_loss(self, learner: Learner, role: Role) -> None:
         """Note gradient and place before the update; nothing has been added to the gradient yet."""
         if Role.ACTOR not in role:
@@ -71,6 +74,7 @@ class SI(QuadraticMethod):
             self._start = {name: p.detach().clone() for name, p in protected_parameters(learner).items()}
             self._path = {name: th.zeros_like(p) for name, p in self._start.items()}
 
+    @override
     def after_update(self, learner: Learner, role: Role) -> None:
         """Go on with the path integral: ω ← ω - g Δθ."""
         if Role.ACTOR not in role:
@@ -80,6 +84,7 @@ class SI(QuadraticMethod):
             self._path[name] -= gradient * (protected[name].detach() - before)
         self._step = {}
 
+    @override
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return Ω of the stage just finished, and forget its path integral."""
         found = {}
@@ -91,14 +96,17 @@ class SI(QuadraticMethod):
         self._path, self._start = {}, {}
         return found
 
+    @override
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
         """Add the importances, and move the anchor."""
         return recentred(old, new)
 
+    @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F, θ*, ω and the stage's start, however many tasks there are."""
         return 2 * super().memory_bound(learner, tasks)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ*, and within a stage ω and its start."""
         return (
@@ -107,6 +115,7 @@ class SI(QuadraticMethod):
             | {f"start.{name}": p for name, p in self._start.items()}
         )
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore all that; a resumed stage goes on with the same sums."""
         super().load_state_dict(state)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch as th
 from torch import nn
+from typing_extensions import override
 
 from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
 
@@ -136,10 +137,12 @@ class ProgressiveNetwork(SlotNetwork):
         self.add_slot()
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    @override
+    def slots(self) -> int:
         return len(self.columns)
 
-    def add_slot(self) -> None:  # noqa: D102
+    @override
+    def add_slot(self) -> None:
         self.columns.requires_grad_(False)
         earlier = [self._widths_of(k) for k in range(self.slots)]
         column = Column(
@@ -156,15 +159,18 @@ class ProgressiveNetwork(SlotNetwork):
     def _widths_of(self, k: int) -> tuple[int, ...]:
         return self.later_widths if k else self.widths
 
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+    @override
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         columns: list[tuple[th.Tensor, ...]] = []
         for k in range(slot + 1) if self.has_laterals else [slot]:
             columns.append(self.columns[k](x, columns))
         return columns[-1]
 
-    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+    @override
+    def layers(self, slot: int) -> list[nn.Linear]:
         return list(self.columns[slot].layers)  # type: ignore[arg-type]
 
+    @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield nothing: what an earlier slot reads is frozen."""
         yield from ()

@@ -43,9 +43,11 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
     action_net: SlotNetwork
     value_net: SlotNetwork  # type: ignore[assignment]
 
+    @override
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor = _Passthrough(self.features_dim)  # type: ignore[assignment]
 
+    @override
     def _build(self, lr_schedule: Schedule) -> None:
         self._build_mlp_extractor()
         assert isinstance(self.action_space, spaces.Box)
@@ -60,11 +62,13 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
         return nn.Parameter(th.full((self._actions,), self._log_std_init))
 
     @property
-    def actor_net(self) -> SlotNetwork:  # noqa: D102
+    @override
+    def actor_net(self) -> SlotNetwork:
         return self.action_net
 
     @property
-    def critic_nets(self) -> tuple[SlotNetwork, ...]:  # noqa: D102
+    @override
+    def critic_nets(self) -> tuple[SlotNetwork, ...]:
         return (self.value_net,)
 
     @property
@@ -99,14 +103,17 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
         each = th.stack([self.log_stds[slot] for slot in range(int(index.max()) + 1)])
         return each.index_select(0, index)
 
+    @override
     def _get_action_dist_from_latent(self, latent_pi: th.Tensor) -> Distribution:
         assert isinstance(self.action_dist, DiagGaussianDistribution)
         return self.action_dist.proba_distribution(self.action_net(latent_pi), self._log_std_of(latent_pi))
 
-    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:  # noqa: D102
+    @override
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         mean = self.action_net(obs)
         return mean, self._log_std_of(obs).expand_as(mean)
 
+    @override
     def forward(self, obs: th.Tensor, deterministic: bool = False) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Return actions (B, A), values (B, 1) and the actions' log-probabilities (B,).
 
@@ -124,6 +131,7 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
         log_prob = -((actions - mean) ** 2) / (2 * std**2) - std.log() - math.log(math.sqrt(2 * math.pi))
         return actions, values, log_prob.sum(dim=1)
 
+    @override
     def _predict(self, observation: th.Tensor | dict[str, th.Tensor], deterministic: bool = False) -> th.Tensor:
         if not deterministic:
             return super()._predict(observation, deterministic)
@@ -132,6 +140,7 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
         mean: th.Tensor = self.action_net(observation)
         return mean
 
-    def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:  # noqa: D102
+    @override
+    def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         values: th.Tensor = self.value_net(obs)
         return values

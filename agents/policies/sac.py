@@ -28,6 +28,7 @@ class SlotActor(Actor):
         self.network = network
         self._log_std_init = log_std_init
 
+    @override
     def get_action_dist_params(self, obs: Any) -> tuple[th.Tensor, th.Tensor, dict[str, th.Tensor]]:
         """Return mean and log standard deviation, each (B, A), before squashing."""
         mean, log_std = self.network(obs).chunk(2, dim=1)
@@ -43,11 +44,13 @@ class SlotCritic(ContinuousCritic):
             self.add_module(f"qf{i}", network)
         self.q_networks = list(networks)
 
+    @override
     def forward(self, obs: th.Tensor, actions: th.Tensor) -> tuple[th.Tensor, ...]:
         """Return the values, each (B, 1)."""
         inputs = th.cat([obs[:, :-1], actions, obs[:, -1:]], dim=1)  # the slot's index stays last
         return tuple(network(inputs) for network in self.q_networks)
 
+    @override
     def q1_forward(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         """Return the first value (B, 1)."""
         return self.forward(obs, actions)[0]
@@ -63,6 +66,7 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
     critic: SlotCritic
     critic_target: SlotCritic
 
+    @override
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SlotActor:
         """Return an actor with one slot."""
         arguments = self._update_features_extractor(self.actor_kwargs, features_extractor)
@@ -71,6 +75,7 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
         network = self._new_network("network_class", inputs, 2 * actions, ACTOR_GAIN)
         return SlotActor(network, self._log_std_init, **arguments).to(self.device)
 
+    @override
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> SlotCritic:
         """Return two critics with one slot."""
         arguments = self._update_features_extractor(self.critic_kwargs, features_extractor)
@@ -80,17 +85,20 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
         ]
         return SlotCritic(networks, **arguments).to(self.device)
 
+    @override
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         self.critic_target.requires_grad_(False)
         self._finish_build(lr_schedule)
 
     @property
-    def actor_net(self) -> SlotNetwork:  # noqa: D102
+    @override
+    def actor_net(self) -> SlotNetwork:
         return self.actor.network
 
     @property
-    def critic_nets(self) -> tuple[SlotNetwork, ...]:  # noqa: D102
+    @override
+    def critic_nets(self) -> tuple[SlotNetwork, ...]:
         return tuple(self.critic.q_networks)  # type: ignore[arg-type]
 
     @property
@@ -114,13 +122,16 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.requires_grad_(False)
 
-    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:  # noqa: D102
+    @override
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         mean, log_std, _ = self.actor.get_action_dist_params(obs)
         return mean, log_std
 
-    def to_action(self, samples: th.Tensor) -> th.Tensor:  # noqa: D102
+    @override
+    def to_action(self, samples: th.Tensor) -> th.Tensor:
         return th.tanh(samples)
 
+    @override
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         """Return the critics' values (B, 2) of `actions` (B, A) as samples of `gaussian`, before squashing."""
         return th.cat(self.critic(obs, self.to_action(actions)), dim=1)

@@ -29,54 +29,66 @@ class Composite(Method):
         super().__init__(Method.Settings())
         self.parts = tuple(parts)
 
-    def uses(self, verb: str) -> bool:  # noqa: D102
+    @override
+    def uses(self, verb: str) -> bool:
         return any(part.uses(verb) for part in self.parts)
 
-    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:  # noqa: D102
+    @override
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         return self.parts[-1].networks()
 
     @override
     def trained_slots(self, k: int, n: int) -> range:
         return self.parts[-1].trained_slots(k, n)
 
-    def phases(self, steps: int) -> list[Phase]:  # noqa: D102
+    @override
+    def phases(self, steps: int) -> list[Phase]:
         return self.parts[-1].phases(steps)
 
-    def before_task(self, learner: Learner, k: int) -> None:  # noqa: D102
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
         for part in self.parts:
             part.before_task(learner, k)
 
-    def before_phase(self, learner: Learner, k: int, phase: str) -> None:  # noqa: D102
+    @override
+    def before_phase(self, learner: Learner, k: int, phase: str) -> None:
         for part in self.parts:
             part.before_phase(learner, k, phase)
 
-    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:  # noqa: D102
+    @override
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         losses = [part.auxiliary_loss(learner, role) for part in self.parts if part.uses("auxiliary_loss")]
         given = [loss for loss in losses if loss is not None]
         return th.stack(given).sum() if given else None
 
-    def adjust_gradients(self, learner: Learner, role: Role) -> None:  # noqa: D102
+    @override
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         for part in self.parts:
             part.adjust_gradients(learner, role)
 
-    def after_update(self, learner: Learner, role: Role) -> None:  # noqa: D102
+    @override
+    def after_update(self, learner: Learner, role: Role) -> None:
         for part in self.parts:
             part.after_update(learner, role)
 
-    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:  # noqa: D102
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         for part in self.parts:
             part.after_task(learner, k, collect)
 
-    def state_dict(self) -> dict[str, th.Tensor]:  # noqa: D102
+    @override
+    def state_dict(self) -> dict[str, th.Tensor]:
         return {f"{part.name}/{key}": t for part in self.parts for key, t in part.state_dict().items()}
 
-    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:  # noqa: D102
+    @override
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         for part in self.parts:
             prefix = f"{part.name}/"
             own = {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
             part.load_state_dict(own)
 
-    def memory_bound(self, learner: Learner, tasks: int) -> int:  # noqa: D102
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         return sum(part.memory_bound(learner, tasks) for part in self.parts)
 
 

@@ -8,6 +8,7 @@ import torch as th
 from pydantic import Field
 from torch import nn
 from torch.optim import Optimizer
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
@@ -84,11 +85,13 @@ class Plasticity(Method):
     def _shrinks(self) -> bool:
         return self.settings.shrink < 1 or self.settings.perturb > 0
 
-    def uses(self, verb: str) -> bool:  # noqa: D102
+    @override
+    def uses(self, verb: str) -> bool:
         s = self.settings
         wanted = {"adjust_gradients": s.l2_init > 0, "after_update": s.redo_every > 0}
         return wanted.get(verb, super().uses(verb))
 
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Shrink and perturb what is not new, and note the initial weights of what is."""
         if k > 0 and self._shrinks:
@@ -109,6 +112,7 @@ class Plasticity(Method):
                 for p, new in zip(layer.parameters(), fresh.parameters(), strict=True):
                     p.mul_(self.settings.shrink).add_(new.to(p.device), alpha=self.settings.perturb)
 
+    @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Add the gradient of ½ λ Σ (θ - θ_0)², for the parameters that this optimizer steps."""
         mine = _stepped(learner.optimizer(role))
@@ -119,6 +123,7 @@ class Plasticity(Method):
                 if p in mine and p.grad is not None:
                     p.grad.add_(p - initial.to(p.device), alpha=self.settings.l2_init)
 
+    @override
     def after_update(self, learner: Learner, role: Role) -> None:
         """Every `redo_every` updates, give dormant units fresh inputs and no output."""
         optimizer = learner.optimizer(role)
@@ -138,14 +143,17 @@ class Plasticity(Method):
                 if below.weight.requires_grad and bool(dormant.any()):
                     _renew(below, above, dormant, optimizer)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return the initial weights."""
         return dict(self._initial)
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore the initial weights."""
         self._initial = dict(state)
 
+    @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the initial weights: those of one stage (a column grows with the stages)."""
         if self.settings.l2_init == 0:

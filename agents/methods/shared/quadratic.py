@@ -80,8 +80,8 @@ class QuadraticMethod(Method, ABC):
         self._quadratics: dict[str, Quadratic] = {}  # by parameter name
         self._terms: list[tuple[th.nn.Parameter, th.Tensor, th.Tensor]] = []  # (θ, λ F, θ*)
 
-    @override
     @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         if issubclass(other, QuadraticMethod):
             return f"{cls.name} and {other.name} are both penalties on moving the same weights"
@@ -95,6 +95,7 @@ class QuadraticMethod(Method, ABC):
         """Return what to remember of a parameter: here the sum of the tasks' quadratics, Σ_k F_k (θ - θ*_k)²."""
         return summed(old, new)
 
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Pair the parameters with their weights and anchors."""
         protected = protected_parameters(learner)
@@ -106,6 +107,7 @@ class QuadraticMethod(Method, ABC):
             if strength > 0
         ]
 
+    @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Add the penalty's gradient, (λ F) (θ - θ*), to the actor's.
 
@@ -118,6 +120,7 @@ class QuadraticMethod(Method, ABC):
                 if parameter.grad is not None:
                     parameter.grad.add_(weight * (parameter - anchor))
 
+    @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Merge task k's quadratic, around the parameters as they are now, into what is remembered."""
         new = _with_mean_one(self.importance(learner, k, collect))
@@ -126,16 +129,19 @@ class QuadraticMethod(Method, ABC):
             old = self._quadratics.get(name)
             self._quadratics[name] = quadratic if old is None else self.merge(old.to(parameter.device), quadratic)
 
+    @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F and θ*, however many tasks there are."""
         return 2 * _size(learner)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ*."""
         return {f"importance.{name}": q.importance for name, q in self._quadratics.items()} | {
             f"anchor.{name}": q.anchor for name, q in self._quadratics.items()
         }
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore F and θ*; they take effect in the next `before_task`."""
         anchors = named(state, "anchor")

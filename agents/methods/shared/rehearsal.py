@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour
@@ -42,16 +43,19 @@ class Rehearsal(Method, ABC):
     def new_memory(self) -> Memory[Any]:
         """Return the empty memory."""
 
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Have the memory where the networks are; in the first task, give it the run's seed."""
         self.memory.to(learner.device)
         if k == 0:
             self.memory.seed(learner.seed)
 
+    @override
     def state_dict(self) -> dict[str, Tensor]:
         """Return the memory."""
         return self.memory.state_dict()
 
+    @override
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore the memory."""
         self.memory.load_state_dict(state)
@@ -69,14 +73,17 @@ class StateRehearsal(Rehearsal):
     settings: Settings
     memory: Memory[Behaviour]
 
+    @override
     def new_memory(self) -> Memory[Behaviour]:
         """Return the empty memory."""
         return Memory(Behaviour)
 
+    @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Keep states of task k, with what the finished policy does there."""
         self.memory.add(behaviour(learner.policy, collect(self.settings.states).observations))
 
+    @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the states and outputs of all tasks."""
         d, a = learner.observation_size, learner.action_size
