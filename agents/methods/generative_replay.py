@@ -27,7 +27,7 @@ _VAE = "state_vae"  # the kind of its tensors in the method's state
 class GenerativeReplay(Method):
     """Deep generative replay (Shin et al. 2017), with a policy as the solver.
 
-    When task k ends, the generator learns task k's own states and, for each earlier task, what it generates itself;
+    When task k ends, the generator learns task k's own states and, of each earlier task, states that it generates;
     then the actor is copied. Both together, the paper's scholar, are all that is kept, and no state that was ever
     seen. While later tasks are learned,
 
@@ -69,7 +69,7 @@ class GenerativeReplay(Method):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Have the scholar where the networks are; in the first task, take the run's seed."""
+        """Move the scholar to the networks' device; in the first task, take the run's seed."""
         if k == 0:
             self._random.manual_seed(learner.seed)
         if self._vae is not None:

@@ -16,7 +16,12 @@ from clrobot.agents.methods.shared.method import Method, Phase
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 
-FREE = 0  # the owner of a weight that no slot owns; slot k is written k + 1
+FREE = 0  # in a table of owners: a weight that no slot owns
+
+
+def owner_of(slot: int) -> int:
+    """Return how a table of owners writes a slot (from 0): by one more than its index, since 0 says FREE."""
+    return slot + 1
 
 
 class PackedNetwork(MultiHeadNetwork):
@@ -24,7 +29,7 @@ class PackedNetwork(MultiHeadNetwork):
 
     Slot k, once packed, acts with the weights of slots 0 … k and with no free one:
 
-        h_i = tanh((W_i ⊙ [1 ≤ owner_i ≤ k + 1]) h_{i-1} + b_i)
+        h_i = tanh((W_i ⊙ [owner_i ∈ {0, …, k}]) h_{i-1} + b_i)
 
     so nothing that a later slot trains reaches it. The newest slot, until it is packed, acts with the free weights
     as well. Before anything is packed this is a MultiHeadNetwork, to the bit. The owners are buffers, so that they
@@ -43,7 +48,7 @@ class PackedNetwork(MultiHeadNetwork):
             self.register_buffer(f"owners_{i}", th.zeros(layer.weight.shape, dtype=th.int16))
 
     def owners(self, layer: int) -> th.Tensor:
-        """Return who owns each weight of a trunk layer, in the weight's shape: FREE, or k + 1 for slot k."""
+        """Return who owns each weight of a trunk layer, in the weight's shape: FREE, or a slot by `owner_of`."""
         return self.get_buffer(f"owners_{layer}")
 
     @override
@@ -55,7 +60,7 @@ class PackedNetwork(MultiHeadNetwork):
             weight = layer.weight
             if packed:
                 owners = self.owners(i)
-                hidden = owners > slot + 1
+                hidden = owners > owner_of(slot)
                 if slot < packed:
                     hidden = hidden | (owners == FREE)
                 weight = weight.masked_fill(hidden, 0.0)
@@ -70,16 +75,16 @@ class PackedNetwork(MultiHeadNetwork):
 
         As in the paper, magnitudes are compared within a layer.
         """
-        slot = self.slots - 1
+        slot = self.newest
         for i, layer in enumerate(self.trunk):
             assert isinstance(layer, nn.Linear)
             weight, owners = layer.weight.view(-1), self.owners(i).view(-1)
             free = (owners == FREE).nonzero().squeeze(1)
             order = weight[free].abs().argsort(descending=True, stable=True)
             kept = round(keep * len(free))
-            owners[free[order[:kept]]] = slot + 1
+            owners[free[order[:kept]]] = owner_of(slot)
             weight[free[order[kept:]]] = 0.0
-        self.packed.fill_(slot + 1)
+        self.packed.fill_(self.slots)
 
     @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -93,10 +98,10 @@ class PackedNetwork(MultiHeadNetwork):
         are the first slot's. (They are masked rather than frozen because whether they are is part of the weights:
         what an optimizer holds must follow from the number of slots alone.)
         """
-        newest, packed = self.slots - 1, int(self.packed)
-        mine = newest + 1 if packed > newest else FREE
+        packed = int(self.packed)
+        mine = owner_of(self.newest) if packed == self.slots else FREE
         masks = {f"trunk.{i}.weight": self.owners(i) == mine for i in range(len(self.trunk))}
-        first = newest == 0 or packed == 0
+        first = self.newest == 0 or packed == 0
         return [
             (p, masks[name] if name in masks else th.full_like(p, first, dtype=th.bool))
             for name, p in super().shared_parameters()
@@ -170,7 +175,7 @@ class PackNet(Method):
 
     @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
-        """Silence the gradients of what is frozen, and note its values."""
+        """Set the gradients of what is frozen to zero, and note its values."""
         if Role.ACTOR not in role:
             return
         self._step = []

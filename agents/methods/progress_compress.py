@@ -18,7 +18,6 @@ from clrobot.agents.methods.shared.method import Collect, Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import Column
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.agents.policies.policy import SlotPolicy
 
 
 class ProgressNetwork(SlotNetwork):
@@ -26,8 +25,8 @@ class ProgressNetwork(SlotNetwork):
 
     Active column:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{KB})),  as in a progressive network of two
     columns, but of a size that does not grow. Slots that are compressed act with the knowledge base, through their
-    own heads; the newest one acts with the active column until it is. The knowledge base asks for no gradients:
-    whoever compresses lets it.
+    own heads; the newest one acts with the active column until it is. The knowledge base requires no
+    gradients but while a task is compressed.
 
     A new slot keeps the active column's hidden layers, as the paper does, and gets a new head (and lateral into it),
     so that it starts with outputs near zero.
@@ -136,13 +135,12 @@ class ProgressCompress(Method):
         teacher = behaviour(policy, collect(self.settings.compress_states).observations)
         network.compressed.fill_(k + 1)  # from here on the policy acts with the knowledge base
         self._ewc.before_task(learner, k)
-        self._compress(learner, policy, network.knowledge_of(k), teacher, th.Generator().manual_seed(k))
+        self._compress(learner, network.knowledge_of(k), teacher, th.Generator().manual_seed(k))
         self._ewc.after_task(learner, k, collect)
 
     def _compress(
         self,
         learner: Learner,
-        policy: SlotPolicy,
         parameters: list[th.nn.Parameter],
         teacher: Behaviour,
         generator: th.Generator,
@@ -156,7 +154,7 @@ class ProgressCompress(Method):
             parameter.requires_grad_(True)
         for _ in range(steps):
             chosen = th.randint(len(teacher.mean), (settings.compress_batch,), generator=generator)
-            loss = distillation_loss(policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
+            loss = distillation_loss(learner.policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
             optimizer.zero_grad()
             loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
             self._ewc.adjust_gradients(learner, Role.ACTOR)

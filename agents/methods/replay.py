@@ -109,7 +109,7 @@ class Replay(Rehearsal):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Have the memories where the networks are, and old transitions in an off-policy algorithm's batches."""
+        """Move the memories to the networks' device, and mix old transitions into a replay buffer's batches."""
         super().before_task(learner, k)
         self.transitions.to(learner.device)
         if k == 0:
@@ -119,7 +119,7 @@ class Replay(Rehearsal):
             buffer.mix_in(self._old_transitions, self.settings.share)
 
     @property
-    def _mixes(self) -> bool:
+    def _mixes_in(self) -> bool:
         return self.settings.share > 0 and self.settings.strength > 0
 
     def _old_transitions(self, n: int) -> ReplayBufferSamples:
@@ -131,7 +131,7 @@ class Replay(Rehearsal):
         buffer = learner.replay_buffer
         if buffer is not None:
             buffer.stop_mixing()
-            if self._mixes:
+            if self._mixes_in:
                 self.transitions.add(self._drawn_from(buffer))
         policy = learner.policy
         steps = collect(self.settings.memory)
@@ -154,7 +154,7 @@ class Replay(Rehearsal):
         d, a = learner.observation_size, learner.action_size
         row = FLOAT_BYTES * (d + 3 * a + len(learner.policy.critic_nets)) + _DRAW_BYTES
         bound = GENERATOR_BYTES + self.settings.memory * row
-        if learner.replay_buffer is not None and self._mixes:
+        if learner.replay_buffer is not None and self._mixes_in:
             bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
         return bound
 

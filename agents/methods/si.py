@@ -61,7 +61,7 @@ class SI(QuadraticMethod):
 
     @override
     def auxiliary_loss(self, learner: Learner, role: Role) -> None:
-        """Note gradient and place before the update; nothing has been added to the gradient yet."""
+        """Note the gradient and the weights before the update; nothing has been added to the gradient yet."""
         if Role.ACTOR not in role:
             return
         self._step = {

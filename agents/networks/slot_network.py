@@ -58,6 +58,11 @@ class SlotNetwork(nn.Module, ABC):
     def slots(self) -> int:
         """The number of heads."""
 
+    @property
+    def newest(self) -> int:
+        """The index of the newest slot that has a head."""
+        return self.slots - 1
+
     @abstractmethod
     def add_slot(self) -> None:
         """Append a new head (or column), randomly initialised, and freeze what the earlier slots own alone."""

@@ -106,7 +106,7 @@ class Plasticity(Method):
         if not list(network.shared_parameters()):
             return  # columns: what trains is new
         #   θ ← shrink · θ + perturb · θ_fresh
-        for layer in network.layers(network.slots - 1)[:-1]:
+        for layer in network.layers(network.newest)[:-1]:
             fresh = _fresh(layer)
             with th.no_grad():
                 for p, new in zip(layer.parameters(), fresh.parameters(), strict=True):
@@ -115,28 +115,28 @@ class Plasticity(Method):
     @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Add the gradient of ½ λ Σ (θ - θ_0)², for the parameters that this optimizer steps."""
-        mine = _stepped(learner.optimizer(role))
+        stepped = _stepped(learner.optimizer(role))
         parameters = _hidden_parameters(learner)
         with th.no_grad():
             for name, initial in self._initial.items():
                 p = parameters[name]
-                if p in mine and p.grad is not None:
+                if p in stepped and p.grad is not None:
                     p.grad.add_(p - initial.to(p.device), alpha=self.settings.l2_init)
 
     @override
     def after_update(self, learner: Learner, role: Role) -> None:
         """Every `redo_every` updates, give dormant units fresh inputs and no output."""
         optimizer = learner.optimizer(role)
-        mine = _stepped(optimizer)
-        networks = [n for n in _networks(learner) if n.layers(n.slots - 1)[-1].weight in mine]
+        stepped = _stepped(optimizer)
+        networks = [n for n in _networks(learner) if n.layers(n.newest)[-1].weight in stepped]
         if not networks:
             return  # SAC's temperature
         # Adam's own count: fresh in every stage, and part of every snapshot.
-        updates = int(optimizer.state[networks[0].layers(networks[0].slots - 1)[-1].weight]["step"])
+        updates = int(optimizer.state[networks[0].layers(networks[0].newest)[-1].weight]["step"])
         if updates % self.settings.redo_every:
             return
         for network in networks:
-            slot = network.slots - 1
+            slot = network.newest
             layers = network.layers(slot)
             masks = dormant_units(network, _recent_inputs(learner, network), slot, self.settings.redo_threshold)
             for below, above, dormant in zip(layers[:-1], layers[1:], masks, strict=True):
@@ -171,7 +171,7 @@ def _hidden_parameters(learner: Learner) -> dict[str, nn.Parameter]:
     return {
         f"{i}.{j}.{name}": p
         for i, network in enumerate(_networks(learner))
-        for j, layer in enumerate(network.layers(network.slots - 1)[:-1])
+        for j, layer in enumerate(network.layers(network.newest)[:-1])
         for name, p in layer.named_parameters()
     }
 

@@ -45,7 +45,7 @@ class Rehearsal(Method, ABC):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Have the memory where the networks are; in the first task, give it the run's seed."""
+        """Move the memory to the networks' device; in the first task, seed it with the run's seed."""
         self.memory.to(learner.device)
         if k == 0:
             self.memory.seed(learner.seed)

@@ -92,9 +92,9 @@ class Prior(nn.Module):
     def add_slot(self, generator: th.Generator) -> None:
         """Give the next slot its components: of deviation 1, around points drawn with deviation 1."""
         means, log_stds, logits = self.means.detach(), self.log_stds.detach(), self.logits.detach()
-        around = _normal(means.new_empty(1, *means.shape[1:]), generator)
-        self.means = nn.Parameter(th.cat([means, around]))
-        self.log_stds = nn.Parameter(th.cat([log_stds, th.zeros_like(around)]))
+        centres = _normal(means.new_empty(1, *means.shape[1:]), generator)
+        self.means = nn.Parameter(th.cat([means, centres]))
+        self.log_stds = nn.Parameter(th.cat([log_stds, th.zeros_like(centres)]))
         self.logits = nn.Parameter(th.cat([logits, logits.new_zeros(1, COMPONENTS)]))
 
     def log_density(self, z: th.Tensor, slot: th.Tensor) -> th.Tensor:

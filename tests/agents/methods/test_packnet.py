@@ -7,7 +7,7 @@ import pytest
 import torch as th
 from support.models import next_slot, same_bits, snapshot, tiny_env, tiny_learner, train_stage
 
-from clrobot.agents.methods.packnet import FREE, PackedNetwork, PackNet
+from clrobot.agents.methods.packnet import FREE, PackedNetwork, PackNet, owner_of
 from clrobot.agents.methods.shared.composite import Composite
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
@@ -142,12 +142,12 @@ def test_earlier_actions_are_bit_identical_after_later_stages(keep_moments: bool
         train_stage(learner, method, k, task=task, keep_moments=keep_moments)
         actions.append(learner.model.predict(observations(learner, k), deterministic=True)[0])
         network = learner.policy.action_net
-        frozen.append([network.trunk[i].weight[network.owners(i) == k + 1].clone() for i in (0, 1)])
+        frozen.append([network.trunk[i].weight[network.owners(i) == owner_of(k)].clone() for i in (0, 1)])
     for k in range(3):
         again, _ = learner.model.predict(observations(learner, k), deterministic=True)
         np.testing.assert_array_equal(again, actions[k])
         for i in (0, 1):
-            owned = network.owners(i) == k + 1
+            owned = network.owners(i) == owner_of(k)
             assert owned.any()
             assert th.equal(network.trunk[i].weight[owned], frozen[k][i])
     free = network.owners(0) == FREE

@@ -1,4 +1,4 @@
-"""Progress & Compress: who acts when, what a compression moves, and what holds the knowledge base."""
+"""Progress & Compress: who acts when, what a compression moves, and what the penalty does to the knowledge base."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def method(**settings: float) -> ProgressCompress:
     return ProgressCompress(ProgressCompress.Settings(**(tiny | settings)))
 
 
-def model_of(method: ProgressCompress):
+def learner_of(method: ProgressCompress):
     return tiny_learner(**method.networks())
 
 
-def test_the_active_column_hears_the_knowledge_base_as_a_progressive_column_does() -> None:
+def test_the_active_column_reads_the_knowledge_base_as_a_progressive_column_does() -> None:
     network = build(2, 1)
     x = th.randn(4, 5)
     base, active = network.base, network.active
@@ -79,7 +79,7 @@ def test_the_size_does_not_grow_but_for_heads() -> None:
 
 def test_a_compression_lowers_the_divergence_and_leaves_the_rest_alone() -> None:
     chosen = method()
-    learner = model_of(chosen)
+    learner = learner_of(chosen)
     with th.no_grad():
         learner.policy.action_net.active.layers[-1].weight.normal_(generator=th.Generator().manual_seed(0))
     states = collector(learner, 0)(300).observations
@@ -97,12 +97,12 @@ def test_a_compression_lowers_the_divergence_and_leaves_the_rest_alone() -> None
     assert not any(p.requires_grad for p in network.base.parameters())
 
 
-def test_the_penalty_holds_the_knowledge_base() -> None:
+def test_the_penalty_keeps_the_knowledge_base() -> None:
     """From one and the same state, a firmer λ lets the trunk move less and the first task drift less."""
     moved, drift = [], []
     for strength in (0.0, 1.0, 100.0):
         chosen = method(strength=strength)
-        learner = model_of(chosen)
+        learner = learner_of(chosen)
         network = learner.policy.action_net
         for k in range(2):
             if k:
@@ -123,7 +123,7 @@ def test_the_penalty_holds_the_knowledge_base() -> None:
 
 def test_training_moves_the_active_column_and_finished_heads_stay() -> None:
     chosen = method(compress_steps=20)
-    learner = model_of(chosen)
+    learner = learner_of(chosen)
     train_stage(learner, chosen, 0, iterations=1)
     first = snapshot(learner.policy.action_net)
     train_stage(learner, chosen, 1, task="button-press", iterations=1)
@@ -141,7 +141,7 @@ def test_training_moves_the_active_column_and_finished_heads_stay() -> None:
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_policy_built_anew_acts_the_same(compressed: bool) -> None:
     chosen = method(compress_steps=5)
-    learner = model_of(chosen)
+    learner = learner_of(chosen)
     chosen.after_task(learner, 0, collector(learner, 0))
     next_slot(learner, 1)
     if compressed:
