@@ -29,7 +29,6 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
 from clrobot.training.callback import Stopped
 from clrobot.training.training import Silent, Training, resume, train
@@ -242,7 +241,3 @@ def test_a_stopped_training_goes_on_with_the_same_bits(sac_runs: WholeRuns, tmp_
         observer.training.run_all()
     observer.training.run.unlock()
     assert outcome(resume(tmp_path / "run").path) == sac_runs["ewc"].outcome
-
-
-def test_make_method_is_the_same_for_both_algorithms() -> None:
-    assert type(make_method(make_config(method="ewc", algo="sac"))) is type(make_method(make_config(method="ewc")))

@@ -67,7 +67,6 @@ def test_gradients_in_conflict_with_the_memory_are_changed_in_place() -> None:
     policy = learner.policy
     with th.no_grad():
         policy.action_net.trunk[0].weight.add_(0.1)
-    method.settings = AGEM.Settings(states=60, batch_size=32)
     generator = method.state_dict()["generator"].clone()
     batch = method.memory.sample(32)
     method.memory.generator.set_state(generator)  # so that the method draws the same

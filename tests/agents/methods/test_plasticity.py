@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch as th
+from safetensors.torch import load_file
 from support.models import ITERATION, next_slot, tiny_learner
 from support.trainings import TINY
 
@@ -123,8 +124,9 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
         "plasticity": {"l2_init": 1e-3, "shrink": 0.9, "perturb": 0.01, "redo_every": 3},
         "network": {"widths": (8, 8), "layer_norm": True},
     }
-    metrics = train(make_config(**settings), tmp_path / "run").read_metrics()
-    shares = [stage["dormant_share"] for stage in metrics["per_stage"]]
-    assert len(shares) == 3
-    assert all(0.0 <= share[part] <= 1.0 for share in shares for part in ("actor", "critic"))
-    assert metrics["memory_bytes"] > 0
+    run = train(make_config(**settings), tmp_path / "run")
+    metrics = run.read_metrics()
+    assert [set(stage["dormant_share"]) for stage in metrics["per_stage"]] == [{"actor", "critic"}] * 3
+    method = load_file(run.checkpoint(3) / "method.safetensors")
+    assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
+    assert sum(t.numel() * t.element_size() for t in method.values()) == metrics["memory_bytes"]
