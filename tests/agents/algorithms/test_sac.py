@@ -156,19 +156,6 @@ def filled(method: Method) -> Learner:
     return learner
 
 
-def test_sac_has_an_optimizer_for_each_role() -> None:
-    learner = Learner(TINY_SAC, tiny_sac())
-    model = learner.model
-    assert learner.roles == {
-        Role.ACTOR: model.actor.optimizer,
-        Role.CRITIC: model.critic.optimizer,
-        Role.TEMPERATURE: model.ent_coef_optimizer,
-    }
-    assert all(learner.optimizer(role) is optimizer for role, optimizer in learner.roles.items())
-    with pytest.raises(KeyError):
-        learner.optimizer(Role.ACTOR | Role.CRITIC)
-
-
 def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
     method = Replay(Replay.Settings(memory=40, share=0.25))
     learner = filled(method)

@@ -8,7 +8,6 @@ from stable_baselines3 import PPO
 from support.models import collector, next_slot, same_bits, snapshot, tiny_learner
 
 from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
@@ -141,17 +140,3 @@ def test_nothing_stays_behind_even_after_an_error() -> None:
     for optimizer in learner.optimizers.values():
         assert not optimizer._optimizer_step_pre_hooks
         assert not optimizer._optimizer_step_post_hooks
-
-
-def test_the_optimizers_are_found_by_name() -> None:
-    learner = tiny_learner()
-    assert learner.optimizers == {"policy.optimizer": learner.policy.optimizer}
-
-
-def test_ppo_has_one_optimizer_for_actor_and_critic() -> None:
-    learner = tiny_learner()
-    assert learner.roles == {Role.ACTOR | Role.CRITIC: learner.policy.optimizer}
-    for role in (Role.ACTOR, Role.CRITIC, Role.ACTOR | Role.CRITIC):
-        assert learner.optimizer(role) is learner.policy.optimizer
-    with pytest.raises(KeyError):
-        learner.optimizer(Role.TEMPERATURE)
