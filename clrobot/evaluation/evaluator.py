@@ -129,7 +129,7 @@ class Evaluator:
         with th.random.fork_rng(devices=_devices(policy)), th.inference_mode():
             th.manual_seed(self.seed)
             while running.any():
-                with_slot = append_slot(obs, slot if inferred is None else inferred.look(obs))
+                with_slot = append_slot(obs, slot if inferred is None else inferred.update(obs))
                 parts = [act(with_slot[part], kind) for part, (kind, _) in zip(rows, kinds, strict=True)]
                 obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
                 done = terminated | truncated
@@ -154,7 +154,7 @@ class _InferredSlots:
         self._steps = 0
         self.slots = np.zeros(episodes, np.intp)
 
-    def look(self, obs: NDArray[np.float32]) -> NDArray[np.intp]:
+    def update(self, obs: NDArray[np.float32]) -> NDArray[np.intp]:
         """Return the slot indices (E,) after one more observation of each episode, (E, d)."""
         if self._steps < INFERENCE_STEPS and self._task_inference.learned:
             self._steps += 1
