@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
+from typing_extensions import override
 
 # The largest task index that the observation space admits. It is fixed, since `set_env` refuses another space.
 MAX_SLOT = 1023
@@ -21,13 +22,8 @@ class EnvState(NamedTuple):
     generators: list[dict[str, Any]]  # of start states, one for each environment
 
 
-def _row(infos: Any, i: int) -> dict[str, Any]:
-    """Return environment i's own info from a batched one: nested, where the mask `_key` says whose `key` is.
-
-    An array of one dictionary (or None) for each environment, as before Gymnasium 1.0, is understood too.
-    """
-    if not isinstance(infos, Mapping):
-        return dict(infos[i] or {})
+def _row(infos: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """Return environment i's own info from a batched one: nested, where the mask `_key` says whose `key` is."""
     return {
         key: _row(value, i) if isinstance(value, Mapping) else value[i]
         for key, value in infos.items()
@@ -65,11 +61,13 @@ class SlotVecEnv(VecEnv):
     def _with_slot(self, obs: NDArray[Any]) -> NDArray[np.float32]:
         return np.concatenate([obs.astype(np.float32, copy=False), self._column[: len(obs)]], axis=1)
 
+    @override
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next reset; environment i gets ``seed + i``."""
         self._seed = seed
         return [None if seed is None else seed + i for i in range(self.num_envs)]
 
+    @override
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes and return the observations (N, d + 1)."""
         obs, _ = self.env.reset(seed=self._seed)
@@ -90,10 +88,12 @@ class SlotVecEnv(VecEnv):
         """How many times a simulation went to infinity (native tasks only)."""
         return int(self.env.sim.divergences)  # type: ignore[attr-defined]
 
+    @override
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions for `step_wait`."""
         self._actions = actions
 
+    @override
     def step_wait(
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
@@ -110,23 +110,28 @@ class SlotVecEnv(VecEnv):
             }
         return self._with_slot(obs), rewards.astype(np.float32), dones, infos
 
+    @override
     def close(self) -> None:
         """Close the wrapped environment."""
         self.env.close()
 
+    @override
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return the wrapped environment's attribute, once for each index."""
         return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
 
+    @override
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Set the wrapped environment's attribute: the simulations share one object."""
         setattr(self.env, attr_name, value)
 
+    @override
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
         """Call the wrapped environment's method once, and return its result for each index."""
         result = getattr(self.env, method_name)(*args, **kwargs)
         return [result] * len(list(self._get_indices(indices)))
 
+    @override
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Return False for each index: the simulations carry no Gymnasium wrappers."""
         return [False] * len(list(self._get_indices(indices)))
@@ -142,6 +147,7 @@ class JointVecEnv(VecEnv):
         super().__init__(sum(p.num_envs for p in self.parts), first.observation_space, first.action_space)
         self._bounds = np.cumsum([p.num_envs for p in self.parts])[:-1]
 
+    @override
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next reset; environment i gets ``seed + i``."""
         offsets = [0, *self._bounds]
@@ -150,15 +156,18 @@ class JointVecEnv(VecEnv):
             seeds += part.seed(None if seed is None else seed + int(offset))
         return seeds
 
+    @override
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes and return the observations (N, d + 1)."""
         return np.concatenate([part.reset() for part in self.parts])
 
+    @override
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions for `step_wait`."""
         for part, own in zip(self.parts, np.split(actions, self._bounds), strict=True):
             part.step_async(own)
 
+    @override
     def step_wait(
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
@@ -187,26 +196,31 @@ class JointVecEnv(VecEnv):
         """How many times a simulation of any part went to infinity."""
         return sum(part.divergences for part in self.parts)
 
+    @override
     def close(self) -> None:
         """Close every part."""
         for part in self.parts:
             part.close()
 
+    @override
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return the parts' attribute, once for each environment."""
         everything = [value for part in self.parts for value in part.get_attr(attr_name)]
         return [everything[i] for i in self._get_indices(indices)]
 
+    @override
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Set every part's attribute."""
         for part in self.parts:
             part.set_attr(attr_name, value)
 
+    @override
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
         """Call every part's method once, and return its result for each environment."""
         results = [r for part in self.parts for r in part.env_method(method_name, *args, **kwargs)]
         return [results[i] for i in self._get_indices(indices)]
 
+    @override
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Return False for each index: the simulations carry no Gymnasium wrappers."""
         return [False] * len(list(self._get_indices(indices)))

@@ -1,12 +1,12 @@
 """What an algorithm is here: a stock Stable-Baselines3 learner, how it is made, and how it moves to the next slot.
 
-Adding an algorithm is one file and one line in `algorithms.py`; its settings become flags (`--sac.gamma`).
+Adding an algorithm is one file and one line in `algorithms/__init__.py`; its settings become flags (`--sac.gamma`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch as th
@@ -14,6 +14,7 @@ from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.settings import FrozenSettings
 
@@ -27,12 +28,20 @@ class AlgorithmSettings(FrozenSettings):
     """Adam's step size."""
 
 
+def slot_policy(model: BaseAlgorithm) -> SlotPolicy:
+    """Return a model's policy, which is of this package in every model here."""
+    assert isinstance(model.policy, SlotPolicy)
+    return model.policy
+
+
 class Algorithm(ABC):
     """One learner with its settings; it holds no state, which is all in the Stable-Baselines3 model."""
 
     name: ClassVar[str]
     policy_class: ClassVar[type[SlotPolicy]]
     Settings: ClassVar[type[AlgorithmSettings]]
+    roles: ClassVar[Mapping[str, Role]]
+    """What each optimizer steps, by Stable-Baselines3's name for the optimizer."""
     settings: AlgorithmSettings
 
     def __init__(self, settings: AlgorithmSettings) -> None:
@@ -53,22 +62,26 @@ class Algorithm(ABC):
     def begin_slot(
         self,
         model: BaseAlgorithm,
-        slots: int,
+        trained: Sequence[int],
         env: VecEnv,
         steps: int,
         *,
-        train_all: bool = False,
         keep_moments: bool = False,
     ) -> None:
-        """Move `model` to `env` for `steps` steps with `slots` heads: fresh optimizers, schedules and buffers.
+        """Begin a stage: fresh optimizers, schedules and buffers, and a head for every slot that it trains.
 
-        The newest head trains, and the earlier ones are frozen unless `train_all`.
+        Args:
+            model: made by `make`.
+            trained: the slots that the stage trains. The heads of others are frozen where it trains one alone;
+                where it trains several at once, every head can train.
+            env: with observations of these slots.
+            steps: control steps of the stage.
+            keep_moments: go on with Adam's moments of parameters that trained before.
         """
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
-        while policy.slots < slots:
+        policy = slot_policy(model)
+        while policy.slots <= max(trained):
             policy.add_slot()
-        if train_all:
+        if len(trained) > 1:
             policy.unfreeze()
         policy.rebuild_optimizers(self.settings.learning_rate, keep_moments=keep_moments)
         model.policy_kwargs["slots"] = policy.slots

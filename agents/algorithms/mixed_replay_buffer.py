@@ -11,22 +11,23 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
+from typing_extensions import override
 
-Draw = Callable[[int], ReplayBufferSamples]
+Source = Callable[[int], ReplayBufferSamples]  # from a number of transitions to as many of them
 
 
-class SharedBuffer(ReplayBuffer):
-    """Stable-Baselines3's replay buffer; until `share_with` is called it gives the same bits."""
+class MixedReplayBuffer(ReplayBuffer):
+    """Stable-Baselines3's replay buffer; until `mix_in` is called it gives the same bits."""
 
-    _others: tuple[Draw, float] | None = None
+    _mixed_in: tuple[Source, float] | None = None
 
-    def share_with(self, draw: Draw, share: float) -> None:
-        """From now on let `draw` give a share of every batch, in (0, 1), rounded to whole transitions."""
-        self._others = draw, share
+    def mix_in(self, source: Source, share: float) -> None:
+        """From now on let `source` give a share of every batch, in (0, 1), rounded to whole transitions."""
+        self._mixed_in = source, share
 
-    def share_with_nobody(self) -> None:
+    def stop_mixing(self) -> None:
         """From now on give this buffer's own experience alone."""
-        self._others = None
+        self._mixed_in = None
 
     def transitions(self, rows: NDArray[np.int64], envs: NDArray[np.int64]) -> ReplayBufferSamples:
         """Return what simulations `envs` (n,) did at buffer rows `rows` (n,), in the form of a batch."""
@@ -40,14 +41,15 @@ class SharedBuffer(ReplayBuffer):
         )
         return ReplayBufferSamples(*map(self.to_torch, columns))
 
+    @override
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
-        """Return a batch: the others' share first, then this buffer's own."""
-        if self._others is None:
+        """Return a batch: what is mixed in first, then this buffer's own."""
+        if self._mixed_in is None:
             return super().sample(batch_size, env)
-        draw, share = self._others
+        source, share = self._mixed_in
         count = round(share * batch_size)
         own: Any = super().sample(batch_size - count, env)
-        others: Any = draw(count)
+        others: Any = source(count)
         # Optional fields, such as n-step discounts, are None in both.
         columns = (None if a is None else th.cat([a, b]) for a, b in zip(others, own, strict=True))
         return ReplayBufferSamples(*columns)  # type: ignore[arg-type]

@@ -10,8 +10,10 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
+from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 
@@ -52,13 +54,16 @@ class PPOAlgorithm(Algorithm):
     name: ClassVar = "ppo"
     policy_class: ClassVar = PPOSlotPolicy
     Settings: ClassVar = PPOSettings
+    roles: ClassVar = {"policy.optimizer": Role.ACTOR | Role.CRITIC}
     settings: PPOSettings
 
     @property
-    def iteration(self) -> int:  # noqa: D102
+    @override
+    def iteration(self) -> int:
         return self.settings.num_envs * self.settings.n_steps
 
-    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:  # noqa: D102
+    @override
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:
         s = self.settings
         return PPO(
             PPOSlotPolicy,
@@ -83,6 +88,7 @@ class PPOAlgorithm(Algorithm):
             device=device,
         )
 
+    @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
         start, end = model.num_timesteps, model.num_timesteps + steps
         model._total_timesteps = end  # where a phase ends earlier, `learn` says so

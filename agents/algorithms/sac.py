@@ -10,9 +10,11 @@ from pydantic import Field
 from stable_baselines3 import SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
+from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
-from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
@@ -54,20 +56,27 @@ class SACAlgorithm(Algorithm):
     name: ClassVar = "sac"
     policy_class: ClassVar = SACSlotPolicy
     Settings: ClassVar = SACSettings
+    roles: ClassVar = {
+        "actor.optimizer": Role.ACTOR,
+        "critic.optimizer": Role.CRITIC,
+        "ent_coef_optimizer": Role.TEMPERATURE,
+    }
     settings: SACSettings
 
     @property
-    def iteration(self) -> int:  # noqa: D102
+    @override
+    def iteration(self) -> int:
         return self.settings.num_envs * self.settings.train_freq
 
-    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:  # noqa: D102
+    @override
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:
         s = self.settings
         return SAC(
             SACSlotPolicy,
             env,
             learning_rate=s.learning_rate,
             buffer_size=s.buffer_size,
-            replay_buffer_class=SharedBuffer,
+            replay_buffer_class=MixedReplayBuffer,
             learning_starts=s.learning_starts,
             batch_size=s.batch_size,
             tau=s.tau,
@@ -81,6 +90,7 @@ class SACAlgorithm(Algorithm):
             device=device,
         )
 
+    @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
         assert isinstance(model, SAC)
         assert isinstance(model.policy, SACSlotPolicy)
@@ -93,6 +103,7 @@ class SACAlgorithm(Algorithm):
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
 
+    @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
         """Return the temperature and the replay buffer."""
         assert isinstance(model, SAC)
@@ -106,6 +117,7 @@ class SACAlgorithm(Algorithm):
             "learning_starts": th.tensor(model.learning_starts),
         }
 
+    @override
     def load_tensors(self, model: BaseAlgorithm, tensors: Mapping[str, th.Tensor]) -> None:
         """Restore what `tensors` returned."""
         assert isinstance(model, SAC)

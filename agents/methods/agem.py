@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
-from clrobot.agents.methods.shared.distillation_loss import cloning_loss
-from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
+from clrobot.agents.methods.shared.distillation_loss import distillation_loss
+from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.rehearsal import StateRehearsal
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 
 def projected(gradient: th.Tensor, reference: th.Tensor) -> th.Tensor:
@@ -23,29 +24,34 @@ def projected(gradient: th.Tensor, reference: th.Tensor) -> th.Tensor:
     """
     g, r = gradient.double(), reference.double()
     product, square = g @ r, r @ r
-    # A cloning loss is zero with its gradient when a stage begins; then there is nothing to respect.
+    # The distillation loss and its gradient are zero when a stage begins: there is no conflict yet.
     if not (product < 0 and square > 0):
         return gradient
     return (g - (product / square) * r).to(gradient.dtype)
 
 
 class AGEM(StateRehearsal):
-    """Averaged gradient episodic memory (Chaudhry et al. 2019); its reference is the cloning loss on old states."""
+    """Averaged gradient episodic memory (Chaudhry et al. 2019) of the distillation loss on old states."""
 
     name: ClassVar = "a-gem"
     summary: ClassVar = "gradients are projected so that, to first order, no step undoes what earlier tasks need"
     family: ClassVar = "replay"
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} projects the whole gradient, and may undo part of what {other.name} adds to it"
+
+    @override
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Project the gradient of all parameters that the optimizer steps, taken as one vector."""
-        if optimizer_name not in ACTOR_OPTIMIZERS or not len(self.memory):
+        if Role.ACTOR not in role or not len(self.memory):
             return
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
-        optimizer = optimizers(model)[optimizer_name]
+        policy = learner.policy
+        optimizer = learner.optimizer(role)
         # What has no gradient is not stepped.
         stepped = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        loss = cloning_loss(policy, self.memory.sample(self.settings.batch_size))
+        loss = distillation_loss(policy, self.memory.sample(self.settings.batch_size))
         reference = th.autograd.grad(loss, stepped, materialize_grads=True)
         gradients = [p.grad for p in stepped if p.grad is not None]
         result = projected(_flat(gradients), _flat(reference))

@@ -6,35 +6,42 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
-from clrobot.agents.methods.shared.distillation_loss import cloning_loss
-from clrobot.agents.methods.shared.rehearsal import StateRehearsal
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
+from clrobot.agents.methods.shared.distillation_loss import distillation_loss
+from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.methods.shared.rehearsal import StateRehearsal, why_not_both_rehearse
 
 
 class Distillation(StateRehearsal):
     """Policy distillation (Rusu et al. 2015) from earlier tasks; in continual learning, Wołczyk et al. 2022.
 
-    β · KL(π_then(·|s) ‖ π(·|s)),  s drawn from the states kept of all earlier tasks
+    β · KL(π_old(·|s) ‖ π(·|s)),  s drawn from the states kept of all earlier tasks
     """
 
     name: ClassVar = "distillation"
-    summary: ClassVar = "states of each task are kept with what the policy did there, and it goes on doing so"
+    summary: ClassVar = "states of each task are kept with the policy's outputs there, from which it is distilled"
     family: ClassVar = "distillation"
-    composes: ClassVar = True
 
     class Settings(StateRehearsal.Settings):
-        """States of earlier tasks, in which the policy is held to what it did."""
+        """States of earlier tasks, in which the policy is trained to go on as it did."""
 
         strength: float = Field(1.0, ge=0)
         """β, the divergence's weight; 0 is fine-tuning, to the bit."""
 
     settings: Settings
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return why_not_both_rehearse(cls, other)
+
+    @override
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return β times the divergence over a minibatch of earlier tasks."""
-        if optimizer_name not in ACTOR_OPTIMIZERS or not len(self.memory) or self.settings.strength == 0:
+        if Role.ACTOR not in role or not len(self.memory) or self.settings.strength == 0:
             return None
-        assert isinstance(model.policy, SlotPolicy)
-        return self.settings.strength * cloning_loss(model.policy, self.memory.sample(self.settings.batch_size))
+        old = self.memory.sample(self.settings.batch_size)
+        return self.settings.strength * distillation_loss(learner.policy, old)

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
 from clrobot.agents.methods.shared.per_sample import per_sample_gradients
-from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, actor_policy
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod
 from clrobot.agents.policies.policy import SlotPolicy
 
 
@@ -44,7 +45,7 @@ def fisher_diagonal(policy: SlotPolicy, obs: th.Tensor) -> Importance:
 
 
 def _roots(mean: th.Tensor, log_std: th.Tensor) -> th.Tensor:
-    """Return μ_i / σ_i with that σ held fast, and √2 log σ_i, (B, 2A): their squared gradients are F's terms."""
+    """Return μ_i / σ_i with that σ a constant, and √2 log σ_i, (B, 2A): their squared gradients are F's terms."""
     return th.cat([mean * th.exp(-log_std.detach()), math.sqrt(2) * log_std], dim=1)
 
 
@@ -52,7 +53,7 @@ class EWC(QuadraticMethod):
     """Elastic weight consolidation (Kirkpatrick et al. 2017) of the actor's trunk."""
 
     name: ClassVar = "ewc"
-    summary: ClassVar = "elastic weight consolidation: weights that earlier tasks need are held by springs"
+    summary: ClassVar = "elastic weight consolidation: a penalty on moving weights that earlier tasks need"
 
     class Settings(QuadraticMethod.Settings):
         """EWC's penalty."""
@@ -64,6 +65,7 @@ class EWC(QuadraticMethod):
 
     settings: Settings
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    @override
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's Fisher diagonal."""
-        return fisher_diagonal(actor_policy(model), collect(self.settings.states).observations)
+        return fisher_diagonal(learner.policy, collect(self.settings.states).observations)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from typing_extensions import override
+
 from clrobot.agents.methods.shared.method import Method
 
 
@@ -13,3 +15,8 @@ class Finetune(Method):
     name: ClassVar = "finetune"
     family: ClassVar = "bound"
     summary: ClassVar = "no protection: the lower line"
+
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} protects nothing, so it adds nothing to {other.name}"

@@ -1,4 +1,4 @@
-"""Generative replay: a generator makes up states of earlier tasks, and a frozen policy says what to do there."""
+"""Generative replay: a generator of earlier tasks' states, and a frozen policy that labels what it generates."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 from torch.func import functional_call
+from typing_extensions import override
 
-from clrobot.agents.methods.shared.distillation_loss import Behaviour, cloning_loss
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, distillation_loss
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
-from clrobot.agents.methods.shared.method import Collect, Method
-from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, sizes
-from clrobot.agents.methods.shared.state_vae import Generator
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
+from clrobot.agents.methods.shared.method import Collect, Method, named
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, why_not_both_rehearse
+from clrobot.agents.methods.shared.state_vae import StateVAE
+from clrobot.agents.policies.policy import SlotPolicy
 
 _FIT_BATCH = 256
+_VAE = "state_vae"  # the kind of its tensors in the method's state
 
 
 class GenerativeReplay(Method):
     """Deep generative replay (Shin et al. 2017), with a policy as the solver.
 
-    When task k ends, the generator learns task k's own states and, for each earlier task, what it generates itself;
-    then the actor is copied: the scholar (generator and teacher) is all that is kept, and no state that was ever
+    When task k ends, the generator learns task k's own states and, of each earlier task, states that it generates;
+    then the actor is copied. Both together, the paper's scholar, are all that is kept, and no state that was ever
     seen. While later tasks are learned,
 
         β · KL(π_teacher(·|s) ‖ π(·|s)),  s generated anew at every gradient step, for each earlier task as often.
     """
 
     name: ClassVar = "generative-replay"
-    summary: ClassVar = "no old data: a generator makes up states, and a frozen copy of the policy acts in them"
+    summary: ClassVar = "no old data: states of old tasks are generated, and a frozen copy of the policy labels them"
     family: ClassVar = "replay"
-    composes: ClassVar = True
 
     class Settings(Method.Settings):
-        """The generator, and how much of what it makes up is rehearsed."""
+        """The generator, and how much of what it generates is rehearsed."""
 
         strength: float = Field(1.0, ge=0)
         """β, the divergence's weight; 0 is fine-tuning, to the bit."""
         batch_size: int = Field(256, ge=1)
         """States of all earlier tasks together, generated anew at every gradient step."""
         states: int = Field(10_000, ge=2)
-        """On-policy states from which the generator learns a task; then they are thrown away."""
+        """On-policy states from which the generator learns a task; they are not kept."""
         iterations: int = Field(1500, ge=1)
         """Minibatches of 256 states from which it learns, at each task's end."""
         width: int = Field(64, ge=1)
@@ -57,49 +59,55 @@ class GenerativeReplay(Method):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._random = th.Generator()
-        self._generator: Generator | None = None
+        self._vae: StateVAE | None = None
         self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `_Gaussian`
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
-        """Have the scholar where the networks are; in the first task, take the run's seed."""
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return why_not_both_rehearse(cls, other)
+
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Move the scholar to the networks' device; in the first task, take the run's seed."""
         if k == 0:
-            self._random.manual_seed(model.seed or 0)
-        if self._generator is not None:
-            self._generator.to(model.device)
-        self._teacher = {name: p.to(model.device) for name, p in self._teacher.items()}
+            self._random.manual_seed(learner.seed)
+        if self._vae is not None:
+            self._vae.to(learner.device)
+        self._teacher = {name: p.to(learner.device) for name, p in self._teacher.items()}
 
     def recall(self, policy: SlotPolicy, n: int) -> Behaviour:
         """Return n generated states, of each earlier task as many, with what the teacher does there."""
-        generator = self._generator
-        assert generator is not None
+        vae = self._vae
+        assert vae is not None
         with th.no_grad():
-            slot = th.arange(n, device=generator.log_noise.device) % generator.slots
-            states = generator.sample(slot, self._random)
+            slot = th.arange(n, device=vae.log_noise.device) % vae.slots
+            states = vae.sample(slot, self._random)
             obs = th.cat([states, slot[:, None].to(states)], dim=1)
             mean, log_std = functional_call(_Gaussian(policy), self._teacher, (obs,))
         return Behaviour(obs, mean, log_std)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
+    @override
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return β times the divergence from the teacher in generated states."""
-        if optimizer_name not in ACTOR_OPTIMIZERS or self._generator is None or self.settings.strength == 0:
+        if Role.ACTOR not in role or self._vae is None or self.settings.strength == 0:
             return None
-        assert isinstance(model.policy, SlotPolicy)
-        return self.settings.strength * cloning_loss(
-            model.policy, self.recall(model.policy, self.settings.batch_size)
+        return self.settings.strength * distillation_loss(
+            learner.policy, self.recall(learner.policy, self.settings.batch_size)
         )
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Teach the generator task k beside the earlier ones, and copy the actor."""
-        policy, settings = model.policy, self.settings
-        assert isinstance(policy, SlotPolicy)
+        policy, settings = learner.policy, self.settings
         states = collect(settings.states).observations[:, :-1]
-        if self._generator is None:
-            self._generator = self._new_generator(states.shape[1]).to(model.device)
-        before = copy.deepcopy(self._generator)
-        self._generator.add_slot(states, self._random)
-        self._generator.fit(
+        if self._vae is None:
+            self._vae = self._new_vae(states.shape[1]).to(learner.device)
+        earlier = copy.deepcopy(self._vae)
+        self._vae.add_slot(states, self._random)
+        self._vae.fit(
             states,
-            lambda slot: before.sample_coordinates(slot, self._random),
+            lambda slot: earlier.sample_coordinates(slot, self._random),
             iterations=settings.iterations,
             batch_size=_FIT_BATCH,
             generator=self._random,
@@ -110,49 +118,47 @@ class GenerativeReplay(Method):
             if _is_of(p, policy.actor_net)
         }
 
-    def _new_generator(self, size: int) -> Generator:
-        return Generator(size, self.settings.width, self.settings.latent, self._random)
+    def _new_vae(self, size: int) -> StateVAE:
+        return StateVAE(size, self.settings.width, self.settings.latent, self._random)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the scholar: the generator, and the actor with a head for each task."""
-        assert isinstance(model.policy, SlotPolicy)
-        size = sizes(model)[0] - 1
+        size = learner.observation_size - 1
         with th.no_grad():
-            generator = Generator(size, self.settings.width, self.settings.latent, th.Generator())
-            actor = _numbers(model.policy.actor_net)
-            head = actor - sum(p.numel() for _, p in model.policy.actor_net.shared_parameters())
-            one = _numbers(generator)
-            generator.add_slot(th.zeros(2, size), th.Generator())
-            slot = _numbers(generator) - one
+            vae = StateVAE(size, self.settings.width, self.settings.latent, th.Generator())
+            actor = _numbers(learner.policy.actor_net)
+            head = actor - sum(p.numel() for _, p in learner.policy.actor_net.shared_parameters())
+            one = _numbers(vae)
+            vae.add_slot(th.zeros(2, size), th.Generator())
+            slot = _numbers(vae) - one
         return GENERATOR_BYTES + FLOAT_BYTES * (one + tasks * slot + actor + (tasks - 1) * head)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return the scholar and the generator's random state."""
-        if self._generator is None:
+        if self._vae is None:
             return {}
         return (
-            {f"generator.{name}": t for name, t in self._generator.state_dict().items()}
+            {f"{_VAE}.{name}": t for name, t in self._vae.state_dict().items()}
             | {f"teacher.{name}": t for name, t in self._teacher.items()}
             | {"random": self._random.get_state()}
         )
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore the scholar."""
-        self._generator, self._teacher = None, {}
+        self._vae, self._teacher = None, {}
         if not state:
             return
-        parts: dict[str, dict[str, th.Tensor]] = {"generator": {}, "teacher": {}}
-        for key, tensor in state.items():
-            kind, _, name = key.partition(".")
-            if kind in parts:
-                parts[kind][name] = tensor
-        slots, size = parts["generator"]["frames.mean"].shape
-        self._generator = self._new_generator(size)
+        weights = named(state, _VAE)
+        slots, size = weights["frames.mean"].shape
+        self._vae = self._new_vae(size)
         for _ in range(slots):
-            self._generator.add_slot(th.zeros(2, size), th.Generator())
-        self._generator.load_state_dict(parts["generator"])
-        self._generator.requires_grad_(False)
-        self._teacher = parts["teacher"]
+            self._vae.add_slot(th.zeros(2, size), th.Generator())
+        self._vae.load_state_dict(weights)
+        self._vae.requires_grad_(False)
+        self._teacher = named(state, "teacher")
         self._random.set_state(state["random"].cpu())
 
 

@@ -1,4 +1,4 @@
-"""L2: the quadratic penalty that holds every weight alike; what the others' importances are measured against."""
+"""L2: the quadratic penalty with one weight for every parameter, which the others' importances are compared with."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
 from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, protected_parameters
 
@@ -16,7 +17,7 @@ class L2(QuadraticMethod):
     """EWC with F = 1 (the L2 of Kirkpatrick et al. 2017, figure 2)."""
 
     name: ClassVar = "l2"
-    summary: ClassVar = "every shared weight is held alike where earlier tasks left it"
+    summary: ClassVar = "a penalty on moving any shared weight from where earlier tasks left it"
 
     class Settings(QuadraticMethod.Settings):
         """L2's penalty."""
@@ -26,6 +27,7 @@ class L2(QuadraticMethod):
 
     settings: Settings
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    @override
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return ones."""
-        return {name: th.ones_like(p) for name, p in protected_parameters(model).items()}
+        return {name: th.ones_like(p) for name, p in protected_parameters(learner).items()}

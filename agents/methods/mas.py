@@ -1,4 +1,4 @@
-"""Memory-aware synapses: the quadratic penalty weighted by how much the policy's output feels each weight."""
+"""Memory-aware synapses: the quadratic penalty weighted by how sensitive the policy's output is to each weight."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
 from clrobot.agents.methods.shared.per_sample import per_sample_gradients
-from clrobot.agents.methods.shared.quadratic import Importance, Quadratic, QuadraticMethod, actor_policy, recentred
+from clrobot.agents.methods.shared.quadratic import Importance, Quadratic, QuadraticMethod, recentred
 from clrobot.agents.policies.policy import SlotPolicy
 
 
 def sensitivity(policy: SlotPolicy, obs: th.Tensor) -> Importance:
-    """Return how much the squared length of the mean action feels each shared parameter.
+    """Return how sensitive the squared length of the mean action is to each shared parameter.
 
         Ω = E_s |∂‖μ(s)‖² / ∂θ|,  the absolute value per sample (Aljundi et al. 2018, equations 3 and 5)
 
@@ -39,7 +40,7 @@ class MAS(QuadraticMethod):
     """Memory-aware synapses (Aljundi et al. 2018): importances add up around the newest solution."""
 
     name: ClassVar = "mas"
-    summary: ClassVar = "memory-aware synapses: weights that earlier tasks' actions feel are held by springs"
+    summary: ClassVar = "memory-aware synapses: a penalty on moving weights that earlier actions are sensitive to"
 
     class Settings(QuadraticMethod.Settings):
         """MAS's penalty."""
@@ -51,10 +52,12 @@ class MAS(QuadraticMethod):
 
     settings: Settings
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    @override
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's sensitivities."""
-        return sensitivity(actor_policy(model), collect(self.settings.states).observations)
+        return sensitivity(learner.policy, collect(self.settings.states).observations)
 
+    @override
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
         """Add the importances, and move the anchor."""
         return recentred(old, new)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from typing_extensions import override
+
 from clrobot.agents.methods.shared.method import Method
 
 
@@ -13,4 +15,12 @@ class Multitask(Method):
     name: ClassVar = "multitask"
     family: ClassVar = "bound"
     summary: ClassVar = "all tasks at once, in every stage: the upper line, which no sequence of tasks allows"
-    trains_all_tasks: ClassVar = True
+
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} trains every task in every stage, so {other.name} has nothing to protect"
+
+    @override
+    def trained_slots(self, k: int, n: int) -> range:
+        return range(n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.shared.quadratic import Quadratic, recentred
@@ -31,6 +32,7 @@ class OnlineEWC(EWC):
 
     settings: Settings
 
+    @override
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
         """Let the earlier importances fade, and move the anchor."""
         return recentred(old, new, self.settings.decay)

@@ -7,15 +7,21 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Method, Phase
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
-FREE = 0  # the owner of a weight that no slot owns; slot k is written k + 1
+FREE = 0  # in a table of owners: a weight that no slot owns
+
+
+def owner_of(slot: int) -> int:
+    """Return how a table of owners writes a slot (from 0): by one more than its index, since 0 says FREE."""
+    return slot + 1
 
 
 class PackedNetwork(MultiHeadNetwork):
@@ -23,7 +29,7 @@ class PackedNetwork(MultiHeadNetwork):
 
     Slot k, once packed, acts with the weights of slots 0 … k and with no free one:
 
-        h_i = tanh((W_i ⊙ [1 ≤ owner_i ≤ k + 1]) h_{i-1} + b_i)
+        h_i = tanh((W_i ⊙ [owner_i ∈ {0, …, k}]) h_{i-1} + b_i)
 
     so nothing that a later slot trains reaches it. The newest slot, until it is packed, acts with the free weights
     as well. Before anything is packed this is a MultiHeadNetwork, to the bit. The owners are buffers, so that they
@@ -42,10 +48,11 @@ class PackedNetwork(MultiHeadNetwork):
             self.register_buffer(f"owners_{i}", th.zeros(layer.weight.shape, dtype=th.int16))
 
     def owners(self, layer: int) -> th.Tensor:
-        """Return who owns each weight of a trunk layer, in the weight's shape: FREE, or k + 1 for slot k."""
+        """Return who owns each weight of a trunk layer, in the weight's shape: FREE, or a slot by `owner_of`."""
         return self.get_buffer(f"owners_{layer}")
 
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+    @override
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         activations = []
         packed = int(self.packed)
         for i, layer in enumerate(self.trunk):
@@ -53,7 +60,7 @@ class PackedNetwork(MultiHeadNetwork):
             weight = layer.weight
             if packed:
                 owners = self.owners(i)
-                hidden = owners > slot + 1
+                hidden = owners > owner_of(slot)
                 if slot < packed:
                     hidden = hidden | (owners == FREE)
                 weight = weight.masked_fill(hidden, 0.0)
@@ -68,17 +75,18 @@ class PackedNetwork(MultiHeadNetwork):
 
         As in the paper, magnitudes are compared within a layer.
         """
-        slot = self.slots - 1
+        slot = self.newest
         for i, layer in enumerate(self.trunk):
             assert isinstance(layer, nn.Linear)
             weight, owners = layer.weight.view(-1), self.owners(i).view(-1)
             free = (owners == FREE).nonzero().squeeze(1)
             order = weight[free].abs().argsort(descending=True, stable=True)
             kept = round(keep * len(free))
-            owners[free[order[:kept]]] = slot + 1
+            owners[free[order[:kept]]] = owner_of(slot)
             weight[free[order[kept:]]] = 0.0
-        self.packed.fill_(slot + 1)
+        self.packed.fill_(self.slots)
 
+    @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield nothing: what an earlier slot reads no later one changes."""
         yield from ()
@@ -90,24 +98,24 @@ class PackedNetwork(MultiHeadNetwork):
         are the first slot's. (They are masked rather than frozen because whether they are is part of the weights:
         what an optimizer holds must follow from the number of slots alone.)
         """
-        newest, packed = self.slots - 1, int(self.packed)
-        mine = newest + 1 if packed > newest else FREE
+        packed = int(self.packed)
+        mine = owner_of(self.newest) if packed == self.slots else FREE
         masks = {f"trunk.{i}.weight": self.owners(i) == mine for i in range(len(self.trunk))}
-        first = newest == 0 or packed == 0
+        first = self.newest == 0 or packed == 0
         return [
             (p, masks[name] if name in masks else th.full_like(p, first, dtype=th.bool))
             for name, p in super().shared_parameters()
         ]
 
-    def held(self) -> int:  # noqa: D102
+    @override
+    def frozen(self) -> int:
         return sum(int((~mask).sum()) for _, mask in self.trainable())
 
 
-def packed_network(model: BaseAlgorithm) -> PackedNetwork:
-    """Return the model's actor."""
-    assert isinstance(model.policy, SlotPolicy)
-    assert isinstance(model.policy.actor_net, PackedNetwork)
-    return model.policy.actor_net
+def packed_network(learner: Learner) -> PackedNetwork:
+    """Return the learner's actor."""
+    assert isinstance(learner.policy.actor_net, PackedNetwork)
+    return learner.policy.actor_net
 
 
 class PackNet(Method):
@@ -143,33 +151,43 @@ class PackNet(Method):
         super().__init__(settings)
         self._step: list[tuple[th.nn.Parameter, th.Tensor, th.Tensor]] = []  # parameter, frozen mask, values before
 
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} freezes the weights that a task acts with, so {other.name} has nothing to protect"
+
+    @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return a packed actor and an ordinary critic."""
         return {"network_class": PackedNetwork, "critic_class": MultiHeadNetwork}
 
+    @override
     def phases(self, steps: int) -> list[Phase]:
         """Return training and retraining."""
         train = round(self.settings.train_share * steps)
         return [Phase("train", train), Phase("retrain", steps - train)]
 
-    def before_phase(self, model: BaseAlgorithm, k: int, phase: str) -> None:
+    @override
+    def before_phase(self, learner: Learner, k: int, phase: str) -> None:
         """Prune before retraining."""
         if phase == "retrain":
-            packed_network(model).pack(self.settings.keep / (1 + k * self.settings.keep))
+            packed_network(learner).pack(self.settings.keep / (1 + k * self.settings.keep))
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
-        """Silence the gradients of what is frozen, and note its values."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+    @override
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
+        """Set the gradients of what is frozen to zero, and note its values."""
+        if Role.ACTOR not in role:
             return
         self._step = []
-        for parameter, mask in packed_network(model).trainable():
+        for parameter, mask in packed_network(learner).trainable():
             if parameter.grad is not None:
                 parameter.grad.mul_(mask)
             self._step.append((parameter, ~mask, parameter.detach().clone()))
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    @override
+    def after_update(self, learner: Learner, role: Role) -> None:
         """Put frozen weights back: momentum from before they froze moves them without any gradient."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+        if Role.ACTOR not in role:
             return
         with th.no_grad():
             for parameter, frozen, before in self._step:

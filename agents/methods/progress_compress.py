@@ -7,25 +7,26 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.online_ewc import OnlineEWC
-from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, cloning_loss
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.method import Collect, Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import Column
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 
 class ProgressNetwork(SlotNetwork):
-    """A knowledge base with a head for each slot, and one column that hears it (Schwarz et al. 2018, section 3).
+    """A knowledge base with a head for each slot, and a column that reads it (Schwarz et al. 2018, section 3).
 
     Active column:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{KB})),  as in a progressive network of two
     columns, but of a size that does not grow. Slots that are compressed act with the knowledge base, through their
-    own heads; the newest one acts with the active column until it is. The knowledge base asks for no gradients:
-    whoever compresses lets it.
+    own heads; the newest one acts with the active column until it is. The knowledge base requires no
+    gradients but while a task is compressed.
 
     A new slot keeps the active column's hidden layers, as the paper does, and gets a new head (and lateral into it),
     so that it starts with outputs near zero.
@@ -43,22 +44,27 @@ class ProgressNetwork(SlotNetwork):
         self.active = Column(inputs, widths, outputs, [widths], head_gain, layer_norm=layer_norm)
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    @override
+    def slots(self) -> int:
         return self.base.slots
 
-    def add_slot(self) -> None:  # noqa: D102
+    @override
+    def add_slot(self) -> None:
         self.base.add_slot()
         self.base.requires_grad_(False)
         self.active.renew_head()
 
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+    @override
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         knowledge = self.base.activations(x, slot)
         return knowledge if slot < int(self.compressed) else self.active(x, [knowledge])
 
-    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+    @override
+    def layers(self, slot: int) -> list[nn.Linear]:
         compressed = slot < int(self.compressed)
         return self.base.layers(slot) if compressed else list(self.active.layers)  # type: ignore[arg-type]
 
+    @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the knowledge base's trunk: compressing a later slot changes it."""
         for name, parameter in self.base.shared_parameters():
@@ -72,7 +78,7 @@ class ProgressNetwork(SlotNetwork):
 class ProgressCompress(Method):
     """Progress & Compress (Schwarz et al. 2018).
 
-    Progress: the algorithm trains the active column, which hears the knowledge base. Compress, at the stage's end:
+    Progress: the algorithm trains the active column, which reads the knowledge base. Compress, at the stage's end:
     the knowledge base learns what the active column does in states of the task, by gradient steps on
 
         E_s KL(π_active(·|s) ‖ π_KB(·|s)) + ½ λ Σ_j F_j (θ_j - θ*_j)²     (the paper's equation 2)
@@ -91,7 +97,7 @@ class ProgressCompress(Method):
         """How the knowledge base takes a task in."""
 
         strength: float = Field(0.3, ge=0)
-        """λ: how firmly the knowledge base holds what earlier tasks need."""
+        """λ: the weight of the penalty on moving the knowledge base's weights that earlier tasks need."""
         compress_states: int = Field(20_000, ge=1)
         """On-policy states of the task from which the knowledge base learns."""
         compress_steps: int = Field(6_000, ge=1)
@@ -107,31 +113,39 @@ class ProgressCompress(Method):
         super().__init__(settings)
         self._ewc = OnlineEWC(settings)
 
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return (
+            f"{cls.name} changes what earlier tasks act with only while it compresses a task, "
+            f"and {other.name} acts on the algorithm's updates"
+        )
+
+    @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return an actor of two columns and an ordinary critic."""
         return {"network_class": ProgressNetwork, "critic_class": MultiHeadNetwork}
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Compress task k into the knowledge base, and remember what of it the task needs."""
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
+        policy = learner.policy
         network = policy.actor_net
         assert isinstance(network, ProgressNetwork)
         teacher = behaviour(policy, collect(self.settings.compress_states).observations)
         network.compressed.fill_(k + 1)  # from here on the policy acts with the knowledge base
-        self._ewc.before_task(model, k)
-        self._compress(model, policy, network.knowledge_of(k), teacher, th.Generator().manual_seed(k))
-        self._ewc.after_task(model, k, collect)
+        self._ewc.before_task(learner, k)
+        self._compress(learner, network.knowledge_of(k), teacher, th.Generator().manual_seed(k))
+        self._ewc.after_task(learner, k, collect)
 
     def _compress(
         self,
-        model: BaseAlgorithm,
-        policy: SlotPolicy,
+        learner: Learner,
         parameters: list[th.nn.Parameter],
         teacher: Behaviour,
         generator: th.Generator,
     ) -> None:
-        """Train `parameters` to do in the teacher's states as it did, held by the penalty."""
+        """Train `parameters` to act in the teacher's states as it did, under the penalty."""
         settings = self.settings
         steps = settings.compress_steps
         optimizer = th.optim.Adam(parameters, lr=settings.compress_rate)
@@ -140,24 +154,27 @@ class ProgressCompress(Method):
             parameter.requires_grad_(True)
         for _ in range(steps):
             chosen = th.randint(len(teacher.mean), (settings.compress_batch,), generator=generator)
-            loss = cloning_loss(policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
+            loss = distillation_loss(learner.policy, Behaviour(*(t[chosen.to(t.device)] for t in teacher)))
             optimizer.zero_grad()
             loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-            self._ewc.adjust_gradients(model, ACTOR_OPTIMIZERS[0])
+            self._ewc.adjust_gradients(learner, Role.ACTOR)
             optimizer.step()
             schedule.step()
         for parameter in parameters:
             parameter.requires_grad_(False)
             parameter.grad = None
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F and θ*."""
-        return self._ewc.memory_bound(model, tasks)
+        return self._ewc.memory_bound(learner, tasks)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ* of the knowledge base."""
         return self._ewc.state_dict()
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore them."""
         self._ewc.load_state_dict(state)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.networks.progressive import ProgressiveNetwork
@@ -29,6 +30,12 @@ class Progressive(Method):
 
     settings: Settings
 
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} freezes each task's column, so {other.name} has nothing to protect"
+
+    @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return the columns of actor and critic, with the later ones' width."""
         return {"network_class": partial(ProgressiveNetwork, later_width=self.settings.later_width)}

@@ -6,22 +6,23 @@ from typing import ClassVar, NamedTuple
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from typing_extensions import override
 
-from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
-from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, cloning_loss
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+from clrobot.agents.algorithms.role import Role
+from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Reservoir
-from clrobot.agents.methods.shared.method import Collect, named
-from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal, sizes
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, CRITIC_OPTIMIZERS, SlotPolicy
+from clrobot.agents.methods.shared.method import Collect, Method, named
+from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal, why_not_both_rehearse
 
 _DRAW_BYTES = 8
-_LESSONS = "lessons"  # the kind of their tensors in the method's state
+_TRANSITIONS = "transitions"  # the kind of their tensors in the method's state
 
 
-class Transition(NamedTuple):
-    """Experience of finished tasks, with what actor and critic gave then."""
+class Steps(NamedTuple):
+    """On-policy steps of finished tasks, with the outputs of actor and critic when they were finished."""
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
     actions: th.Tensor  # (n, A)
@@ -30,8 +31,8 @@ class Transition(NamedTuple):
     values: th.Tensor  # (n, C), one column for each network of the critic
 
 
-class Lesson(NamedTuple):
-    """What an off-policy algorithm learned earlier tasks from, as its buffer gives it."""
+class Transitions(NamedTuple):
+    """Off-policy transitions from which an algorithm learned earlier tasks, as its buffer gives them."""
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
     actions: th.Tensor  # (n, A), as the environment took them
@@ -41,24 +42,23 @@ class Lesson(NamedTuple):
 
 
 class Replay(Rehearsal):
-    """CLEAR's replay (Rolnick et al. 2019): policy cloning and value cloning on a reservoir over all tasks.
+    """CLEAR's replay (Rolnick et al. 2019): its policy and value cloning on a reservoir over all tasks.
 
-        β (KL(π_then(·|s) ‖ π(·|s)) + w mean (V(s) - V_then(s))²),  s from the reservoir
+        β (KL(π_old(·|s) ‖ π(·|s)) + w mean (V(s) - V_old(s))²),  s from the reservoir
 
     PPO's own objective is never applied to old experience: its clipped surrogate is defined for actions of the
     policy just before, and on older ones the ratio is far outside the clip. SAC's is defined for any: there a set
     share of every batch is transitions of earlier tasks, from a second reservoir that is filled from SAC's buffer.
 
     The memory is filled when a task ends, by the finished policy, and not while it is learned, as in CLEAR: there
-    the old behaviour is a help for off-policy corrections, here it is what is cloned, and most of what a policy did
-    while it learned is not worth cloning. Every task offers as many steps as the reservoir holds, so that its
-    expected share is the same for all.
+    the old behaviour serves off-policy corrections, here it is what is distilled, and most of what a policy did while
+    it learned is not worth that. Every task offers as many steps as the reservoir holds, so that all have the same
+    expected share.
     """
 
     name: ClassVar = "replay"
-    summary: ClassVar = "a fixed number of steps of all earlier tasks; actor and critic are held to what they gave"
+    summary: ClassVar = "a fixed number of old steps, whose outputs actor and critic are trained to keep"
     family: ClassVar = "replay"
-    composes: ClassVar = True
 
     class Settings(Rehearsal.Settings):
         """Steps of earlier tasks, mixed into every update."""
@@ -73,95 +73,99 @@ class Replay(Rehearsal):
         """The part of each of an off-policy algorithm's batches that is transitions of earlier tasks."""
 
     settings: Settings
-    memory: Reservoir[Transition]
+    memory: Reservoir[Steps]
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.lessons = Reservoir(Lesson, settings.memory)
+        self.transitions = Reservoir(Transitions, settings.memory)
 
-    def new_memory(self) -> Reservoir[Transition]:
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return why_not_both_rehearse(cls, other)
+
+    @override
+    def new_memory(self) -> Reservoir[Steps]:
         """Return the empty memory."""
-        return Reservoir(Transition, self.settings.memory)
+        return Reservoir(Steps, self.settings.memory)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
-        """Return the cloning losses of the networks that this optimizer steps."""
+    @override
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
+        """Return the distillation losses of the networks that this optimizer steps."""
         strength, value_weight = self.settings.strength, self.settings.value_weight
-        acts = optimizer_name in ACTOR_OPTIMIZERS
-        values = optimizer_name in CRITIC_OPTIMIZERS and value_weight > 0
+        acts = Role.ACTOR in role
+        values = Role.CRITIC in role and value_weight > 0
         if not (acts or values) or not len(self.memory) or strength == 0:
             return None
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
-        then = self.memory.sample(self.settings.batch_size)
+        policy = learner.policy
+        old = self.memory.sample(self.settings.batch_size)
         losses = []
         if acts:
-            losses.append(cloning_loss(policy, Behaviour(then.observations, then.mean, then.log_std)))
+            losses.append(distillation_loss(policy, Behaviour(old.observations, old.mean, old.log_std)))
         if values:
-            now = policy.values(then.observations, then.actions)
-            losses.append(value_weight * th.nn.functional.mse_loss(now, then.values))
+            now = policy.values(old.observations, old.actions)
+            losses.append(value_weight * th.nn.functional.mse_loss(now, old.values))
         return strength * sum(losses[1:], losses[0])
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
-        """Have the memories where the networks are, and old transitions in an off-policy algorithm's batches."""
-        super().before_task(model, k)
-        self.lessons.to(model.device)
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Move the memories to the networks' device, and mix old transitions into a replay buffer's batches."""
+        super().before_task(learner, k)
+        self.transitions.to(learner.device)
         if k == 0:
-            self.lessons.seed((model.seed or 0) + 1)
-        buffer = _buffer(model)
-        if buffer is not None and len(self.lessons):
-            buffer.share_with(self._old_transitions, self.settings.share)
+            self.transitions.seed(learner.seed + 1)
+        buffer = learner.replay_buffer
+        if buffer is not None and len(self.transitions):
+            buffer.mix_in(self._old_transitions, self.settings.share)
 
     @property
-    def _shares(self) -> bool:
+    def _mixes_in(self) -> bool:
         return self.settings.share > 0 and self.settings.strength > 0
 
     def _old_transitions(self, n: int) -> ReplayBufferSamples:
-        return ReplayBufferSamples(*self.lessons.sample(n))
+        return ReplayBufferSamples(*self.transitions.sample(n))
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Offer the finished policy's steps to one reservoir, an off-policy algorithm's transitions to the other."""
-        buffer = _buffer(model)
+        buffer = learner.replay_buffer
         if buffer is not None:
-            buffer.share_with_nobody()
-            if self._shares:
-                self.lessons.add(self._drawn_from(buffer))
-        policy = model.policy
-        assert isinstance(policy, SlotPolicy)
+            buffer.stop_mixing()
+            if self._mixes_in:
+                self.transitions.add(self._drawn_from(buffer))
+        policy = learner.policy
         steps = collect(self.settings.memory)
         _, mean, log_std = behaviour(policy, steps.observations)
         with th.no_grad():
             values = policy.values(steps.observations, steps.actions)
-        self.memory.add(Transition(steps.observations, steps.actions, mean, log_std, values))
+        self.memory.add(Steps(steps.observations, steps.actions, mean, log_std, values))
 
-    def _drawn_from(self, buffer: SharedBuffer) -> Lesson:
+    def _drawn_from(self, buffer: MixedReplayBuffer) -> Transitions:
         """Return as many transitions as the reservoir holds, drawn evenly from all that the buffer has."""
         rows = buffer.buffer_size if buffer.full else buffer.pos
-        chosen = th.randint(rows * buffer.n_envs, (self.settings.memory,), generator=self.lessons.generator).numpy()
+        generator = self.transitions.generator
+        chosen = th.randint(rows * buffer.n_envs, (self.settings.memory,), generator=generator).numpy()
         found = buffer.transitions(chosen // buffer.n_envs, chosen % buffer.n_envs)
-        return Lesson(found.observations, found.actions, found.next_observations, found.dones, found.rewards)
+        return Transitions(found.observations, found.actions, found.next_observations, found.dones, found.rewards)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of full reservoirs, however many tasks there are."""
-        assert isinstance(model.policy, SlotPolicy)
-        d, a = sizes(model)
-        row = FLOAT_BYTES * (d + 3 * a + len(model.policy.critic_nets)) + _DRAW_BYTES
+        d, a = learner.observation_size, learner.action_size
+        row = FLOAT_BYTES * (d + 3 * a + len(learner.policy.critic_nets)) + _DRAW_BYTES
         bound = GENERATOR_BYTES + self.settings.memory * row
-        if _buffer(model) is not None and self._shares:
+        if learner.replay_buffer is not None and self._mixes_in:
             bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
         return bound
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return both memories."""
-        lessons = self.lessons.state_dict()
-        return super().state_dict() | {f"{_LESSONS}.{name}": tensor for name, tensor in lessons.items()}
+        transitions = self.transitions.state_dict()
+        return super().state_dict() | {f"{_TRANSITIONS}.{name}": tensor for name, tensor in transitions.items()}
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore both memories."""
         super().load_state_dict(state)
-        self.lessons.load_state_dict(named(state, _LESSONS))
-
-
-def _buffer(model: BaseAlgorithm) -> SharedBuffer | None:
-    """Return the model's replay buffer, which off-policy algorithms alone have."""
-    buffer = getattr(model, "replay_buffer", None)
-    return buffer if isinstance(buffer, SharedBuffer) else None
+        self.transitions.load_state_dict(named(state, _TRANSITIONS))

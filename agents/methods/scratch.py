@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from typing_extensions import override
+
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.networks.progressive import IndependentNetwork
 
@@ -15,3 +17,8 @@ class Scratch(Method):
     family: ClassVar = "bound"
     summary: ClassVar = "each task alone from a fresh network: nothing is forgotten, and nothing carried over"
     network_class: ClassVar = IndependentNetwork
+
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        return f"{cls.name} gives every task a network of its own, so {other.name} has nothing to protect"

@@ -1,4 +1,4 @@
-"""Synaptic intelligence: the quadratic penalty weighted by what each weight's way did for the task's loss."""
+"""Synaptic intelligence: the quadratic penalty weighted by what each weight's displacement did to the loss."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Collect, named
 from clrobot.agents.methods.shared.quadratic import (
     Importance,
@@ -16,22 +18,21 @@ from clrobot.agents.methods.shared.quadratic import (
     protected_parameters,
     recentred,
 )
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS
 
 
 class SI(QuadraticMethod):
     """Synaptic intelligence (Zenke et al. 2017): importances add up around the newest solution.
 
         ω_j = Σ_t -g_j(t) Δθ_j(t)    over the updates t of a stage       (equation 3)
-        Ω_j = max(0, ω_j) / (Δ_j² + ξ)   with Δ_j the stage's whole way  (equation 5)
+        Ω_j = max(0, ω_j) / (Δ_j² + ξ)   with Δ_j the displacement over the stage  (equation 5)
 
     g is the gradient of the algorithm's own loss, without this penalty, and before clipping: g·Δθ then is, to first
-    order, what the update changed that loss by. Δθ is the way that the optimizer really went, with the penalty,
-    clipping and Adam in it. A weight whose way cost more than it gained (ω < 0) has no importance.
+    order, what the update changed that loss by. Δθ is the optimizer's real displacement, with the penalty, clipping
+    and Adam in it. A weight whose displacements raised the loss on the whole (ω < 0) has no importance.
     """
 
     name: ClassVar = "si"
-    summary: ClassVar = "synaptic intelligence: weights whose way made earlier tasks better are held by springs"
+    summary: ClassVar = "synaptic intelligence: a penalty on moving weights that brought earlier tasks' losses down"
 
     class Settings(QuadraticMethod.Settings):
         """SI's penalty."""
@@ -49,56 +50,63 @@ class SI(QuadraticMethod):
         self._start: dict[str, th.Tensor] = {}  # θ before it
         self._step: dict[str, tuple[th.Tensor, th.Tensor]] = {}  # (g, θ) within an update
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
         """Pair the parameters with their weights and anchors, and go on with a resumed stage's sums."""
-        super().before_task(model, k)
-        for name, parameter in protected_parameters(model).items():
+        super().before_task(learner, k)
+        for name, parameter in protected_parameters(learner).items():
             for kept in (self._path, self._start):
                 if name in kept:
                     kept[name] = kept[name].to(parameter.device)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> None:
-        """Note gradient and place before the update; nothing has been added to the gradient yet."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+    @override
+    def auxiliary_loss(self, learner: Learner, role: Role) -> None:
+        """Note the gradient and the weights before the update; nothing has been added to the gradient yet."""
+        if Role.ACTOR not in role:
             return
         self._step = {
             name: (p.grad.clone(), p.detach().clone())
-            for name, p in protected_parameters(model).items()
+            for name, p in protected_parameters(learner).items()
             if p.grad is not None
         }
         if not self._start:
             # A stage's first update: here rather than in `before_task`, which a resumed stage calls once more.
-            self._start = {name: p.detach().clone() for name, p in protected_parameters(model).items()}
+            self._start = {name: p.detach().clone() for name, p in protected_parameters(learner).items()}
             self._path = {name: th.zeros_like(p) for name, p in self._start.items()}
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    @override
+    def after_update(self, learner: Learner, role: Role) -> None:
         """Go on with the path integral: ω ← ω - g Δθ."""
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+        if Role.ACTOR not in role:
             return
-        protected = protected_parameters(model)
+        protected = protected_parameters(learner)
         for name, (gradient, before) in self._step.items():
             self._path[name] -= gradient * (protected[name].detach() - before)
         self._step = {}
 
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
-        """Return Ω of the stage just finished, and forget its way."""
+    @override
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
+        """Return Ω of the stage just finished, and forget its path integral."""
         found = {}
-        for name, parameter in protected_parameters(model).items():
+        for name, parameter in protected_parameters(learner).items():
             theta = parameter.detach()
-            way = theta - self._start.get(name, theta)
+            displacement = theta - self._start.get(name, theta)
             path = self._path.get(name, th.zeros_like(theta))
-            found[name] = path.clamp_min(0) / (way.square() + self.settings.damping)
+            found[name] = path.clamp_min(0) / (displacement.square() + self.settings.damping)
         self._path, self._start = {}, {}
         return found
 
+    @override
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
         """Add the importances, and move the anchor."""
         return recentred(old, new)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F, θ*, ω and the stage's start, however many tasks there are."""
-        return 2 * super().memory_bound(model, tasks)
+        return 2 * super().memory_bound(learner, tasks)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ*, and within a stage ω and its start."""
         return (
@@ -107,6 +115,7 @@ class SI(QuadraticMethod):
             | {f"start.{name}": p for name, p in self._start.items()}
         )
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore all that; a resumed stage goes on with the same sums."""
         super().load_state_dict(state)

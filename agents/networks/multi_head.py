@@ -8,6 +8,7 @@ from typing import Any
 
 import torch as th
 from torch import nn
+from typing_extensions import override
 
 from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
 
@@ -26,15 +27,18 @@ class MultiHeadNetwork(SlotNetwork):
         self.add_slot()
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    @override
+    def slots(self) -> int:
         return len(self.heads)
 
-    def add_slot(self) -> None:  # noqa: D102
+    @override
+    def add_slot(self) -> None:
         self.heads.requires_grad_(False)
         head = linear(self.widths[-1], self.outputs, self.head_gain)
         self.heads.append(head.to(next(self.trunk.parameters()).device))
 
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+    @override
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         hidden = []
         for i, layer in enumerate(self.trunk):
             x = layer(x)
@@ -42,9 +46,11 @@ class MultiHeadNetwork(SlotNetwork):
             hidden.append(x)
         return *hidden, self.heads[slot](x)
 
-    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+    @override
+    def layers(self, slot: int) -> list[nn.Linear]:
         return [*self.trunk, self.heads[slot]]
 
+    @override
     def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
         """Return the outputs (B, outputs): one pass through the trunk and its heads, of which each row takes its own.
 
@@ -59,6 +65,7 @@ class MultiHeadNetwork(SlotNetwork):
         every = nn.functional.linear(hidden, weight, bias).view(len(x), len(heads), self.outputs)
         return every.gather(1, index[:, None, None].expand(-1, 1, self.outputs)).squeeze(1)
 
-    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:  # noqa: D102
+    @override
+    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         yield from self.trunk.named_parameters(prefix="trunk")
         yield from self.norms.named_parameters(prefix="norms")

@@ -1,4 +1,4 @@
-"""Columns that hear the earlier ones through laterals, as in progressive networks, or hear nothing."""
+"""A column for each slot, with laterals from the earlier ones, as in progressive networks, or without any."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch as th
 from torch import nn
+from typing_extensions import override
 
 from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
 
@@ -20,7 +21,7 @@ class Lateral(nn.Module):
 
     where h_j is column j's activation below the layer and α_j a learned scale for each source. V projects to as many
     units as the new column has below the layer. The paper's random initialisation of U is kept, at a tenth of the
-    layer's gain, so that old features are heard from the start.
+    layer's gain, so that old features count from the start.
 
     Args:
         sources: the width of each source.
@@ -43,7 +44,7 @@ class Lateral(nn.Module):
 
 
 class Column(nn.Module):
-    """One column: hidden layers and an output head, each with a lateral from the columns that it hears.
+    """One column: hidden layers and an output head, each with a lateral from the source columns, if there are any.
 
     The first hidden layer reads the observation alone, as in the paper: below it all columns see the same.
 
@@ -51,7 +52,7 @@ class Column(nn.Module):
         inputs: the size of an observation without its slot index.
         widths: of the hidden layers.
         outputs: the size of the head's output.
-        heard: the widths of the hidden layers of each column that it hears; as many layers as its own.
+        sources: the widths of the hidden layers of each source column; as many layers as its own.
         head_gain: the orthogonal gain of the head.
         layer_norm: normalise each hidden layer.
     """
@@ -61,21 +62,21 @@ class Column(nn.Module):
         inputs: int,
         widths: Sequence[int],
         outputs: int,
-        heard: Sequence[Sequence[int]],
+        sources: Sequence[Sequence[int]],
         head_gain: float,
         *,
         layer_norm: bool = False,
     ) -> None:
         super().__init__()
-        self._sizes = (inputs, widths, outputs, heard, head_gain)
+        self._sizes = (inputs, widths, outputs, sources, head_gain)
         sizes = [inputs, *widths, outputs]
         gains = [HIDDEN_GAIN] * len(widths) + [head_gain]
         self.layers = nn.ModuleList(linear(a, b, gain) for (a, b), gain in zip(pairwise(sizes), gains, strict=True))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths if layer_norm)
         self.laterals = nn.ModuleList(
-            Lateral([source[i] for source in heard], below, above, gain)
+            Lateral([source[i] for source in sources], below, above, gain)
             for i, (below, above, gain) in enumerate(zip(sizes[1:-1], sizes[2:], gains[1:], strict=True))
-            if heard
+            if sources
         )
 
     def renew_head(self) -> None:
@@ -88,7 +89,7 @@ class Column(nn.Module):
     def forward(self, x: th.Tensor, earlier: Sequence[Sequence[th.Tensor]]) -> tuple[th.Tensor, ...]:
         """Return the activations of every layer, the output last.
 
-        `earlier` holds the same of every column that is heard.
+        `earlier` holds the same of every source column.
         """
         activations: list[th.Tensor] = []
         below = x
@@ -118,7 +119,7 @@ class ProgressiveNetwork(SlotNetwork):
         later_width: the widths of every later column, as a share of the first one's.
     """
 
-    hears_earlier: ClassVar[bool] = True
+    has_laterals: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -136,17 +137,19 @@ class ProgressiveNetwork(SlotNetwork):
         self.add_slot()
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    @override
+    def slots(self) -> int:
         return len(self.columns)
 
-    def add_slot(self) -> None:  # noqa: D102
+    @override
+    def add_slot(self) -> None:
         self.columns.requires_grad_(False)
         earlier = [self._widths_of(k) for k in range(self.slots)]
         column = Column(
             self.inputs,
             self._widths_of(self.slots),
             self.outputs,
-            earlier if self.hears_earlier else [],
+            earlier if self.has_laterals else [],
             self.head_gain,
             layer_norm=self.layer_norm,
         )
@@ -156,21 +159,24 @@ class ProgressiveNetwork(SlotNetwork):
     def _widths_of(self, k: int) -> tuple[int, ...]:
         return self.later_widths if k else self.widths
 
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:  # noqa: D102
+    @override
+    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         columns: list[tuple[th.Tensor, ...]] = []
-        for k in range(slot + 1) if self.hears_earlier else [slot]:
+        for k in range(slot + 1) if self.has_laterals else [slot]:
             columns.append(self.columns[k](x, columns))
         return columns[-1]
 
-    def layers(self, slot: int) -> list[nn.Linear]:  # noqa: D102
+    @override
+    def layers(self, slot: int) -> list[nn.Linear]:
         return list(self.columns[slot].layers)  # type: ignore[arg-type]
 
+    @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield nothing: what an earlier slot reads is frozen."""
         yield from ()
 
 
 class IndependentNetwork(ProgressiveNetwork):
-    """One column for each slot that hears nothing of the others: each task from scratch."""
+    """One column for each slot, without laterals: each task from scratch."""
 
-    hears_earlier = False
+    has_laterals = False

@@ -58,6 +58,11 @@ class SlotNetwork(nn.Module, ABC):
     def slots(self) -> int:
         """The number of heads."""
 
+    @property
+    def newest(self) -> int:
+        """The index of the newest slot that has a head."""
+        return self.slots - 1
+
     @abstractmethod
     def add_slot(self) -> None:
         """Append a new head (or column), randomly initialised, and freeze what the earlier slots own alone."""
@@ -81,8 +86,8 @@ class SlotNetwork(nn.Module, ABC):
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the named parameters that several slots read and that a later slot's training changes."""
 
-    def held(self) -> int:
-        """Return how many of the parameters that ask for gradients are held constant all the same."""
+    def frozen(self) -> int:
+        """Return how many of the parameters that ask for gradients are frozen all the same, by a mask."""
         return 0
 
     def forward(self, obs: th.Tensor) -> th.Tensor:

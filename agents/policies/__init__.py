@@ -1,1 +1,1 @@
-"""Stable-Baselines3 policies around the networks, and telling slots apart without a label."""
+"""Stable-Baselines3 policies around the networks, and task inference: telling slots apart without a label."""

@@ -1,39 +1,90 @@
 """Stable-Baselines3 policies whose actor and critic hold one head or column for each slot.
 
-The observation's last component is the slot's index. A policy is told which `network_class` to build: that is where
+The observation's last component is the slot's index. The `network_class` that a policy is built with is where
 multi-head, progressive and masked networks differ; PPO and SAC differ in the policy around them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
-from torch import nn
-from torch.optim import Optimizer
+from stable_baselines3.common.type_aliases import Schedule
+from typing_extensions import override
 
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.agents.policies.task_inference import Recognizer
+from clrobot.agents.policies.task_inference import TaskInference
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
 CRITIC_GAIN = 1.0
 
-# The optimizers that step the actor and the critic, by the names that the verbs of a method are called with.
-ACTOR_OPTIMIZERS = ("policy.optimizer", "actor.optimizer")
-CRITIC_OPTIMIZERS = ("policy.optimizer", "critic.optimizer")
+# What Stable-Baselines3's policies are built from, and these are not.
+_UNUSED = (
+    *("net_arch", "activation_fn", "use_sde", "use_expln"),
+    *("squash_output", "full_std"),  # PPO's
+    *("clip_mean", "n_critics"),  # SAC's
+)
 
 
 class SlotPolicy(BasePolicy):
     """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm.
 
+    A policy derives from this class first and from Stable-Baselines3's second: its `_build` is called by the latter's
+    constructor, makes the networks with one slot, and ends with `_finish_build`.
+
+    Args:
+        observation_space: a flat box, the slot's index last.
+        action_space: a box.
+        lr_schedule: as in Stable-Baselines3.
+        network_class: of actor and critic: called as a SlotNetwork is.
+        critic_class: of the critic, where it is another.
+        widths: of the hidden layers of actor and critic.
+        layer_norm: normalise each hidden layer.
+        slots: how many heads to build (more than one when a checkpoint is loaded).
+        log_std_init: the log standard deviation of a new head's actions.
+        kwargs: as in Stable-Baselines3.
+
     Attributes:
-        recognizer: tells slots apart by their observations, for acting without a label.
+        task_inference: tells slots apart by their observations, for acting without a task label.
     """
 
-    recognizer: Recognizer
-    _network: dict[str, Any]  # `network_class`, `critic_class`, `widths`, `layer_norm`
+    task_inference: TaskInference
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        action_space: spaces.Box,
+        lr_schedule: Schedule,
+        *,
+        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
+        critic_class: Callable[..., SlotNetwork] | None = None,
+        widths: Sequence[int] = (64, 64),
+        layer_norm: bool = False,
+        slots: int = 1,
+        log_std_init: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        # `_build` needs them, and runs within the constructor of Stable-Baselines3's policy.
+        self._network: dict[str, Any] = {
+            "network_class": network_class,
+            "critic_class": critic_class or network_class,
+            "widths": tuple(widths),
+            "layer_norm": layer_norm,
+        }
+        self._log_std_init = float(log_std_init)
+        self._initial_slots = slots
+        # The next in line is Stable-Baselines3's policy of the algorithm, which BasePolicy's type does not say.
+        super().__init__(observation_space, action_space, lr_schedule, net_arch=[], **kwargs)
+
+    @override
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        stock = super()._get_constructor_parameters()
+        own = {**self._network, "slots": self.slots, "log_std_init": self._log_std_init}
+        return {name: value for name, value in stock.items() if name not in _UNUSED} | own
 
     def _new_network(self, which: str, inputs: int, outputs: int, head_gain: float) -> SlotNetwork:
         """Return an actor's (`network_class`) or a critic's (`critic_class`) network with one slot."""
@@ -42,6 +93,13 @@ class SlotPolicy(BasePolicy):
             inputs, network["widths"], outputs, head_gain, layer_norm=network["layer_norm"]
         )
         return built
+
+    def _finish_build(self, lr_schedule: Schedule) -> None:
+        """Add to the networks of one slot what every policy has: the other slots, and the optimizers."""
+        self.task_inference = TaskInference(self.actor_net.inputs, 1)
+        for _ in range(self._initial_slots - 1):
+            self.add_slot()
+        self.rebuild_optimizers(lr_schedule(1))
 
     @property
     def actor_net(self) -> SlotNetwork:
@@ -54,21 +112,38 @@ class SlotPolicy(BasePolicy):
         raise NotImplementedError
 
     @property
+    def _growing_networks(self) -> tuple[SlotNetwork, ...]:
+        """All that get a head with a new slot, in the order in which their new weights are drawn."""
+        return (self.actor_net, *self.critic_nets)
+
+    @property
+    def _optimized(self) -> tuple[Any, ...]:
+        """The modules whose `optimizer` steps their own parameters."""
+        raise NotImplementedError
+
+    @property
     def slots(self) -> int:
         """The number of slots that have a head."""
         return self.actor_net.slots
 
     def add_slot(self) -> None:
         """Give the next slot its head; earlier heads are frozen. Follow with `rebuild_optimizers`."""
-        raise NotImplementedError
+        for network in self._growing_networks:
+            network.add_slot()
+        self.task_inference.add_slot()
 
     def unfreeze(self) -> None:
         """Let every slot's head train again (for training on several tasks at once)."""
-        raise NotImplementedError
+        for network in (self.actor_net, *self.critic_nets):
+            network.requires_grad_(True)
 
     def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:
         """Make optimizers over the trainable parameters, with fresh moments unless they are to be kept."""
-        raise NotImplementedError
+        for module in self._optimized:
+            trainable = [p for p in module.parameters() if p.requires_grad]
+            moments = module.optimizer.state if keep_moments else {}
+            module.optimizer = self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
+            module.optimizer.state.update({p: moments[p] for p in trainable if p in moments})
 
     def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """Return mean and log standard deviation, each (B, A), for observations (B, d + 1), the slot last.
@@ -77,9 +152,9 @@ class SlotPolicy(BasePolicy):
         """
         raise NotImplementedError
 
-    def bounded(self, actions: th.Tensor) -> th.Tensor:
-        """Return samples of `gaussian` as the environment takes them: clipped to [-1, 1], or squashed into it."""
-        return actions.clamp(-1.0, 1.0)
+    def to_action(self, samples: th.Tensor) -> th.Tensor:
+        """Return samples of `gaussian` (B, A) as the environment takes them: clipped or squashed to [-1, 1]."""
+        return samples.clamp(-1.0, 1.0)
 
     def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         """Return the critic's values (B, C), one column for each of its C networks.
@@ -91,10 +166,5 @@ class SlotPolicy(BasePolicy):
     def parameter_counts(self) -> dict[str, int]:
         """Return the numbers of `trainable` and of `total` parameters."""
         counts = [(p.numel(), p.requires_grad) for p in self.parameters()]
-        held = sum(network.held() for network in (self.actor_net, *self.critic_nets))
-        return {"trainable": sum(n for n, on in counts if on) - held, "total": sum(n for n, _ in counts)}
-
-
-def renewed(optimizer: Optimizer, trainable: Sequence[nn.Parameter], *, keep_moments: bool) -> dict[Any, Any]:
-    """Return the part of an optimizer's state that goes over to a new one over `trainable`."""
-    return {p: optimizer.state[p] for p in trainable if keep_moments and p in optimizer.state}
+        frozen = sum(network.frozen() for network in (self.actor_net, *self.critic_nets))
+        return {"trainable": sum(n for n, on in counts if on) - frozen, "total": sum(n for n, _ in counts)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch as th
@@ -12,11 +11,10 @@ from stable_baselines3.common.distributions import DiagGaussianDistribution, Dis
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
+from typing_extensions import override
 
-from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork, common_slot, slot_of
-from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy, renewed
-from clrobot.agents.policies.task_inference import Recognizer
+from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy
 
 
 class _Passthrough(nn.Module):
@@ -36,59 +34,20 @@ class _Passthrough(nn.Module):
         return features
 
 
-class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
+class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
     """Diagonal Gaussian actor and state-value critic, as two networks that share nothing.
 
     A slot's head is a mean layer, a `log_std` (one number for each action) and a value layer.
-
-    Args:
-        observation_space: a flat box, the slot's index last.
-        action_space: a box.
-        lr_schedule: as in Stable-Baselines3.
-        network_class: of actor and critic: takes what a SlotNetwork does.
-        critic_class: of the critic, where it is another.
-        widths: of the hidden layers of actor and critic.
-        layer_norm: normalise each hidden layer.
-        slots: how many heads to build (more than one when a checkpoint is loaded).
-        log_std_init: of a new head.
-        kwargs: as in Stable-Baselines3.
     """
 
     action_net: SlotNetwork
     value_net: SlotNetwork  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        observation_space: spaces.Box,
-        action_space: spaces.Box,
-        lr_schedule: Schedule,
-        *,
-        network_class: Callable[..., SlotNetwork] = MultiHeadNetwork,
-        critic_class: Callable[..., SlotNetwork] | None = None,
-        widths: Sequence[int] = (64, 64),
-        layer_norm: bool = False,
-        slots: int = 1,
-        log_std_init: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        self._network = {
-            "network_class": network_class,
-            "critic_class": critic_class or network_class,
-            "widths": tuple(widths),
-            "layer_norm": layer_norm,
-        }
-        self._initial_slots = slots
-        super().__init__(observation_space, action_space, lr_schedule, log_std_init=log_std_init, **kwargs)
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        data = super()._get_constructor_parameters()
-        for unused in ("net_arch", "activation_fn", "use_sde", "squash_output", "full_std", "use_expln"):
-            data.pop(unused, None)
-        return data | self._network | {"slots": self.slots}
-
+    @override
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor = _Passthrough(self.features_dim)  # type: ignore[assignment]
 
+    @override
     def _build(self, lr_schedule: Schedule) -> None:
         self._build_mlp_extractor()
         assert isinstance(self.action_space, spaces.Box)
@@ -97,20 +56,19 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         self.action_net = self._new_network("network_class", inputs, self._actions, ACTOR_GAIN)
         self.value_net = self._new_network("critic_class", inputs, 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
-        self.recognizer = Recognizer(self.features_dim - 1, 1)
-        for _ in range(self._initial_slots - 1):
-            self.add_slot()
-        self.rebuild_optimizers(lr_schedule(1))
+        self._finish_build(lr_schedule)
 
     def _new_log_std(self) -> nn.Parameter:
-        return nn.Parameter(th.full((self._actions,), float(self.log_std_init)))
+        return nn.Parameter(th.full((self._actions,), self._log_std_init))
 
     @property
-    def actor_net(self) -> SlotNetwork:  # noqa: D102
+    @override
+    def actor_net(self) -> SlotNetwork:
         return self.action_net
 
     @property
-    def critic_nets(self) -> tuple[SlotNetwork, ...]:  # noqa: D102
+    @override
+    def critic_nets(self) -> tuple[SlotNetwork, ...]:
         return (self.value_net,)
 
     @property
@@ -119,21 +77,21 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         newest: nn.Parameter = self.log_stds[-1]
         return newest
 
-    def add_slot(self) -> None:  # noqa: D102
-        self.action_net.add_slot()
-        self.value_net.add_slot()
-        self.recognizer.add_slot()
+    @property
+    @override
+    def _optimized(self) -> tuple[Any, ...]:
+        return (self,)
+
+    @override
+    def add_slot(self) -> None:
+        super().add_slot()
         self.log_stds.requires_grad_(False)
         self.log_stds.append(self._new_log_std().to(self.log_stds[0].device))
 
-    def unfreeze(self) -> None:  # noqa: D102
-        self.requires_grad_(True)
-
-    def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:  # noqa: D102
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        state = renewed(self.optimizer, trainable, keep_moments=keep_moments) if keep_moments else {}
-        self.optimizer = self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
-        self.optimizer.state.update(state)
+    @override
+    def unfreeze(self) -> None:
+        super().unfreeze()
+        self.log_stds.requires_grad_(True)
 
     def _log_std_of(self, obs: th.Tensor) -> th.Tensor:
         """Return each observation's log standard deviations, (A,) where all are of one slot and (B, A) otherwise."""
@@ -145,14 +103,17 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         each = th.stack([self.log_stds[slot] for slot in range(int(index.max()) + 1)])
         return each.index_select(0, index)
 
+    @override
     def _get_action_dist_from_latent(self, latent_pi: th.Tensor) -> Distribution:
         assert isinstance(self.action_dist, DiagGaussianDistribution)
         return self.action_dist.proba_distribution(self.action_net(latent_pi), self._log_std_of(latent_pi))
 
-    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:  # noqa: D102
+    @override
+    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         mean = self.action_net(obs)
         return mean, self._log_std_of(obs).expand_as(mean)
 
+    @override
     def forward(self, obs: th.Tensor, deterministic: bool = False) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Return actions (B, A), values (B, 1) and the actions' log-probabilities (B,).
 
@@ -170,6 +131,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         log_prob = -((actions - mean) ** 2) / (2 * std**2) - std.log() - math.log(math.sqrt(2 * math.pi))
         return actions, values, log_prob.sum(dim=1)
 
+    @override
     def _predict(self, observation: th.Tensor | dict[str, th.Tensor], deterministic: bool = False) -> th.Tensor:
         if not deterministic:
             return super()._predict(observation, deterministic)
@@ -178,6 +140,7 @@ class PPOSlotPolicy(ActorCriticPolicy, SlotPolicy):
         mean: th.Tensor = self.action_net(observation)
         return mean
 
-    def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:  # noqa: D102
+    @override
+    def values(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:
         values: th.Tensor = self.value_net(obs)
         return values

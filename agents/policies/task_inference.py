@@ -1,4 +1,4 @@
-"""Recognising a task without its label, by how its first states look."""
+"""Task inference: which slot an episode belongs to, from its first states and without a label."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 _NOISE = 0.02  # of observations, in their own scaled units: what never varies in a task must differ by more than this
 
 
-class Recognizer(nn.Module):
+class TaskInference(nn.Module):
     """One Gaussian for each slot over the observations of its episodes' first steps.
 
     An episode belongs to the slot under which its states so far are most likely,
@@ -32,7 +32,7 @@ class Recognizer(nn.Module):
         self.register_buffer("whitening", th.zeros(slots, size, size))
 
     def add_slot(self) -> None:
-        """Make room for one more slot, which nothing is known of yet."""
+        """Make room for one more slot, of which nothing is known yet."""
         self.mean = th.cat([self.mean, th.zeros_like(self.mean[:1])])
         self.whitening = th.cat([self.whitening, th.zeros_like(self.whitening[:1])])
 

@@ -60,7 +60,7 @@ def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tup
     env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True), 0)
     env.seed(seed)
     model = algorithm.make(env, network_arguments(config), seed, config.device)
-    algorithm.begin_slot(model, 1, env, steps)
+    algorithm.begin_slot(model, (0,), env, steps)
     return algorithm, model, env
 
 

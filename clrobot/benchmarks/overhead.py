@@ -10,11 +10,12 @@ from typing import Any
 
 import torch as th
 
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
+from clrobot.agents.methods.shared.method import Experience
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.errors import UserError
 from clrobot.evaluation.collect import collect
-from clrobot.experiment.build import make_algorithm, make_method, network_arguments
+from clrobot.experiment.build import make_algorithm, make_learner, make_method
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Stage
@@ -40,10 +41,10 @@ def measure_overhead(methods: Sequence[str], rounds: int) -> list[Overhead]:
     The earlier stages last one update each: what a method keeps of them has its full size, whatever they taught.
     """
     names = [BASELINE, *(name for name in methods if name != BASELINE)]
-    learners = [_Learner(name) for name in names]
-    for learner in learners:
-        learner.update()  # warm up
-    times = [[learner.update() for learner in learners] for _ in range(rounds)]
+    trainings = [_Training(name) for name in names]
+    for training in trainings:
+        training.update()  # warm up
+    times = [[training.update() for training in trainings] for _ in range(rounds)]
     columns = list(zip(*times, strict=True))
     return [
         Overhead(name, median(column), median(t / base for t, base in zip(column, columns[0], strict=True)))
@@ -51,7 +52,7 @@ def measure_overhead(methods: Sequence[str], rounds: int) -> list[Overhead]:
     ]
 
 
-class _Learner:
+class _Training:
     """PPO with one method, in the last stage of `cr4`."""
 
     def __init__(self, method: str) -> None:
@@ -60,23 +61,21 @@ class _Learner:
         if any(phase.name != "train" for phase in self.method.phases(1)):
             raise UserError(f"{method} has phases of its own, whose updates differ; give a method of one phase")
         th.set_num_threads(1)
-        algorithm = make_algorithm(config)
+        num_envs = make_algorithm(config).settings.num_envs
         stages = CURRICULA["cr4"].stages
-        self.model: Any = None
-        for k, stage in enumerate(stages):
-            env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True), k)
+        envs = [SlotVecEnv(stage_env(stage, num_envs, stagger=True), k) for k, stage in enumerate(stages)]
+        self.learner = make_learner(config, envs[0], seed=0)
+        self.iteration = self.learner.algorithm.iteration
+        for k, (stage, env) in enumerate(zip(stages, envs, strict=True)):
             env.seed(k)
-            if self.model is None:
-                self.model = algorithm.make(env, network_arguments(config), seed=0, device="cpu")
-            algorithm.begin_slot(self.model, k + 1, env, algorithm.iteration)
-            self.method.before_task(self.model, k)
-            self.iteration = algorithm.iteration
+            self.learner.begin_slot((k,), env, self.iteration)
+            self.method.before_task(self.learner, k)
             if k + 1 < len(stages):
                 self.update()
-                self.method.after_task(self.model, k, lambda n, k=k, stage=stage: self._collect(stage, k, n))
+                self.method.after_task(self.learner, k, lambda n, k=k, stage=stage: self._collect(stage, k, n))
 
-    def _collect(self, stage: Stage, k: int, n: int) -> Any:
-        return collect(self.model.policy, stage, k, n, seed=k)
+    def _collect(self, stage: Stage, k: int, n: int) -> Experience:
+        return collect(self.learner.policy, stage, k, n, seed=k)
 
     def update(self) -> float:
         """Collect one rollout and learn from it; return the seconds of the learning alone.
@@ -84,16 +83,17 @@ class _Learner:
         They are this thread's own, and torch has no other: what else the machine does is left out.
         """
         spent = 0.0
-        train = type(self.model).train
+        model: Any = self.learner.model
+        train = type(model).train
 
         def timed() -> None:
             nonlocal spent
             began = time.thread_time()
-            train(self.model)
+            train(model)
             spent += time.thread_time() - began
 
-        self.model.train = timed
-        with shaping(self.model, self.method):
-            self.model.learn(self.iteration, reset_num_timesteps=False)
-        del self.model.train
+        model.train = timed
+        with gradient_hooks(self.learner, self.method):
+            model.learn(self.iteration, reset_num_timesteps=False)
+        del model.train
         return spent

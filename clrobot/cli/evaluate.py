@@ -46,7 +46,7 @@ def evaluate(
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     evaluator = Evaluator(folder.config.curriculum, folder.config.evaluation.seed if seed is None else seed)
     if task_id == "none":
-        _evaluate_unlabelled(evaluator, agent, run, slots, episodes)
+        _evaluate_task_agnostic(evaluator, agent, run, slots, episodes)
         return
     table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
     table.add_column("task")
@@ -75,20 +75,20 @@ def evaluate(
     console.print(f"Success over {episodes} episodes of each task, {kind} actions; steps until solved.", style="dim")
 
 
-def _evaluate_unlabelled(evaluator: Any, agent: Any, run: Path, slots: Sequence[int], episodes: int) -> None:
+def _evaluate_task_agnostic(evaluator: Any, agent: Any, run: Path, slots: Sequence[int], episodes: int) -> None:
     """Show the success with the task's label and without it."""
-    trained = [slot for slot in slots if slot < agent.policy.recognizer.learned]
+    trained = [slot for slot in slots if slot < agent.policy.task_inference.learned]
     if not trained:
         raise UserError(f"{run} after stage {agent.stage} knows none of these tasks; give a later --stage")
     table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
     table.add_column("task")
-    for column in ("label given", "no label", "recognised"):
+    for column in ("label given", "no label", "inferred"):
         table.add_column(column, justify="right")
     rows = []
     for slot in trained:
         given = evaluator.episodes(agent.policy, slot, episodes).success_any.mean()
-        outcome, taken_for = evaluator.unlabelled(agent.policy, slot, episodes)
-        rows.append((given, outcome.success_any.mean(), (taken_for == slot).mean()))
+        outcome, inferred = evaluator.task_agnostic(agent.policy, slot, episodes)
+        rows.append((given, outcome.success_any.mean(), (inferred == slot).mean()))
         table.add_row(agent.slots[slot], *(f"{value:.2f}" for value in rows[-1]))
     means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
     table.add_row("mean", *(f"{value:.2f}" for value in means))

@@ -33,7 +33,7 @@ def collect(policy: SlotPolicy, stage: Stage, slot: int, n: int, seed: int, step
             action = mean + log_std.exp() * noise
             observations.append(tensor)
             actions.append(action)
-            obs, *_ = env.step(policy.bounded(action).cpu().numpy())
+            obs, *_ = env.step(policy.to_action(action).cpu().numpy())
     env.close()
     all_observations, all_actions = th.cat(observations), th.cat(actions)
     chosen = np.random.default_rng(seed).permutation(len(all_actions))[:n]

@@ -19,7 +19,7 @@ from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.stage_env import stage_env
 from clrobot.results.scores import Score
 
-RECOGNITION_STEPS = 5  # of an episode, after which an agent without a label keeps to the slot that it recognised
+INFERENCE_STEPS = 5  # of an episode, after which an agent without a label keeps to the slot that it has inferred
 DETERMINISTIC, STOCHASTIC = True, False
 
 
@@ -60,17 +60,17 @@ class Evaluator:
         found = self._run(policy, slot, ((DETERMINISTIC, episodes), (STOCHASTIC, sampled)))
         return found.part(slice(episodes)), found.part(slice(episodes, None))
 
-    def unlabelled(self, policy: SlotPolicy, slot: int, episodes: int) -> tuple[Episodes, NDArray[np.intp]]:
-        """Run episodes of slot index `slot` without telling the policy which it is; mean actions.
+    def task_agnostic(self, policy: SlotPolicy, slot: int, episodes: int) -> tuple[Episodes, NDArray[np.intp]]:
+        """Run episodes of slot index `slot` without giving the policy its label; mean actions.
 
-        In each of the first RECOGNITION_STEPS steps the policy acts through the slot whose own first states explain
-        the observations so far best (see `Recognizer`), and then keeps to the last choice.
+        In each of the first INFERENCE_STEPS steps the policy acts through the slot whose own first states explain
+        the observations so far best (see `TaskInference`), and then keeps to the last choice.
 
         Returns:
-            The outcomes, and the slot index that each episode was taken for, (E,).
+            The outcomes, and the slot index that was inferred for each episode, (E,).
         """
-        recognised = _Recognised(policy, episodes)
-        return self._run(policy, slot, ((DETERMINISTIC, episodes),), recognised), recognised.slots
+        inferred = _InferredSlots(policy, episodes)
+        return self._run(policy, slot, ((DETERMINISTIC, episodes),), inferred), inferred.slots
 
     def score(
         self, policy: BasePolicy, slot: int, episodes: int, *, stage: int, step: int, stochastic: bool = False
@@ -110,7 +110,7 @@ class Evaluator:
         policy: BasePolicy,
         slot: int,
         kinds: tuple[tuple[bool, int], ...],
-        recognised: _Recognised | None = None,
+        inferred: _InferredSlots | None = None,
     ) -> Episodes:
         """Run so many episodes of each kind of action; the outcomes of one kind follow those of the other."""
         stage = self.curriculum.stages[slot]
@@ -129,7 +129,7 @@ class Evaluator:
         with th.random.fork_rng(devices=_devices(policy)), th.inference_mode():
             th.manual_seed(self.seed)
             while running.any():
-                with_slot = append_slot(obs, slot if recognised is None else recognised.look(obs))
+                with_slot = append_slot(obs, slot if inferred is None else inferred.update(obs))
                 parts = [act(with_slot[part], kind) for part, (kind, _) in zip(rows, kinds, strict=True)]
                 obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
                 done = terminated | truncated
@@ -145,20 +145,20 @@ class Evaluator:
         return found
 
 
-class _Recognised:
-    """Which slot each of E episodes is taken for, from its observations so far."""
+class _InferredSlots:
+    """The slot inferred for each of E episodes, from its observations so far."""
 
     def __init__(self, policy: SlotPolicy, episodes: int) -> None:
-        self._recognizer, self._device = policy.recognizer, policy.device
+        self._task_inference, self._device = policy.task_inference, policy.device
         self._evidence = th.zeros(episodes, policy.slots, device=policy.device)
         self._steps = 0
         self.slots = np.zeros(episodes, np.intp)
 
-    def look(self, obs: NDArray[np.float32]) -> NDArray[np.intp]:
+    def update(self, obs: NDArray[np.float32]) -> NDArray[np.intp]:
         """Return the slot indices (E,) after one more observation of each episode, (E, d)."""
-        if self._steps < RECOGNITION_STEPS and self._recognizer.learned:
+        if self._steps < INFERENCE_STEPS and self._task_inference.learned:
             self._steps += 1
-            self._evidence += self._recognizer.log_likelihood(th.as_tensor(obs, device=self._device))
+            self._evidence += self._task_inference.log_likelihood(th.as_tensor(obs, device=self._device))
             # Of equals the last: two slots of one task look alike, and the newer is the better trained.
             last = self._evidence.shape[1] - 1 - self._evidence.flip(1).argmax(1)
             self.slots = last.cpu().numpy()

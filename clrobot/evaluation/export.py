@@ -59,7 +59,7 @@ class AllSlots(nn.Module):
     def __init__(self, policy: SlotPolicy) -> None:
         super().__init__()
         self.network = policy.actor_net
-        self.bounded = policy.bounded
+        self.to_action = policy.to_action
 
     def forward(self, observation: th.Tensor, task: th.Tensor) -> th.Tensor:
         """Return the actions (B, A) in [-1, 1] for observations (B, d) and slot indices (B,)."""
@@ -68,7 +68,7 @@ class AllSlots(nn.Module):
         means = every[..., :ACTION_SIZE]  # what may follow are log standard deviations
         # A slot without a head acts through the newest one, as in the policy.
         index = task.clamp(0, slots - 1)[:, None, None].expand(-1, 1, ACTION_SIZE)
-        return self.bounded(means.gather(1, index).squeeze(1))
+        return self.to_action(means.gather(1, index).squeeze(1))
 
 
 def export_onnx(agent: Agent, path: Path) -> float | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch as th
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.composite import Composite
 from clrobot.agents.methods.shared.plasticity import Plasticity
 from clrobot.errors import UserError
@@ -13,6 +14,8 @@ from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.config import RunConfig
 
 if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
     from clrobot.agents.algorithms.algorithm import Algorithm
     from clrobot.agents.methods.shared.method import Method
 
@@ -41,6 +44,12 @@ def make_algorithm(config: RunConfig) -> Algorithm:
     """Return the configured algorithm with its settings."""
     chosen = algorithm_class(config.algo)
     return chosen(getattr(config, chosen.name, chosen.Settings()))
+
+
+def make_learner(config: RunConfig, env: VecEnv, seed: int) -> Learner:
+    """Return an untrained learner with one slot, as configured; `env` gives it its spaces, and `seed` its weights."""
+    algorithm = make_algorithm(config)
+    return Learner(algorithm, algorithm.make(env, network_arguments(config), seed, config.device))
 
 
 def make_method(config: RunConfig) -> Method:

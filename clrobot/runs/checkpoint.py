@@ -19,8 +19,8 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.agent import Agent
-from clrobot.experiment.build import network_arguments
-from clrobot.experiment.choices import algorithm_class, method_classes
+from clrobot.experiment.build import make_method, network_arguments
+from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
 from clrobot.files import atomic, check_manifest, checksum, write_manifest
 from clrobot.runs.folder import RunFolder
@@ -157,9 +157,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
 
 def _slots_after(stage: int, config: RunConfig) -> int:
     """Return how many heads an agent has after a stage."""
-    if stage > 0 and any(part.trains_all_tasks for part in method_classes(config.method)):
-        return len(config.curriculum.stages)
-    return max(1, stage)
+    return make_method(config).heads(stage - 1, len(config.curriculum.stages)) if stage > 0 else 1
 
 
 def _read_info(path: Path, stage: int, slots: int) -> CheckpointInfo:

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.algorithms.algorithm import Algorithm
-from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.algorithms.learner import optimizers
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import EnvState
 from clrobot.errors import UserError, explain

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import torch as th
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.plasticity import dormant_share
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.collect import collect
-from clrobot.evaluation.evaluator import RECOGNITION_STEPS
+from clrobot.evaluation.evaluator import INFERENCE_STEPS
 from clrobot.experiment.config import RunConfig
 from clrobot.films.record import Film, record
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, stage_name
-from clrobot.training.learner import Learner
 from clrobot.training.ledger import Ledger
 from clrobot.training.measuring import Measuring
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
 from clrobot.training.stopping import StopSwitch
 
-RECOGNITION_STATES = 1_000
+INFERENCE_STATES = 1_000
 DORMANT_STATES = 500
 
 
@@ -71,16 +71,16 @@ def after_stage(
 def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePlan) -> None:
     """Let the method keep what matters of the task."""
     own, seed = config.curriculum.stages[plan.slot], seed_for(config.seed, "collecting", plan.stage)
-    method.after_task(learner.model, plan.slot, lambda n: collect(learner.policy, own, plan.slot, n, seed))
+    method.after_task(learner, plan.slot, lambda n: collect(learner.policy, own, plan.slot, n, seed))
 
 
 def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> None:
     """Learn how the stage's task looks at first, for acting without a label."""
-    seed = seed_for(config.seed, "recognising", plan.stage)
-    for slot in range(plan.heads) if plan.all_at_once else (plan.slot,):
+    seed = seed_for(config.seed, "inference", plan.stage)
+    for slot in plan.trained:
         own = config.curriculum.stages[slot]
-        seen = collect(policy, own, slot, RECOGNITION_STATES, seed, steps=RECOGNITION_STEPS)
-        policy.recognizer.learn(slot, seen.observations[:, :-1])
+        seen = collect(policy, own, slot, INFERENCE_STATES, seed, steps=INFERENCE_STEPS)
+        policy.task_inference.learn(slot, seen.observations[:, :-1])
 
 
 def film(
@@ -113,7 +113,7 @@ def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> di
     """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
     k, seed = plan.slot, seed_for(config.seed, "dormant", plan.stage)
     experience = collect(policy, config.curriculum.stages[k], k, DORMANT_STATES, seed)
-    obs, actions = experience.observations[:, :-1], policy.bounded(experience.actions)
+    obs, actions = experience.observations[:, :-1], policy.to_action(experience.actions)
     critic = policy.critic_nets[0]
     critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
     return {

@@ -7,11 +7,11 @@ from collections import deque
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from clrobot.agents.methods.shared.gradient_hooks import ShapingCost
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
 from clrobot.runs.snapshot import Snapshot
-from clrobot.training.learner import Learner
 from clrobot.training.ledger import LearningClock, Ledger
 from clrobot.training.measuring import Measuring
 from clrobot.training.observer import Observer
@@ -23,7 +23,7 @@ from clrobot.training.stopping import StopSwitch
 class StageCallback(BaseCallback):
     """At an iteration's start: measures the learning curve when due, saves when due, and tells the observer."""
 
-    cost: ShapingCost
+    cost: MethodCost
     """What the method's hooks have counted; set when they are in place."""
     phase = 0
     """The stage's phase, from 0."""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from clrobot.errors import UserError, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.evaluator import Evaluator
-from clrobot.experiment.choices import method_classes
+from clrobot.experiment.build import make_method
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Curriculum, Stage
@@ -20,8 +20,8 @@ from clrobot.files import atomic
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
-from clrobot.training.learner import check_memory, make_learner
 from clrobot.training.tracking import Tracking
+from clrobot.training.untrained import check_memory, untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
 _NOT_COPIED = {"report.html", "resume", "tracker.json"}
@@ -53,12 +53,13 @@ def extend(
             f"{run.path} was trained with --plasticity.no-reset-optimizer, whose moments no checkpoint keeps; "
             "extend a run that starts every stage with fresh ones"
         )
-    if any(part.trains_all_tasks for part in method_classes(config.method)):
+    method, done = make_method(config), len(config.curriculum.stages)
+    if any(method.trained_slots(k, done) != method.trained_slots(k, done + 1) for k in range(done)):
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
     check_free(out)
     extended = _with_stage(config, task, steps, overrides or {})
     here = (machine or Machine()).applied_to(extended)
-    learner, method = make_learner(here)  # what cannot be used here is refused before anything is copied
+    learner, method = untrained(here)  # what cannot be used here is refused before anything is copied
     check_memory(here, learner, method)
     Tracking(here, to_standard_error)
     lines = _scores_of_new_slot(run, extended)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from clrobot.agents.methods.shared.gradient_hooks import ShapingCost
+from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 
 _KINDS = ("train", "evaluate", "method", "record", "save")
 _NOT_LEARNING = ("evaluate", "save", "method", "record")
@@ -76,7 +76,7 @@ class LearningClock:
         self._accounted = dict(ledger.seconds)
         self._began = time.perf_counter()
 
-    def account(self, cost: ShapingCost) -> None:
+    def account(self, cost: MethodCost) -> None:
         """Book the time since the last call, and take over what the method's hooks have counted."""
         seconds, before = self._ledger.seconds, self._accounted
         spent = time.perf_counter() - self._began

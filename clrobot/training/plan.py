@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method, Phase
 from clrobot.experiment.config import RunConfig
-from clrobot.training.learner import Learner
-from clrobot.training.training_env import trains_all_at_once
 
 
 @dataclass(frozen=True)
@@ -20,10 +19,8 @@ class StagePlan:
     """In whole iterations of the algorithm."""
     start: int
     """Environment steps of the run at the stage's start."""
-    heads: int
-    """Slots that exist while it trains."""
-    all_at_once: bool
-    """Whether it trains all the curriculum's slots, rather than its own."""
+    trained: range
+    """The indices of the slots that it trains."""
 
     @property
     def slot(self) -> int:
@@ -39,12 +36,10 @@ class StagePlan:
 def plan_stage(config: RunConfig, learner: Learner, method: Method, stage: int, start: int) -> StagePlan:
     """Return the plan of `stage` (from 1), which begins at step `start` of the run."""
     whole = learner.algorithm.whole_iterations
-    all_at_once = trains_all_at_once(config)
     phases = method.phases(config.curriculum.stages[stage - 1].steps)
     return StagePlan(
         stage=stage,
         phases=tuple(Phase(phase.name, whole(phase.steps)) for phase in phases),
         start=start,
-        heads=len(config.curriculum.stages) if all_at_once else stage,
-        all_at_once=all_at_once,
+        trained=method.trained_slots(stage - 1, len(config.curriculum.stages)),
     )

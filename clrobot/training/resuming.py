@@ -13,10 +13,10 @@ from clrobot.runs.checkpoint import load_agent, load_method_state
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
 from clrobot.runs.snapshot import Damaged, Snapshot, snapshots
-from clrobot.training.learner import make_learner
 from clrobot.training.observer import Observer, Silent
 from clrobot.training.tracking import Tracking
 from clrobot.training.training import Training
+from clrobot.training.untrained import untrained
 
 
 def resume(path: Path, observer: Observer | None = None, machine: Machine | None = None) -> RunFolder:
@@ -47,7 +47,7 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
         config = (machine or Machine()).applied_to(run.config)
         if config.device != run.config.device:
             observer.warn(f"the run was begun on {run.config.device}: on {config.device} it ends with other bits")
-        training = Training(config, run, *make_learner(config), _tracking(config, observer), observer)
+        training = Training(config, run, *untrained(config), _tracking(config, observer), observer)
     except BaseException:
         run.unlock()
         raise

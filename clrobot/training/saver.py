@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from safetensors import SafetensorError
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.experiment.config import CheckpointSettings
 from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Progress, snapshots, write_snapshot
-from clrobot.training.learner import Learner
 from clrobot.training.ledger import Ledger
 from clrobot.training.plan import StagePlan
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from stable_baselines3.common.utils import set_random_seed
 
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.experiment.config import RunConfig
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.callback import StageCallback
-from clrobot.training.learner import Learner
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
 
@@ -46,25 +46,18 @@ def train_stage(
     model.num_timesteps = plan.start
     set_random_seed(seed_for(config.seed, "stage", plan.stage))
     model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
-    learner.algorithm.begin_slot(
-        model,
-        plan.heads,
-        env,
-        plan.steps,
-        train_all=plan.all_at_once,
-        keep_moments=not config.plasticity.reset_optimizer,
-    )
+    learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
     if snapshot is None:
-        method.before_task(model, plan.slot)
+        method.before_task(learner, plan.slot)
     else:
         with snapshot.restoring():
             _check_within(plan, snapshot)
             snapshot.restore_method(method)
-            method.before_task(model, plan.slot)
+            method.before_task(learner, plan.slot)
             snapshot.restore_model(model, learner.algorithm)
             callback.restore(model, snapshot)
             snapshot.restore_generators(model)
-    with shaping(model, method) as cost:
+    with gradient_hooks(learner, method) as cost:
         callback.cost = cost
         _learn(config, learner, method, plan, callback, None if snapshot is None else snapshot.progress.phase)
     callback.account()
@@ -90,7 +83,7 @@ def _learn(
             continue
         callback.phase = i
         if begun is None or i > begun:
-            method.before_phase(learner.model, plan.slot, phase.name)
+            method.before_phase(learner, plan.slot, phase.name)
         if end > learner.step:
             _learn_until(end, config, learner, callback)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
@@ -21,7 +22,6 @@ from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.after_stage import after_stage
 from clrobot.training.callback import StageCallback
-from clrobot.training.learner import Learner, check_memory, make_learner
 from clrobot.training.ledger import Ledger
 from clrobot.training.measuring import Measuring
 from clrobot.training.observer import Observer, Silent
@@ -32,6 +32,7 @@ from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
+from clrobot.training.untrained import check_memory, untrained
 
 
 def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
@@ -92,7 +93,7 @@ class Training:
             UserError: `out` already holds something, or a setting cannot be used here.
         """
         check_free(out)
-        learner, method = make_learner(config)
+        learner, method = untrained(config)
         check_memory(config, learner, method)
         tracking = Tracking(config, observer.warn)
         folder = RunFolder.create(out, config)
@@ -166,7 +167,8 @@ class Training:
         self.observer.stage_finished(stage, row)
 
     def _learn(self, plan: StagePlan, snapshot: Snapshot | None) -> None:
-        env = training_env(self.config, self.learner.algorithm, plan.stage)
+        num_envs = self.learner.algorithm.settings.num_envs
+        env = training_env(self.config, num_envs, self.method, plan.stage)
         callback = StageCallback(
             plan,
             self.learner,

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3 import PPO, SAC
+from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.ppo import PPOAlgorithm, PPOSettings
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Experience, Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.policies.ppo import PPOSlotPolicy
+from clrobot.agents.policies.sac import SACSlotPolicy
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.files import MANIFEST, write_manifest, write_record
@@ -53,12 +55,16 @@ def tiny_ppo(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any
     return model
 
 
-def next_slot(model: PPO, k: int, task: str = "button-press") -> None:
-    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), ITERATION)
+def tiny_learner(network_class: type[SlotNetwork] = MultiHeadNetwork, **network: Any) -> Learner:
+    return Learner(TINY_PPO, tiny_ppo(network_class, **network))
+
+
+def next_slot(learner: Learner, k: int, task: str = "button-press") -> None:
+    learner.begin_slot((k,), tiny_env(task, k, seed=k), ITERATION)
 
 
 def train_stage(
-    model: PPO,
+    learner: Learner,
     method: Method,
     k: int,
     *,
@@ -68,13 +74,13 @@ def train_stage(
 ) -> None:
     """Train slot k as the training loop does, through the seam."""
     steps = iterations * ITERATION
-    TINY_PPO.begin_slot(model, k + 1, tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
-    method.before_task(model, k)
+    learner.begin_slot((k,), tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
+    method.before_task(learner, k)
     for phase in method.phases(steps):
-        method.before_phase(model, k, phase.name)
-        with shaping(model, method):
-            model.learn(phase.steps, reset_num_timesteps=False)
-    method.after_task(model, k, collector(model, k))
+        method.before_phase(learner, k, phase.name)
+        with gradient_hooks(learner, method):
+            learner.model.learn(phase.steps, reset_num_timesteps=False)
+    method.after_task(learner, k, collector(learner, k))
 
 
 def boxes(inputs: int, actions: int) -> tuple[spaces.Box, spaces.Box]:
@@ -88,29 +94,10 @@ def box_policy(inputs: int, actions: int, **network: Any) -> PPOSlotPolicy:
     return PPOSlotPolicy(*boxes(inputs, actions), lambda _: 1e-3, **network)
 
 
-class StateStdPolicy(SlotPolicy):
-    """An actor alone, whose network gives means and log standard deviations, as SAC's does."""
-
-    def __init__(self, inputs: int, actions: int, **network: Any) -> None:
-        super().__init__(*boxes(inputs, actions))
-        self.net = MultiHeadNetwork(inputs, outputs=2 * actions, head_gain=1.0, **network)
-
-    @property
-    def actor_net(self) -> SlotNetwork:
-        return self.net
-
-    def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        mean, log_std = self.net(obs).chunk(2, dim=1)
-        return mean, log_std.clamp(-20, 2)
-
-    def _predict(self, observation: Any, deterministic: bool = False) -> th.Tensor:
-        return self.gaussian(observation)[0]
-
-
-def state_std_policy(inputs: int, actions: int, **network: Any) -> StateStdPolicy:
-    """Return such a policy, seeded."""
+def state_std_policy(inputs: int, actions: int, **network: Any) -> SACSlotPolicy:
+    """Return SAC's policy, whose standard deviations depend on the state, seeded."""
     th.manual_seed(0)
-    return StateStdPolicy(inputs, actions, **network)
+    return SACSlotPolicy(*boxes(inputs, actions), lambda _: 1e-3, **network)
 
 
 def one_unit(policy: SlotPolicy, *heads: float) -> SlotPolicy:
@@ -123,15 +110,15 @@ def one_unit(policy: SlotPolicy, *heads: float) -> SlotPolicy:
     return policy
 
 
-def collector(model: PPO | SAC, slot: int):
+def collector(learner: Learner, slot: int):
     """Return a `collect` that draws made-up observations of `slot` and the policy's mean actions."""
 
     def collect(n: int) -> Experience:
         generator = th.Generator().manual_seed(slot)
-        x = th.randn(n, model.policy.actor_net.inputs, generator=generator)
+        x = th.randn(n, learner.policy.actor_net.inputs, generator=generator)
         obs = th.cat([x, th.full((n, 1), float(slot))], dim=1)
         with th.no_grad():
-            actions, _ = model.policy.gaussian(obs)
+            actions, _ = learner.policy.gaussian(obs)
         return Experience(obs, actions)
 
     return collect

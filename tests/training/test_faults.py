@@ -443,6 +443,6 @@ def test_the_bound_is_what_the_method_then_keeps(tmp_path: Path) -> None:
     from clrobot.training.training import Training
 
     training = Training.begin(config(method="ewc"), tmp_path / "run", Silent())
-    bound = training.method.memory_bound(training.learner.model, 3)
+    bound = training.method.memory_bound(training.learner, 3)
     training.run()
     assert training.method.memory_bytes() == bound

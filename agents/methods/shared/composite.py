@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Collect, Family, Method, Phase
 from clrobot.agents.networks.slot_network import SlotNetwork
 
@@ -15,8 +17,8 @@ from clrobot.agents.networks.slot_network import SlotNetwork
 class Composite(Method):
     """Calls each part's verbs in order; auxiliary losses add up.
 
-    The parts' states are kept apart by the parts' names. At most one part may choose a network and phases: the
-    last one.
+    The parts' states are kept apart by the parts' names. At most one part may choose a network, phases and the
+    slots that a stage trains: the last one.
     """
 
     name: ClassVar = "composite"
@@ -27,64 +29,69 @@ class Composite(Method):
         super().__init__(Method.Settings())
         self.parts = tuple(parts)
 
-    def uses(self, verb: str) -> bool:  # noqa: D102
+    @override
+    def uses(self, verb: str) -> bool:
         return any(part.uses(verb) for part in self.parts)
 
-    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:  # noqa: D102
+    @override
+    def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         return self.parts[-1].networks()
 
-    def phases(self, steps: int) -> list[Phase]:  # noqa: D102
+    @override
+    def trained_slots(self, k: int, n: int) -> range:
+        return self.parts[-1].trained_slots(k, n)
+
+    @override
+    def phases(self, steps: int) -> list[Phase]:
         return self.parts[-1].phases(steps)
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:  # noqa: D102
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
         for part in self.parts:
-            part.before_task(model, k)
+            part.before_task(learner, k)
 
-    def before_phase(self, model: BaseAlgorithm, k: int, phase: str) -> None:  # noqa: D102
+    @override
+    def before_phase(self, learner: Learner, k: int, phase: str) -> None:
         for part in self.parts:
-            part.before_phase(model, k, phase)
+            part.before_phase(learner, k, phase)
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:  # noqa: D102
-        losses = [part.auxiliary_loss(model, optimizer_name) for part in self.parts if part.uses("auxiliary_loss")]
+    @override
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
+        losses = [part.auxiliary_loss(learner, role) for part in self.parts if part.uses("auxiliary_loss")]
         given = [loss for loss in losses if loss is not None]
         return th.stack(given).sum() if given else None
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:  # noqa: D102
+    @override
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         for part in self.parts:
-            part.adjust_gradients(model, optimizer_name)
+            part.adjust_gradients(learner, role)
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:  # noqa: D102
+    @override
+    def after_update(self, learner: Learner, role: Role) -> None:
         for part in self.parts:
-            part.after_update(model, optimizer_name)
+            part.after_update(learner, role)
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:  # noqa: D102
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         for part in self.parts:
-            part.after_task(model, k, collect)
+            part.after_task(learner, k, collect)
 
-    def state_dict(self) -> dict[str, th.Tensor]:  # noqa: D102
+    @override
+    def state_dict(self) -> dict[str, th.Tensor]:
         return {f"{part.name}/{key}": t for part in self.parts for key, t in part.state_dict().items()}
 
-    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:  # noqa: D102
+    @override
+    def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         for part in self.parts:
             prefix = f"{part.name}/"
             own = {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
             part.load_state_dict(own)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:  # noqa: D102
-        return sum(part.memory_bound(model, tasks) for part in self.parts)
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
+        return sum(part.memory_bound(learner, tasks) for part in self.parts)
 
 
 def why_not_together(first: type[Method], second: type[Method]) -> str | None:
-    """Return why `first+second` makes no method, as a clause; None where it does."""
-    for part in (first, second):
-        if part.family == "bound":
-            return f"{part.name} is a bound of comparisons, not a protection to add"
-        if part.family == "architecture":
-            return f"{part.name} already keeps its old weights exactly: nothing is left to protect"
-        if not part.composes:
-            return f"{part.name} changes the summed gradient, and would undo what the other adds"
-    if {first.family, second.family} == {"regularisation"}:
-        return "both are penalties on the same weights; choose one"
-    if "regularisation" not in (first.family, second.family):
-        return "both rehearse old tasks through the old heads; choose one"
-    return None
+    """Return why `first+second` makes no method, as a clause, in the words of the first part that objects."""
+    return first.why_not_with(second) or second.why_not_with(first)

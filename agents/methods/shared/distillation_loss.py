@@ -1,4 +1,4 @@
-"""What a policy did in states of earlier tasks, and how far it has come away from that."""
+"""What a policy did in states of earlier tasks, and the divergence of what it does now from that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clrobot.agents.policies.policy import SlotPolicy
 
 
 class Behaviour(NamedTuple):
-    """States of finished tasks, with the outputs that the policy had then."""
+    """States of finished tasks, with the policy's outputs when they were finished."""
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
     mean: th.Tensor  # (n, A)
@@ -36,9 +36,9 @@ def gaussian_kl(mean: th.Tensor, log_std: th.Tensor, new_mean: th.Tensor, new_lo
     return terms.sum(1)
 
 
-def cloning_loss(policy: SlotPolicy, then: Behaviour) -> th.Tensor:
+def distillation_loss(policy: SlotPolicy, old: Behaviour) -> th.Tensor:
     """Return the mean divergence from the policy as it was to the policy as it is, through each state's own head.
 
     (Policy distillation with the forward divergence, Rusu et al. 2015, equation 3, for Gaussians.)
     """
-    return gaussian_kl(then.mean, then.log_std, *policy.gaussian(then.observations)).mean()
+    return gaussian_kl(old.mean, old.log_std, *policy.gaussian(old.observations)).mean()

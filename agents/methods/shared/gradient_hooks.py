@@ -1,11 +1,11 @@
 """The one seam between a stock Stable-Baselines3 algorithm and a continual-learning method.
 
-    with shaping(model, method):
-        model.learn(...)
+    with gradient_hooks(learner, method):
+        learner.model.learn(...)
 
-Before each optimizer step the method adds the gradient of its auxiliary loss, or changes the gradients, and then
-the *sum* is clipped, once; after the step it may restore weights. The algorithm is not modified: its own clipping,
-which would see only its own part, is lifted inside the block.
+Before each optimizer step the method adds the gradient of its auxiliary loss, or changes the gradients; the *sum* is
+then clipped, once; after the step it may restore weights. The algorithm is not modified: its own clipping, which
+would see only its own part, is lifted inside the block.
 """
 
 from __future__ import annotations
@@ -14,65 +14,53 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch.optim import Optimizer
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Method
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS
 
 
 @dataclass
-class ShapingCost:
+class MethodCost:
     """What the method cost inside the block."""
 
     seconds: float = 0.0
     updates: int = 0  # gradient steps of the actor
 
 
-def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
-    """Return the model's optimizers by name (`policy.optimizer`, …), from Stable-Baselines3's own list."""
-    names, _ = model._get_torch_save_params()
-    found = {name: attrgetter(name)(model) for name in names}
-    return {name: thing for name, thing in found.items() if isinstance(thing, Optimizer)}
-
-
 @contextmanager
-def shaping(model: BaseAlgorithm, method: Method) -> Iterator[ShapingCost]:
-    """Let `method` shape every optimizer step of `model` inside the block; no hook is left behind.
+def gradient_hooks(learner: Learner, method: Method) -> Iterator[MethodCost]:
+    """Let `method` act on every optimizer step of the learner inside the block; no hook is left behind.
 
-    Verbs that the method does not override cost nothing. Mean gradient norms and the auxiliary loss are logged
-    under `shaping/`.
+    Verbs that the method does not override cost nothing. Mean gradient norms, before and after the method's part,
+    and the auxiliary loss are logged under `gradients/`.
     """
-    cost = ShapingCost()
+    cost = MethodCost()
+    model: Any = learner.model
     limit: float | None = getattr(model, "max_grad_norm", None)
     handles = [
         handle
-        for name, optimizer in optimizers(model).items()
-        for handle in _hook(model, method, name, optimizer, limit, cost)
+        for role, optimizer in learner.roles.items()
+        for handle in _hook(learner, method, role, optimizer, limit, cost)
     ]
     if limit is not None:
         # Scaling by min(1, inf / norm) = 1 leaves every bit as it is.
-        model.max_grad_norm = float("inf")  # type: ignore[attr-defined]
+        model.max_grad_norm = float("inf")
     try:
         yield cost
     finally:
         for handle in handles:
             handle.remove()
         if limit is not None:
-            model.max_grad_norm = limit  # type: ignore[attr-defined]
+            model.max_grad_norm = limit
 
 
 def _hook(
-    model: BaseAlgorithm,
-    method: Method,
-    name: str,
-    optimizer: Optimizer,
-    limit: float | None,
-    cost: ShapingCost,
+    learner: Learner, method: Method, role: Role, optimizer: Optimizer, limit: float | None, cost: MethodCost
 ) -> list[Any]:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     adds_loss = method.uses("auxiliary_loss")
@@ -80,24 +68,25 @@ def _hook(
 
     def before_step(*_: Any) -> None:
         started = time.perf_counter()
+        logger = learner.model.logger
         if adds_loss or adjusts:
-            model.logger.record_mean("shaping/rl_gradient_norm", float(_norm(parameters)))
+            logger.record_mean("gradients/rl_norm", float(_norm(parameters)))
         if adds_loss:
-            loss = method.auxiliary_loss(model, name)
+            loss = method.auxiliary_loss(learner, role)
             if loss is not None:
                 loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-                model.logger.record_mean("shaping/auxiliary_loss", float(loss.detach()))
+                logger.record_mean("gradients/auxiliary_loss", float(loss.detach()))
         if adjusts:
-            method.adjust_gradients(model, name)
+            method.adjust_gradients(learner, role)
         cost.seconds += time.perf_counter() - started
         if limit is not None:
             norm = th.nn.utils.clip_grad_norm_(parameters, limit)
-            model.logger.record_mean("shaping/gradient_norm", float(norm))
-        cost.updates += name in ACTOR_OPTIMIZERS
+            logger.record_mean("gradients/norm", float(norm))
+        cost.updates += Role.ACTOR in role
 
     def after_step(*_: Any) -> None:
         started = time.perf_counter()
-        method.after_update(model, name)
+        method.after_update(learner, role)
         cost.seconds += time.perf_counter() - started
 
     handles: list[Any] = [optimizer.register_step_pre_hook(before_step)]

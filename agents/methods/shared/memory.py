@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Generic, NamedTuple, TypeVar
 
 import torch as th
+from typing_extensions import override
 
 Rows = TypeVar("Rows", bound=NamedTuple)
 
@@ -89,6 +90,7 @@ class Reservoir(Memory[Rows]):
         self.total = total
         self._draws = th.zeros(0, dtype=th.float64)
 
+    @override
     def add(self, rows: Rows) -> None:
         """Offer `rows`: some of them may be kept, in the place of others."""
         super().add(rows)
@@ -98,11 +100,13 @@ class Reservoir(Memory[Rows]):
         self._draws = draws[kept]
         self._rows = self._kind._make(t[kept.to(t.device)] for t in self.rows)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return the rows, each one's draw, and the generator's state."""
         state = super().state_dict()
         return state | {"draws": self._draws} if state else state
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore what `state_dict` returned."""
         super().load_state_dict(state)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import torch as th
-from stable_baselines3.common.base_class import BaseAlgorithm
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.agents.settings import FrozenSettings
@@ -44,23 +45,31 @@ class Method:
     """A continual-learning method; this base protects nothing.
 
     The training loop calls, for each stage k = 0, 1, …: `before_task`, then for each of the stage's `phases`
-    `before_phase` and `learn` inside `shaping` (which calls `auxiliary_loss`, `adjust_gradients` and `after_update`
-    around every optimizer step, with the optimizer's name: see `ACTOR_OPTIMIZERS`), then `after_task`.
+    `before_phase` and `learn` inside `gradient_hooks` (which calls `auxiliary_loss`, `adjust_gradients` and
+    `after_update` around every optimizer step, with what that optimizer steps: see `Role`), then `after_task`.
+
+    Stages, slots and tasks are numbered from 0.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]  # one line, for `clrobot methods`
     family: ClassVar[Family]
     network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
-    trains_all_tasks: ClassVar[bool] = False  # every stage trains on all the curriculum's tasks at once
     refuses: ClassVar[Mapping[str, str]] = {}  # an algorithm (`sac`) that it cannot work with: a clause that says why
-    composes: ClassVar[bool] = False  # whether it only adds to gradients, so that `ewc+replay` makes sense
 
     class Settings(FrozenSettings):
         """This method has no settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    @classmethod
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        """Return why this method and `other` make no composed one (`ewc+replay`), as a clause; None if they may.
+
+        Both parts are asked: each speaks for itself. A method that only adds to gradients can be a part.
+        """
+        return f"{cls.name} does not say that it goes with other methods"
 
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return what builds the policy's networks, as it takes them: `network_class`, and perhaps `critic_class`.
@@ -69,31 +78,39 @@ class Method:
         """
         return {"network_class": self.network_class}
 
+    def trained_slots(self, k: int, n: int) -> range:
+        """Return the slots that stage k of n trains (all from 0); all of them have a head when it begins."""
+        return range(k, k + 1)
+
+    def heads(self, k: int, n: int) -> int:
+        """Return how many slots have a head once stage k of n has begun."""
+        return 1 + max(max(self.trained_slots(stage, n)) for stage in range(k + 1))
+
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""
         return [Phase("train", steps)]
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    def before_task(self, learner: Learner, k: int) -> None:
         """Prepare for task k; its head exists already, and the optimizers are fresh.
 
         A run that is resumed within task k calls it again, after `load_state_dict` and before the weights of the
-        snapshot are loaded: what it sets up may depend only on that state and on the model's structure.
+        snapshot are loaded: what it sets up may depend only on that state and on the structure of the networks.
         """
 
-    def before_phase(self, model: BaseAlgorithm, k: int, phase: str) -> None:
+    def before_phase(self, learner: Learner, k: int, phase: str) -> None:
         """Begin a phase of task k; a run that is resumed within the phase does not call it again."""
 
-    def auxiliary_loss(self, model: BaseAlgorithm, optimizer_name: str) -> th.Tensor | None:
+    def auxiliary_loss(self, learner: Learner, role: Role) -> th.Tensor | None:
         """Return a scalar whose gradient is added to the algorithm's own, or None."""
         return None
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Change the gradients in place, before they are clipped."""
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    def after_update(self, learner: Learner, role: Role) -> None:
         """Act after an optimizer step."""
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Remember what matters of task k."""
 
     def state_dict(self) -> dict[str, th.Tensor]:
@@ -103,7 +120,7 @@ class Method:
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore what `state_dict` returned."""
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the most bytes that will be kept beside the policy after `tasks` tasks; asked before training."""
         return 0
 

@@ -10,7 +10,7 @@ from torch.func import functional_call, vjp, vmap
 from clrobot.agents.networks.slot_network import SlotNetwork, slot_of
 from clrobot.agents.policies.policy import SlotPolicy
 
-_CHUNK = 250  # samples whose gradients are held at once
+_CHUNK = 250  # samples whose gradients are in memory at once
 
 # From means and log standard deviations, each (B, A), to U numbers for each state, (B, U).
 Quantities = Callable[[th.Tensor, th.Tensor], th.Tensor]

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 from torch.optim import Optimizer
+from typing_extensions import override
 
-from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Family, Method
 from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
-from clrobot.agents.policies.policy import SlotPolicy
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
 
@@ -85,87 +85,93 @@ class Plasticity(Method):
     def _shrinks(self) -> bool:
         return self.settings.shrink < 1 or self.settings.perturb > 0
 
-    def uses(self, verb: str) -> bool:  # noqa: D102
+    @override
+    def uses(self, verb: str) -> bool:
         s = self.settings
         wanted = {"adjust_gradients": s.l2_init > 0, "after_update": s.redo_every > 0}
         return wanted.get(verb, super().uses(verb))
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
         """Shrink and perturb what is not new, and note the initial weights of what is."""
         if k > 0 and self._shrinks:
-            for network in _networks(model):
+            for network in _networks(learner):
                 self._shrink_and_perturb(network)
         if self.settings.l2_init > 0:
             # What has no part in this stage needs no anchor any more.
-            trainable = {name: p for name, p in _hidden_parameters(model).items() if p.requires_grad}
+            trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
             self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
 
     def _shrink_and_perturb(self, network: SlotNetwork) -> None:
         if not list(network.shared_parameters()):
             return  # columns: what trains is new
         #   θ ← shrink · θ + perturb · θ_fresh
-        for layer in network.layers(network.slots - 1)[:-1]:
+        for layer in network.layers(network.newest)[:-1]:
             fresh = _fresh(layer)
             with th.no_grad():
                 for p, new in zip(layer.parameters(), fresh.parameters(), strict=True):
                     p.mul_(self.settings.shrink).add_(new.to(p.device), alpha=self.settings.perturb)
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    @override
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Add the gradient of ½ λ Σ (θ - θ_0)², for the parameters that this optimizer steps."""
-        mine = _stepped(optimizers(model)[optimizer_name])
-        parameters = _hidden_parameters(model)
+        stepped = _stepped(learner.optimizer(role))
+        parameters = _hidden_parameters(learner)
         with th.no_grad():
             for name, initial in self._initial.items():
                 p = parameters[name]
-                if p in mine and p.grad is not None:
+                if p in stepped and p.grad is not None:
                     p.grad.add_(p - initial.to(p.device), alpha=self.settings.l2_init)
 
-    def after_update(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    @override
+    def after_update(self, learner: Learner, role: Role) -> None:
         """Every `redo_every` updates, give dormant units fresh inputs and no output."""
-        optimizer = optimizers(model)[optimizer_name]
-        mine = _stepped(optimizer)
-        networks = [n for n in _networks(model) if n.layers(n.slots - 1)[-1].weight in mine]
+        optimizer = learner.optimizer(role)
+        stepped = _stepped(optimizer)
+        networks = [n for n in _networks(learner) if n.layers(n.newest)[-1].weight in stepped]
         if not networks:
             return  # SAC's temperature
         # Adam's own count: fresh in every stage, and part of every snapshot.
-        updates = int(optimizer.state[networks[0].layers(networks[0].slots - 1)[-1].weight]["step"])
+        updates = int(optimizer.state[networks[0].layers(networks[0].newest)[-1].weight]["step"])
         if updates % self.settings.redo_every:
             return
         for network in networks:
-            slot = network.slots - 1
+            slot = network.newest
             layers = network.layers(slot)
-            masks = dormant_units(network, _recent_inputs(model, network), slot, self.settings.redo_threshold)
+            masks = dormant_units(network, _recent_inputs(learner, network), slot, self.settings.redo_threshold)
             for below, above, dormant in zip(layers[:-1], layers[1:], masks, strict=True):
                 if below.weight.requires_grad and bool(dormant.any()):
                     _renew(below, above, dormant, optimizer)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return the initial weights."""
         return dict(self._initial)
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore the initial weights."""
         self._initial = dict(state)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the initial weights: those of one stage (a column grows with the stages)."""
         if self.settings.l2_init == 0:
             return 0
-        return tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(model).values())
+        return tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(learner).values())
 
 
-def _networks(model: BaseAlgorithm) -> list[SlotNetwork]:
-    policy = model.policy
-    assert isinstance(policy, SlotPolicy)
+def _networks(learner: Learner) -> list[SlotNetwork]:
+    policy = learner.policy
     return [policy.actor_net, *policy.critic_nets]
 
 
-def _hidden_parameters(model: BaseAlgorithm) -> dict[str, nn.Parameter]:
+def _hidden_parameters(learner: Learner) -> dict[str, nn.Parameter]:
     """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic."""
     return {
         f"{i}.{j}.{name}": p
-        for i, network in enumerate(_networks(model))
-        for j, layer in enumerate(network.layers(network.slots - 1)[:-1])
+        for i, network in enumerate(_networks(learner))
+        for j, layer in enumerate(network.layers(network.newest)[:-1])
         for name, p in layer.named_parameters()
     }
 
@@ -174,12 +180,13 @@ def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
     return {p for group in optimizer.param_groups for p in group["params"]}
 
 
-def _recent_inputs(model: Any, network: SlotNetwork) -> th.Tensor:
-    """Return recent inputs (n, d) of the network: the rollout (PPO), or a sample of the replay buffer (SAC)."""
-    if hasattr(model, "rollout_buffer"):
-        obs = th.as_tensor(model.rollout_buffer.observations, device=model.device).flatten(0, -2)
+def _recent_inputs(learner: Learner, network: SlotNetwork) -> th.Tensor:
+    """Return recent inputs (n, d) of the network: a sample of the replay buffer (SAC), or the rollout (PPO)."""
+    model: Any = learner.model
+    if learner.replay_buffer is None:
+        obs = th.as_tensor(model.rollout_buffer.observations, device=learner.device).flatten(0, -2)
         return obs[:, :-1]
-    batch = model.replay_buffer.sample(model.batch_size)
+    batch = learner.replay_buffer.sample(model.batch_size)
     obs = batch.observations[:, :-1]
     return obs if network.inputs == obs.shape[1] else th.cat([obs, batch.actions], dim=1)
 

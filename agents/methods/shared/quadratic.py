@@ -7,10 +7,11 @@ from typing import ClassVar, NamedTuple
 
 import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Collect, Method, named
-from clrobot.agents.policies.policy import ACTOR_OPTIMIZERS, SlotPolicy
 
 Importance = dict[str, th.Tensor]  # by parameter name, each in its parameter's shape
 
@@ -46,18 +47,12 @@ def recentred(old: Quadratic, new: Quadratic, decay: float = 1.0) -> Quadratic:
     return Quadratic(decay * old.importance + new.importance, new.anchor)
 
 
-def actor_policy(model: BaseAlgorithm) -> SlotPolicy:
-    """Return the model's policy."""
-    assert isinstance(model.policy, SlotPolicy)
-    return model.policy
-
-
-def protected_parameters(model: BaseAlgorithm) -> dict[str, th.nn.Parameter]:
+def protected_parameters(learner: Learner) -> dict[str, th.nn.Parameter]:
     """Return the actor's shared parameters by name.
 
     The heads are per task and frozen; the critic has a trunk of its own, which acting does not need.
     """
-    return dict(actor_policy(model).actor_net.shared_parameters())
+    return dict(learner.policy.actor_net.shared_parameters())
 
 
 class QuadraticMethod(Method, ABC):
@@ -71,7 +66,6 @@ class QuadraticMethod(Method, ABC):
     """
 
     family: ClassVar = "regularisation"
-    composes: ClassVar = True
 
     class Settings(Method.Settings):
         """The weight of the penalty; each method has its own default."""
@@ -86,17 +80,25 @@ class QuadraticMethod(Method, ABC):
         self._quadratics: dict[str, Quadratic] = {}  # by parameter name
         self._terms: list[tuple[th.nn.Parameter, th.Tensor, th.Tensor]] = []  # (θ, λ F, θ*)
 
+    @classmethod
+    @override
+    def why_not_with(cls, other: type[Method]) -> str | None:
+        if issubclass(other, QuadraticMethod):
+            return f"{cls.name} and {other.name} are both penalties on moving the same weights"
+        return None
+
     @abstractmethod
-    def importance(self, model: BaseAlgorithm, k: int, collect: Collect) -> Importance:
+    def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return how much task k, just finished, needs each protected parameter; not negative, any scale."""
 
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
         """Return what to remember of a parameter: here the sum of the tasks' quadratics, Σ_k F_k (θ - θ*_k)²."""
         return summed(old, new)
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
         """Pair the parameters with their weights and anchors."""
-        protected = protected_parameters(model)
+        protected = protected_parameters(learner)
         self._quadratics = {name: q.to(protected[name].device) for name, q in self._quadratics.items()}
         strength = self.settings.strength
         self._terms = [
@@ -105,36 +107,41 @@ class QuadraticMethod(Method, ABC):
             if strength > 0
         ]
 
-    def adjust_gradients(self, model: BaseAlgorithm, optimizer_name: str) -> None:
+    @override
+    def adjust_gradients(self, learner: Learner, role: Role) -> None:
         """Add the penalty's gradient, (λ F) (θ - θ*), to the actor's.
 
         In this order it equals, bit for bit, what autograd makes of the penalty in the loss; λ (F Δ) does not.
         """
-        if optimizer_name not in ACTOR_OPTIMIZERS:
+        if Role.ACTOR not in role:
             return
         with th.no_grad():
             for parameter, weight, anchor in self._terms:
                 if parameter.grad is not None:
                     parameter.grad.add_(weight * (parameter - anchor))
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Merge task k's quadratic, around the parameters as they are now, into what is remembered."""
-        new = _with_mean_one(self.importance(model, k, collect))
-        for name, parameter in protected_parameters(model).items():
+        new = _with_mean_one(self.importance(learner, k, collect))
+        for name, parameter in protected_parameters(learner).items():
             quadratic = Quadratic(new[name], parameter.detach().clone())
             old = self._quadratics.get(name)
             self._quadratics[name] = quadratic if old is None else self.merge(old.to(parameter.device), quadratic)
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of F and θ*, however many tasks there are."""
-        return 2 * _size(model)
+        return 2 * _size(learner)
 
+    @override
     def state_dict(self) -> dict[str, th.Tensor]:
         """Return F and θ*."""
         return {f"importance.{name}": q.importance for name, q in self._quadratics.items()} | {
             f"anchor.{name}": q.anchor for name, q in self._quadratics.items()
         }
 
+    @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore F and θ*; they take effect in the next `before_task`."""
         anchors = named(state, "anchor")
@@ -148,6 +155,6 @@ def _with_mean_one(importance: Importance) -> Importance:
     return {name: f / mean if mean > 0 else th.zeros_like(f) for name, f in importance.items()}
 
 
-def _size(model: BaseAlgorithm) -> int:
+def _size(learner: Learner) -> int:
     """Return the bytes of the protected parameters."""
-    return sum(p.numel() * p.element_size() for p in protected_parameters(model).values())
+    return sum(p.numel() * p.element_size() for p in protected_parameters(learner).values())

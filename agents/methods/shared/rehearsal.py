@@ -6,22 +6,22 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
+from typing_extensions import override
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Memory
 from clrobot.agents.methods.shared.method import Collect, Method
-from clrobot.agents.policies.policy import SlotPolicy
 
 FLOAT_BYTES = 4
 
 
-def sizes(model: BaseAlgorithm) -> tuple[int, int]:
-    """Return the numbers in an observation, the slot's index included, and in an action."""
-    assert model.observation_space.shape is not None
-    assert model.action_space.shape is not None
-    return int(model.observation_space.shape[0]), int(model.action_space.shape[0])
+def why_not_both_rehearse(method: type[Method], other: type[Method]) -> str | None:
+    """Return why a method that distils earlier tasks' behaviour does not go with another that does; else None."""
+    if other.family in ("distillation", "replay"):
+        return f"{method.name} and {other.name} both rehearse earlier tasks through the same heads"
+    return None
 
 
 class Rehearsal(Method, ABC):
@@ -43,16 +43,19 @@ class Rehearsal(Method, ABC):
     def new_memory(self) -> Memory[Any]:
         """Return the empty memory."""
 
-    def before_task(self, model: BaseAlgorithm, k: int) -> None:
-        """Have the memory where the networks are; in the first task, give it the run's seed."""
-        self.memory.to(model.device)
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Move the memory to the networks' device; in the first task, seed it with the run's seed."""
+        self.memory.to(learner.device)
         if k == 0:
-            self.memory.seed(model.seed or 0)
+            self.memory.seed(learner.seed)
 
+    @override
     def state_dict(self) -> dict[str, Tensor]:
         """Return the memory."""
         return self.memory.state_dict()
 
+    @override
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore the memory."""
         self.memory.load_state_dict(state)
@@ -70,16 +73,18 @@ class StateRehearsal(Rehearsal):
     settings: Settings
     memory: Memory[Behaviour]
 
+    @override
     def new_memory(self) -> Memory[Behaviour]:
         """Return the empty memory."""
         return Memory(Behaviour)
 
-    def after_task(self, model: BaseAlgorithm, k: int, collect: Collect) -> None:
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Keep states of task k, with what the finished policy does there."""
-        assert isinstance(model.policy, SlotPolicy)
-        self.memory.add(behaviour(model.policy, collect(self.settings.states).observations))
+        self.memory.add(behaviour(learner.policy, collect(self.settings.states).observations))
 
-    def memory_bound(self, model: BaseAlgorithm, tasks: int) -> int:
+    @override
+    def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the states and outputs of all tasks."""
-        d, a = sizes(model)
+        d, a = learner.observation_size, learner.action_size
         return GENERATOR_BYTES + tasks * self.settings.states * FLOAT_BYTES * (d + 2 * a)

@@ -1,4 +1,4 @@
-"""A generator of states: a conditional variational autoencoder that knows one distribution for each slot.
+"""A generator of states: a conditional variational autoencoder with one distribution for each slot.
 
 It keeps no state that it was shown: of each slot a mean and principal directions, and the networks' weights.
 """
@@ -62,7 +62,7 @@ class Frames(nn.Module):
         deviation = variance.clamp_min(0).sqrt()
         varies = deviation > CONSTANT
         directions = th.where(varies, vectors * deviation, 0.0)
-        # eigh leaves dust of 1e-17 in the rows of constant observations.
+        # eigh leaves rounding errors of 1e-17 in the rows of constant observations.
         directions[constant] = 0.0
         whitening = th.where(varies, vectors / deviation.clamp_min(CONSTANT), 0.0).T
         for name, new in (("mean", mean), ("directions", directions), ("whitening", whitening)):
@@ -92,9 +92,9 @@ class Prior(nn.Module):
     def add_slot(self, generator: th.Generator) -> None:
         """Give the next slot its components: of deviation 1, around points drawn with deviation 1."""
         means, log_stds, logits = self.means.detach(), self.log_stds.detach(), self.logits.detach()
-        around = _normal(means.new_empty(1, *means.shape[1:]), generator)
-        self.means = nn.Parameter(th.cat([means, around]))
-        self.log_stds = nn.Parameter(th.cat([log_stds, th.zeros_like(around)]))
+        centres = _normal(means.new_empty(1, *means.shape[1:]), generator)
+        self.means = nn.Parameter(th.cat([means, centres]))
+        self.log_stds = nn.Parameter(th.cat([log_stds, th.zeros_like(centres)]))
         self.logits = nn.Parameter(th.cat([logits, logits.new_zeros(1, COMPONENTS)]))
 
     def log_density(self, z: th.Tensor, slot: th.Tensor) -> th.Tensor:
@@ -113,16 +113,17 @@ class Prior(nn.Module):
         return mean + log_std.exp() * _normal(mean, generator)
 
 
-class Generator(nn.Module):
+class StateVAE(nn.Module):
     """A variational autoencoder of coordinates c (in `Frames`), conditioned on the slot k (Kingma & Welling 2014).
 
         E_{z~q(z|c,k)} [log N(c; μ(z, k), σ_k²) + log p(z|k) - log q(z|c,k)]   is maximised.
 
     The prior p is a learned mixture (as Tomczak & Welling 2018 argue for, here with free components): states of a
-    robot's task lie in clumps, on the way and at the goal, and one Gaussian leaves holes between them from which
-    states are generated that never occur. The decoder's noise σ_k is learned (Rybkin et al. 2021), one number for
-    each coordinate and slot: it is added to what is generated, which is otherwise too smooth. A decoder that has
-    learned nothing thus generates Gaussian states of the slot's exact moments; what it learns are the shapes beyond.
+    robot's task lie in clusters, on the path and at the goal, and one Gaussian also covers the gaps between them,
+    from which states would be generated that never occur. The decoder's noise σ_k is learned (Rybkin et al. 2021),
+    one number for each coordinate and slot: it is added to what is generated, which is otherwise too smooth. A
+    decoder that has learned nothing thus generates Gaussian states of the slot's exact moments; what it learns are
+    the shapes beyond.
 
     Every draw is from the `generator` that is passed in.
 
@@ -190,16 +191,23 @@ class Generator(nn.Module):
     def fit(
         self,
         states: th.Tensor,
-        older: Callable[[th.Tensor], th.Tensor],
+        earlier: Callable[[th.Tensor], th.Tensor],
         *,
         iterations: int,
         batch_size: int,
         generator: th.Generator,
     ) -> None:
-        """Learn the newest slot's states (n, d), and of the older slots what `older` gives: coordinates for slots.
+        """Learn the newest slot's states (n, d) beside the earlier slots' coordinates, which `earlier` gives.
 
         Every slot has the same share of each minibatch (Shin et al. 2017, section 3, with equal importance). Adam's
         step size falls along a half cosine.
+
+        Args:
+            states: of the newest slot.
+            earlier: from slots (m,) to generated coordinates (m, d).
+            iterations: minibatches.
+            batch_size: rows of each.
+            generator: of all draws.
         """
         self.requires_grad_(True)
         newest = self.slots - 1
@@ -214,7 +222,7 @@ class Generator(nn.Module):
             rows = th.randint(len(states), (int(new.sum()),), generator=generator).to(device)
             batch[new] = coordinates.index_select(0, rows)
             if newest:
-                batch[~new] = older(slot[~new])
+                batch[~new] = earlier(slot[~new])
             loss = self.loss(batch, slot, generator)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

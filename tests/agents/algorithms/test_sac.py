@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
@@ -18,17 +17,18 @@ from support.outcomes import WholeRuns, outcome
 from support.trainings import settings
 
 import clrobot
-from clrobot.agents.algorithms.mixed_replay_buffer import SharedBuffer
+from clrobot.agents.algorithms.learner import Learner, optimizers
+from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.replay import Replay
-from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
@@ -50,7 +50,7 @@ def tiny_sac(network_class=MultiHeadNetwork):
 
 
 def second_slot(model) -> None:
-    TINY_SAC.begin_slot(model, 2, tiny_env("button-press", 1, seed=1), 128)
+    TINY_SAC.begin_slot(model, (1,), tiny_env("button-press", 1, seed=1), 128)
 
 
 def sac(method: str) -> dict[str, Any]:
@@ -106,16 +106,16 @@ def test_actions_are_the_squashed_mean_and_values_take_them_squashed() -> None:
 class HalfDecay(Method):
     """Adds w·|θ|²/2 of the actor's first layer, in the hook."""
 
-    def auxiliary_loss(self, model, optimizer_name):
-        if optimizer_name != "actor.optimizer":
+    def auxiliary_loss(self, learner, role):
+        if Role.ACTOR not in role:
             return None
-        return 0.05 * model.policy.actor_net.trunk[0].weight.square().sum()
+        return 0.05 * learner.policy.actor_net.trunk[0].weight.square().sum()
 
 
 def test_the_hook_equals_the_loss_bit_for_bit() -> None:
     """Training with the penalty in the hook is training with the penalty in SAC's own actor loss."""
     hooked = tiny_sac()
-    with shaping(hooked, HalfDecay(Method.Settings())):
+    with gradient_hooks(Learner(TINY_SAC, hooked), HalfDecay(Method.Settings())):
         hooked.learn(128)
     plain = tiny_sac()
     step = plain.actor.optimizer.step
@@ -147,46 +147,46 @@ def test_methods_work_with_sac_through_the_whole_loop(method: str, sac_runs: Who
     assert run.read_metrics()["stages_done"] == 3
 
 
-def filled(method: Method) -> SAC:
-    """Return a model at the start of its second task, after a first of 128 steps that `method` saw."""
-    model = tiny_sac()
-    method.before_task(model, 0)
-    model.learn(128)
-    method.after_task(model, 0, collector(model, 0))
-    second_slot(model)
-    method.before_task(model, 1)
-    return model
+def filled(method: Method) -> Learner:
+    """Return a learner at the start of its second task, after a first of 128 steps that `method` saw."""
+    learner = Learner(TINY_SAC, tiny_sac())
+    method.before_task(learner, 0)
+    learner.model.learn(128)
+    method.after_task(learner, 0, collector(learner, 0))
+    second_slot(learner.model)
+    method.before_task(learner, 1)
+    return learner
 
 
 def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
     method = Replay(Replay.Settings(memory=40, share=0.25))
-    model = filled(method)
-    own = method.lessons.rows
-    assert method.memory_bytes() == method.memory_bound(model, 1)
-    model.learn(64, reset_num_timesteps=False)
-    batch = model.replay_buffer.sample(16)
+    learner = filled(method)
+    own = method.transitions.rows
+    assert method.memory_bytes() == method.memory_bound(learner, 1)
+    learner.model.learn(64, reset_num_timesteps=False)
+    batch = learner.replay_buffer.sample(16)
     assert th.bincount(batch.observations[:, -1].long()).tolist() == [4, 12]
     for row in range(4):  # whole transitions, and each is one that was kept
         same = (own.observations == batch.observations[row]).all(1) & (own.rewards == batch.rewards[row]).all(1)
         same &= (own.actions == batch.actions[row]).all(1)
         same &= (own.next_observations == batch.next_observations[row]).all(1)
         assert same.any()
-    method.after_task(model, 1, collector(model, 1))
-    assert th.bincount(model.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
+    method.after_task(learner, 1, collector(learner, 1))
+    assert th.bincount(learner.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
 
 
 @pytest.mark.parametrize("off", [{"share": 0.0}, {"strength": 0.0}])
 def test_without_a_share_no_transition_is_kept(off: dict[str, float]) -> None:
     method = Replay(Replay.Settings(memory=40, **off))
-    model = filled(method)
-    assert len(method.lessons) == 0
-    assert method.memory_bytes() == method.memory_bound(model, 1)
+    learner = filled(method)
+    assert len(method.transitions) == 0
+    assert method.memory_bytes() == method.memory_bound(learner, 1)
 
 
 def test_an_episode_that_was_cut_is_not_over_for_those_who_learn_from_it() -> None:
-    """As in Stable-Baselines3's own batches; and until others share it, the buffer gives the same bits as theirs."""
+    """As in Stable-Baselines3's own batches; and until something is mixed in, both buffers give the same bits."""
     space, action = spaces.Box(-1, 1, (2,)), spaces.Box(-1, 1, (1,))
-    ours, theirs = (kind(8, space, action, n_envs=2) for kind in (SharedBuffer, ReplayBuffer))
+    ours, theirs = (kind(8, space, action, n_envs=2) for kind in (MixedReplayBuffer, ReplayBuffer))
     rng = np.random.default_rng(0)
     for t in range(4):
         step = (*(rng.normal(size=(2, n)) for n in (2, 2, 1)), rng.normal(size=2), np.array([t == 1, t == 2]))
@@ -203,8 +203,8 @@ def test_an_episode_that_was_cut_is_not_over_for_those_who_learn_from_it() -> No
 
 
 def test_a_method_that_does_not_work_with_sac_says_why_in_one_sentence(monkeypatch) -> None:
-    monkeypatch.setattr(EWC, "refuses", {"sac": "it has no springs for two critics"})
-    with pytest.raises(UserError, match="ewc does not work with sac: it has no springs") as error:
+    monkeypatch.setattr(EWC, "refuses", {"sac": "it has no penalty for two critics"})
+    with pytest.raises(UserError, match="ewc does not work with sac: it has no penalty") as error:
         make_config(method="ewc", algo="sac")
     assert "\n" not in str(error.value)
 
@@ -230,7 +230,3 @@ def test_a_stopped_training_goes_on_with_the_same_bits(sac_runs: WholeRuns, tmp_
         observer.training.run()
     observer.training.folder.unlock()
     assert outcome(resume(tmp_path / "run").path) == sac_runs["ewc"].outcome
-
-
-def test_make_method_is_the_same_for_both_algorithms() -> None:
-    assert type(make_method(make_config(method="ewc", algo="sac"))) is type(make_method(make_config(method="ewc")))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch as th
-from stable_baselines3 import PPO
-from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo
+from support.models import collector, next_slot, same_bits, snapshot, tiny_learner
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.agem import AGEM, projected
-from clrobot.agents.methods.shared.distillation_loss import cloning_loss
-from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.distillation_loss import distillation_loss
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 
 
 def test_a_conflict_is_projected_away() -> None:
@@ -48,36 +49,35 @@ def test_the_law_holds_in_single_precision() -> None:
     assert projections > 200
 
 
-def in_second_task(states: int = 60) -> tuple[PPO, AGEM]:
-    model = tiny_ppo()
+def in_second_task(states: int = 60) -> tuple[Learner, AGEM]:
+    learner = tiny_learner()
     method = AGEM(AGEM.Settings(states=states, batch_size=32))
-    method.before_task(model, 0)
+    method.before_task(learner, 0)
     with th.no_grad():
-        model.policy.action_net.heads[0].weight.mul_(100)
-    method.after_task(model, 0, collector(model, 0))
-    next_slot(model, 1)
-    method.before_task(model, 1)
-    return model, method
+        learner.policy.action_net.heads[0].weight.mul_(100)
+    method.after_task(learner, 0, collector(learner, 0))
+    next_slot(learner, 1)
+    method.before_task(learner, 1)
+    return learner, method
 
 
 def test_gradients_in_conflict_with_the_memory_are_changed_in_place() -> None:
     """With the gradient of what would undo the first task, -g_ref, plus a gradient of the critic: only that stays."""
-    model, method = in_second_task()
-    policy = model.policy
+    learner, method = in_second_task()
+    policy = learner.policy
     with th.no_grad():
         policy.action_net.trunk[0].weight.add_(0.1)
-    method.settings = AGEM.Settings(states=60, batch_size=32)
     generator = method.state_dict()["generator"].clone()
     batch = method.memory.sample(32)
     method.memory.generator.set_state(generator)  # so that the method draws the same
 
-    stepped = [p for group in optimizers(model)["policy.optimizer"].param_groups for p in group["params"]]
-    reference = th.autograd.grad(cloning_loss(policy, batch), stepped, materialize_grads=True)
+    stepped = [p for group in learner.optimizer(Role.ACTOR | Role.CRITIC).param_groups for p in group["params"]]
+    reference = th.autograd.grad(distillation_loss(policy, batch), stepped, materialize_grads=True)
     for p, r in zip(stepped, reference, strict=True):
         p.grad = -r
     value_bias = policy.value_net.heads[1].bias
     value_bias.grad = th.tensor([0.25])
-    method.adjust_gradients(model, "policy.optimizer")
+    method.adjust_gradients(learner, Role.ACTOR | Role.CRITIC)
     assert value_bias.grad.item() == 0.25
     size = sum(r.square().sum() for r in reference).sqrt()
     for p in stepped:
@@ -86,25 +86,25 @@ def test_gradients_in_conflict_with_the_memory_are_changed_in_place() -> None:
 
 
 def test_every_step_of_a_training_obeys_the_law() -> None:
-    model, method = in_second_task()
+    learner, method = in_second_task()
     seen = []
 
     class Watched(AGEM):
-        def adjust_gradients(self, model, optimizer_name):
+        def adjust_gradients(self, learner, role):
             generator = self.memory.generator.get_state()
-            stepped = optimizers(model)[optimizer_name].param_groups[0]["params"]
+            stepped = learner.optimizer(role).param_groups[0]["params"]
             before = th.cat([p.grad.flatten() for p in stepped])
-            super().adjust_gradients(model, optimizer_name)
+            super().adjust_gradients(learner, role)
             self.memory.generator.set_state(generator)
             batch = self.memory.sample(self.settings.batch_size)
-            reference = th.autograd.grad(cloning_loss(model.policy, batch), stepped, materialize_grads=True)
+            reference = th.autograd.grad(distillation_loss(learner.policy, batch), stepped, materialize_grads=True)
             g, r = th.cat([p.grad.flatten() for p in stepped]), th.cat([r.flatten() for r in reference])
             seen.append((float(before @ r), float(g.double() @ r.double()), float(g.norm() * r.norm())))
 
     watched = Watched(method.settings)
     watched.memory = method.memory
-    with shaping(model, watched):
-        model.learn(256, reset_num_timesteps=False)
+    with gradient_hooks(learner, watched):
+        learner.model.learn(256, reset_num_timesteps=False)
     assert all(product >= -1e-6 * scale for _, product, scale in seen)
     assert any(before < 0 for before, _, _ in seen)
     assert any(before > 0 for before, _, _ in seen)
@@ -113,21 +113,21 @@ def test_every_step_of_a_training_obeys_the_law() -> None:
 def test_the_first_task_is_trained_as_if_alone() -> None:
     weights = []
     for shaped in (False, True):
-        model = tiny_ppo()
+        learner = tiny_learner()
         method = AGEM(AGEM.Settings(states=20))
-        method.before_task(model, 0)
+        method.before_task(learner, 0)
         if shaped:
-            with shaping(model, method):
-                model.learn(128)
+            with gradient_hooks(learner, method):
+                learner.model.learn(128)
         else:
-            model.learn(128)
-        weights.append(snapshot(model.policy))
+            learner.model.learn(128)
+        weights.append(snapshot(learner.policy))
     assert same_bits(*weights)
 
 
 def test_the_critic_of_an_algorithm_with_two_optimizers_is_not_projected() -> None:
-    model, method = in_second_task()
-    for p in model.policy.parameters():
+    learner, method = in_second_task()
+    for p in learner.policy.parameters():
         p.grad = th.ones_like(p)
-    method.adjust_gradients(model, "critic.optimizer")
-    assert all((p.grad == 1).all() for p in model.policy.parameters())
+    method.adjust_gradients(learner, Role.CRITIC)
+    assert all((p.grad == 1).all() for p in learner.policy.parameters())

@@ -1,4 +1,4 @@
-"""Generative replay: what the generator makes up resembles the states that it saw, and none of them is kept."""
+"""Generative replay: generated states resemble those that the autoencoder learned, and none of those is kept."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch as th
 from safetensors.torch import load, save
-from stable_baselines3 import PPO
-from support.models import SlotVecEnv, collector, make_vector_env, next_slot, same_bits, snapshot, tiny_ppo
+from support.models import SlotVecEnv, collector, make_vector_env, next_slot, same_bits, snapshot, tiny_learner
 
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.generative_replay import GenerativeReplay
-from clrobot.agents.methods.shared.gradient_hooks import shaping
-from clrobot.agents.methods.shared.state_vae import Frames, Generator
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
+from clrobot.agents.methods.shared.state_vae import Frames, StateVAE
 
 
 @cache
@@ -81,36 +82,36 @@ def test_coordinates_are_white_and_lead_back_to_the_states() -> None:
     th.testing.assert_close(back, states, rtol=0, atol=1e-3)
 
 
-# The generator against real states ------------------------------------------------------------------------------
+# The autoencoder against real states ------------------------------------------------------------------------------
 
 
 @cache
-def taught(*tasks: str) -> tuple[Generator, th.Generator]:
-    """Return a generator that has learned tasks one after another, each beside what it generates of the earlier."""
+def taught(*tasks: str) -> tuple[StateVAE, th.Generator]:
+    """Return an autoencoder that has learned tasks in turn, each beside what it generates of the earlier ones."""
     if not tasks:
         random = th.Generator().manual_seed(0)
-        return Generator(23, 64, 8, random), random
+        return StateVAE(23, 64, 8, random), random
     before, random = taught(*tasks[:-1])
-    generator, states = copy.deepcopy(before), real_states(tasks[-1], 0)[:5000]
-    generator.add_slot(states, random)
-    generator.fit(
+    vae, states = copy.deepcopy(before), real_states(tasks[-1], 0)[:5000]
+    vae.add_slot(states, random)
+    vae.fit(
         states,
         lambda slot: before.sample_coordinates(slot, random),
         iterations=1200,
         batch_size=256,
         generator=random,
     )
-    return generator, random
+    return vae, random
 
 
-def distances(generator: Generator, slot: int, task: str, random: th.Generator) -> dict[str, float]:
-    """Return the energy distance to states held out of those that were learned, and of three things made up."""
+def distances(vae: StateVAE, slot: int, task: str, random: th.Generator) -> dict[str, float]:
+    """Return the energy distance to states held out of those that were learned, and of three samples."""
     held_out, n = real_states(task, 0)[5000:], 3000
     slots = th.full((n,), slot)
     made = {
         "learned": real_states(task, 0)[:n],
-        "generated": generator.sample(slots, random),
-        "gaussian": generator.frames.to_states(th.randn(n, 23, generator=random), slots),  # of the same moments
+        "generated": vae.sample(slots, random),
+        "gaussian": vae.frames.to_states(th.randn(n, 23, generator=random), slots),  # of the same moments
         "noise": th.randn(n, 23, generator=random),
     }
     scale = held_out.std(0).clamp_min(1e-3)
@@ -119,28 +120,28 @@ def distances(generator: Generator, slot: int, task: str, random: th.Generator) 
 
 def test_generated_states_are_closer_to_real_ones_than_gaussians_of_the_same_moments() -> None:
     """Measured here: two halves of the real states 0.0000, generated 0.0033, Gaussian 0.0041, noise 0.29."""
-    generator, random = taught("button-press")
-    d = distances(generator, 0, "button-press", random)
+    vae, random = taught("button-press")
+    d = distances(vae, 0, "button-press", random)
     assert abs(d["learned"]) < 0.0005
     assert d["generated"] < 0.9 * d["gaussian"] < 0.05 * d["noise"]
 
 
 def test_an_earlier_task_is_still_generated_after_a_later_one() -> None:
-    generator, random = taught("button-press", "reach")
+    vae, random = taught("button-press", "reach")
     # The states of reach are all but Gaussian themselves: there is nothing to gain on it.
     for slot, (task, margin) in enumerate({"button-press": 0.95, "reach": 1.1}.items()):
-        d = distances(generator, slot, task, random)
+        d = distances(vae, slot, task, random)
         assert d["generated"] < margin * d["gaussian"] < 0.05 * d["noise"]
-    assert distances(generator, 0, "reach", random)["generated"] > 0.1  # and each slot has its own
+    assert distances(vae, 0, "reach", random)["generated"] > 0.1  # and each slot has its own
 
 
 def test_learning_and_generating_leave_the_global_generator_alone() -> None:
     before = th.get_rng_state()
     random = th.Generator().manual_seed(0)
-    generator = Generator(23, 8, 2, random)
-    generator.add_slot(real_states("reach", 0), random)
-    generator.fit(real_states("reach", 0), lambda slot: slot, iterations=3, batch_size=16, generator=random)
-    generator.sample(th.zeros(4).long(), random)
+    vae = StateVAE(23, 8, 2, random)
+    vae.add_slot(real_states("reach", 0), random)
+    vae.fit(real_states("reach", 0), lambda slot: slot, iterations=3, batch_size=16, generator=random)
+    vae.sample(th.zeros(4).long(), random)
     assert th.equal(before, th.get_rng_state())
 
 
@@ -149,26 +150,26 @@ def test_learning_and_generating_leave_the_global_generator_alone() -> None:
 SMALL = {"states": 60, "iterations": 5, "width": 8, "latent": 2, "batch_size": 32}
 
 
-def after(tasks: int, method: GenerativeReplay | Distillation) -> PPO:
-    model = tiny_ppo()
+def after(tasks: int, method: GenerativeReplay | Distillation) -> Learner:
+    learner = tiny_learner()
     for k in range(tasks):
-        method.before_task(model, k)
+        method.before_task(learner, k)
         with th.no_grad():
-            model.policy.action_net.heads[k].weight.mul_(100)
-        method.after_task(model, k, collector(model, k))
-        next_slot(model, k + 1)
-    method.before_task(model, tasks)
-    return model
+            learner.policy.action_net.heads[k].weight.mul_(100)
+        method.after_task(learner, k, collector(learner, k))
+        next_slot(learner, k + 1)
+    method.before_task(learner, tasks)
+    return learner
 
 
 def small(**settings) -> GenerativeReplay:
     return GenerativeReplay(GenerativeReplay.Settings(**(SMALL | settings)))
 
 
-def kept_states(method: GenerativeReplay | Distillation, model: PPO) -> int:
+def kept_states(method: GenerativeReplay | Distillation, learner: Learner) -> int:
     """Return how many of the states shown of two tasks stand, byte for byte, somewhere in what the method keeps."""
     content = b"".join(t.contiguous().numpy().tobytes() for t in method.state_dict().values())
-    shown = [collector(model, k)(60).observations[:, :-1].numpy() for k in (0, 1)]
+    shown = [collector(learner, k)(60).observations[:, :-1].numpy() for k in (0, 1)]
     # Three numbers in a row, twelve bytes, are enough: they do not agree by chance.
     return sum(row[:3].tobytes() in content for rows in shown for row in rows)
 
@@ -192,16 +193,16 @@ def test_what_is_kept_does_not_grow_with_the_states() -> None:
 def test_its_memory_is_within_its_bound() -> None:
     for tasks in (0, 1, 3):
         method = small()
-        model = after(tasks, method)
-        bound = method.memory_bound(tiny_ppo(), tasks)
+        learner = after(tasks, method)
+        bound = method.memory_bound(tiny_learner(), tasks)
         assert method.memory_bytes() == (bound if tasks else 0)
-        assert method.memory_bound(model, tasks) >= bound
+        assert method.memory_bound(learner, tasks) >= bound
 
 
 def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
     method = small()
-    model = after(2, method)
-    policy = model.policy
+    learner = after(2, method)
+    policy = learner.policy
     recalled = method.recall(policy, 32)
     assert recalled.observations[:, -1].tolist() == [0.0, 1.0] * 16
     then = [t.clone() for t in policy.gaussian(recalled.observations)]
@@ -213,7 +214,7 @@ def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
     assert not th.equal(later.observations, recalled.observations)
     assert not th.allclose(policy.gaussian(later.observations)[0], later.mean, atol=1e-3)
     method._random.set_state(state)
-    loss = method.auxiliary_loss(model, "policy.optimizer")
+    loss = method.auxiliary_loss(learner, Role.ACTOR | Role.CRITIC)
     assert loss.item() > 1e-4
     loss.backward()
     assert policy.action_net.trunk[0].weight.grad.any()
@@ -222,24 +223,24 @@ def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
 
 def test_a_restored_scholar_goes_on_with_the_same_bits() -> None:
     method = small()
-    model = after(2, method)
+    learner = after(2, method)
     twin = small()
     twin.load_state_dict(load(save(method.state_dict())))
-    twin.before_task(model, 2)
+    twin.before_task(learner, 2)
     assert all(
-        th.equal(a, b) for a, b in zip(method.recall(model.policy, 8), twin.recall(model.policy, 8), strict=True)
+        th.equal(a, b) for a, b in zip(method.recall(learner.policy, 8), twin.recall(learner.policy, 8), strict=True)
     )
     for each in (method, twin):
-        each.after_task(model, 2, collector(model, 2))
+        each.after_task(learner, 2, collector(learner, 2))
     assert same_bits(method.state_dict(), twin.state_dict())
 
 
 def test_the_scholar_is_not_changed_by_training() -> None:
     method = small()
-    model = after(2, method)
+    learner = after(2, method)
     before = {name: t.clone() for name, t in method.state_dict().items()}
-    weights = snapshot(model.policy)
-    with shaping(model, method):
-        model.learn(64, reset_num_timesteps=False)
+    weights = snapshot(learner.policy)
+    with gradient_hooks(learner, method):
+        learner.model.learn(64, reset_num_timesteps=False)
     assert {n for n, t in method.state_dict().items() if not th.equal(t, before[n])} == {"random"}
-    assert not same_bits(weights, snapshot(model.policy))
+    assert not same_bits(weights, snapshot(learner.policy))

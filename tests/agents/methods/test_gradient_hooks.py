@@ -5,19 +5,20 @@ from __future__ import annotations
 import pytest
 import torch as th
 from stable_baselines3 import PPO
-from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo
+from support.models import collector, next_slot, same_bits, snapshot, tiny_learner
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
-from clrobot.agents.methods.shared.gradient_hooks import optimizers, shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 
 
-def ewc_after_one_task(model: PPO, strength: float) -> EWC:
+def ewc_after_one_task(learner: Learner, strength: float) -> EWC:
     method = EWC(EWC.Settings(strength=strength, states=50))
-    method.after_task(model, 0, collector(model, 0))
-    next_slot(model, 1)
-    method.before_task(model, 1)
+    method.after_task(learner, 0, collector(learner, 0))
+    next_slot(learner, 1)
+    method.before_task(learner, 1)
     return method
 
 
@@ -54,21 +55,21 @@ class PenaltyInLossPPO(PPO):
 
 
 def test_the_hook_equals_the_penalty_in_the_loss_bit_for_bit() -> None:
-    hooked = tiny_ppo()
+    hooked = tiny_learner()
     method = ewc_after_one_task(hooked, strength=100.0)
-    with shaping(hooked, method):
-        hooked.learn(256, reset_num_timesteps=False)
+    with gradient_hooks(hooked, method):
+        hooked.model.learn(256, reset_num_timesteps=False)
 
-    reference = tiny_ppo()
+    reference = tiny_learner()
     twin = ewc_after_one_task(reference, strength=100.0)
-    reference.__class__ = PenaltyInLossPPO
-    reference.penalty = twin._terms
-    reference.learn(256, reset_num_timesteps=False)
+    reference.model.__class__ = PenaltyInLossPPO
+    reference.model.penalty = twin._terms
+    reference.model.learn(256, reset_num_timesteps=False)
 
-    free = tiny_ppo()
+    free = tiny_learner()
     ewc_after_one_task(free, strength=100.0)
-    with shaping(free, Finetune(Finetune.Settings())):
-        free.learn(256, reset_num_timesteps=False)
+    with gradient_hooks(free, Finetune(Finetune.Settings())):
+        free.model.learn(256, reset_num_timesteps=False)
 
     assert same_bits(snapshot(hooked.policy), snapshot(reference.policy))
     assert not same_bits(snapshot(hooked.policy), snapshot(free.policy))  # and the penalty did something
@@ -77,25 +78,25 @@ def test_the_hook_equals_the_penalty_in_the_loss_bit_for_bit() -> None:
 def test_strength_zero_equals_finetune_bit_for_bit() -> None:
     weights = []
     for method_of in (lambda m: ewc_after_one_task(m, 0.0), finetune_after_one_task):
-        model = tiny_ppo()
-        method = method_of(model)
-        with shaping(model, method):
-            model.learn(256, reset_num_timesteps=False)
-        weights.append(snapshot(model.policy))
+        learner = tiny_learner()
+        method = method_of(learner)
+        with gradient_hooks(learner, method):
+            learner.model.learn(256, reset_num_timesteps=False)
+        weights.append(snapshot(learner.policy))
     assert same_bits(*weights)
 
 
-def finetune_after_one_task(model: PPO) -> Finetune:
-    next_slot(model, 1)
+def finetune_after_one_task(learner: Learner) -> Finetune:
+    next_slot(learner, 1)
     return Finetune(Finetune.Settings())
 
 
 def test_an_idle_method_leaves_ppo_as_it_is_bit_for_bit() -> None:
-    plain = tiny_ppo()
-    plain.learn(256)
-    shaped = tiny_ppo()
-    with shaping(shaped, Finetune(Finetune.Settings())):
-        shaped.learn(256)
+    plain = tiny_learner()
+    plain.model.learn(256)
+    shaped = tiny_learner()
+    with gradient_hooks(shaped, Finetune(Finetune.Settings())):
+        shaped.model.learn(256)
     assert same_bits(snapshot(plain.policy), snapshot(shaped.policy))
 
 
@@ -109,38 +110,33 @@ class LargeGradient(Method):
         super().__init__(Method.Settings())
         self.norms: list[float] = []
 
-    def auxiliary_loss(self, model, optimizer_name):
-        return 1000.0 * model.policy.action_net.heads[0].weight.sum()
+    def auxiliary_loss(self, learner, role):
+        return 1000.0 * learner.policy.action_net.heads[0].weight.sum()
 
-    def adjust_gradients(self, model, optimizer_name):
-        model.policy.value_net.heads[0].bias.grad.add_(500.0)
+    def adjust_gradients(self, learner, role):
+        learner.policy.value_net.heads[0].bias.grad.add_(500.0)
 
-    def after_update(self, model, optimizer_name):
-        grads = [p.grad for p in model.policy.parameters() if p.grad is not None]
+    def after_update(self, learner, role):
+        grads = [p.grad for p in learner.policy.parameters() if p.grad is not None]
         self.norms.append(float(th.nn.utils.get_total_norm(grads)))
 
 
 def test_the_sum_is_clipped_once() -> None:
-    model = tiny_ppo()
+    learner = tiny_learner()
     method = LargeGradient()
-    with shaping(model, method) as cost:
-        assert model.max_grad_norm == float("inf")
-        model.learn(64)
+    with gradient_hooks(learner, method) as cost:
+        assert learner.model.max_grad_norm == float("inf")
+        learner.model.learn(64)
     assert cost.updates == len(method.norms) == 4
     assert method.norms == pytest.approx([0.5] * 4, rel=1e-4)
     assert cost.seconds > 0
 
 
 def test_nothing_stays_behind_even_after_an_error() -> None:
-    model = tiny_ppo()
-    with pytest.raises(RuntimeError, match="on purpose"), shaping(model, LargeGradient()):
+    learner = tiny_learner()
+    with pytest.raises(RuntimeError, match="on purpose"), gradient_hooks(learner, LargeGradient()):
         raise RuntimeError("on purpose")
-    assert model.max_grad_norm == 0.5
-    for optimizer in optimizers(model).values():
+    assert learner.model.max_grad_norm == 0.5
+    for optimizer in learner.optimizers.values():
         assert not optimizer._optimizer_step_pre_hooks
         assert not optimizer._optimizer_step_post_hooks
-
-
-def test_the_optimizers_are_found_by_name() -> None:
-    model = tiny_ppo()
-    assert optimizers(model) == {"policy.optimizer": model.policy.optimizer}

@@ -13,8 +13,10 @@ from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import settings
 
 import clrobot
+from clrobot.agents.algorithms.learner import optimizers
 from clrobot.agents.methods import METHODS
-from clrobot.agents.methods.shared.gradient_hooks import optimizers
+from clrobot.agents.methods.multitask import Multitask
+from clrobot.agents.methods.shared.composite import Composite, why_not_together
 from clrobot.agents.methods.shared.method import Method
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
@@ -80,7 +82,24 @@ def test_every_method_says_what_it_is(method: type[Method]) -> None:
         assert field.description, "a setting without help text"
 
 
-HARMLESS = [method for method in METHODS if method.composes and "strength" in method.Settings.model_fields]
+@EVERY
+def test_the_last_stage_leaves_a_head_for_every_slot_and_each_stage_trains_its_own(method: type[Method]) -> None:
+    made = make_method(make_config(method=method.name))
+    assert all(k in made.trained_slots(k, 5) for k in range(5))
+    heads = [made.heads(k, 5) for k in range(5)]
+    assert heads == sorted(heads)
+    assert heads[-1] == 5
+    assert heads == ([5] * 5 if method is Multitask else [1, 2, 3, 4, 5])
+
+
+def test_a_composed_method_trains_the_slots_that_its_own_part_does() -> None:
+    made = make_method(make_config(method="multitask", plasticity={"l2_init": 0.1}))
+    assert isinstance(made, Composite)
+    assert (made.trained_slots(0, 3), made.heads(0, 3)) == (range(3), 3)
+
+
+# What can be a part of a composed method adds to gradients alone, by its strength.
+HARMLESS = [m for m in METHODS if any(why_not_together(m, other) is None for other in METHODS)]
 
 
 def same_learning(one: dict[str, object], other: dict[str, object]) -> bool:

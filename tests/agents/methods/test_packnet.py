@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch as th
-from support.models import TINY_PPO, next_slot, same_bits, snapshot, tiny_env, tiny_ppo, train_stage
+from support.models import next_slot, same_bits, snapshot, tiny_env, tiny_learner, train_stage
 
-from clrobot.agents.methods.packnet import FREE, PackedNetwork, PackNet
+from clrobot.agents.methods.packnet import FREE, PackedNetwork, PackNet, owner_of
 from clrobot.agents.methods.shared.composite import Composite
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.policies.ppo import PPOSlotPolicy
@@ -67,13 +67,13 @@ def test_each_layer_keeps_its_own_share() -> None:
 def test_the_shares_of_unknown_many_tasks_leave_room_that_falls_as_one_over_k() -> None:
     """With keep = 1/4: 1/4, 1/5, 1/6, … of what is free, which leaves 3/4, 3/5, 3/6, … of all."""
     method = PackNet(PackNet.Settings(keep=0.25))
-    model = tiny_ppo(**method.networks(), widths=(40, 40))
+    learner = tiny_learner(**method.networks(), widths=(40, 40))
     free = []
     for k in range(4):
-        TINY_PPO.begin_slot(model, k + 1, tiny_env(slot=k), 64)
-        method.before_phase(model, k, "train")
-        method.before_phase(model, k, "retrain")
-        free.append(float((model.policy.action_net.owners(1) == FREE).float().mean()))
+        learner.begin_slot((k,), tiny_env(slot=k), 64)
+        method.before_phase(learner, k, "train")
+        method.before_phase(learner, k, "retrain")
+        free.append(float((learner.policy.action_net.owners(1) == FREE).float().mean()))
     assert free == pytest.approx([3 / 4, 3 / 5, 3 / 6, 3 / 7], abs=1e-3)
 
 
@@ -113,7 +113,7 @@ def masks_of(network: PackedNetwork) -> dict[str, th.Tensor]:
 def test_what_may_change_is_the_free_weights_then_the_slots_own() -> None:
     network = packed(layer_norm=True)
     assert all(mask.all() for _, mask in network.trainable())
-    assert network.held() == 0
+    assert network.frozen() == 0
     network = packed(0.3, layer_norm=True)
     masks = masks_of(network)
     assert th.equal(masks["trunk.0.weight"], network.owners(0) == 1)
@@ -124,11 +124,11 @@ def test_what_may_change_is_the_free_weights_then_the_slots_own() -> None:
     assert th.equal(masks["trunk.0.weight"], network.owners(0) == FREE)
     assert not masks["trunk.0.bias"].any()
     assert not masks["norms.1.weight"].any()
-    assert network.held() == sum(int((~m).sum()) for m in masks.values())
+    assert network.frozen() == sum(int((~m).sum()) for m in masks.values())
 
 
-def observations(model, slot: int) -> np.ndarray:
-    x = np.random.default_rng(0).normal(size=(16, model.policy.action_net.inputs))
+def observations(learner, slot: int) -> np.ndarray:
+    x = np.random.default_rng(0).normal(size=(16, learner.policy.action_net.inputs))
     return np.column_stack([x, np.full(16, slot)]).astype(np.float32)
 
 
@@ -136,17 +136,18 @@ def observations(model, slot: int) -> np.ndarray:
 def test_earlier_actions_are_bit_identical_after_later_stages(keep_moments: bool) -> None:
     """Also with Adam's moments carried over, which move weights that have no gradient."""
     method = PackNet(PackNet.Settings(keep=0.4))
-    model = tiny_ppo(**method.networks(), layer_norm=True)
+    learner = tiny_learner(**method.networks(), layer_norm=True)
     actions, frozen = [], []
     for k, task in enumerate(("reach", "button-press", "drawer-open")):
-        train_stage(model, method, k, task=task, keep_moments=keep_moments)
-        actions.append(model.predict(observations(model, k), deterministic=True)[0])
-        network = model.policy.action_net
-        frozen.append([network.trunk[i].weight[network.owners(i) == k + 1].clone() for i in (0, 1)])
+        train_stage(learner, method, k, task=task, keep_moments=keep_moments)
+        actions.append(learner.model.predict(observations(learner, k), deterministic=True)[0])
+        network = learner.policy.action_net
+        frozen.append([network.trunk[i].weight[network.owners(i) == owner_of(k)].clone() for i in (0, 1)])
     for k in range(3):
-        np.testing.assert_array_equal(model.predict(observations(model, k), deterministic=True)[0], actions[k])
+        again, _ = learner.model.predict(observations(learner, k), deterministic=True)
+        np.testing.assert_array_equal(again, actions[k])
         for i in (0, 1):
-            owned = network.owners(i) == k + 1
+            owned = network.owners(i) == owner_of(k)
             assert owned.any()
             assert th.equal(network.trunk[i].weight[owned], frozen[k][i])
     free = network.owners(0) == FREE
@@ -159,66 +160,66 @@ def test_plasticity_options_leave_finished_tasks_alone() -> None:
     options = PlasticitySettings(l2_init=1.0, shrink=0.5, perturb=0.5, redo_every=1, redo_threshold=0.9)
     packnet = PackNet(PackNet.Settings())
     method = Composite([Plasticity(options), packnet])
-    model = tiny_ppo(**method.networks())
+    learner = tiny_learner(**method.networks())
     actions = []
     for k in range(2):
-        train_stage(model, method, k)
-        actions.append(model.predict(observations(model, k), deterministic=True)[0])
-    np.testing.assert_array_equal(model.predict(observations(model, 0), deterministic=True)[0], actions[0])
+        train_stage(learner, method, k)
+        actions.append(learner.model.predict(observations(learner, k), deterministic=True)[0])
+    np.testing.assert_array_equal(learner.model.predict(observations(learner, 0), deterministic=True)[0], actions[0])
 
 
 def test_momentum_would_move_frozen_weights_if_they_were_not_put_back() -> None:
     """The trap: with gradients masked alone, Adam's moments of the time before pruning still move them."""
     method = PackNet(PackNet.Settings())
-    model = tiny_ppo(**method.networks())
-    train_stage(model, method, 0)
-    TINY_PPO.begin_slot(model, 2, tiny_env("button-press", 1), 128, keep_moments=True)
-    network = model.policy.action_net
+    learner = tiny_learner(**method.networks())
+    train_stage(learner, method, 0)
+    learner.begin_slot((1,), tiny_env("button-press", 1), 128, keep_moments=True)
+    network = learner.policy.action_net
     before = network.trunk[0].weight.detach().clone()
     owned = network.owners(0) == 1
 
     class GradientsAlone(PackNet):
-        def after_update(self, model, optimizer_name) -> None:
+        def after_update(self, learner, role) -> None:
             pass
 
-    with shaping(model, GradientsAlone(method.settings)):
-        model.learn(128, reset_num_timesteps=False)
+    with gradient_hooks(learner, GradientsAlone(method.settings)):
+        learner.model.learn(128, reset_num_timesteps=False)
     assert not th.equal(network.trunk[0].weight[owned], before[owned])
 
 
 def test_the_kept_weights_are_retrained_and_the_critic_is_free() -> None:
     method = PackNet(PackNet.Settings())
-    model = tiny_ppo(**method.networks())
-    train_stage(model, method, 0)
-    TINY_PPO.begin_slot(model, 2, tiny_env("button-press", 1), 128)
-    method.before_task(model, 1)
-    method.before_phase(model, 1, "train")
-    method.before_phase(model, 1, "retrain")
-    network = model.policy.action_net
+    learner = tiny_learner(**method.networks())
+    train_stage(learner, method, 0)
+    learner.begin_slot((1,), tiny_env("button-press", 1), 128)
+    method.before_task(learner, 1)
+    method.before_phase(learner, 1, "train")
+    method.before_phase(learner, 1, "retrain")
+    network = learner.policy.action_net
     mine = network.owners(0) == 2
     # The free weights were zero and untrained, so the slot starts from zeros here.
-    before, critic = network.trunk[0].weight.detach().clone(), snapshot(model.policy.value_net)
-    with shaping(model, method):
-        model.learn(64, reset_num_timesteps=False)
+    before, critic = network.trunk[0].weight.detach().clone(), snapshot(learner.policy.value_net)
+    with gradient_hooks(learner, method):
+        learner.model.learn(64, reset_num_timesteps=False)
     assert (network.trunk[0].weight[mine] != before[mine]).float().mean() > 0.5  # some inputs are constantly zero
     assert th.equal(network.trunk[0].weight[~mine], before[~mine])
-    assert type(model.policy.value_net) is MultiHeadNetwork
-    after = snapshot(model.policy.value_net)
+    assert type(learner.policy.value_net) is MultiHeadNetwork
+    after = snapshot(learner.policy.value_net)
     assert not th.equal(after["trunk.0.weight"], critic["trunk.0.weight"])
 
 
 def test_a_policy_built_anew_acts_the_same_in_the_middle_of_a_stage() -> None:
     """Owners, and whether the newest slot is packed, are in the weights."""
     method = PackNet(PackNet.Settings())
-    model = tiny_ppo(**method.networks())
-    train_stage(model, method, 0)
-    next_slot(model, 1)
-    method.before_task(model, 1)
+    learner = tiny_learner(**method.networks())
+    train_stage(learner, method, 0)
+    next_slot(learner, 1)
+    method.before_task(learner, 1)
     for phase in ("train", "retrain"):
-        method.before_phase(model, 1, phase)
-        with shaping(model, method):
-            model.learn(64, reset_num_timesteps=False)
-        policy = model.policy
+        method.before_phase(learner, 1, phase)
+        with gradient_hooks(learner, method):
+            learner.model.learn(64, reset_num_timesteps=False)
+        policy = learner.policy
         again = PPOSlotPolicy(
             policy.observation_space,
             policy.action_space,
@@ -233,7 +234,7 @@ def test_a_policy_built_anew_acts_the_same_in_the_middle_of_a_stage() -> None:
         again.load_state_dict(policy.state_dict())
         assert same_bits(snapshot(policy), snapshot(again))
         for slot in (0, 1, 5):
-            obs = observations(model, slot)
+            obs = observations(learner, slot)
             np.testing.assert_array_equal(
                 policy.predict(obs, deterministic=True)[0], again.predict(obs, deterministic=True)[0]
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch as th
-from support.models import ITERATION, next_slot, tiny_ppo
+from safetensors.torch import load_file
+from support.models import ITERATION, next_slot, tiny_learner
 from support.trainings import TINY
 
-from clrobot.agents.methods.shared.gradient_hooks import shaping
+from clrobot.agents.algorithms.role import Role
+from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
@@ -35,74 +37,74 @@ def test_dormant_units_worked_out_by_hand() -> None:
 
 
 def test_shrink_and_perturb_leaves_the_first_task_alone_and_then_shrinks_what_trains() -> None:
-    model = tiny_ppo()
+    learner = tiny_learner()
     plasticity = option(shrink=0.5)
-    before = model.policy.actor_net.trunk[0].weight.detach().clone()
-    plasticity.before_task(model, 0)
-    assert th.equal(model.policy.actor_net.trunk[0].weight, before)
-    next_slot(model, 1)
-    heads = [head.weight.detach().clone() for head in model.policy.actor_net.heads]
-    plasticity.before_task(model, 1)
-    th.testing.assert_close(model.policy.actor_net.trunk[0].weight, 0.5 * before)
-    assert all(th.equal(a, b.weight) for a, b in zip(heads, model.policy.actor_net.heads, strict=True))
+    before = learner.policy.actor_net.trunk[0].weight.detach().clone()
+    plasticity.before_task(learner, 0)
+    assert th.equal(learner.policy.actor_net.trunk[0].weight, before)
+    next_slot(learner, 1)
+    heads = [head.weight.detach().clone() for head in learner.policy.actor_net.heads]
+    plasticity.before_task(learner, 1)
+    th.testing.assert_close(learner.policy.actor_net.trunk[0].weight, 0.5 * before)
+    assert all(th.equal(a, b.weight) for a, b in zip(heads, learner.policy.actor_net.heads, strict=True))
 
 
 def test_perturbing_adds_fresh_weights_of_the_given_scale() -> None:
-    model = tiny_ppo(widths=(64, 64))
-    next_slot(model, 1)
-    before = model.policy.actor_net.trunk[1].weight.detach().clone()
-    option(perturb=0.1).before_task(model, 1)
-    added = (model.policy.actor_net.trunk[1].weight - before).detach()
+    learner = tiny_learner(widths=(64, 64))
+    next_slot(learner, 1)
+    before = learner.policy.actor_net.trunk[1].weight.detach().clone()
+    option(perturb=0.1).before_task(learner, 1)
+    added = (learner.policy.actor_net.trunk[1].weight - before).detach()
     # An orthogonal 64 x 64 matrix of gain √2 has the Frobenius norm √2 · √64.
     assert float(added.norm()) == pytest.approx(0.1 * 2**0.5 * 8, rel=1e-4)
 
 
 def test_frozen_columns_are_never_touched() -> None:
-    model = tiny_ppo(ProgressiveNetwork)
-    next_slot(model, 1)
-    frozen = [p.detach().clone() for p in model.policy.actor_net.columns[0].parameters()]
+    learner = tiny_learner(ProgressiveNetwork)
+    next_slot(learner, 1)
+    frozen = [p.detach().clone() for p in learner.policy.actor_net.columns[0].parameters()]
     plasticity = option(shrink=0.5, perturb=0.1, l2_init=0.1, redo_every=1, redo_threshold=1.0)
-    plasticity.before_task(model, 1)
-    with shaping(model, plasticity):
-        model.learn(ITERATION, reset_num_timesteps=False)
-    after = model.policy.actor_net.columns[0].parameters()
+    plasticity.before_task(learner, 1)
+    with gradient_hooks(learner, plasticity):
+        learner.model.learn(ITERATION, reset_num_timesteps=False)
+    after = learner.policy.actor_net.columns[0].parameters()
     assert all(th.equal(a, b) for a, b in zip(frozen, after, strict=True))
 
 
 def test_the_pull_towards_the_initial_weights_is_the_gradient_of_its_penalty() -> None:
-    model = tiny_ppo()
+    learner = tiny_learner()
     plasticity = option(l2_init=0.3)
-    plasticity.before_task(model, 0)
-    weight = model.policy.actor_net.trunk[0].weight
+    plasticity.before_task(learner, 0)
+    weight = learner.policy.actor_net.trunk[0].weight
     initial = weight.detach().clone()
     with th.no_grad():
         weight.add_(0.25)
-    for p in model.policy.parameters():
+    for p in learner.policy.parameters():
         p.grad = th.zeros_like(p)
-    plasticity.adjust_gradients(model, "policy.optimizer")
+    plasticity.adjust_gradients(learner, Role.ACTOR | Role.CRITIC)
     th.testing.assert_close(weight.grad, 0.3 * (weight.detach() - initial))
-    assert float(model.policy.actor_net.heads[0].weight.grad.abs().max()) == 0.0
-    next_slot(model, 1)  # the trunk's anchor stays where the first task began
-    plasticity.before_task(model, 1)
-    for p in model.policy.parameters():
+    assert float(learner.policy.actor_net.heads[0].weight.grad.abs().max()) == 0.0
+    next_slot(learner, 1)  # the trunk's anchor stays where the first task began
+    plasticity.before_task(learner, 1)
+    for p in learner.policy.parameters():
         p.grad = th.zeros_like(p)
-    plasticity.adjust_gradients(model, "policy.optimizer")
+    plasticity.adjust_gradients(learner, Role.ACTOR | Role.CRITIC)
     th.testing.assert_close(weight.grad, 0.3 * (weight.detach() - initial))
 
 
 def test_redo_gives_dormant_units_fresh_inputs_and_no_output() -> None:
-    model = tiny_ppo()
-    model.learn(ITERATION)
-    net = model.policy.actor_net
+    learner = tiny_learner()
+    learner.model.learn(ITERATION)
+    net = learner.policy.actor_net
     with th.no_grad():
         net.trunk[0].weight[3] = 0.0
         net.trunk[0].bias[3] = 0.0
-    model.policy.optimizer.state[net.trunk[0].weight]["exp_avg"].fill_(1.0)
+    learner.policy.optimizer.state[net.trunk[0].weight]["exp_avg"].fill_(1.0)
     others = net.trunk[0].weight[[0, 1, 2]].detach().clone()
-    option(redo_every=1).after_update(model, "policy.optimizer")
+    option(redo_every=1).after_update(learner, Role.ACTOR | Role.CRITIC)
     assert float(net.trunk[0].weight[3].detach().norm()) > 0.1
     assert float(net.trunk[1].weight[:, 3].detach().abs().max()) == 0.0
-    moments = model.policy.optimizer.state[net.trunk[0].weight]["exp_avg"]
+    moments = learner.policy.optimizer.state[net.trunk[0].weight]["exp_avg"]
     assert float(moments[3].abs().max()) == 0.0
     assert float(moments[0].min()) == 1.0
     assert th.equal(net.trunk[0].weight[[0, 1, 2]], others)
@@ -122,8 +124,9 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
         "plasticity": {"l2_init": 1e-3, "shrink": 0.9, "perturb": 0.01, "redo_every": 3},
         "network": {"widths": (8, 8), "layer_norm": True},
     }
-    metrics = train(make_config(**settings), tmp_path / "run").read_metrics()
-    shares = [stage["dormant_share"] for stage in metrics["per_stage"]]
-    assert len(shares) == 3
-    assert all(0.0 <= share[part] <= 1.0 for share in shares for part in ("actor", "critic"))
-    assert metrics["memory_bytes"] > 0
+    run = train(make_config(**settings), tmp_path / "run")
+    metrics = run.read_metrics()
+    assert [set(stage["dormant_share"]) for stage in metrics["per_stage"]] == [{"actor", "critic"}] * 3
+    method = load_file(run.checkpoint(3) / "method.safetensors")
+    assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
+    assert sum(t.numel() * t.element_size() for t in method.values()) == metrics["memory_bytes"]

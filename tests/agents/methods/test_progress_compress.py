@@ -1,14 +1,14 @@
-"""Progress & Compress: who acts when, what a compression moves, and what holds the knowledge base."""
+"""Progress & Compress: who acts when, what a compression moves, and what the penalty does to the knowledge base."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch as th
-from support.models import collector, next_slot, same_bits, snapshot, tiny_ppo, train_stage
+from support.models import collector, next_slot, same_bits, snapshot, tiny_learner, train_stage
 
 from clrobot.agents.methods.progress_compress import ProgressCompress, ProgressNetwork
-from clrobot.agents.methods.shared.distillation_loss import behaviour, cloning_loss
+from clrobot.agents.methods.shared.distillation_loss import behaviour, distillation_loss
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 
@@ -27,11 +27,11 @@ def method(**settings: float) -> ProgressCompress:
     return ProgressCompress(ProgressCompress.Settings(**(tiny | settings)))
 
 
-def model_of(method: ProgressCompress):
-    return tiny_ppo(**method.networks())
+def learner_of(method: ProgressCompress):
+    return tiny_learner(**method.networks())
 
 
-def test_the_active_column_hears_the_knowledge_base_as_a_progressive_column_does() -> None:
+def test_the_active_column_reads_the_knowledge_base_as_a_progressive_column_does() -> None:
     network = build(2, 1)
     x = th.randn(4, 5)
     base, active = network.base, network.active
@@ -79,74 +79,74 @@ def test_the_size_does_not_grow_but_for_heads() -> None:
 
 def test_a_compression_lowers_the_divergence_and_leaves_the_rest_alone() -> None:
     chosen = method()
-    model = model_of(chosen)
+    learner = learner_of(chosen)
     with th.no_grad():
-        model.policy.action_net.active.layers[-1].weight.normal_(generator=th.Generator().manual_seed(0))
-    states = collector(model, 0)(300).observations
-    teacher = behaviour(model.policy, states)
-    network = model.policy.action_net
+        learner.policy.action_net.active.layers[-1].weight.normal_(generator=th.Generator().manual_seed(0))
+    states = collector(learner, 0)(300).observations
+    teacher = behaviour(learner.policy, states)
+    network = learner.policy.action_net
     network.compressed.fill_(1)
-    untaught = cloning_loss(model.policy, teacher).item()
+    untaught = distillation_loss(learner.policy, teacher).item()
     network.compressed.fill_(0)
-    rest = {n: t for n, t in snapshot(model.policy).items() if ".base." not in n and "compressed" not in n}
-    chosen.after_task(model, 0, collector(model, 0))
+    rest = {n: t for n, t in snapshot(learner.policy).items() if ".base." not in n and "compressed" not in n}
+    chosen.after_task(learner, 0, collector(learner, 0))
     assert int(network.compressed) == 1
-    assert cloning_loss(model.policy, teacher).item() < 0.25 * untaught  # a student of half the teacher's size
-    after = snapshot(model.policy)
+    assert distillation_loss(learner.policy, teacher).item() < 0.25 * untaught  # a student of half the teacher's size
+    after = snapshot(learner.policy)
     assert same_bits(rest, {name: after[name] for name in rest})
     assert not any(p.requires_grad for p in network.base.parameters())
 
 
-def test_the_penalty_holds_the_knowledge_base() -> None:
+def test_the_penalty_keeps_the_knowledge_base() -> None:
     """From one and the same state, a firmer λ lets the trunk move less and the first task drift less."""
     moved, drift = [], []
     for strength in (0.0, 1.0, 100.0):
         chosen = method(strength=strength)
-        model = model_of(chosen)
-        network = model.policy.action_net
+        learner = learner_of(chosen)
+        network = learner.policy.action_net
         for k in range(2):
             if k:
-                next_slot(model, k)
+                next_slot(learner, k)
             with th.no_grad():
                 network.active.layers[-1].weight.normal_(generator=th.Generator().manual_seed(k))
             if k == 1:
-                old = collector(model, 0)(200).observations
-                before, trunk = behaviour(model.policy, old), snapshot(network.base.trunk)
-            chosen.before_task(model, k)
-            chosen.after_task(model, k, collector(model, k))
+                old = collector(learner, 0)(200).observations
+                before, trunk = behaviour(learner.policy, old), snapshot(network.base.trunk)
+            chosen.before_task(learner, k)
+            chosen.after_task(learner, k, collector(learner, k))
         after = snapshot(network.base.trunk)
         moved.append(sum(float((after[n] - t).square().sum()) for n, t in trunk.items()))
-        drift.append(cloning_loss(model.policy, before).item())
+        drift.append(distillation_loss(learner.policy, before).item())
     assert moved[0] > moved[1] > moved[2] > 0
     assert drift[0] > drift[1] > drift[2]
 
 
 def test_training_moves_the_active_column_and_finished_heads_stay() -> None:
     chosen = method(compress_steps=20)
-    model = model_of(chosen)
-    train_stage(model, chosen, 0, iterations=1)
-    first = snapshot(model.policy.action_net)
-    train_stage(model, chosen, 1, task="button-press", iterations=1)
-    second = snapshot(model.policy.action_net)
+    learner = learner_of(chosen)
+    train_stage(learner, chosen, 0, iterations=1)
+    first = snapshot(learner.policy.action_net)
+    train_stage(learner, chosen, 1, task="button-press", iterations=1)
+    second = snapshot(learner.policy.action_net)
     same = {name for name, tensor in first.items() if th.equal(second[name], tensor)}
     assert {"base.heads.0.weight", "base.heads.0.bias"} <= same
     assert "base.trunk.0.weight" not in same
     assert "active.layers.0.weight" not in same
-    assert type(model.policy.value_net) is MultiHeadNetwork
+    assert type(learner.policy.value_net) is MultiHeadNetwork
     # What the method remembers: F and θ* of the knowledge base's trunk, whatever the number of tasks.
-    trunk = sum(p.numel() for p in model.policy.action_net.base.trunk.parameters())
-    assert chosen.memory_bytes() == chosen.memory_bound(model, 9) == 2 * 4 * trunk
+    trunk = sum(p.numel() for p in learner.policy.action_net.base.trunk.parameters())
+    assert chosen.memory_bytes() == chosen.memory_bound(learner, 9) == 2 * 4 * trunk
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_policy_built_anew_acts_the_same(compressed: bool) -> None:
     chosen = method(compress_steps=5)
-    model = model_of(chosen)
-    chosen.after_task(model, 0, collector(model, 0))
-    next_slot(model, 1)
+    learner = learner_of(chosen)
+    chosen.after_task(learner, 0, collector(learner, 0))
+    next_slot(learner, 1)
     if compressed:
-        chosen.after_task(model, 1, collector(model, 1))
-    policy = model.policy
+        chosen.after_task(learner, 1, collector(learner, 1))
+    policy = learner.policy
     again = PPOSlotPolicy(
         policy.observation_space,
         policy.action_space,

@@ -122,7 +122,7 @@ def test_a_frozen_column_influences_a_later_one(frozen: int) -> None:
     assert (network(obs) - before).abs().max() > 1e-3
 
 
-def test_an_independent_column_hears_no_other() -> None:
+def test_an_independent_column_reads_no_other() -> None:
     network = build(IndependentNetwork, 3)
     assert all(len(column.laterals) == 0 for column in network.columns)
     obs = observations(2, 2)

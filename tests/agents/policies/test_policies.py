@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy
-from support.models import ITERATION, TINY, next_slot, same_bits, snapshot, tiny_env, tiny_ppo
+from support.models import (
+    ITERATION,
+    TINY,
+    TINY_PPO,
+    box_policy,
+    next_slot,
+    same_bits,
+    snapshot,
+    state_std_policy,
+    tiny_env,
+    tiny_ppo,
+)
 
+from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.ppo import PPOAlgorithm
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
@@ -26,7 +38,7 @@ def batch(model, *slots: int) -> np.ndarray:
 @EVERY
 def test_predict_takes_mixed_batches(network_class) -> None:
     model = tiny_ppo(network_class)
-    next_slot(model, 1)
+    next_slot(Learner(TINY_PPO, model), 1)
     obs = batch(model, 0, 1, 0)
     actions, _ = model.predict(obs, deterministic=True)
     for i in range(3):
@@ -37,7 +49,7 @@ def test_predict_takes_mixed_batches(network_class) -> None:
 @EVERY
 def test_each_slot_has_its_own_standard_deviation(network_class) -> None:
     model = tiny_ppo(network_class)
-    next_slot(model, 1)
+    next_slot(Learner(TINY_PPO, model), 1)
     with th.no_grad():
         model.policy.log_stds[0].fill_(-1.0)
         model.policy.log_stds[1].fill_(0.5)
@@ -52,7 +64,7 @@ def test_each_slot_has_its_own_standard_deviation(network_class) -> None:
 @pytest.mark.parametrize("slots", [(1, 1, 1, 1), (0, 1, 0, 1)], ids=["one slot", "mixed"])
 def test_acting_gives_the_bits_of_stable_baselines3(network_class, deterministic, slots) -> None:
     model = tiny_ppo(network_class)
-    next_slot(model, 1)
+    next_slot(Learner(TINY_PPO, model), 1)
     obs = th.as_tensor(batch(model, *slots))
     th.manual_seed(3)
     own = model.policy(obs, deterministic)
@@ -65,7 +77,7 @@ def test_acting_gives_the_bits_of_stable_baselines3(network_class, deterministic
 @EVERY
 def test_training_a_new_slot_leaves_old_heads_alone(network_class) -> None:
     model = tiny_ppo(network_class)
-    next_slot(model, 1)
+    next_slot(Learner(TINY_PPO, model), 1)
     frozen = {name: t for name, t in snapshot(model.policy).items() if ".heads.0" in name or ".columns.0" in name}
     frozen["log_stds.0"] = model.policy.log_stds[0].detach().clone()
     assert len(frozen) >= 5
@@ -83,7 +95,7 @@ def test_earlier_actions_are_bit_identical_after_a_stage_with_a_column_of_its_ow
     model.learn(128)
     obs = batch(model, 0, 0, 0, 0)
     before, _ = model.predict(obs, deterministic=True)
-    next_slot(model, 1)
+    next_slot(Learner(TINY_PPO, model), 1)
     model.learn(256, reset_num_timesteps=False)
     after, _ = model.predict(obs, deterministic=True)
     np.testing.assert_array_equal(before, after)
@@ -93,7 +105,7 @@ def test_earlier_actions_do_change_without_protection() -> None:
     model = tiny_ppo(MultiHeadNetwork)
     obs = batch(model, 0, 0, 0, 0)
     before, _ = model.predict(obs, deterministic=True)
-    next_slot(model, 1)
+    next_slot(Learner(TINY_PPO, model), 1)
     model.learn(256, reset_num_timesteps=False)
     after, _ = model.predict(obs, deterministic=True)
     assert np.abs(before - after).max() > 0
@@ -103,7 +115,7 @@ def test_earlier_actions_do_change_without_protection() -> None:
 def test_weights_load_into_a_policy_built_with_as_many_slots(network_class) -> None:
     model = tiny_ppo(network_class)
     for k in (1, 2):
-        next_slot(model, k)
+        next_slot(Learner(TINY_PPO, model), k)
     policy = model.policy
     again = PPOSlotPolicy(
         policy.observation_space,
@@ -123,6 +135,18 @@ def test_weights_load_into_a_policy_built_with_as_many_slots(network_class) -> N
     assert trainable == [name for name, p in again.named_parameters() if p.requires_grad]
 
 
+@pytest.mark.parametrize("make", [box_policy, state_std_policy], ids=["ppo", "sac"])
+def test_stable_baselines3_saves_a_policy_and_builds_the_same_again(make, tmp_path) -> None:
+    policy = make(3, 2, widths=(6, 5), layer_norm=True, critic_class=ProgressiveNetwork, log_std_init=-1, slots=2)
+    policy.save(tmp_path / "policy")
+    again = type(policy).load(tmp_path / "policy")
+    assert again.slots == 2
+    assert same_bits(snapshot(policy), snapshot(again))
+    obs = th.tensor([[0.1, 0.2, 0.3, 0.0], [0.1, 0.2, 0.3, 1.0]])
+    for ours, theirs in zip(policy.gaussian(obs), again.gaussian(obs), strict=True):
+        assert th.equal(ours, theirs)
+
+
 @EVERY
 def test_parameter_counts(network_class) -> None:
     model = tiny_ppo(network_class)
@@ -131,7 +155,7 @@ def test_parameter_counts(network_class) -> None:
     actor, critic = b * 4 + 4, b + 1
     one = 2 * trunk + actor + critic + 4
     assert model.policy.parameter_counts() == {"trainable": one, "total": one}
-    next_slot(model, 1)
+    next_slot(Learner(TINY_PPO, model), 1)
     counts = model.policy.parameter_counts()
     if network_class is MultiHeadNetwork:
         assert counts == {"trainable": one, "total": one + actor + critic + 4}
@@ -146,7 +170,7 @@ def test_narrower_later_columns_have_the_parameters_of_their_widths() -> None:
     model = tiny_ppo(partial(ProgressiveNetwork, later_width=0.5), widths=(8, 6))
     first = sum(p.numel() for p in model.policy.action_net.parameters())
     for k in (1, 2):
-        next_slot(model, k)
+        next_slot(Learner(TINY_PPO, model), k)
     columns = model.policy.action_net.columns
     counts = [sum(p.numel() for p in column.parameters()) for column in columns]
     inputs, (a, b), outputs = 23, (4, 3), 4
@@ -166,7 +190,7 @@ def test_unfrozen_every_head_learns_from_a_mixed_batch() -> None:
     """As in multitask training."""
     model = tiny_ppo()
     for k in (1, 2):
-        next_slot(model, k)
+        next_slot(Learner(TINY_PPO, model), k)
     policy = model.policy
     policy.unfreeze()
     policy.rebuild_optimizers(1e-3)
@@ -197,7 +221,7 @@ def test_the_learning_rate_falls_within_each_stage() -> None:
     falling = TINY.model_copy(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4})
     for k in (0, 1):
         start = model.num_timesteps
-        PPOAlgorithm(falling).begin_slot(model, k + 1, tiny_env("reach", k), ITERATION)
+        PPOAlgorithm(falling).begin_slot(model, (k,), tiny_env("reach", k), ITERATION)
         end = start + 64
         for done, expected in ((0, 1e-3), (32, 5.5e-4), (64, 1e-4)):
             remaining = 1.0 - (start + done) / end

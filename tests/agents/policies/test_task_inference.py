@@ -1,4 +1,4 @@
-"""Recognising a task by its first states."""
+"""Inferring a task from its first states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch as th
 
 import clrobot
-from clrobot.agents.policies.task_inference import Recognizer
+from clrobot.agents.policies.task_inference import TaskInference
 from clrobot.runs.folder import RunFolder
 
 
@@ -18,42 +18,42 @@ def gaussian(n: int, mean: list[float], std: list[float], seed: int) -> th.Tenso
 
 
 def test_the_likelihood_is_that_of_a_gaussian() -> None:
-    recognizer = Recognizer(2, 1)
+    task_inference = TaskInference(2, 1)
     x = gaussian(500, [1.0, -2.0], [0.5, 2.0], 0)
-    recognizer.learn(0, x)
+    task_inference.learn(0, x)
     covariance = th.cov(x.double().T, correction=0) + 0.02**2 * th.eye(2, dtype=th.float64)
     expected = th.distributions.MultivariateNormal(x.double().mean(0), covariance).log_prob(x.double())
-    th.testing.assert_close(recognizer.log_likelihood(x)[:, 0].double(), expected, rtol=1e-4, atol=1e-4)
+    th.testing.assert_close(task_inference.log_likelihood(x)[:, 0].double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_states_are_told_apart_even_where_a_component_never_varies() -> None:
-    recognizer = Recognizer(3, 1)
-    recognizer.add_slot()
-    recognizer.learn(0, gaussian(300, [0.0, 0.0, 1.0], [1.0, 1.0, 0.0], 0))
-    recognizer.learn(1, gaussian(300, [0.0, 0.5, 0.5], [1.0, 1.0, 0.0], 1))
-    assert recognizer.learned == 2
-    first = recognizer.log_likelihood(gaussian(100, [0.0, 0.0, 1.0], [1.0, 1.0, 0.0], 2))
-    second = recognizer.log_likelihood(gaussian(100, [0.0, 0.5, 0.5], [1.0, 1.0, 0.0], 3))
+    task_inference = TaskInference(3, 1)
+    task_inference.add_slot()
+    task_inference.learn(0, gaussian(300, [0.0, 0.0, 1.0], [1.0, 1.0, 0.0], 0))
+    task_inference.learn(1, gaussian(300, [0.0, 0.5, 0.5], [1.0, 1.0, 0.0], 1))
+    assert task_inference.learned == 2
+    first = task_inference.log_likelihood(gaussian(100, [0.0, 0.0, 1.0], [1.0, 1.0, 0.0], 2))
+    second = task_inference.log_likelihood(gaussian(100, [0.0, 0.5, 0.5], [1.0, 1.0, 0.0], 3))
     assert (first.argmax(1) == 0).all()
     assert (second.argmax(1) == 1).all()
 
 
 def test_a_slot_that_was_not_learned_is_never_the_answer() -> None:
-    recognizer = Recognizer(2, 2)
-    recognizer.learn(0, gaussian(50, [0.0, 0.0], [1.0, 1.0], 0))
-    likelihood = recognizer.log_likelihood(gaussian(10, [9.0, 9.0], [1.0, 1.0], 1))
+    task_inference = TaskInference(2, 2)
+    task_inference.learn(0, gaussian(50, [0.0, 0.0], [1.0, 1.0], 0))
+    likelihood = task_inference.log_likelihood(gaussian(10, [9.0, 9.0], [1.0, 1.0], 1))
     assert likelihood[:, 1].tolist() == [-math.inf] * 10
     assert likelihood[:, 0].isfinite().all()
 
 
 @pytest.mark.parametrize("slots", [1, 3])
 def test_what_was_learned_is_saved_with_the_weights(slots: int) -> None:
-    recognizer = Recognizer(2, slots)
-    recognizer.learn(0, gaussian(50, [0.0, 1.0], [1.0, 0.1], 0))
-    again = Recognizer(2, slots)
-    again.load_state_dict(recognizer.state_dict())
+    task_inference = TaskInference(2, slots)
+    task_inference.learn(0, gaussian(50, [0.0, 1.0], [1.0, 0.1], 0))
+    again = TaskInference(2, slots)
+    again.load_state_dict(task_inference.state_dict())
     x = gaussian(10, [0.0, 1.0], [1.0, 1.0], 1)
-    assert th.equal(again.log_likelihood(x), recognizer.log_likelihood(x))
+    assert th.equal(again.log_likelihood(x), task_inference.log_likelihood(x))
 
 
 def test_an_agent_without_a_label_is_measured_beside_one_with_it(tiny_run, cli) -> None:
@@ -70,8 +70,8 @@ def test_start_states_alone_tell_the_tasks_apart(tiny_run) -> None:
     agent = clrobot.load(tiny_run)
     evaluator = clrobot.Evaluator(RunFolder.open(tiny_run).config.curriculum, 0)
     for slot in range(3):
-        _, taken_for = evaluator.unlabelled(agent.policy, slot, 20)
-        assert (taken_for == slot).mean() >= 0.9
+        _, inferred = evaluator.task_agnostic(agent.policy, slot, 20)
+        assert (inferred == slot).mean() >= 0.9
 
 
 def test_an_untrained_agent_knows_no_task(tiny_run, cli) -> None:

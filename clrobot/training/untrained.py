@@ -1,0 +1,37 @@
+"""An untrained learner and its method, from a run's settings."""
+
+from __future__ import annotations
+
+import torch as th
+
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.methods.shared.method import Method
+from clrobot.errors import UserError
+from clrobot.experiment.build import check_device, make_algorithm, make_learner, make_method
+from clrobot.experiment.config import RunConfig
+from clrobot.training.seeds import seed_for
+from clrobot.training.training_env import training_env
+
+
+def untrained(config: RunConfig) -> tuple[Learner, Method]:
+    """Return an untrained learner with one slot and its method; torch then computes with the run's threads.
+
+    Raises:
+        UserError: a setting cannot be used here.
+    """
+    check_device(config.device)
+    th.set_num_threads(config.torch_threads)
+    method = make_method(config)
+    env = training_env(config, make_algorithm(config).settings.num_envs, method, 1)
+    return make_learner(config, env, seed_for(config.seed, "learner")), method
+
+
+def check_memory(config: RunConfig, learner: Learner, method: Method) -> None:
+    """Raise UserError when the method could outgrow the bound, before anything is made."""
+    bound = method.memory_bound(learner, len(config.curriculum.stages))
+    limit = config.memory_limit_mb * 2**20
+    if bound > limit:
+        raise UserError(
+            f"{config.method} may keep {bound / 2**20:,.0f} MiB beside the policy, and --memory-limit-mb is "
+            f"{limit / 2**20:,.0f}; raise it, or use a smaller network"
+        )
