@@ -65,8 +65,6 @@ class RaycastRenderer(Renderer):
         threads: int | None = None,
     ) -> None:
         super().__init__(model, width, height, camera)
-        if "normal" not in (mujoco.mj_multiRay.__doc__ or ""):
-            raise RenderError(f"MuJoCo {mujoco.__version__} casts no rays with normals: pictures need OpenGL here")
         self._read_geoms()
         self._sky = _read_sky(self._model)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

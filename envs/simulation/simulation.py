@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import mujoco
 import numpy as np
 from gymnasium.utils import seeding
+from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from clrobot.envs.arrays import Array, clip, length
@@ -43,10 +44,6 @@ class SimulationState(NamedTuple):
 
     arrays: dict[str, NDArray[Any]]  # by name, each (N, …)
     generators: list[dict[str, Any]]  # of start states, one for each simulation
-
-
-class NeedsBatch(ImportError):
-    """The installed MuJoCo is too old for the native tasks."""
 
 
 def build_model(task: Task, overrides: Overrides | None = None) -> mujoco.MjModel:
@@ -80,16 +77,8 @@ class Simulation:
         """Compile the task's model and allocate N simulations on `threads` threads (0: all cores).
 
         Raises:
-            NeedsBatch: MuJoCo is older than 3.17.
             ValueError: an override is unknown, out of range, or nothing that this task has.
         """
-        try:
-            from mujoco.batch import Batch
-        except ImportError as error:
-            raise NeedsBatch(
-                f"clrobot's own tasks need mujoco 3.17 or newer, and this is {mujoco.__version__}; "
-                "install a newer mujoco, or use a suite that works with this one"
-            ) from error
         self.task = task
         self.n = n
         self.overrides = checked(type(task), overrides or {})
