@@ -38,7 +38,7 @@ def play(sim: Simulation, seed: int) -> Pair:
     sim.seed([seed])
     sim.reset()
     policy = expert(sim.task.id)(sim)
-    start, features, since = sim.batch.state[0].copy(), sim.task.features(sim), 0
+    start, features, since = sim.batch.state[0].copy(), sim.features(), 0
     for _ in range(HORIZON):
         features, _ = sim.step(policy(features))
         since += int(sim.solved[0])

@@ -89,7 +89,7 @@ def run_expert(
     sim = Simulation(chosen.task(), episodes, threads, overrides)
     sim.seed(range(seed, seed + episodes))
     sim.reset()
-    policy, features, returns = chosen(sim), sim.task.features(sim), np.zeros(episodes)
+    policy, features, returns = chosen(sim), sim.features(), np.zeros(episodes)
     for _ in range(HORIZON):
         features, rewards = sim.step(policy(features))
         returns += rewards

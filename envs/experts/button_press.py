@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.button_press import ButtonPress
 
 PRESS = 0.01  # m, the stride that does not sink into the cap

@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import OPEN, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import MAX_STEP, OPEN
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.dial_turn import GOAL_ANGLE, DialTurn, knob_at
 
 LEAD = 0.5  # rad, how far ahead of the dial the hand is

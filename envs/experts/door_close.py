@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
 from clrobot.envs.scene.mechanisms import door_handle
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.door_close import FULL_ANGLE, DoorClose
 
 STANDOFF = 0.035  # m, from the handle to where the fingers go down before it
@@ -33,5 +33,5 @@ class DoorCloseExpert(Expert):
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - before[:, 2] < 0.01)
         self.advance(0, across(hand, before) < 0.012)
-        point = self.by_phase(above(before, 0.08), before, ahead, self.sim.promised)
+        point = self.by_phase(above(before, 0.08), before, ahead, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 0.012, GENTLE))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
 from clrobot.envs.scene.mechanisms import door_handle
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.door_open import GOAL_ANGLE, DoorOpen
 
 BEHIND = (0.026, 0.0, 0.004)  # m, from the handle to where the fingers hook behind it
@@ -29,5 +29,5 @@ class DoorOpenExpert(Expert):
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - hook[:, 2] < 0.006)
         self.advance(0, across(hand, hook) < 0.008)
-        point = self.by_phase(above(hook, 0.06), hook, ahead, self.sim.promised)
+        point = self.by_phase(above(hook, 0.06), hook, ahead, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.drawer_open import DrawerOpen
 
 BEHIND = (0.030, 0.0, 0.010)  # m, from the handle to where the fingers hook behind it
@@ -26,5 +26,5 @@ class DrawerOpenExpert(Expert):
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - hook[:, 2] < 0.004)
         self.advance(0, across(hand, hook) < 0.006)
-        point = self.by_phase(above(hook, 0.06), hook, hook + PULL, self.sim.promised)
+        point = self.by_phase(above(hook, 0.06), hook, hook + PULL, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

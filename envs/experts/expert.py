@@ -7,18 +7,16 @@ N simulations is in a phase of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.simulation.actions import MAX_STEP
 from clrobot.envs.simulation.features import Features, Mask
-from clrobot.envs.simulation.simulation import MAX_STEP, Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Task
-
-OPEN: Final = -1.0  # what the last number of an action asks of the fingers
-CLOSED: Final = 1.0
 
 
 class Expert(ABC):
@@ -31,15 +29,15 @@ class Expert(ABC):
 
     task: ClassVar[type[Task]]
 
-    def __init__(self, sim: Simulation) -> None:
+    def __init__(self, sim: SimState) -> None:
         """Act in `sim`, simulations of `task`, whose episodes have not begun or begin at their first step."""
         self.sim = sim
         self.phase: NDArray[np.int64] = np.zeros(sim.n, np.int64)
 
-    def __call__(self, features: Features | None = None) -> Array:
-        """Return the next actions (N, 4); `features` are the task's, where they are at hand."""
+    def __call__(self, features: Features) -> Array:
+        """Return the next actions (N, 4); `features` are what the task shows of the simulations as they are."""
         self.phase[self.sim.elapsed == 0] = 0
-        return self.act(self.sim.task.features(self.sim) if features is None else features)
+        return self.act(features)
 
     @abstractmethod
     def act(self, f: Features) -> Array:
@@ -63,7 +61,7 @@ class Expert(ABC):
 
     def towards(self, point: ArrayLike, fingers: ArrayLike, stride: ArrayLike = MAX_STEP) -> Array:
         """Return the actions that bring the hand's target to `point` (N, 3), m, at most `stride` along each axis."""
-        by = np.asarray(point) - self.sim.promised
+        by = np.asarray(point) - self.sim.delayed_target
         return self.move(np.clip(by, -np.asarray(stride), stride), fingers)
 
     def move(self, by: ArrayLike, fingers: ArrayLike) -> Array:

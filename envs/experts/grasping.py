@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, OPEN, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP, OPEN
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 
 CLOSING: Final = 8  # control steps in which the fingers are told to close
 SQUEEZING: Final = 10  # control steps until they hold

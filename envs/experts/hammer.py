@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, above
+from clrobot.envs.experts.expert import above
 from clrobot.envs.experts.grasping import FAST, HOLDING, SLOW, UP, GraspExpert
+from clrobot.envs.simulation.actions import CLOSED
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.hammer import TRAVEL, Hammer
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.lever_pull import LeverPull
 
 BEHIND = (0.040, 0.0, -0.005)  # m, from the ball to where the fingers go down behind it
@@ -26,5 +26,5 @@ class LeverPullExpert(Expert):
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - behind[:, 2] < 0.006)
         self.advance(0, across(hand, behind) < 0.01)
-        point = self.by_phase(above(behind, 0.07), behind, f.thing + PULL, self.sim.promised)
+        point = self.by_phase(above(behind, 0.07), behind, f.thing + PULL, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED
 from clrobot.envs.experts.grasping import GraspExpert
+from clrobot.envs.simulation.actions import CLOSED
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.peg_unplug import PegUnplug
 

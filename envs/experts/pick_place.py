@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, OPEN, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP, OPEN
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.pick_place import PickPlace
 
 SQUEEZING = 5  # control steps until the fingers hold

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import OPEN, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import OPEN
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.push import CRADLE, Push
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import OPEN, Expert
+from clrobot.envs.experts.expert import Expert
+from clrobot.envs.simulation.actions import OPEN
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.reach import Reach
 

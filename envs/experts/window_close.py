@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import CLOSED, Expert, above, across
+from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
-from clrobot.envs.simulation.simulation import MAX_STEP
 from clrobot.envs.tasks.window_close import WindowClose
 
 BESIDE = (-0.032, -0.005, 0.0)  # m, from the knob to where the fingers go down beside it
@@ -26,5 +26,5 @@ class WindowCloseExpert(Expert):
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - beside[:, 2] < 0.006)
         self.advance(0, across(hand, beside) < 0.01)
-        point = self.by_phase(above(beside, 0.06), beside, f.thing + PUSH, self.sim.promised)
+        point = self.by_phase(above(beside, 0.06), beside, f.thing + PUSH, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

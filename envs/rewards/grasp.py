@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from clrobot.envs.arrays import Array, clip, distance
 from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 
 NEAR_MARGIN: Final = 0.20  # m, where the reward for nearness has fallen to a tenth
 FIRM_SQUEEZE: Final = 0.012  # m: about 10 N, ten times the weight of a cube of 0.1 kg
@@ -21,7 +21,7 @@ class Grasp(NamedTuple):
     held: Array  # and the fingers press on it
 
 
-def grasp(sim: Simulation, point: Array) -> Grasp:
+def grasp(sim: SimState, point: Array) -> Grasp:
     """Return the grasp of the thing whose place for the fingertips' middle is `point` (N, 3), m."""
     gap = distance(sim.hand, point)
     around = tolerance(gap, within=0.01, margin=0.03)
@@ -30,7 +30,7 @@ def grasp(sim: Simulation, point: Array) -> Grasp:
     return Grasp(tolerance(gap, within=0.01, margin=NEAR_MARGIN), around, around * squeezed)
 
 
-def let_go(sim: Simulation, half_width: float) -> Array:
+def let_go(sim: SimState, half_width: float) -> Array:
     """Return how far (N,) the fingers are told to leave a thing of `half_width` (m): 1 with FREE_GAP beside it.
 
     It grows from a full squeeze on, since the first steps of letting go move nothing yet.

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.envs.arrays import Array, length
-
-if TYPE_CHECKING:
-    pass
 
 Mask = NDArray[np.bool_]
 Ids = NDArray[np.intp]

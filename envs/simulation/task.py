@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import mujoco
 import numpy as np
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.simulation.features import Features, Ids, Mask
-
-if TYPE_CHECKING:
-    from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 
 
 class Box(NamedTuple):
@@ -33,7 +31,7 @@ class Task(ABC):
     id: ClassVar[str]
     varies: ClassVar[Mapping[str, Box]]  # drawn at every reset, by name; `place` receives the draws
     weights: ClassVar[Mapping[str, float]]  # of the reward terms; they sum to 1
-    refuses: ClassVar[Mapping[str, str]] = {}  # overrides (see `shift`) that its scene cannot bear, and why
+    refuses: ClassVar[Mapping[str, str]] = {}  # names in `OVERRIDES` that its scene cannot bear, and why
     bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}  # of overrides that its scene bears in part only
     # Where an object belongs, as sites of what is no object: by name, how much of the place is the object's own
     # lengths (m, in the site's body), which `object.size` changes.
@@ -44,25 +42,25 @@ class Task(ABC):
         """Add the task's objects to the scene with the arm."""
 
     @abstractmethod
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         """Write the start states of the simulations `ids` (n,); `drawn` maps each name of `varies` to (n, k).
 
         The arm is already at home, and everything else at the model's defaults.
         """
 
     @abstractmethod
-    def features(self, sim: Simulation) -> Features:
+    def features(self, sim: SimState) -> Features:
         """Return what the agent is shown, of every simulation."""
 
     @abstractmethod
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
         """Return the named reward terms, each (N,) in [0, 1], for the names in `weights`."""
 
     @abstractmethod
-    def success(self, sim: Simulation, features: Features) -> Mask:
+    def success(self, sim: SimState, features: Features) -> Mask:
         """Return where the task is solved at this moment, (N,)."""
 
-    def reward(self, sim: Simulation, features: Features) -> Array:
+    def reward(self, sim: SimState, features: Features) -> Array:
         """Return the reward (N,) in [0, 1]: the weighted sum of the terms."""
         terms = self.reward_terms(sim, features)
         total = np.zeros(sim.n)

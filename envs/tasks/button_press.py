@@ -12,7 +12,7 @@ from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import ARM_BIT, STIFF
 from clrobot.envs.scene.parts import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 TRAVEL = 0.030  # m, from released to fully pressed
@@ -61,20 +61,20 @@ class ButtonPress(Task):
         add_site(button, "cap")
         add_site(box, "pressed", [0, 0, CAP_HEIGHT - TRAVEL])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("box")[ids, :2] = drawn["place"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         pressed = sim.joint_qpos("button")[:, 0] / TRAVEL
         return Features(thing=sim.site("cap"), goal=sim.site("pressed"), joint=pressed)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.01, margin=MARGIN),
             "pressed": clip(features.joint / SUCCESS_PRESS, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         assert features.joint is not None
         return features.joint >= SUCCESS_PRESS

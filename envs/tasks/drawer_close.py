@@ -12,7 +12,7 @@ from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.mechanisms import add_drawer, drawer_handle
 from clrobot.envs.scene.parts import add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 FULL_OPENING = 0.14  # m, what the agent is shown as 1
@@ -35,21 +35,21 @@ class DrawerClose(Task):
         cabinet = add_drawer(spec)
         add_site(cabinet, "closed", drawer_handle(0.0))
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("cabinet")[ids, :2] = drawn["place"]
         sim.joint_qpos("drawer")[ids] = drawn["opening"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         opening = sim.joint_qpos("drawer")[:, 0] / FULL_OPENING
         return Features(thing=sim.site("handle"), goal=sim.site("closed"), joint=opening)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
             "shut": 1.0 - clip(features.joint, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         assert features.joint is not None
         return features.joint * FULL_OPENING < SUCCESS_OPENING

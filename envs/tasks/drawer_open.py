@@ -12,7 +12,7 @@ from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.mechanisms import add_drawer, drawer_handle
 from clrobot.envs.scene.parts import add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 GOAL_OPENING = 0.14  # m
@@ -34,20 +34,20 @@ class DrawerOpen(Task):
         cabinet = add_drawer(spec)
         add_site(cabinet, "opened", drawer_handle(GOAL_OPENING))
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("cabinet")[ids, :2] = drawn["place"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         opening = sim.joint_qpos("drawer")[:, 0] / GOAL_OPENING
         return Features(thing=sim.site("handle"), goal=sim.site("opened"), joint=opening)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.02, margin=MARGIN),
             "open": clip(features.joint, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         assert features.joint is not None
         return features.joint >= SUCCESS_OPENING

@@ -13,7 +13,7 @@ from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT, STIFF
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 NAIL_BIT = 4  # only the hammer's head touches the nail: it cannot be pressed in by hand
@@ -78,15 +78,15 @@ class Hammer(Task):
         add_site(nail, "nail", [0, 0, 0.006])
         add_site(block, "driven", [GRIP, 0, BLOCK_HEIGHT + 0.006 + HEAD[2] + HANDLE_HEIGHT])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.joint_qpos("hammer")[ids, :2] = drawn["hammer"]
         sim.mocap_pos("block")[ids, :2] = drawn["block"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         driven = sim.joint_qpos("nail")[:, 0] / TRAVEL
         return Features(thing=sim.site("grip"), goal=sim.site("driven"), other=sim.site("face"), joint=driven)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         hold = grasp(sim, features.thing)
         face, nail = sim.site("face"), sim.site("nail")
@@ -100,6 +100,6 @@ class Hammer(Task):
             "driven": clip(features.joint / SUCCESS_DRIVEN, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         assert features.joint is not None
         return features.joint >= SUCCESS_DRIVEN

@@ -14,7 +14,7 @@ from clrobot.envs.scene.arm import STIFF
 from clrobot.envs.scene.mechanisms import arm_only
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 TRAVEL = 1.3  # rad, from stop to stop
@@ -74,20 +74,20 @@ class LeverPull(Task):
         over = GOAL_ANGLE - START_LEAN
         add_site(stand, "pulled", [-LENGTH * np.sin(over), 0, PIVOT_HEIGHT + LENGTH * np.cos(over)])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("stand")[ids, :2] = drawn["place"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         angle = sim.joint_qpos("lever")[:, 0] / GOAL_ANGLE
         return Features(thing=sim.site("ball"), goal=sim.site("pulled"), joint=angle)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
             "pulled": clip(features.joint, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         assert features.joint is not None
         return features.joint * GOAL_ANGLE >= SUCCESS_ANGLE

@@ -21,7 +21,7 @@ from clrobot.envs.scene.parts import (
     add_site,
 )
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 PEG_HALF = 0.015  # m, half the width of the square peg
@@ -87,14 +87,14 @@ class PegInsert(Task):
         add_site(block, "bottom")
         add_site(block, "seated", [0, 0, GRIP])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.joint_qpos("peg")[ids, :2] = drawn["peg"]
         sim.mocap_pos("block")[ids, :2] = drawn["block"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         return Features(thing=sim.site("grip"), goal=sim.site("seated"), other=sim.site("tip"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         hold = grasp(sim, features.thing)
         tip, aside = sim.site("tip"), _aside(sim)
         over = tolerance(aside, within=MOUTH, margin=MOUTH_MARGIN)
@@ -113,12 +113,12 @@ class PegInsert(Task):
             "inserted": firm * over * (1.0 - raised(tip[:, 2], 0.5 * SUCCESS_HEIGHT, DEPTH)),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         within: Mask = _aside(sim) < HOLE_HALF
         return within & (sim.site("tip")[:, 2] < SUCCESS_HEIGHT)
 
 
-def _aside(sim: Simulation) -> Array:
+def _aside(sim: SimState) -> Array:
     """Return how far (N,) the tip is from the hole's axis, m."""
     return _across(sim.site("tip"), sim.site("bottom"))
 

@@ -11,7 +11,7 @@ from clrobot.envs.arrays import Array, clip
 from clrobot.envs.rewards.grasp import grasp
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 BODY = (0.028, 0.018, 0.025)  # m, half sizes of the plug's body, which the hand takes hold of
@@ -58,16 +58,16 @@ class PegUnplug(Task):
         add_site(socket, "seat", [-x - BODY[0] - 0.001, 0, BODY[2]])
         add_site(socket, "out", [-x - BODY[0] - 0.001 - GOAL_PULL, 0, BODY[2]])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("socket")[ids, :2] = drawn["place"]
         sim.joint_qpos("plug")[ids, :2] = drawn["place"]
         sim.joint_qpos("plug")[ids, 0] -= SOCKET[0] + BODY[0] + 0.001
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         plug, seat = sim.site("plug"), sim.site("seat")
         return Features(thing=plug, goal=sim.site("out"), joint=(seat - plug)[:, 0] / GOAL_PULL)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         hold = grasp(sim, features.thing)
         return {
@@ -76,6 +76,6 @@ class PegUnplug(Task):
             "pulled": clip(features.joint, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         assert features.joint is not None
         return features.joint * GOAL_PULL > SUCCESS_PULL

@@ -12,7 +12,7 @@ from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import OBJECT_RED, add_cube, add_goal
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 CUBE_HALF = 0.02  # m
@@ -40,14 +40,14 @@ class PickPlace(Task):
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
         add_goal(spec, SUCCESS_DISTANCE)
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
         sim.mocap_pos("goal")[ids] = drawn["goal"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         return Features(thing=sim.site("cube"), goal=sim.site("goal"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         hold = grasp(sim, features.thing)
         lifted = raised(features.thing[:, 2], CUBE_HALF * sim.object_size, LIFTED)
         return {
@@ -57,5 +57,5 @@ class PickPlace(Task):
             "carried": hold.around * lifted * tolerance(features.gap, margin=CARRY_MARGIN),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         return features.gap < SUCCESS_DISTANCE

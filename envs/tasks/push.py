@@ -12,7 +12,7 @@ from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import STIFF
 from clrobot.envs.scene.parts import GOAL_GREEN, OBJECT_RED, add_box, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 RADIUS = 0.045  # m: wider than the open hand (0.04), which can cradle it but not grasp it
@@ -58,14 +58,14 @@ class Push(Task):
         )
         add_site(goal, "goal")
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.joint_qpos("puck")[ids, :2] = drawn["puck"]
         sim.mocap_pos("goal")[ids, :2] = drawn["goal"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         return Features(thing=sim.site("puck"), goal=sim.site("goal"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         # Sideways counts more: once the puck is as far ahead as the goal, it can no longer be pushed aside.
         way = features.way[:, :2] * [1.0, SIDEWAYS]
         return {
@@ -73,5 +73,5 @@ class Push(Task):
             "pushed": tolerance(length(way), margin=GOAL_MARGIN),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         return features.gap < SUCCESS_DISTANCE

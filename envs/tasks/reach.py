@@ -11,7 +11,7 @@ from clrobot.envs.arrays import Array
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import add_goal
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 SUCCESS_DISTANCE = 0.03  # m, between the fingertips' middle and the goal
@@ -33,16 +33,16 @@ class Reach(Task):
     def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
         add_goal(spec, SUCCESS_DISTANCE)
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("goal")[ids] = drawn["goal"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         return Features(thing=sim.hand, goal=sim.site("goal"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         d = features.gap
         return {"near": tolerance(d, margin=MARGIN), "there": tolerance(d, margin=SUCCESS_DISTANCE)}
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         near: Mask = features.gap < SUCCESS_DISTANCE
         return near & (sim.hand_speed < SUCCESS_SPEED)

@@ -22,7 +22,7 @@ from clrobot.envs.scene.parts import (
     add_site,
 )
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg
@@ -60,14 +60,14 @@ class ShelfPlace(Task):
         mark.contype = mark.conaffinity = 0
         add_site(shelf, "top", [0, 0, TOP + CUBE_HALF])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
         sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         return Features(thing=sim.site("cube"), goal=sim.site("top"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         cube, gap = features.thing, features.gap
         hold = grasp(sim, cube)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, TOP)
@@ -82,6 +82,6 @@ class ShelfPlace(Task):
             "released": released,
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         there: Mask = features.gap < SUCCESS_DISTANCE
         return there & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

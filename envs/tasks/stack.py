@@ -13,7 +13,7 @@ from clrobot.envs.rewards.grasp import grasp, let_go, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import OBJECT_RED, PANEL_BLUE, add_cube, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg: the red cube, to be moved
@@ -41,14 +41,14 @@ class Stack(Task):
         under = add_cube(spec, "under", BASE_HALF, PANEL_BLUE, BASE_MASS)
         add_site(under, "top", [0, 0, BASE_HALF + CUBE_HALF])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
         sim.joint_qpos("under")[ids, :2] = drawn["under"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         return Features(thing=sim.site("cube"), goal=sim.site("top"), other=sim.site("under"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         cube, gap = features.thing, features.gap
         hold = grasp(sim, cube)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, 2 * BASE_HALF * sim.object_size)
@@ -63,6 +63,6 @@ class Stack(Task):
             "released": released,
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         on_top: Mask = features.gap < SUCCESS_DISTANCE
         return on_top & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

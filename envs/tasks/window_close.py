@@ -22,7 +22,7 @@ from clrobot.envs.scene.parts import (
     add_site,
 )
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 TRAVEL = 0.15  # m, from wide open to shut
@@ -78,21 +78,21 @@ class WindowClose(Task):
         add_site(pane, "knob", handle)
         add_site(window, "shut", handle + RAIL)
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
         sim.mocap_pos("window")[ids, :2] = drawn["place"]
         sim.joint_qpos("gap")[ids] = drawn["gap"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    def features(self, sim: SimState) -> Features:  # noqa: D102
         gap = sim.joint_qpos("gap")[:, 0] / TRAVEL
         return Features(thing=sim.site("knob"), goal=sim.site("shut"), joint=gap)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
             "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
             "shut": 1.0 - clip(features.joint, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
         assert features.joint is not None
         return features.joint * TRAVEL < SUCCESS_GAP

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.scene.arm import CONTROL_STEP
+from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.observation import OBS_LIMIT, OBS_SIZE
 from clrobot.envs.simulation.overrides import Overrides
-from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON, Simulation
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
 
 FPS = round(1 / CONTROL_STEP)

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from clrobot.envs.experts import EXPERTS, EXPERTS_BY_ID, ExpertEpisodes, expert, run_expert
-from clrobot.envs.experts.expert import CLOSED, OPEN
 from clrobot.envs.experts.grasping import HOLDING, GraspExpert
 from clrobot.envs.scene.arm import FINGER_FORCE
+from clrobot.envs.simulation.actions import CLOSED, OPEN
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks import TASKS
@@ -129,10 +129,10 @@ def test_phases_start_anew_with_an_episode() -> None:
     sim.reset()
     policy = expert("pick-place")(sim)
     for _ in range(60):
-        sim.step(policy())
+        sim.step(policy(sim.features()))
     assert (policy.phase > 0).all()
     sim.reset(np.array([1]))
-    policy()
+    policy(sim.features())
     assert policy.phase[0] > 0
     assert policy.phase[1] == 0
 
@@ -164,7 +164,7 @@ def _stroke(grasper: type[GraspExpert], fingers: float) -> Stroke:
     sim = Simulation(grasper.task(), 32, threads=2)
     sim.seed(range(sim.n))
     sim.reset()
-    policy, features = grasper(sim), sim.task.features(sim)
+    policy, features = grasper(sim), sim.features()
     away = np.array([*WAY_OUT.get(grasper.task.id, [0.0, 0.0, 1.0]), fingers])
     stroke, hold = np.zeros(sim.n, np.int64), np.zeros((sim.n, 3))
     shift, speed = np.zeros(sim.n), np.zeros(sim.n)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from support.trainings import settings
 
 from clrobot.envs.experts import expert, run_expert
-from clrobot.envs.simulation.disturbance import IDLE, JOINT, OTHER
-from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_SIZE
+from clrobot.envs.simulation.disturbance import IDLE
+from clrobot.envs.simulation.observation import COLUMNS, OBS_SIZE
 from clrobot.envs.simulation.overrides import OVERRIDES, checked
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
@@ -173,7 +173,7 @@ def test_every_contact_of_an_object_has_its_friction(task: type[Task]) -> None:
     objects = {model.joint(j).bodyid[0] for j in range(model.njnt) if model.joint(j).type[0] == 0}
     data = mujoco.MjData(model)
     for _ in range(40):
-        sim.step(policy())
+        sim.step(policy(sim.features()))
         sim.batch.get_data(0, data)
         mujoco.mj_forward(model, data)
         for contact in data.contact:
@@ -190,8 +190,8 @@ def test_a_puck_s_own_friction_is_its_world_as_it_is() -> None:
     plain, told = simulation("push", n=3), simulation("push", {"object.friction": 0.6}, n=3)
     one, other = expert("push")(plain), expert("push")(told)
     for _ in range(40):
-        plain.step(one())
-        told.step(other())
+        plain.step(one(plain.features()))
+        told.step(other(told.features()))
     assert same(plain, told)
 
 
@@ -201,7 +201,7 @@ def test_a_heavier_cube_pulls_the_hand_down() -> None:
         sim = simulation("pick-place", {"object.mass": mass}, n=16, threads=2)
         policy = expert("pick-place")(sim)
         for _ in range(80):
-            sim.step(policy())
+            sim.step(policy(sim.features()))
         assert sim.solved_now.all()
         sag[mass] = float(np.mean(sim.target[:, 2] - sim.hand[:, 2]))
     assert sag[0.6] - sag[0.1] == pytest.approx(0.5 * G / STIFFNESS, rel=0.15)
@@ -268,7 +268,8 @@ def test_noise_is_on_what_is_seen_and_nowhere_else() -> None:
     one, other = expert("drawer-open")(plain), expert("drawer-open")(noisy)
     noises = []
     for _ in range(5):
-        (features, rewards), (same_features, same_rewards) = plain.step(one()), noisy.step(other())
+        features, rewards = plain.step(one(plain.features()))
+        same_features, same_rewards = noisy.step(other(noisy.features()))
         np.testing.assert_array_equal(rewards, same_rewards)
         np.testing.assert_array_equal(plain.solved_now, noisy.solved_now)
         seen = noisy.observe(same_features)
@@ -276,22 +277,14 @@ def test_noise_is_on_what_is_seen_and_nowhere_else() -> None:
         noises.append(seen - plain.observe(features))
     assert same(plain, noisy)
     noise = np.stack(noises)
-    np.testing.assert_array_equal(noise[..., OTHER], 0.0)  # a drawer alone on the table
-    there = np.delete(noise, range(OTHER.start, OTHER.stop), axis=2)
+    missing = COLUMNS["other object position"]
+    np.testing.assert_array_equal(noise[..., missing], 0.0)  # a drawer alone on the table
+    there = np.delete(noise, missing, axis=2)
     assert there.std() == pytest.approx(0.1, rel=0.03)
     assert abs(there.mean()) < 0.003
     across = np.corrcoef(there.reshape(5, -1))  # steps
     assert np.abs(across - np.eye(5)).max() < 0.1
     assert np.abs(np.corrcoef(there.reshape(-1, there.shape[2]).T) - np.eye(there.shape[2])).max() < 0.15  # numbers
-
-
-def test_what_is_missing_is_where_the_layout_says() -> None:
-    columns, start = {}, 0
-    for name, size, *_ in OBS_LAYOUT:
-        columns[name] = slice(start, start + size)
-        start += size
-    assert columns["other object position"] == OTHER
-    assert columns["mechanism position"] == slice(JOINT, JOINT + 1)
 
 
 @pytest.mark.parametrize("delay", [1, 3])
@@ -305,7 +298,7 @@ def test_a_delay_is_a_late_start(delay: int) -> None:
     assert same(late, early)
     np.testing.assert_array_equal(late.observe(), early.observe())
     step_ahead = early.target + 0.03 * actions[-delay:, :, :3].sum(axis=0)
-    np.testing.assert_allclose(late.promised, step_ahead, atol=1e-12)
+    np.testing.assert_allclose(late.delayed_target, step_ahead, atol=1e-12)
     late.reset(np.array([2]))
     assert (late.get_state().arrays["pending"][2] == IDLE).all()
     assert (late.get_state().arrays["pending"][1] == actions[-delay:, 1]).all()
@@ -340,8 +333,8 @@ def test_factors_of_one_change_nothing() -> None:
     )
     one, other = expert("drawer-open")(plain), expert("drawer-open")(told)
     for _ in range(50):
-        plain.step(one())
-        told.step(other())
+        plain.step(one(plain.features()))
+        told.step(other(told.features()))
     assert same(plain, told)
 
 

@@ -14,11 +14,12 @@ import pytest
 from numpy.typing import NDArray
 
 from clrobot.envs.experts.button_press import ButtonPressExpert
-from clrobot.envs.experts.expert import CLOSED, OPEN, Expert
+from clrobot.envs.experts.expert import Expert
 from clrobot.envs.experts.pick_place import SQUEEZING, PickPlaceExpert
 from clrobot.envs.experts.reach import ReachExpert
 from clrobot.envs.scene import arm
-from clrobot.envs.simulation.simulation import HORIZON, LEASH, MAX_STEP, Simulation
+from clrobot.envs.simulation.actions import CLOSED, LEASH, MAX_STEP, OPEN
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks.pick_place import CUBE_HALF, PickPlace
 from clrobot.envs.tasks.reach import SUCCESS_DISTANCE, Reach
@@ -46,7 +47,7 @@ def _towards(sim: Simulation, point: Array, fingers: Any) -> Array:
 def test_simulations_start_apart() -> None:
     sim = Simulation(PickPlace(), 50, threads=2)
     sim.reset()  # never seeded: fresh entropy
-    features = sim.task.features(sim)
+    features = sim.features()
     assert len(np.unique(features.thing, axis=0)) == 50
     assert len(np.unique(features.goal, axis=0)) == 50
     np.testing.assert_allclose(sim.hand, np.tile(arm.HOME, (50, 1)), atol=1e-4)
@@ -172,7 +173,7 @@ def test_the_hand_comes_to_rest_where_it_is_told() -> None:
 
 def test_success_at_any_step_outlives_the_success() -> None:
     sim = _simulation(Reach(), 8)
-    goal = sim.task.features(sim).goal.copy()
+    goal = sim.features().goal.copy()
     for _ in range(50):
         sim.step(_towards(sim, goal, OPEN))
     assert sim.solved_now.all()
@@ -213,7 +214,7 @@ def test_final_info_tells_any_success_from_the_last() -> None:
     """Reach, then leave: the first half of the simulations leaves, the second stays."""
     env = TaskVectorEnv(Reach(), 8)
     env.reset(seed=0)
-    goal = env.sim.task.features(env.sim).goal.copy()
+    goal = env.sim.features().goal.copy()
     leaves = np.arange(8) < 4
     away = np.where(goal[:, 1:2] > 0, [0.45, -0.2, 0.2], [0.45, 0.2, 0.2])
     for step in range(HORIZON):
@@ -306,14 +307,14 @@ def _play(
     sim = _simulation(expert.task(), N, seed=1000)
     policy = expert(sim)
     for _ in range(HORIZON):
-        sim.step(change(sim, policy()))
+        sim.step(change(sim, policy(sim.features())))
     return sim
 
 
 def test_a_cube_can_be_grasped_and_carried() -> None:
     sim = _simulation(PickPlace(), N, seed=1000)
     policy = PickPlaceExpert(sim)
-    features = sim.task.features(sim)
+    features = sim.features()
     hold, slip, lift = np.zeros((N, 3)), np.zeros(N), np.zeros(N)
     for _ in range(HORIZON):
         height = sim.hand[:, 2].copy()
@@ -334,7 +335,7 @@ def test_a_grasped_cube_survives_a_shake() -> None:
     sim = _simulation(PickPlace(), N, seed=1000)
     policy = PickPlaceExpert(sim)
     for _ in range(45):
-        sim.step(policy())
+        sim.step(policy(sim.features()))
     cube = sim.site("cube")
     assert (cube[:, 2] > 0.06).all()
     hold = (cube - sim.hand).copy()

@@ -18,8 +18,9 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 import clrobot  # noqa: F401 -- registers the tasks
-from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_LIMIT, OBS_SIZE
-from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON, Simulation
+from clrobot.envs.simulation.actions import ACTION_SIZE
+from clrobot.envs.simulation.observation import COLUMNS, OBS_LAYOUT, OBS_LIMIT, OBS_SIZE
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
 from clrobot.envs.worlds.gym_env import TaskEnv
@@ -215,7 +216,7 @@ def test_rewards_are_weighted_terms_in_the_unit_interval(task: type[Task]) -> No
 def test_reward_terms_are_those_that_have_weights(task: type[Task]) -> None:
     sim = Simulation(task(), 2, threads=1)
     sim.reset()
-    assert set(sim.task.reward_terms(sim, sim.task.features(sim))) == set(task.weights)
+    assert set(sim.task.reward_terms(sim, sim.features())) == set(task.weights)
 
 
 @every_task
@@ -239,10 +240,9 @@ def test_the_layout_says_what_is_shown(task: type[Task]) -> None:
     for action in _actions(4, 5):
         features, _ = sim.step(action)
     values = {}
-    obs, start = sim.observe(features).astype(np.float64), 0
-    for name, size, offset, scale in OBS_LAYOUT:
-        values[name] = obs[:, start : start + size] * np.asarray(scale) + np.asarray(offset)
-        start += size
+    obs = sim.observe(features).astype(np.float64)
+    for part in OBS_LAYOUT:
+        values[part.name] = obs[:, COLUMNS[part.name]] * part.scale + part.offset
     expected = {
         "hand position": sim.hand,
         "hand target - hand": sim.batch.bind("ctrl")[:, :3] - sim.hand,
@@ -300,7 +300,7 @@ def test_nothing_is_solved_before_anything_is_done(task: type[Task]) -> None:
     sim.seed(range(200))
     sim.reset()
     assert not sim.solved.any()
-    assert sim.task.success(sim, sim.task.features(sim)).mean() <= 0.01  # a goal may happen to lie at home
+    assert sim.task.success(sim, sim.features()).mean() <= 0.01  # a goal may happen to lie at home
     for _ in range(25):
         sim.step(np.zeros((200, ACTION_SIZE)))
     assert sim.solved.mean() <= 0.01
