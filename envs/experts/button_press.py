@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.button_press import ButtonPress
@@ -19,6 +19,6 @@ class ButtonPressExpert(Expert):
     task: ClassVar = ButtonPress
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        self.advance(0, across(self.sim.hand, f.thing) < 0.012)
+        self.advance(0, horizontal_distance(self.sim.hand, f.thing) < 0.012)
         point = self.by_phase(above(f.thing, 0.05), above(f.goal, -0.03))
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, PRESS))

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import MAX_STEP, OPEN
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.dial_turn import GOAL_ANGLE, DialTurn, knob_at
@@ -28,7 +28,7 @@ class DialTurnExpert(Expert):
         hand, angle = self.sim.hand, f.joint * GOAL_ANGLE
         self.phase[self.phase >= 2] += 1
         self.advance(1, hand[:, 2] - f.thing[:, 2] < 0.006)
-        self.advance(0, across(hand, f.thing) < 0.008)
+        self.advance(0, horizontal_distance(hand, f.thing) < 0.008)
         round_ = knob_at(np.minimum(angle + LEAD, 1.15 * GOAL_ANGLE)) - knob_at(angle)
         holding = self.phase[:, None] > 2 + GRASPING
         point = np.where(holding, f.thing + round_, self.by_phase(above(f.thing, 0.06), f.thing))

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.scene.mechanisms import door_handle
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
@@ -32,6 +32,6 @@ class DoorCloseExpert(Expert):
         ahead = f.thing + door_handle(angle - LEAD) - door_handle(angle)
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - before[:, 2] < 0.01)
-        self.advance(0, across(hand, before) < 0.012)
+        self.advance(0, horizontal_distance(hand, before) < 0.012)
         point = self.by_phase(above(before, 0.08), before, ahead, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 0.012, GENTLE))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.scene.mechanisms import door_handle
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
@@ -28,6 +28,6 @@ class DoorOpenExpert(Expert):
         ahead = f.thing + door_handle(angle + LEAD) - door_handle(angle)
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - hook[:, 2] < 0.006)
-        self.advance(0, across(hand, hook) < 0.008)
+        self.advance(0, horizontal_distance(hand, hook) < 0.008)
         point = self.by_phase(above(hook, 0.06), hook, ahead, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

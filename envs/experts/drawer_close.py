@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.drawer_close import DrawerClose
@@ -25,6 +25,6 @@ class DrawerCloseExpert(Expert):
         hand, before = self.sim.hand, f.thing + BEFORE
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - before[:, 2] < 0.006)
-        self.advance(0, across(hand, before) < 0.01)
+        self.advance(0, horizontal_distance(hand, before) < 0.01)
         point = self.by_phase(above(before, 0.08), before, f.thing + PUSH, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

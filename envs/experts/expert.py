@@ -71,12 +71,6 @@ class Expert(ABC):
         return np.column_stack([step, np.broadcast_to(fingers, n)])
 
 
-def across(a: Array, b: Array) -> Array:
-    """Return the horizontal distances (N,) between the points a (N, 3) and b (N, 3), m."""
-    gap: Array = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
-    return gap
-
-
 def above(point: Array, height: float) -> Array:
     """Return the points `height` m above `point` (N, 3)."""
     raised: Array = point + np.array([0.0, 0.0, height])

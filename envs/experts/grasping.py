@@ -8,8 +8,8 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP, OPEN
 from clrobot.envs.simulation.features import Features
 
@@ -32,7 +32,7 @@ class GraspExpert(Expert):
         carried = self.carry(f)
         self.phase[(self.phase >= 2) & (self.phase < HOLDING)] += 1
         self.advance(1, np.abs(self.sim.hand[:, 2] - f.thing[:, 2]) < 0.006)
-        self.advance(0, across(self.sim.hand, f.thing) < 0.005)
+        self.advance(0, horizontal_distance(self.sim.hand, f.thing) < 0.005)
         approach = self.by_phase(above(f.thing, OVER), f.thing)
         stride = self.by_phase(MAX_STEP, DESCENT)
         # Closing fingers that were told at once to be closed would hit the thing at speed.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.lever_pull import LeverPull
@@ -25,6 +25,6 @@ class LeverPullExpert(Expert):
         hand, behind = self.sim.hand, f.thing + BEHIND
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - behind[:, 2] < 0.006)
-        self.advance(0, across(hand, behind) < 0.01)
+        self.advance(0, horizontal_distance(hand, behind) < 0.01)
         point = self.by_phase(above(behind, 0.07), behind, f.thing + PULL, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

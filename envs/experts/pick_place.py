@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP, OPEN
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.pick_place import PickPlace
@@ -22,7 +22,7 @@ class PickPlaceExpert(Expert):
     task: ClassVar = PickPlace
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        over = across(self.sim.hand, f.thing) < 0.01
+        over = horizontal_distance(self.sim.hand, f.thing) < 0.01
         around = over & (np.abs(self.sim.hand[:, 2] - f.thing[:, 2]) < 0.012)
         self.phase[(self.phase > 0) | around] += 1
         closing, holding = self.phase[:, None] > 0, self.phase[:, None] > SQUEEZING

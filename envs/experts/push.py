@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import OPEN
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.push import CRADLE, Push
@@ -29,7 +29,7 @@ class PushExpert(Expert):
         hand, cradle = self.sim.hand, f.thing - CRADLE - LOW
         start = cradle - STANDOFF
         self.advance(1, hand[:, 2] < f.thing[:, 2] + 0.01)
-        self.advance(0, across(hand, start) < 0.01)
+        self.advance(0, horizontal_distance(hand, start) < 0.01)
         way = f.goal - f.thing
         # Sideways first: the puck lies between the fingers only while it is pushed ahead, too.
         ahead = np.clip(LEAD * way, -FAST, FAST)

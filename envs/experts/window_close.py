@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from clrobot.envs.arrays import Array
-from clrobot.envs.experts.expert import Expert, above, across
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.window_close import WindowClose
@@ -25,6 +25,6 @@ class WindowCloseExpert(Expert):
         hand, beside = self.sim.hand, f.thing + BESIDE
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - beside[:, 2] < 0.006)
-        self.advance(0, across(hand, beside) < 0.01)
+        self.advance(0, horizontal_distance(hand, beside) < 0.01)
         point = self.by_phase(above(beside, 0.06), beside, f.thing + PUSH, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

@@ -300,9 +300,7 @@ def _actuators(spec: mujoco.MjSpec) -> None:
 
 
 def _position_actuator(spec: mujoco.MjSpec, name: str, kp: float, kv: float) -> mujoco.MjsActuator:
+    """Add an actuator of the force kp (ctrl - x) - kv ẋ, where x is what it acts on."""
     actuator = spec.add_actuator(name=name)
-    actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
-    actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-    actuator.gainprm[0] = kp
-    actuator.biasprm[1], actuator.biasprm[2] = -kp, -kv
+    actuator.set_to_position(kp=kp, kv=kv)
     return actuator

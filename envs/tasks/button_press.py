@@ -9,7 +9,8 @@ import mujoco
 
 from clrobot.envs.arrays import Array, clip, distance
 from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import ARM_BIT, STIFF
+from clrobot.envs.scene.arm import ARM_BIT
+from clrobot.envs.scene.mechanisms import add_slide
 from clrobot.envs.scene.parts import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
@@ -38,16 +39,7 @@ class ButtonPress(Task):
         box = add_fixture(spec, "box", [0.5, 0.0, 0.0])
         add_box(box, [0.055, 0.055, 0.025], [0, 0, 0.025], FIXTURE_BLUE)
         button = box.add_body(name="button", pos=[0, 0, CAP_HEIGHT], gravcomp=1.0)
-        button.add_joint(
-            name="button",
-            type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=[0, 0, -1],
-            range=[0.0, TRAVEL],
-            stiffness=[SPRING, 0, 0],
-            damping=[4.0, 0, 0],
-            armature=0.2,
-            solimp_limit=STIFF,
-        )
+        add_slide(button, "button", [0, 0, -1], TRAVEL, stiffness=SPRING, damping=4.0, armature=0.2)
         button.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=[CAP_RADIUS, 0.021, 0],

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from clrobot.envs.arrays import Array, clip, distance
 from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import STIFF
-from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.scene.mechanisms import add_hinge, arm_only
 from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GOAL_GREEN,
@@ -58,16 +57,7 @@ class DialTurn(Task):
         add_box(stand, [0.10, 0.10, 0.030], [0, 0, 0.030], FIXTURE_BLUE)
         # The knob starts on the far side of the dial and is brought round to the near one, past the camera's side.
         dial = stand.add_body(name="dial", pos=[0, 0, 0.060], gravcomp=1.0)
-        dial.add_joint(
-            name="dial",
-            type=mujoco.mjtJoint.mjJNT_HINGE,
-            axis=[0, 0, -1],
-            range=[0.0, TRAVEL],
-            damping=[0.05, 0, 0],
-            frictionloss=0.05,
-            armature=0.01,
-            solimp_limit=STIFF,
-        )
+        add_hinge(dial, "dial", [0, 0, -1], TRAVEL, damping=0.05, friction=0.05, armature=0.01)
         disk = dial.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=[RADIUS, 0.006, 0],

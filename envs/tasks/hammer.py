@@ -11,6 +11,7 @@ from clrobot.envs.arrays import Array, clip, distance
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT, STIFF
+from clrobot.envs.scene.mechanisms import add_slide
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
@@ -45,16 +46,7 @@ class Hammer(Task):
         block = add_fixture(spec, "block", [0.65, 0.0, 0.0])
         add_box(block, [0.04, 0.04, BLOCK_HEIGHT / 2], [0, 0, BLOCK_HEIGHT / 2], FIXTURE_BLUE)
         nail = block.add_body(name="nail", pos=[0, 0, BLOCK_HEIGHT + TRAVEL], gravcomp=1.0)
-        nail.add_joint(
-            name="nail",
-            type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=[0, 0, -1],
-            range=[0.0, TRAVEL],
-            damping=[5.0, 0, 0],
-            frictionloss=RESISTANCE,
-            armature=0.2,
-            solimp_limit=STIFF,
-        )
+        add_slide(nail, "nail", [0, 0, -1], TRAVEL, damping=5.0, friction=RESISTANCE, armature=0.2)
         for radius, half, height, bit in ((0.016, 0.003, 0.003, NAIL_BIT), (0.004, 0.02, -0.018, 0)):
             nail.add_geom(
                 type=mujoco.mjtGeom.mjGEOM_CYLINDER,

@@ -10,8 +10,7 @@ import numpy as np
 
 from clrobot.envs.arrays import Array, clip, distance
 from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import STIFF
-from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.scene.mechanisms import add_hinge, arm_only
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
@@ -45,16 +44,7 @@ class LeverPull(Task):
         lever = stand.add_body(
             name="lever", pos=[0, 0, PIVOT_HEIGHT], quat=[np.cos(lean), 0, np.sin(lean), 0], gravcomp=1.0
         )
-        lever.add_joint(
-            name="lever",
-            type=mujoco.mjtJoint.mjJNT_HINGE,
-            axis=[0, -1, 0],
-            range=[0.0, TRAVEL],
-            damping=[0.1, 0, 0],
-            frictionloss=0.1,
-            armature=0.01,
-            solimp_limit=STIFF,
-        )
+        add_hinge(lever, "lever", [0, -1, 0], TRAVEL, damping=0.1, friction=0.1, armature=0.01)
         rod = lever.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CAPSULE,
             fromto=[0, 0, 0, 0, 0, LENGTH],

@@ -8,7 +8,7 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.arrays import Array
+from clrobot.envs.arrays import Array, horizontal_distance
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import (
@@ -98,7 +98,7 @@ class PegInsert(Task):
         hold = grasp(sim, features.thing)
         tip, aside = sim.site("tip"), _aside(sim)
         over = tolerance(aside, within=MOUTH, margin=MOUTH_MARGIN)
-        upright = tolerance(_across(features.thing, tip), within=LEAN, margin=LEAN_MARGIN)
+        upright = tolerance(horizontal_distance(features.thing, tip), within=LEAN, margin=LEAN_MARGIN)
         firm = hold.around * upright
         # Of the grip: a peg that is tilted on the table lifts its tip.
         height = raised(features.thing[:, 2], GRIP * sim.object_size, CLEAR)
@@ -120,10 +120,4 @@ class PegInsert(Task):
 
 def _aside(sim: SimState) -> Array:
     """Return how far (N,) the tip is from the hole's axis, m."""
-    return _across(sim.site("tip"), sim.site("bottom"))
-
-
-def _across(a: Array, b: Array) -> Array:
-    """Return the horizontal distances (N,) between the points a (N, 3) and b (N, 3), m."""
-    gap: Array = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
-    return gap
+    return horizontal_distance(sim.site("tip"), sim.site("bottom"))

@@ -10,8 +10,7 @@ import numpy as np
 
 from clrobot.envs.arrays import Array, clip, distance
 from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import STIFF
-from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.scene.mechanisms import add_slide, arm_only
 from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GLASS_BLUE,
@@ -53,16 +52,7 @@ class WindowClose(Task):
             add_box(window, [0.008, 0.018, 0.062], [side * 0.168, 0, 0.0775], FIXTURE_BLUE)
         add_box(window, PANE, [-0.075, 0.009, 0.0775], GLASS_BLUE)
         pane = window.add_body(name="pane", pos=RAIL, gravcomp=1.0)
-        pane.add_joint(
-            name="gap",
-            type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=[-1, 0, 0],
-            range=[0.0, TRAVEL],
-            damping=[10.0, 0, 0],
-            frictionloss=1.0,
-            armature=0.3,
-            solimp_limit=STIFF,
-        )
+        add_slide(pane, "gap", [-1, 0, 0], TRAVEL, damping=10.0, friction=1.0, armature=0.3)
         knob = np.array([-0.06, -KNOB_REACH / 2, KNOB_HEIGHT - RAIL[2]])
         stiles = [
             add_box(pane, [0.007, 0.006, PANE[2]], [side * (PANE[0] - 0.007), 0, 0], PANEL_BLUE) for side in (-1, 1)
