@@ -78,7 +78,7 @@ def run_expert(
     """Play `episodes` episodes of a task's expert side by side; episode i starts from the seed ``seed + i``.
 
     A simulation that diverges ends its episode there. An expert reads the true state: of a world's overrides (see
-    `shift`), `sensor.noise` is nothing to it.
+    `overrides.OVERRIDES`), `sensor.noise` does not reach it.
 
     Raises:
         ValueError: there is no such expert, less than one episode is asked for, or an override is not valid.

@@ -19,6 +19,6 @@ class ButtonPressExpert(Expert):
     task: ClassVar = ButtonPress
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        self.advance(0, horizontal_distance(self.sim.hand, f.thing) < 0.012)
-        point = self.by_phase(above(f.thing, 0.05), above(f.goal, -0.03))
+        self.advance(0, horizontal_distance(self.sim.hand, f.object) < 0.012)
+        point = self.by_phase(above(f.object, 0.05), above(f.goal, -0.03))
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, PRESS))

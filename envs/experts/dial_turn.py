@@ -14,7 +14,7 @@ from clrobot.envs.tasks.dial_turn import GOAL_ANGLE, DialTurn, knob_at
 
 LEAD = 0.5  # rad, how far ahead of the dial the hand is
 GENTLE = 0.012  # m, the stride of a hand that holds the knob
-GRIP = 0.5  # what the fingers are told: to 20 mm, round a knob of 26
+GRIP = 0.5  # what the fingers are commanded: 20 mm, round a knob of 26
 GRASPING = 10  # control steps in which the fingers close, gently
 
 
@@ -27,11 +27,11 @@ class DialTurnExpert(Expert):
         assert f.joint is not None
         hand, angle = self.sim.hand, f.joint * GOAL_ANGLE
         self.phase[self.phase >= 2] += 1
-        self.advance(1, hand[:, 2] - f.thing[:, 2] < 0.006)
-        self.advance(0, horizontal_distance(hand, f.thing) < 0.008)
+        self.advance(1, hand[:, 2] - f.object[:, 2] < 0.006)
+        self.advance(0, horizontal_distance(hand, f.object) < 0.008)
         round_ = knob_at(np.minimum(angle + LEAD, 1.15 * GOAL_ANGLE)) - knob_at(angle)
         holding = self.phase[:, None] > 2 + GRASPING
-        point = np.where(holding, f.thing + round_, self.by_phase(above(f.thing, 0.06), f.thing))
+        point = np.where(holding, f.object + round_, self.by_phase(above(f.object, 0.06), f.object))
         fingers = np.clip(OPEN + (GRIP - OPEN) * (self.phase - 1) / GRASPING, OPEN, GRIP)
         stride = np.where(holding, GENTLE, self.by_phase(MAX_STEP, 0.02))
         return self.towards(point, fingers, stride)

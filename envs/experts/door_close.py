@@ -26,10 +26,10 @@ class DoorCloseExpert(Expert):
     def act(self, f: Features) -> Array:  # noqa: D102
         assert f.joint is not None
         hand, angle = self.sim.hand, f.joint * FULL_ANGLE
-        # The door's outward normal: the way from the door to its handle, and on to the hand.
+        # The door's outward normal: from the door to its handle, and on to the hand.
         normal = np.column_stack([-np.cos(angle), np.sin(angle), np.zeros(self.sim.n)])
-        before = f.thing + STANDOFF * normal
-        ahead = f.thing + door_handle(angle - LEAD) - door_handle(angle)
+        before = f.object + STANDOFF * normal
+        ahead = f.object + door_handle(angle - LEAD) - door_handle(angle)
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - before[:, 2] < 0.01)
         self.advance(0, horizontal_distance(hand, before) < 0.012)

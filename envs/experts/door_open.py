@@ -23,9 +23,9 @@ class DoorOpenExpert(Expert):
 
     def act(self, f: Features) -> Array:  # noqa: D102
         assert f.joint is not None
-        hand, hook = self.sim.hand, f.thing + BEHIND
+        hand, hook = self.sim.hand, f.object + BEHIND
         angle = f.joint * GOAL_ANGLE
-        ahead = f.thing + door_handle(angle + LEAD) - door_handle(angle)
+        ahead = f.object + door_handle(angle + LEAD) - door_handle(angle)
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - hook[:, 2] < 0.006)
         self.advance(0, horizontal_distance(hand, hook) < 0.008)

@@ -22,9 +22,9 @@ class DrawerCloseExpert(Expert):
 
     def act(self, f: Features) -> Array:  # noqa: D102
         assert f.joint is not None
-        hand, before = self.sim.hand, f.thing + BEFORE
+        hand, before = self.sim.hand, f.object + BEFORE
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - before[:, 2] < 0.006)
         self.advance(0, horizontal_distance(hand, before) < 0.01)
-        point = self.by_phase(above(before, 0.08), before, f.thing + PUSH, self.sim.delayed_target)
+        point = self.by_phase(above(before, 0.08), before, f.object + PUSH, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

@@ -22,7 +22,7 @@ class DrawerOpenExpert(Expert):
 
     def act(self, f: Features) -> Array:  # noqa: D102
         assert f.joint is not None
-        hand, hook = self.sim.hand, f.thing + BEHIND
+        hand, hook = self.sim.hand, f.object + BEHIND
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - hook[:, 2] < 0.004)
         self.advance(0, horizontal_distance(hand, hook) < 0.006)

@@ -23,8 +23,8 @@ class HammerExpert(GraspExpert):
 
     def carry(self, f: Features) -> Array:  # noqa: D102
         over = above(f.goal, TRAVEL + SWING)
-        gap = over - f.thing
-        self.advance(HOLDING + 1, np.linalg.norm(gap, axis=1) < 0.012)
-        self.advance(HOLDING, gap[:, 2] < 0.02)
+        displacement = over - f.object
+        self.advance(HOLDING + 1, np.linalg.norm(displacement, axis=1) < 0.012)
+        self.advance(HOLDING, displacement[:, 2] < 0.02)
         lead = self.by_phase(FAST, FAST, SLOW, first=HOLDING)
-        return self.bring(self.by_phase(gap * UP, gap, f.goal - f.thing, first=HOLDING), CLOSED, lead)
+        return self.bring(self.by_phase(displacement * UP, displacement, f.displacement, first=HOLDING), CLOSED, lead)

@@ -22,9 +22,9 @@ class LeverPullExpert(Expert):
 
     def act(self, f: Features) -> Array:  # noqa: D102
         assert f.joint is not None
-        hand, behind = self.sim.hand, f.thing + BEHIND
+        hand, behind = self.sim.hand, f.object + BEHIND
         self.advance(2, f.joint > 1.0)
         self.advance(1, hand[:, 2] - behind[:, 2] < 0.006)
         self.advance(0, horizontal_distance(hand, behind) < 0.01)
-        point = self.by_phase(above(behind, 0.07), behind, f.thing + PULL, self.sim.delayed_target)
+        point = self.by_phase(above(behind, 0.07), behind, f.object + PULL, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

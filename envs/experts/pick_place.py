@@ -22,11 +22,11 @@ class PickPlaceExpert(Expert):
     task: ClassVar = PickPlace
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        over = horizontal_distance(self.sim.hand, f.thing) < 0.01
-        around = over & (np.abs(self.sim.hand[:, 2] - f.thing[:, 2]) < 0.012)
+        over = horizontal_distance(self.sim.hand, f.object) < 0.01
+        around = over & (np.abs(self.sim.hand[:, 2] - f.object[:, 2]) < 0.012)
         self.phase[(self.phase > 0) | around] += 1
         closing, holding = self.phase[:, None] > 0, self.phase[:, None] > SQUEEZING
-        approach = np.where(over[:, None], f.thing, above(f.thing, 0.10))
-        point = np.where(holding, f.goal, np.where(closing, f.thing, approach))
+        approach = np.where(over[:, None], f.object, above(f.object, 0.10))
+        point = np.where(holding, f.goal, np.where(closing, f.object, approach))
         stride = np.where(over[:, None] & ~holding, DESCENT, MAX_STEP)
         return self.towards(point, np.where(closing[:, 0], CLOSED, OPEN), stride)

@@ -13,8 +13,8 @@ from clrobot.envs.simulation.features import Features
 from clrobot.envs.tasks.push import CRADLE, Push
 
 STANDOFF = [0.03, 0.0, 0.0]  # m, from where the fingers touch the puck
-STEER = [0.0, 3.0, 2.0]  # of the hand's gap to where the puck lies between both fingers
-LEAD = 2.0  # of the way to the goal
+STEER = [0.0, 3.0, 2.0]  # of the hand's displacement to where the puck lies between both fingers
+LEAD = 2.0  # of the displacement to the goal
 ASIDE = 0.01  # m: farther from the line to the goal, the hand goes sideways more than ahead
 LOW = [0.0, 0.0, 0.005]  # m, below the middle of its height, so that it does not tip
 SLOW, FAST, MOST = 0.015, 0.025, 0.035  # m, how far the hand's target leads it while it pushes
@@ -26,14 +26,14 @@ class PushExpert(Expert):
     task: ClassVar = Push
 
     def act(self, f: Features) -> Array:  # noqa: D102
-        hand, cradle = self.sim.hand, f.thing - CRADLE - LOW
+        hand, cradle = self.sim.hand, f.object - CRADLE - LOW
         start = cradle - STANDOFF
-        self.advance(1, hand[:, 2] < f.thing[:, 2] + 0.01)
+        self.advance(1, hand[:, 2] < f.object[:, 2] + 0.01)
         self.advance(0, horizontal_distance(hand, start) < 0.01)
-        way = f.goal - f.thing
         # Sideways first: the puck lies between the fingers only while it is pushed ahead, too.
-        ahead = np.clip(LEAD * way, -FAST, FAST)
-        ahead[:, 0] = np.clip(LEAD * way[:, 0], -FAST, np.where(np.abs(way[:, 1]) > ASIDE, SLOW, FAST))
+        ahead = np.clip(LEAD * f.displacement, -FAST, FAST)
+        most_ahead = np.where(np.abs(f.displacement[:, 1]) > ASIDE, SLOW, FAST)
+        ahead[:, 0] = np.clip(LEAD * f.displacement[:, 0], -FAST, most_ahead)
         ahead[:, 2] = 0.0
         push = hand + np.clip(ahead + STEER * (cradle - hand), -MOST, MOST)
         return self.towards(self.by_phase(above(start, 0.06), start, push), OPEN)

@@ -22,9 +22,9 @@ class WindowCloseExpert(Expert):
 
     def act(self, f: Features) -> Array:  # noqa: D102
         assert f.joint is not None
-        hand, beside = self.sim.hand, f.thing + BESIDE
+        hand, beside = self.sim.hand, f.object + BESIDE
         self.advance(2, f.joint < 0.02)
         self.advance(1, hand[:, 2] - beside[:, 2] < 0.006)
         self.advance(0, horizontal_distance(hand, beside) < 0.01)
-        point = self.by_phase(above(beside, 0.06), beside, f.thing + PUSH, self.sim.delayed_target)
+        point = self.by_phase(above(beside, 0.06), beside, f.object + PUSH, self.sim.delayed_target)
         return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))

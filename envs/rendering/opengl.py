@@ -11,7 +11,7 @@ from clrobot.envs.gl import gl_problem
 from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
 
 # In software these decide the cost. At MuJoCo's defaults (a larger shadow map, reflections, 28 slices) a
-# frame takes three times as long and looks the same at film sizes; without shadows things seem to float.
+# frame takes three times as long and looks the same at film sizes; without shadows objects seem to float.
 # Multisampling would take more time than all else, and leave the edges of shadows ragged: see `smooth`.
 GL_SAMPLES: Final = 0
 GL_SHADOW_MAP: Final = 768  # pixels along a side

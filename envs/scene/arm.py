@@ -36,7 +36,7 @@ HOME = np.array([0.45, 0.0, 0.22])  # m, the hand at the start of an episode
 ARM_BIT, OBJECT_BIT = 1, 2
 # The gripper's rubber pads: sliding, torsional (m) and rolling (m) friction.
 PAD_FRICTION = [1.5, 0.02, 0.001]
-# MuJoCo's constraint impedance: at its default of 0.95, the hand's 100 N would press light things millimetres into
+# MuJoCo's constraint impedance: at its default of 0.95, the hand's 100 N would press light objects millimetres into
 # others and mechanisms beyond their stops.
 STIFF = [0.95, 0.99, 0.001, 0.5, 2.0]
 

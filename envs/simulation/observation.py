@@ -29,12 +29,12 @@ OBS_LAYOUT: Final = (
     Part("hand position", 3, CENTRE, 0.2),
     Part("hand target - hand", 3, 0.0, 0.05),
     Part("finger opening", 1, arm.FINGER_TRAVEL / 2, arm.FINGER_TRAVEL / 2),
-    Part("thing position", 3, CENTRE, 0.2),
+    Part("object position", 3, CENTRE, 0.2),
     Part("other object position", 3, CENTRE, 0.2),
     Part("mechanism position", 1, 0.0, 1.0),
     Part("goal position", 3, CENTRE, 0.2),
-    Part("thing - hand", 3, 0.0, 0.1),
-    Part("goal - thing", 3, 0.0, 0.1),
+    Part("object - hand", 3, 0.0, 0.1),
+    Part("goal - object", 3, 0.0, 0.1),
 )
 _ENDS = tuple(accumulate(part.size for part in OBS_LAYOUT))
 OBS_SIZE: Final = _ENDS[-1]
@@ -61,14 +61,14 @@ class Observation:
         part["hand position"][:] = hand
         np.subtract(sim.target, hand, out=part["hand target - hand"])
         part["finger opening"][:, 0] = sim.opening
-        part["thing position"][:] = features.thing
+        part["object position"][:] = features.object
         if features.other is not None:
             part["other object position"][:] = features.other
         if features.joint is not None:
             part["mechanism position"][:, 0] = features.joint
         part["goal position"][:] = features.goal
-        np.subtract(features.thing, hand, out=part["thing - hand"])
-        part["goal - thing"][:] = features.way
+        np.subtract(features.object, hand, out=part["object - hand"])
+        part["goal - object"][:] = features.displacement
         scaled: Array = self._raw - self._offsets
         scaled /= self._scales
         return scaled

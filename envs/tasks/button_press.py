@@ -58,12 +58,12 @@ class ButtonPress(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         pressed = sim.joint_qpos("button")[:, 0] / TRAVEL
-        return Features(thing=sim.site("cap"), goal=sim.site("pressed"), joint=pressed)
+        return Features(object=sim.site("cap"), goal=sim.site("pressed"), joint=pressed)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.01, margin=MARGIN),
+            "near": tolerance(distance(sim.hand, features.object), within=0.01, margin=MARGIN),
             "pressed": clip(features.joint / SUCCESS_PRESS, 0.0, 1.0),
         }
 

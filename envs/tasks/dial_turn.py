@@ -91,12 +91,12 @@ class DialTurn(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         angle = sim.joint_qpos("dial")[:, 0] / GOAL_ANGLE
-        return Features(thing=sim.site("knob"), goal=sim.site("turned"), joint=angle)
+        return Features(object=sim.site("knob"), goal=sim.site("turned"), joint=angle)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "near": tolerance(distance(sim.hand, features.object), within=0.03, margin=MARGIN),
             "turned": clip(features.joint, 0.0, 1.0),
         }
 

@@ -39,12 +39,12 @@ class DoorOpen(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         angle = sim.joint_qpos("door")[:, 0] / GOAL_ANGLE
-        return Features(thing=sim.site("handle"), goal=sim.site("opened"), joint=angle)
+        return Features(object=sim.site("handle"), goal=sim.site("opened"), joint=angle)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.02, margin=MARGIN),
+            "near": tolerance(distance(sim.hand, features.object), within=0.02, margin=MARGIN),
             "open": clip(features.joint, 0.0, 1.0),
         }
 

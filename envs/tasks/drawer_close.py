@@ -41,12 +41,12 @@ class DrawerClose(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         opening = sim.joint_qpos("drawer")[:, 0] / FULL_OPENING
-        return Features(thing=sim.site("handle"), goal=sim.site("closed"), joint=opening)
+        return Features(object=sim.site("handle"), goal=sim.site("closed"), joint=opening)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "near": tolerance(distance(sim.hand, features.object), within=0.03, margin=MARGIN),
             "shut": 1.0 - clip(features.joint, 0.0, 1.0),
         }
 

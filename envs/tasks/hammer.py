@@ -76,17 +76,17 @@ class Hammer(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         driven = sim.joint_qpos("nail")[:, 0] / TRAVEL
-        return Features(thing=sim.site("grip"), goal=sim.site("driven"), other=sim.site("face"), joint=driven)
+        return Features(object=sim.site("grip"), goal=sim.site("driven"), other=sim.site("face"), joint=driven)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
-        hold = grasp(sim, features.thing)
+        hold = grasp(sim, features.object)
         face, nail = sim.site("face"), sim.site("nail")
         aside = distance(face[:, :2], nail[:, :2])
         lifted = hold.around * raised(face[:, 2], 0.0, BLOCK_HEIGHT)
         return {
             "near": hold.near,
-            "grasped": hold.held,
+            "grasped": hold.grasped,
             "lifted": lifted,
             "carried": lifted * tolerance(aside, within=0.01, margin=CARRY_MARGIN),
             "driven": clip(features.joint / SUCCESS_DRIVEN, 0.0, 1.0),

@@ -69,12 +69,12 @@ class LeverPull(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         angle = sim.joint_qpos("lever")[:, 0] / GOAL_ANGLE
-        return Features(thing=sim.site("ball"), goal=sim.site("pulled"), joint=angle)
+        return Features(object=sim.site("ball"), goal=sim.site("pulled"), joint=angle)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "near": tolerance(distance(sim.hand, features.object), within=0.03, margin=MARGIN),
             "pulled": clip(features.joint, 0.0, 1.0),
         }
 

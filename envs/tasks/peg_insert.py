@@ -92,22 +92,22 @@ class PegInsert(Task):
         sim.mocap_pos("block")[ids, :2] = drawn["block"]
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
-        return Features(thing=sim.site("grip"), goal=sim.site("seated"), other=sim.site("tip"))
+        return Features(object=sim.site("grip"), goal=sim.site("seated"), other=sim.site("tip"))
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
-        hold = grasp(sim, features.thing)
+        hold = grasp(sim, features.object)
         tip, aside = sim.site("tip"), _aside(sim)
         over = tolerance(aside, within=MOUTH, margin=MOUTH_MARGIN)
-        upright = tolerance(horizontal_distance(features.thing, tip), within=LEAN, margin=LEAN_MARGIN)
+        upright = tolerance(horizontal_distance(features.object, tip), within=LEAN, margin=LEAN_MARGIN)
         firm = hold.around * upright
         # Of the grip: a peg that is tilted on the table lifts its tip.
-        height = raised(features.thing[:, 2], GRIP * sim.object_size, CLEAR)
+        height = raised(features.object[:, 2], GRIP * sim.object_size, CLEAR)
         lifted = firm * np.maximum(height, over)  # over the funnel, sinking again costs nothing
-        # How far the tip is from the way in: the hole's axis, up to the height that clears the rim.
+        # How far the tip is from the hole's axis, which is the way in up to the height that clears the rim.
         off = np.hypot(aside, np.maximum(tip[:, 2] - CLEAR, 0.0))
         return {
             "near": hold.near,
-            "grasped": hold.held * upright,
+            "grasped": hold.grasped * upright,
             "lifted": lifted,
             "carried": lifted * tolerance(off, margin=CARRY_MARGIN),
             "inserted": firm * over * (1.0 - raised(tip[:, 2], 0.5 * SUCCESS_HEIGHT, DEPTH)),

@@ -65,14 +65,14 @@ class PegUnplug(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         plug, seat = sim.site("plug"), sim.site("seat")
-        return Features(thing=plug, goal=sim.site("out"), joint=(seat - plug)[:, 0] / GOAL_PULL)
+        return Features(object=plug, goal=sim.site("out"), joint=(seat - plug)[:, 0] / GOAL_PULL)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
-        hold = grasp(sim, features.thing)
+        hold = grasp(sim, features.object)
         return {
             "near": hold.near,
-            "grasped": hold.held,
+            "grasped": hold.grasped,
             "pulled": clip(features.joint, 0.0, 1.0),
         }
 

@@ -45,17 +45,17 @@ class PickPlace(Task):
         sim.mocap_pos("goal")[ids] = drawn["goal"]
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
-        return Features(thing=sim.site("cube"), goal=sim.site("goal"))
+        return Features(object=sim.site("cube"), goal=sim.site("goal"))
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
-        hold = grasp(sim, features.thing)
-        lifted = raised(features.thing[:, 2], CUBE_HALF * sim.object_size, LIFTED)
+        hold = grasp(sim, features.object)
+        lifted = raised(features.object[:, 2], CUBE_HALF * sim.object_size, LIFTED)
         return {
             "near": hold.near,
-            "grasped": hold.held,
+            "grasped": hold.grasped,
             "lifted": hold.around * lifted,
-            "carried": hold.around * lifted * tolerance(features.gap, margin=CARRY_MARGIN),
+            "carried": hold.around * lifted * tolerance(features.distance, margin=CARRY_MARGIN),
         }
 
     def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
-        return features.gap < SUCCESS_DISTANCE
+        return features.distance < SUCCESS_DISTANCE

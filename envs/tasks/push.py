@@ -21,7 +21,7 @@ MASS = 0.3  # kg
 FRICTION = [0.6, 0.005, 0.0001]  # smooth, with the table and with the fingers, whose rubber would else tip it
 CRADLE = [0.030, 0.0, 0.0]  # m, from the hand to the puck's centre when it lies between the tips of the open fingers
 SUCCESS_DISTANCE = 0.05  # m, between the puck's centre and the goal
-SIDEWAYS = 2.5  # weight of the sideways part of the puck's way
+SIDEWAYS = 2.5  # weight of the sideways part of the puck's displacement
 NEAR_MARGIN = 0.10  # m
 GOAL_MARGIN = 0.15  # m
 
@@ -63,15 +63,15 @@ class Push(Task):
         sim.mocap_pos("goal")[ids, :2] = drawn["goal"]
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
-        return Features(thing=sim.site("puck"), goal=sim.site("goal"))
+        return Features(object=sim.site("puck"), goal=sim.site("goal"))
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         # Sideways counts more: once the puck is as far ahead as the goal, it can no longer be pushed aside.
-        way = features.way[:, :2] * [1.0, SIDEWAYS]
+        displacement = features.displacement[:, :2] * [1.0, SIDEWAYS]
         return {
-            "behind": tolerance(distance(sim.hand, features.thing - CRADLE), within=0.015, margin=NEAR_MARGIN),
-            "pushed": tolerance(length(way), margin=GOAL_MARGIN),
+            "behind": tolerance(distance(sim.hand, features.object - CRADLE), within=0.015, margin=NEAR_MARGIN),
+            "pushed": tolerance(length(displacement), margin=GOAL_MARGIN),
         }
 
     def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
-        return features.gap < SUCCESS_DISTANCE
+        return features.distance < SUCCESS_DISTANCE

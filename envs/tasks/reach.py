@@ -37,12 +37,12 @@ class Reach(Task):
         sim.mocap_pos("goal")[ids] = drawn["goal"]
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
-        return Features(thing=sim.hand, goal=sim.site("goal"))
+        return Features(object=sim.hand, goal=sim.site("goal"))
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
-        d = features.gap
+        d = features.distance
         return {"near": tolerance(d, margin=MARGIN), "there": tolerance(d, margin=SUCCESS_DISTANCE)}
 
     def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
-        near: Mask = features.gap < SUCCESS_DISTANCE
+        near: Mask = features.distance < SUCCESS_DISTANCE
         return near & (sim.hand_speed < SUCCESS_SPEED)

@@ -65,17 +65,17 @@ class ShelfPlace(Task):
         sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
-        return Features(thing=sim.site("cube"), goal=sim.site("top"))
+        return Features(object=sim.site("cube"), goal=sim.site("top"))
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
-        cube, gap = features.thing, features.gap
+        cube, gap = features.object, features.distance
         hold = grasp(sim, cube)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, TOP)
         placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
         released = placed * let_go(sim, CUBE_HALF * sim.object_size)
         return {
             "near": hold.near,
-            "grasped": np.maximum(hold.held, released),  # who lets go at the right place loses nothing
+            "grasped": np.maximum(hold.grasped, released),  # who lets go at the right place loses nothing
             "lifted": lifted,
             "carried": lifted * tolerance(gap, margin=CARRY_MARGIN),
             "placed": placed,
@@ -83,5 +83,5 @@ class ShelfPlace(Task):
         }
 
     def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
-        there: Mask = features.gap < SUCCESS_DISTANCE
+        there: Mask = features.distance < SUCCESS_DISTANCE
         return there & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

@@ -46,17 +46,17 @@ class Stack(Task):
         sim.joint_qpos("under")[ids, :2] = drawn["under"]
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
-        return Features(thing=sim.site("cube"), goal=sim.site("top"), other=sim.site("under"))
+        return Features(object=sim.site("cube"), goal=sim.site("top"), other=sim.site("under"))
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
-        cube, gap = features.thing, features.gap
+        cube, gap = features.object, features.distance
         hold = grasp(sim, cube)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, 2 * BASE_HALF * sim.object_size)
         placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
         released = placed * lifted * let_go(sim, CUBE_HALF * sim.object_size)
         return {
             "near": hold.near,
-            "grasped": np.maximum(hold.held, released),  # who lets go at the right place loses nothing
+            "grasped": np.maximum(hold.grasped, released),  # who lets go at the right place loses nothing
             "lifted": lifted,
             "carried": lifted * tolerance(gap, margin=CARRY_MARGIN),
             "placed": lifted * placed,
@@ -64,5 +64,5 @@ class Stack(Task):
         }
 
     def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
-        on_top: Mask = features.gap < SUCCESS_DISTANCE
+        on_top: Mask = features.distance < SUCCESS_DISTANCE
         return on_top & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

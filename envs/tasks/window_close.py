@@ -74,12 +74,12 @@ class WindowClose(Task):
 
     def features(self, sim: SimState) -> Features:  # noqa: D102
         gap = sim.joint_qpos("gap")[:, 0] / TRAVEL
-        return Features(thing=sim.site("knob"), goal=sim.site("shut"), joint=gap)
+        return Features(object=sim.site("knob"), goal=sim.site("shut"), joint=gap)
 
     def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
         assert features.joint is not None
         return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
+            "near": tolerance(distance(sim.hand, features.object), within=0.03, margin=MARGIN),
             "shut": 1.0 - clip(features.joint, 0.0, 1.0),
         }
 

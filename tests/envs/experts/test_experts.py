@@ -20,13 +20,13 @@ from clrobot.envs.tasks import TASKS
 from clrobot.envs.tasks.pick_place import PickPlace
 
 EPISODES = 200
-PENETRATION = 0.003  # m, the deepest that two things may sink into each other
+PENETRATION = 0.003  # m, the deepest that two bodies may sink into each other
 RANGE_OVERRUN = {  # beyond a mechanism's stops, which are stiff springs
     int(mujoco.mjtJoint.mjJNT_SLIDE): 0.003,  # m
     int(mujoco.mjtJoint.mjJNT_HINGE): 0.02,  # rad
 }
 
-SLIP = 0.015  # m, the farthest that a thing may creep in the fingers
+SLIP = 0.015  # m, the farthest that an object may creep in the fingers
 STROKE = 10  # control steps at full speed
 WAY_OUT = {"peg-unplug": [-1.0, 0.0, 0.0]}  # of the stroke, where it is not up
 
@@ -143,7 +143,7 @@ def test_the_expert_succeeds(watched: Watched) -> None:
     assert watched.divergences == 0
 
 
-def test_nothing_sinks_into_anything(watched: Watched) -> None:
+def test_bodies_hardly_sink_into_each_other(watched: Watched) -> None:
     assert watched.depth.max() <= PENETRATION, watched.culprits
 
 
@@ -153,7 +153,7 @@ def test_mechanisms_and_fingers_keep_their_limits(watched: Watched) -> None:
 
 
 class Stroke(NamedTuple):
-    """What became of a grasped thing when the hand went away with it at full speed; N simulations."""
+    """What became of a grasped object when the hand went away with it at full speed; N simulations."""
 
     shift: NDArray[np.float64]  # the farthest that it moved in the hand, (N,), m
     speed: NDArray[np.float64]  # the hand's highest, (N,), m/s
@@ -170,19 +170,19 @@ def _stroke(grasper: type[GraspExpert], fingers: float) -> Stroke:
     shift, speed = np.zeros(sim.n), np.zeros(sim.n)
     while (stroke < STROKE).any() and sim.elapsed[0] < HORIZON:
         actions = policy(features)
-        held = (policy.phase >= HOLDING)[:, None]
-        hold = np.where(held & (stroke == 0)[:, None], features.thing - sim.hand, hold)
-        stroke += held[:, 0]
-        features, _ = sim.step(np.where(held, away, actions))
-        now = held[:, 0] & (stroke <= STROKE)
-        shift = np.where(now, np.maximum(shift, np.linalg.norm(features.thing - sim.hand - hold, axis=1)), shift)
+        grasped = (policy.phase >= HOLDING)[:, None]
+        hold = np.where(grasped & (stroke == 0)[:, None], features.object - sim.hand, hold)
+        stroke += grasped[:, 0]
+        features, _ = sim.step(np.where(grasped, away, actions))
+        now = grasped[:, 0] & (stroke <= STROKE)
+        shift = np.where(now, np.maximum(shift, np.linalg.norm(features.object - sim.hand - hold, axis=1)), shift)
         speed = np.where(now, np.maximum(speed, sim.hand_speed), speed)
     assert (stroke >= STROKE).all()
     return Stroke(shift, speed)
 
 
 @every_grasp
-def test_a_grasped_thing_stays_grasped_through_a_fast_move(grasper: type[GraspExpert]) -> None:
+def test_a_grasped_object_stays_grasped_through_a_fast_move(grasper: type[GraspExpert]) -> None:
     kept, lost = _stroke(grasper, CLOSED), _stroke(grasper, OPEN)
     assert np.median(kept.speed) > 0.5  # m/s
     assert kept.shift.max() < SLIP

@@ -48,7 +48,7 @@ def test_simulations_start_apart() -> None:
     sim = Simulation(PickPlace(), 50, threads=2)
     sim.reset()  # never seeded: fresh entropy
     features = sim.features()
-    assert len(np.unique(features.thing, axis=0)) == 50
+    assert len(np.unique(features.object, axis=0)) == 50
     assert len(np.unique(features.goal, axis=0)) == 50
     np.testing.assert_allclose(sim.hand, np.tile(arm.HOME, (50, 1)), atol=1e-4)
 
@@ -125,7 +125,7 @@ def test_an_action_moves_the_target_by_its_step() -> None:
 def test_leash_and_workspace_bound_the_target() -> None:
     sim = _simulation(Reach(), 32)
     rng = np.random.default_rng(0)
-    direction, leashed, bounded = np.zeros((32, 3)), 0, 0
+    direction, leashed, clipped = np.zeros((32, 3)), 0, 0
     for step in range(HORIZON):
         if step % 20 == 0:
             direction = rng.choice([-1.0, 1.0], (32, 3))
@@ -137,9 +137,9 @@ def test_leash_and_workspace_bound_the_target() -> None:
         lead = np.abs(target - hand)
         assert lead.max() <= LEASH + 1e-12
         leashed += int((lead > LEASH - 1e-9).sum())
-        bounded += int(((target == arm.WORKSPACE_LOW) | (target == arm.WORKSPACE_HIGH)).sum())
+        clipped += int(((target == arm.WORKSPACE_LOW) | (target == arm.WORKSPACE_HIGH)).sum())
     assert leashed > 0
-    assert bounded > 0
+    assert clipped > 0
 
 
 def test_the_fingers_close_and_open() -> None:
@@ -150,7 +150,7 @@ def test_the_fingers_close_and_open() -> None:
         np.testing.assert_allclose(sim.opening, opening, atol=1e-3)
 
 
-def test_the_hand_comes_to_rest_where_it_is_told() -> None:
+def test_the_hand_comes_to_rest_at_its_target() -> None:
     """Within 4 mm around home and 15 mm wherever reach has goals: the elbow's spring pulls a little towards home."""
     rng = np.random.default_rng(0)
     near = rng.uniform(arm.HOME - 0.06, arm.HOME + 0.06, (32, 3))
@@ -242,10 +242,10 @@ def test_a_simulation_that_diverges_is_seen_once(
     assert rewards[1] == 0.0
     sim.step(np.zeros((3, 4)))
     assert sim.diverged.tolist() == [False, True, False]  # until its reset, and counted once
-    told = sim.diverged
+    before_reset = sim.diverged
     sim.reset(np.array([1]))
     assert not sim.diverged.any()
-    assert told.tolist() == [False, True, False]  # the caller's own
+    assert before_reset.tolist() == [False, True, False]  # the caller's own
     sim.step(np.zeros((3, 4)))
     assert not sim.diverged.any()
     assert sim.divergences == 1
@@ -319,7 +319,7 @@ def test_a_cube_can_be_grasped_and_carried() -> None:
     for _ in range(HORIZON):
         height = sim.hand[:, 2].copy()
         features, _ = sim.step(policy(features))
-        offset = features.thing - sim.hand
+        offset = features.object - sim.hand
         hold = np.where(policy.phase[:, None] > SQUEEZING, hold, offset)  # as it was when the fingers had closed
         slip = np.maximum(slip, np.linalg.norm(offset - hold, axis=1))
         lift = np.maximum(lift, (sim.hand[:, 2] - height) / arm.CONTROL_STEP)

@@ -139,7 +139,7 @@ def test_weights_sum_to_one(task: type[Task]) -> None:
     assert min(task.weights.values()) > 0
 
 
-# ------------------------------------------------------------------------------------------------------ the two doors
+# -------------------------------------------------------------------------------------------- the two environments
 
 
 @every_task
@@ -168,7 +168,7 @@ def test_an_episode_lasts_the_horizon_and_is_truncated(task: type[Task]) -> None
 
 
 @every_task
-def test_make_vec_gives_the_batched_door(task: type[Task]) -> None:
+def test_make_vec_gives_the_vector_environment(task: type[Task]) -> None:
     env = gym.make_vec(task.gym_id(), num_envs=3)
     assert isinstance(env.unwrapped, TaskVectorEnv)
     obs, _ = env.reset(seed=5)
@@ -180,7 +180,7 @@ def test_make_vec_gives_the_batched_door(task: type[Task]) -> None:
 
 
 @every_task
-def test_the_doors_show_the_same_simulation(task: type[Task]) -> None:
+def test_both_environments_show_the_same_simulation(task: type[Task]) -> None:
     """Simulation i of a batch seeded with s is the single environment seeded with s + i, to the bit."""
     many = TaskVectorEnv(task(), 5, threads=2)
     one = gym.make(task.gym_id())
@@ -247,10 +247,10 @@ def test_the_layout_says_what_is_shown(task: type[Task]) -> None:
         "hand position": sim.hand,
         "hand target - hand": sim.batch.bind("ctrl")[:, :3] - sim.hand,
         "finger opening": sim.opening[:, None],
-        "thing position": features.thing,
+        "object position": features.object,
         "goal position": features.goal,
-        "thing - hand": features.thing - sim.hand,
-        "goal - thing": features.goal - features.thing,
+        "object - hand": features.object - sim.hand,
+        "goal - object": features.goal - features.object,
     }
     for name, value in expected.items():
         np.testing.assert_allclose(values[name], value, atol=1e-6, err_msg=name)
