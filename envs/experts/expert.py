@@ -1,4 +1,4 @@
-"""What an expert is: a policy written by hand for one task, which shows that the task can be solved.
+"""What an expert is: a policy scripted for one task, which shows that the task can be solved.
 
 An expert reads the simulation itself, not the observation. It works on batched arrays, as the tasks do: each of the
 N simulations is in a phase of its own.
@@ -7,7 +7,6 @@ N simulations is in a phase of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,21 +15,18 @@ from clrobot.envs.arrays import Array
 from clrobot.envs.simulation.actions import MAX_STEP
 from clrobot.envs.simulation.features import Features, Mask
 from clrobot.envs.simulation.state import SimState
-from clrobot.envs.simulation.task import Task
 
 
 class Expert(ABC):
     """A scripted policy for N simulations of one task.
 
     Attributes:
-        task: the task that it solves.
+        sim: the simulations in which it acts.
         phase: where each simulation is in the script, (N,); 0 at the start of an episode.
     """
 
-    task: ClassVar[type[Task]]
-
     def __init__(self, sim: SimState) -> None:
-        """Act in `sim`, simulations of `task`, whose episodes have not begun or begin at their first step."""
+        """Act in `sim`, whose episodes have not begun or begin at their first step."""
         self.sim = sim
         self.phase: NDArray[np.int64] = np.zeros(sim.n, np.int64)
 

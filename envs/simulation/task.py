@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import mujoco
 import numpy as np
@@ -25,6 +25,15 @@ class Box(NamedTuple):
     high: tuple[float, ...]
 
 
+class ScriptedPolicy(Protocol):
+    """What acts in the simulations for which it is made, by rules."""
+
+    def __init__(self, sim: SimState) -> None: ...
+
+    def __call__(self, features: Any) -> Array:
+        """Return the next actions (N, 4); `features` are what the task shows of the simulations as they are."""
+
+
 class Task(ABC):
     """One manipulation skill."""
 
@@ -36,6 +45,8 @@ class Task(ABC):
     # Where an object belongs, as sites of what is no object: by name, how much of the place is the object's own
     # lengths (m, in the site's body), which `object.size` changes.
     fits: ClassVar[Mapping[str, tuple[float, float, float]]] = {}
+    # What shows that it can be solved: a subclass of `clrobot.envs.experts.expert.Expert`, or None.
+    expert: ClassVar[type[ScriptedPolicy] | None] = None
 
     @abstractmethod
     def build(self, spec: mujoco.MjSpec) -> None:

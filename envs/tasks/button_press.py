@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import mujoco
 
-from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.arrays import Array, clip, distance, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import ARM_BIT
 from clrobot.envs.scene.mechanisms import add_slide
 from clrobot.envs.scene.parts import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
@@ -23,6 +25,17 @@ CAP_HEIGHT = 0.095  # m, the released cap's top above the table
 CAP_RADIUS = 0.036  # m
 MARGIN = 0.10  # m, where the reward for nearness has fallen to a tenth
 
+PRESS = 0.01  # m, the stride that does not sink into the cap
+
+
+class ButtonPressExpert(Expert):
+    """Over the cap, then down. Phases: 0 over it, 1 pressing."""
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        self.advance(0, horizontal_distance(self.sim.hand, f.object) < 0.012)
+        point = self.by_phase(above(f.object, 0.05), above(f.goal, -0.03))
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, PRESS))
+
 
 class ButtonPress(Task):
     """Push the red button down into its blue box.
@@ -32,6 +45,7 @@ class ButtonPress(Task):
     """
 
     id: ClassVar = "button-press"
+    expert: ClassVar = ButtonPressExpert
     varies: ClassVar = {"place": Box((0.40, -0.20), (0.64, 0.20))}
     weights: ClassVar = {"near": 0.4, "pressed": 0.6}
 

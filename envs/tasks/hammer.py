@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+import numpy as np
 
 from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.experts.expert import above
+from clrobot.envs.experts.grasping import FAST, HOLDING, SLOW, UP, GraspExpert
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT, STIFF
 from clrobot.envs.scene.mechanisms import add_slide
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.simulation.actions import CLOSED
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
@@ -29,6 +33,20 @@ SUCCESS_DRIVEN = 0.8  # of the travel
 CARRY_MARGIN = 0.20  # m
 STEEL = [0.45, 0.48, 0.52, 1.0]
 
+SWING = 0.03  # m above the nail, whence the head comes down
+
+
+class HammerExpert(GraspExpert):
+    """Up (phase HOLDING), the head over the nail (+ 1), and down (+ 2)."""
+
+    def carry(self, f: Features) -> Array:  # noqa: D102
+        over = above(f.goal, TRAVEL + SWING)
+        displacement = over - f.object
+        self.advance(HOLDING + 1, np.linalg.norm(displacement, axis=1) < 0.012)
+        self.advance(HOLDING, displacement[:, 2] < 0.02)
+        lead = self.by_phase(FAST, FAST, SLOW, first=HOLDING)
+        return self.bring(self.by_phase(displacement * UP, displacement, f.displacement, first=HOLDING), CLOSED, lead)
+
 
 class Hammer(Task):
     """Take the hammer by its yellow handle and drive the red nail into the blue block.
@@ -38,6 +56,7 @@ class Hammer(Task):
     """
 
     id: ClassVar = "hammer"
+    expert: ClassVar = HammerExpert
     varies: ClassVar = {"hammer": Box((0.44, -0.12), (0.50, 0.12)), "block": Box((0.62, -0.12), (0.68, 0.12))}
     fits: ClassVar = {"driven": (GRIP, 0.0, HEAD[2] + HANDLE_HEIGHT)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.2, "driven": 0.5}

@@ -8,10 +8,12 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.arrays import Array, clip, distance, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.mechanisms import add_hinge, arm_only
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
@@ -24,6 +26,23 @@ GOAL_ANGLE = 1.1  # rad, from the start
 SUCCESS_ANGLE = 1.0  # rad
 MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
 
+BEHIND = (0.040, 0.0, -0.005)  # m, from the ball to where the fingers go down behind it
+PULL = (-0.03, 0.0, -0.01)  # m, from the ball to where the hand pulls towards
+GENTLE = 0.01  # m, a stride that does not sink into the ball
+
+
+class LeverPullExpert(Expert):
+    """Closed fingers down behind the ball, then back. Phases: 0 over, 1 down, 2 pulling, 3 there."""
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        assert f.joint is not None
+        hand, behind = self.sim.hand, f.object + BEHIND
+        self.advance(2, f.joint > 1.0)
+        self.advance(1, hand[:, 2] - behind[:, 2] < 0.006)
+        self.advance(0, horizontal_distance(hand, behind) < 0.01)
+        point = self.by_phase(above(behind, 0.07), behind, f.object + PULL, self.sim.delayed_target)
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))
+
 
 class LeverPull(Task):
     """Pull the lever with the yellow ball over, towards the robot.
@@ -32,6 +51,7 @@ class LeverPull(Task):
     """
 
     id: ClassVar = "lever-pull"
+    expert: ClassVar = LeverPullExpert
     varies: ClassVar = {"place": Box((0.52, -0.15), (0.62, 0.15))}
     weights: ClassVar = {"near": 0.4, "pulled": 0.6}
 

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.grasping import PlaceExpert
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import (
@@ -43,6 +44,13 @@ LEAN, LEAN_MARGIN = 0.01, 0.05  # m, of the grip to the side of the tip: the peg
 DEPTH = 0.09  # m, of the tip above the seated one, where `inserted` begins
 
 
+class PegInsertExpert(PlaceExpert):
+    """Into the hole from above."""
+
+    travel: ClassVar = 0.07  # m, above the goal
+    width: ClassVar = PEG_HALF
+
+
 class PegInsert(Task):
     """Take the red peg by its yellow end and put it into the hole of the blue block.
 
@@ -51,6 +59,7 @@ class PegInsert(Task):
     """
 
     id: ClassVar = "peg-insert"
+    expert: ClassVar = PegInsertExpert
     varies: ClassVar = {"peg": Box((0.40, -0.12), (0.48, 0.12)), "block": Box((0.58, -0.12), (0.66, 0.12))}
     bounds: ClassVar = {"object.size": (0.5, 1.2)}  # which leaves 1 mm of clearance
     fits: ClassVar = {"seated": (0.0, 0.0, GRIP)}

@@ -8,8 +8,10 @@ from typing import ClassVar
 import mujoco
 
 from clrobot.envs.arrays import Array, clip
+from clrobot.envs.experts.grasping import GraspExpert
 from clrobot.envs.rewards.grasp import grasp
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
+from clrobot.envs.simulation.actions import CLOSED
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
@@ -24,6 +26,13 @@ GOAL_PULL = 0.10  # m, out of the socket
 SUCCESS_PULL = 0.06  # m: longer than the pin, which is then in the open
 
 
+class PegUnplugExpert(GraspExpert):
+    """Straight out of the socket."""
+
+    def carry(self, f: Features) -> Array:  # noqa: D102
+        return self.move([-0.01, 0.0, 0.0], CLOSED)
+
+
 class PegUnplug(Task):
     """Pull the red plug out of its blue socket, towards the robot.
 
@@ -32,6 +41,7 @@ class PegUnplug(Task):
     """
 
     id: ClassVar = "peg-unplug"
+    expert: ClassVar = PegUnplugExpert
     varies: ClassVar = {"place": Box((0.64, -0.14), (0.72, 0.14))}
     weights: ClassVar = {"near": 0.2, "grasped": 0.2, "pulled": 0.6}
     refuses: ClassVar = {"object.size": "its plug fits its socket at one size alone"}

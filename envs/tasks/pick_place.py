@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+import numpy as np
 
-from clrobot.envs.arrays import Array
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import OBJECT_RED, add_cube, add_goal
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP, OPEN
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
@@ -21,6 +24,23 @@ SUCCESS_DISTANCE = 0.04  # m, between the cube's centre and the goal
 CARRY_MARGIN = 0.25  # m
 LIFTED = 0.04  # m, how far the cube must rise to earn the whole lift term
 
+SQUEEZING = 5  # control steps until the fingers hold
+DESCENT = 0.015  # m, a stride that stops at the cube without swinging through
+
+
+class PickPlaceExpert(Expert):
+    """Over the cube, down, close, then to the goal at full speed. Phases: 0 approaching, then steps since closing."""
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        over = horizontal_distance(self.sim.hand, f.object) < 0.01
+        around = over & (np.abs(self.sim.hand[:, 2] - f.object[:, 2]) < 0.012)
+        self.phase[(self.phase > 0) | around] += 1
+        closing, holding = self.phase[:, None] > 0, self.phase[:, None] > SQUEEZING
+        approach = np.where(over[:, None], f.object, above(f.object, 0.10))
+        point = np.where(holding, f.goal, np.where(closing, f.object, approach))
+        stride = np.where(over[:, None] & ~holding, DESCENT, MAX_STEP)
+        return self.towards(point, np.where(closing[:, 0], CLOSED, OPEN), stride)
+
 
 class PickPlace(Task):
     """Grasp the red cube and hold it in the green ball.
@@ -30,6 +50,7 @@ class PickPlace(Task):
     """
 
     id: ClassVar = "pick-place"
+    expert: ClassVar = PickPlaceExpert
     varies: ClassVar = {
         "cube": Box((0.42, -0.14), (0.58, 0.14)),
         "goal": Box((0.40, -0.18, 0.10), (0.60, 0.18, 0.25)),

@@ -8,8 +8,10 @@ from typing import ClassVar
 import mujoco
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.experts.expert import Expert
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import add_goal
+from clrobot.envs.simulation.actions import OPEN
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
@@ -17,6 +19,13 @@ from clrobot.envs.simulation.task import Box, Task
 SUCCESS_DISTANCE = 0.03  # m, between the fingertips' middle and the goal
 SUCCESS_SPEED = 0.1  # m/s, at most: arrived, not flying past
 MARGIN = 0.20  # m, where the reward for nearness has fallen to a tenth
+
+
+class ReachExpert(Expert):
+    """Straight to the goal."""
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        return self.towards(f.goal, OPEN)
 
 
 class Reach(Task):
@@ -27,6 +36,7 @@ class Reach(Task):
     """
 
     id: ClassVar = "reach"
+    expert: ClassVar = ReachExpert
     varies: ClassVar = {"goal": Box((0.36, -0.22, 0.08), (0.66, 0.22, 0.33))}
     weights: ClassVar = {"near": 0.7, "there": 0.3}
 

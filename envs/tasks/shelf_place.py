@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.experts.grasping import PlaceExpert
 from clrobot.envs.rewards.grasp import grasp, let_go, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import (
@@ -35,6 +36,13 @@ CARRY_MARGIN = 0.40  # m
 PLACE_MARGIN = 0.04  # m
 
 
+class ShelfPlaceExpert(PlaceExpert):
+    """Onto the shelf from above."""
+
+    travel: ClassVar = 0.04  # m, above the goal
+    width: ClassVar = CUBE_HALF
+
+
 class ShelfPlace(Task):
     """Put the red cube onto the green mark on top of the blue shelf, and let go of it.
 
@@ -44,6 +52,7 @@ class ShelfPlace(Task):
     """
 
     id: ClassVar = "shelf-place"
+    expert: ClassVar = ShelfPlaceExpert
     varies: ClassVar = {"cube": Box((0.40, -0.14), (0.48, 0.14)), "shelf": Box((0.61, -0.10), (0.67, 0.10))}
     fits: ClassVar = {"top": (0.0, 0.0, CUBE_HALF)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.experts.grasping import PlaceExpert
 from clrobot.envs.rewards.grasp import grasp, let_go, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import OBJECT_RED, PANEL_BLUE, add_cube, add_site
@@ -24,6 +25,13 @@ CARRY_MARGIN = 0.40  # m
 PLACE_MARGIN = 0.03  # m
 
 
+class StackExpert(PlaceExpert):
+    """Onto the blue cube from above."""
+
+    travel: ClassVar = 0.04  # m, above the goal
+    width: ClassVar = CUBE_HALF
+
+
 class Stack(Task):
     """Put the red cube onto the blue one and let go of it.
 
@@ -33,6 +41,7 @@ class Stack(Task):
     """
 
     id: ClassVar = "stack"
+    expert: ClassVar = StackExpert
     varies: ClassVar = {"cube": Box((0.40, -0.12), (0.48, 0.12)), "under": Box((0.56, -0.12), (0.64, 0.12))}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 

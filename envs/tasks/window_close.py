@@ -8,7 +8,8 @@ from typing import ClassVar
 import mujoco
 import numpy as np
 
-from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.arrays import Array, clip, distance, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.mechanisms import add_slide, arm_only
 from clrobot.envs.scene.parts import (
@@ -20,6 +21,7 @@ from clrobot.envs.scene.parts import (
     add_fixture,
     add_site,
 )
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
@@ -32,6 +34,23 @@ KNOB_REACH = 0.05  # m, how far the knob stands off the pane, towards the camera
 SUCCESS_GAP = 0.015  # m, at most
 MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
 
+BESIDE = (-0.032, -0.005, 0.0)  # m, from the knob to where the fingers go down beside it
+PUSH = (0.03, -0.005, 0.0)  # m, from the knob to where the hand pushes towards
+GENTLE = 0.008  # m, a stride that does not sink into the knob
+
+
+class WindowCloseExpert(Expert):
+    """Closed fingers down on the robot's side of the knob, then away. Phases: 0 over, 1 down, 2 pushing, 3 there."""
+
+    def act(self, f: Features) -> Array:  # noqa: D102
+        assert f.joint is not None
+        hand, beside = self.sim.hand, f.object + BESIDE
+        self.advance(2, f.joint < 0.02)
+        self.advance(1, hand[:, 2] - beside[:, 2] < 0.006)
+        self.advance(0, horizontal_distance(hand, beside) < 0.01)
+        point = self.by_phase(above(beside, 0.06), beside, f.object + PUSH, self.sim.delayed_target)
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, 2 * GENTLE, GENTLE))
+
 
 class WindowClose(Task):
     """Slide the open pane of the window shut by its yellow knob, away from the robot.
@@ -41,6 +60,7 @@ class WindowClose(Task):
     """
 
     id: ClassVar = "window-close"
+    expert: ClassVar = WindowCloseExpert
     varies: ClassVar = {"place": Box((0.50, 0.06), (0.60, 0.16)), "gap": Box((0.11,), (TRAVEL,))}
     weights: ClassVar = {"near": 0.3, "shut": 0.7}
 

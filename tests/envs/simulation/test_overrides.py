@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from support.trainings import settings
 
-from clrobot.envs.experts import expert, run_expert
+from clrobot.envs.experts.episodes import expert_in, run_expert
 from clrobot.envs.simulation.disturbance import IDLE
 from clrobot.envs.simulation.observation import COLUMNS, OBS_SIZE
 from clrobot.envs.simulation.overrides import OVERRIDES, checked
@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused_everywhere(task: str, overrides: Any, sentenc
         lambda: Stage(task=task, steps=1, overrides=overrides),
         lambda: make_env(task, overrides=overrides),
         lambda: make_vector_env(task, 2, overrides=overrides),
-        lambda: run_expert(task, 2, overrides=overrides),
+        lambda: run_expert(TASKS_BY_ID[task], 2, overrides=overrides),
     ):
         with pytest.raises(ValueError, match=r"override|means nothing|expected") as caught:
             make()
@@ -169,7 +169,7 @@ def test_an_object_slides_as_far_as_its_friction_lets_it(task: str, body: str, f
 @pytest.mark.parametrize("task", WITH_OBJECTS, ids=lambda task: task.id)
 def test_every_contact_of_an_object_has_its_friction(task: type[Task]) -> None:
     sim = simulation(task.id, {"object.friction": 0.37}, n=2)
-    model, policy, touched = sim.model, expert(task.id)(sim), set()
+    model, policy, touched = sim.model, expert_in(sim), set()
     objects = {model.joint(j).bodyid[0] for j in range(model.njnt) if model.joint(j).type[0] == 0}
     data = mujoco.MjData(model)
     for _ in range(40):
@@ -188,7 +188,7 @@ def test_every_contact_of_an_object_has_its_friction(task: type[Task]) -> None:
 def test_a_puck_s_own_friction_is_its_world_as_it_is() -> None:
     """The puck overrules what it touches, so that the same number changes nothing at all."""
     plain, same_friction = simulation("push", n=3), simulation("push", {"object.friction": 0.6}, n=3)
-    one, other = expert("push")(plain), expert("push")(same_friction)
+    one, other = expert_in(plain), expert_in(same_friction)
     for _ in range(40):
         plain.step(one(plain.features()))
         same_friction.step(other(same_friction.features()))
@@ -199,7 +199,7 @@ def test_a_heavier_cube_pulls_the_hand_down() -> None:
     sag = {}
     for mass in (0.1, 0.6):
         sim = simulation("pick-place", {"object.mass": mass}, n=16, threads=2)
-        policy = expert("pick-place")(sim)
+        policy = expert_in(sim)
         for _ in range(80):
             sim.step(policy(sim.features()))
         assert sim.solved_now.all()
@@ -218,7 +218,7 @@ def test_each_object_weighs_what_is_said(task: type[Task]) -> None:
 
 @pytest.mark.parametrize(("task", "factor"), SIZES, ids=str)
 def test_the_expert_solves_it_with_its_least_and_its_greatest_objects(task: type[Task], factor: float) -> None:
-    found = run_expert(task.id, 20, seed=0, threads=2, overrides={"object.size": factor})
+    found = run_expert(task, 20, seed=0, threads=2, overrides={"object.size": factor})
     assert found.success.mean() >= 0.9
 
 
@@ -265,7 +265,7 @@ def test_dry_friction_and_damping_stop_a_drawer_in_proportion() -> None:
 
 def test_noise_is_on_what_is_seen_and_nowhere_else() -> None:
     plain, noisy = simulation("drawer-open", n=200), simulation("drawer-open", {"sensor.noise": 0.1}, n=200)
-    one, other = expert("drawer-open")(plain), expert("drawer-open")(noisy)
+    one, other = expert_in(plain), expert_in(noisy)
     noises = []
     for _ in range(5):
         features, rewards = plain.step(one(plain.features()))
@@ -331,7 +331,7 @@ def test_factors_of_one_change_nothing() -> None:
     plain, overridden = (
         simulation("drawer-open", overrides, n=2) for overrides in (None, {"joint.damping": 1, "joint.friction": 1})
     )
-    one, other = expert("drawer-open")(plain), expert("drawer-open")(overridden)
+    one, other = expert_in(plain), expert_in(overridden)
     for _ in range(50):
         plain.step(one(plain.features()))
         overridden.step(other(overridden.features()))
@@ -376,7 +376,7 @@ def test_a_shifted_environment_passes_gymnasium_s_checker() -> None:
 
 @pytest.mark.parametrize("stage", CURRICULA["shift5"].stages, ids=str)
 def test_experts_solve_the_shifted_curriculum(stage: Stage) -> None:
-    assert run_expert(stage.task, 40, overrides=stage.overrides).success_final.mean() >= 0.9
+    assert run_expert(TASKS_BY_ID[stage.task], 40, overrides=stage.overrides).success_final.mean() >= 0.9
 
 
 def test_ten_skills_are_measured_twice_over() -> None:

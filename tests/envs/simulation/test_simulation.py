@@ -13,15 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clrobot.envs.experts.button_press import ButtonPressExpert
-from clrobot.envs.experts.expert import Expert
-from clrobot.envs.experts.pick_place import SQUEEZING, PickPlaceExpert
-from clrobot.envs.experts.reach import ReachExpert
+from clrobot.envs.experts.episodes import expert_in
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.actions import CLOSED, LEASH, MAX_STEP, OPEN
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
-from clrobot.envs.tasks.pick_place import CUBE_HALF, PickPlace
+from clrobot.envs.tasks.button_press import ButtonPress
+from clrobot.envs.tasks.pick_place import CUBE_HALF, SQUEEZING, PickPlace, PickPlaceExpert
 from clrobot.envs.tasks.reach import SUCCESS_DISTANCE, Reach
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
@@ -300,12 +298,10 @@ def test_window_without_a_screen_is_an_error_that_can_be_caught(tmp_path: Path) 
 N = 32
 
 
-def _play(
-    expert: type[Expert], change: Callable[[Simulation, Array], Array] = lambda _, actions: actions
-) -> Simulation:
+def _play(task: type[Task], change: Callable[[Simulation, Array], Array] = lambda _, actions: actions) -> Simulation:
     """Play one episode of N simulations; `change` may alter the expert's actions."""
-    sim = _simulation(expert.task(), N, seed=1000)
-    policy = expert(sim)
+    sim = _simulation(task(), N, seed=1000)
+    policy = expert_in(sim)
     for _ in range(HORIZON):
         sim.step(change(sim, policy(sim.features())))
     return sim
@@ -354,7 +350,7 @@ def test_an_open_hand_does_not_carry_the_cube() -> None:
     def ungrasped(sim: Simulation, actions: Array) -> Array:
         return np.column_stack([actions[:, :3], np.full(sim.n, OPEN)])
 
-    assert _play(PickPlaceExpert, ungrasped).solved.mean() == 0.0
+    assert _play(PickPlace, ungrasped).solved.mean() == 0.0
 
 
 def test_the_button_springs_back() -> None:
@@ -362,11 +358,11 @@ def test_the_button_springs_back() -> None:
         actions[sim.elapsed > 70, 2] = 1.0
         return actions
 
-    sim = _play(ButtonPressExpert, leave)
+    sim = _play(ButtonPress, leave)
     assert sim.solved.mean() >= 0.95
     assert not sim.solved_now.any()
     np.testing.assert_allclose(sim.joint_qpos("button"), 0.0, atol=1e-3)
 
 
 def test_every_goal_can_be_reached() -> None:
-    assert _play(ReachExpert).solved_now.all()
+    assert _play(Reach).solved_now.all()
