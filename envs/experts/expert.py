@@ -7,17 +7,18 @@ N simulations is in a phase of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Generic
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.simulation.actions import MAX_STEP
-from clrobot.envs.simulation.features import Features, Mask
+from clrobot.envs.simulation.features import FeaturesT, Mask
 from clrobot.envs.simulation.state import SimState
 
 
-class Expert(ABC):
+class Expert(ABC, Generic[FeaturesT]):
     """A scripted policy for N simulations of one task.
 
     Attributes:
@@ -30,13 +31,13 @@ class Expert(ABC):
         self.sim = sim
         self.phase: NDArray[np.int64] = np.zeros(sim.n, np.int64)
 
-    def __call__(self, features: Features) -> Array:
+    def __call__(self, features: FeaturesT) -> Array:
         """Return the next actions (N, 4); `features` are what the task shows of the simulations as they are."""
         self.phase[self.sim.elapsed == 0] = 0
         return self.act(features)
 
     @abstractmethod
-    def act(self, f: Features) -> Array:
+    def act(self, f: FeaturesT) -> Array:
         """Move the phases on and return the next actions (N, 4)."""
 
     # --- what scripts are written with -----------------------------------------------------------------------

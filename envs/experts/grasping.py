@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array, horizontal_distance
 from clrobot.envs.experts.expert import Expert, above
@@ -28,7 +29,8 @@ UP = np.array([0.0, 0.0, 1.0])
 class GraspExpert(Expert):
     """Over the object (phase 0), down (1), close (2 to HOLDING - 1); then what the task wants of it."""
 
-    def act(self, f: Features) -> Array:  # noqa: D102
+    @override
+    def act(self, f: Features) -> Array:
         carried = self.carry(f)
         self.phase[(self.phase >= 2) & (self.phase < HOLDING)] += 1
         self.advance(1, np.abs(self.sim.hand[:, 2] - f.object[:, 2]) < 0.006)
@@ -59,7 +61,8 @@ class PlaceExpert(GraspExpert):
     travel: ClassVar[float] = 0.04  # m above the goal at which the object travels
     width: ClassVar[float]  # m, half the object's
 
-    def carry(self, f: Features) -> Array:  # noqa: D102
+    @override
+    def carry(self, f: Features) -> Array:
         over = above(f.goal, self.travel)
         self.advance(HOLDING + 3, self.sim.opening > self.width * self.sim.object_size + 0.01)
         self.advance(HOLDING + 2, f.object[:, 2] < f.goal[:, 2] + 0.004)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
 from clrobot.envs.arrays import Array, length
 
@@ -14,7 +16,7 @@ Mask = NDArray[np.bool_]
 Ids = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Features:
     """What the agent is shown of a task, beside the hand; positions (N, 3) in metres.
 
@@ -36,3 +38,14 @@ class Features:
     def distance(self) -> Array:
         """Between `object` and `goal`, (N,), m: reward and success both ask for it."""
         return length(self.displacement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MechanismFeatures(Features):
+    """What the agent is shown of a task in which something moves from 0 to 1."""
+
+    joint: Array  # (N,)
+
+
+# What a task's features are. Who does not say, as those who take any task, means any.
+FeaturesT = TypeVar("FeaturesT", bound=Features, default=Any)

@@ -212,7 +212,8 @@ class Simulation(SimState):
 
     def features(self) -> Features:
         """Return what the task shows of the simulations as they are."""
-        return self.task.features(self)
+        features: Features = self.task.features(self)
+        return features
 
     def observe(self, features: Features | None = None) -> NDArray[np.float32]:
         """Return the observations (N, OBS_SIZE), laid out and scaled as OBS_LAYOUT says; `features` are these."""

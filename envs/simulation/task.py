@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol
 
 import mujoco
 import numpy as np
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.features import FeaturesT, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 
 
@@ -34,7 +34,7 @@ class ScriptedPolicy(Protocol):
         """Return the next actions (N, 4); `features` are what the task shows of the simulations as they are."""
 
 
-class Task(ABC):
+class Task(ABC, Generic[FeaturesT]):
     """One manipulation skill."""
 
     id: ClassVar[str]
@@ -60,18 +60,18 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def features(self, sim: SimState) -> Features:
+    def features(self, sim: SimState) -> FeaturesT:
         """Return what the agent is shown, of every simulation."""
 
     @abstractmethod
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
+    def reward_terms(self, sim: SimState, features: FeaturesT) -> dict[str, Array]:
         """Return the named reward terms, each (N,) in [0, 1], for the names in `weights`."""
 
     @abstractmethod
-    def success(self, sim: SimState, features: Features) -> Mask:
+    def success(self, sim: SimState, features: FeaturesT) -> Mask:
         """Return where the task is solved at this moment, (N,)."""
 
-    def reward(self, sim: SimState, features: Features) -> Array:
+    def reward(self, sim: SimState, features: FeaturesT) -> Array:
         """Return the reward (N,) in [0, 1]: the weighted sum of the terms."""
         terms = self.reward_terms(sim, features)
         total = np.zeros(sim.n)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance, horizontal_distance
+from clrobot.envs.arrays import Array, horizontal_distance
 from clrobot.envs.experts.expert import Expert, above
-from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.mechanisms import add_hinge, arm_only
 from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
@@ -24,9 +23,9 @@ from clrobot.envs.scene.parts import (
     add_site,
 )
 from clrobot.envs.simulation.actions import MAX_STEP, OPEN
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.state import SimState
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.features import MechanismFeatures
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import OpeningTask
 
 TRAVEL = 2.4  # rad, from stop to stop
 RADIUS = 0.075  # m, of the disk
@@ -34,7 +33,6 @@ KNOB_RADIUS = 0.058  # m, from the axis to the knob
 KNOB_HEIGHT = 0.10  # m, of the knob's middle above the table
 GOAL_ANGLE = 1.8  # rad
 SUCCESS_ANGLE = 1.6  # rad
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
 
 
 def knob_at(angle: ArrayLike) -> Array:
@@ -50,11 +48,11 @@ GRIP = 0.5  # what the fingers are commanded: 20 mm, round a knob of 26
 GRASPING = 10  # control steps in which the fingers close, gently
 
 
-class DialTurnExpert(Expert):
+class DialTurnExpert(Expert[MechanismFeatures]):
     """Grasp the knob from above and go round with it. Phases: 0 over, 1 down, then steps since closing."""
 
-    def act(self, f: Features) -> Array:  # noqa: D102
-        assert f.joint is not None
+    @override
+    def act(self, f: MechanismFeatures) -> Array:
         hand, angle = self.sim.hand, f.joint * GOAL_ANGLE
         self.phase[self.phase >= 2] += 1
         self.advance(1, hand[:, 2] - f.object[:, 2] < 0.006)
@@ -67,7 +65,7 @@ class DialTurnExpert(Expert):
         return self.towards(point, fingers, stride)
 
 
-class DialTurn(Task):
+class DialTurn(OpeningTask):
     """Turn the dial by its yellow knob, clockwise from above, to the green mark.
 
     Goal: the dial turned by 1.8 rad. Success: by at least 1.6 rad. Varies: the dial's place, 0.14 x 0.28 m.
@@ -76,9 +74,16 @@ class DialTurn(Task):
     id: ClassVar = "dial-turn"
     expert: ClassVar = DialTurnExpert
     varies: ClassVar = {"place": Box((0.46, -0.14), (0.60, 0.14))}
-    weights: ClassVar = {"near": 0.3, "turned": 0.7}
+    weights: ClassVar = {"near": 0.3, "moved": 0.7}
+    fixture: ClassVar = "stand"
+    joint: ClassVar = "dial"
+    handle: ClassVar = "knob"
+    goal: ClassVar = "turned"
+    full: ClassVar = GOAL_ANGLE
+    success_at: ClassVar = SUCCESS_ANGLE
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         stand = add_fixture(spec, "stand", [0.5, 0.0, 0.0])
         add_box(stand, [0.10, 0.10, 0.030], [0, 0, 0.030], FIXTURE_BLUE)
         # The knob starts on the far side of the dial and is brought round to the near one, past the camera's side.
@@ -111,21 +116,3 @@ class DialTurn(Task):
             mass=0.0,
         )
         mark.contype = mark.conaffinity = 0
-
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("stand")[ids, :2] = drawn["place"]
-
-    def features(self, sim: SimState) -> Features:  # noqa: D102
-        angle = sim.joint_qpos("dial")[:, 0] / GOAL_ANGLE
-        return Features(object=sim.site("knob"), goal=sim.site("turned"), joint=angle)
-
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.object), within=0.03, margin=MARGIN),
-            "turned": clip(features.joint, 0.0, 1.0),
-        }
-
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint * GOAL_ANGLE >= SUCCESS_ANGLE

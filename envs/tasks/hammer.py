@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array, clip, distance
 from clrobot.envs.experts.expert import above
@@ -17,7 +18,7 @@ from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT, STIFF
 from clrobot.envs.scene.mechanisms import add_slide
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.actions import CLOSED
-from clrobot.envs.simulation.features import Features, Ids, Mask
+from clrobot.envs.simulation.features import Features, Ids, Mask, MechanismFeatures
 from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
@@ -39,7 +40,8 @@ SWING = 0.03  # m above the nail, whence the head comes down
 class HammerExpert(GraspExpert):
     """Up (phase HOLDING), the head over the nail (+ 1), and down (+ 2)."""
 
-    def carry(self, f: Features) -> Array:  # noqa: D102
+    @override
+    def carry(self, f: Features) -> Array:
         over = above(f.goal, TRAVEL + SWING)
         displacement = over - f.object
         self.advance(HOLDING + 1, np.linalg.norm(displacement, axis=1) < 0.012)
@@ -48,7 +50,7 @@ class HammerExpert(GraspExpert):
         return self.bring(self.by_phase(displacement * UP, displacement, f.displacement, first=HOLDING), CLOSED, lead)
 
 
-class Hammer(Task):
+class Hammer(Task[MechanismFeatures]):
     """Take the hammer by its yellow handle and drive the red nail into the blue block.
 
     Goal: the nail driven in. Success: at least 80 % of its 30 mm. Only the hammer moves the nail, not the hand.
@@ -61,7 +63,8 @@ class Hammer(Task):
     fits: ClassVar = {"driven": (GRIP, 0.0, HEAD[2] + HANDLE_HEIGHT)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.2, "driven": 0.5}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         block = add_fixture(spec, "block", [0.65, 0.0, 0.0])
         add_box(block, [0.04, 0.04, BLOCK_HEIGHT / 2], [0, 0, BLOCK_HEIGHT / 2], FIXTURE_BLUE)
         nail = block.add_body(name="nail", pos=[0, 0, BLOCK_HEIGHT + TRAVEL], gravcomp=1.0)
@@ -89,16 +92,19 @@ class Hammer(Task):
         add_site(nail, "nail", [0, 0, 0.006])
         add_site(block, "driven", [GRIP, 0, BLOCK_HEIGHT + 0.006 + HEAD[2] + HANDLE_HEIGHT])
 
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("hammer")[ids, :2] = drawn["hammer"]
         sim.mocap_pos("block")[ids, :2] = drawn["block"]
 
-    def features(self, sim: SimState) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> MechanismFeatures:
         driven = sim.joint_qpos("nail")[:, 0] / TRAVEL
-        return Features(object=sim.site("grip"), goal=sim.site("driven"), other=sim.site("face"), joint=driven)
+        grip, goal, face = sim.site("grip"), sim.site("driven"), sim.site("face")
+        return MechanismFeatures(object=grip, goal=goal, other=face, joint=driven)
 
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
+    @override
+    def reward_terms(self, sim: SimState, features: MechanismFeatures) -> dict[str, Array]:
         hold = grasp(sim, features.object)
         face, nail = sim.site("face"), sim.site("nail")
         aside = distance(face[:, :2], nail[:, :2])
@@ -111,6 +117,6 @@ class Hammer(Task):
             "driven": clip(features.joint / SUCCESS_DRIVEN, 0.0, 1.0),
         }
 
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
+    @override
+    def success(self, sim: SimState, features: MechanismFeatures) -> Mask:
         return features.joint >= SUCCESS_DRIVEN

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array, horizontal_distance
 from clrobot.envs.experts.grasping import PlaceExpert
@@ -65,7 +66,8 @@ class PegInsert(Task):
     fits: ClassVar = {"seated": (0.0, 0.0, GRIP)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.35, "inserted": 0.35}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         block = add_fixture(spec, "block", [0.62, 0.0, 0.0])
         thick = (OUTER_HALF - HOLE_HALF) / 2
         rise, deep = FUNNEL * np.sqrt(0.5), PLATE * np.sqrt(0.5)
@@ -96,14 +98,17 @@ class PegInsert(Task):
         add_site(block, "bottom")
         add_site(block, "seated", [0, 0, GRIP])
 
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("peg")[ids, :2] = drawn["peg"]
         sim.mocap_pos("block")[ids, :2] = drawn["block"]
 
-    def features(self, sim: SimState) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> Features:
         return Features(object=sim.site("grip"), goal=sim.site("seated"), other=sim.site("tip"))
 
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
         hold = grasp(sim, features.object)
         tip, aside = sim.site("tip"), _aside(sim)
         over = tolerance(aside, within=MOUTH, margin=MOUTH_MARGIN)
@@ -122,7 +127,8 @@ class PegInsert(Task):
             "inserted": firm * over * (1.0 - raised(tip[:, 2], 0.5 * SUCCESS_HEIGHT, DEPTH)),
         }
 
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
         within: Mask = _aside(sim) < HOLE_HALF
         return within & (sim.site("tip")[:, 2] < SUCCESS_HEIGHT)
 

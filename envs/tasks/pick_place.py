@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array, horizontal_distance
 from clrobot.envs.experts.expert import Expert, above
@@ -31,7 +32,8 @@ DESCENT = 0.015  # m, a stride that stops at the cube without swinging through
 class PickPlaceExpert(Expert):
     """Over the cube, down, close, then to the goal at full speed. Phases: 0 approaching, then steps since closing."""
 
-    def act(self, f: Features) -> Array:  # noqa: D102
+    @override
+    def act(self, f: Features) -> Array:
         over = horizontal_distance(self.sim.hand, f.object) < 0.01
         around = over & (np.abs(self.sim.hand[:, 2] - f.object[:, 2]) < 0.012)
         self.phase[(self.phase > 0) | around] += 1
@@ -57,18 +59,22 @@ class PickPlace(Task):
     }
     weights: ClassVar = {"near": 0.15, "grasped": 0.1, "lifted": 0.15, "carried": 0.6}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
         add_goal(spec, SUCCESS_DISTANCE)
 
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
         sim.mocap_pos("goal")[ids] = drawn["goal"]
 
-    def features(self, sim: SimState) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> Features:
         return Features(object=sim.site("cube"), goal=sim.site("goal"))
 
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
         hold = grasp(sim, features.object)
         lifted = raised(features.object[:, 2], CUBE_HALF * sim.object_size, LIFTED)
         return {
@@ -78,5 +84,6 @@ class PickPlace(Task):
             "carried": hold.around * lifted * tolerance(features.distance, margin=CARRY_MARGIN),
         }
 
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
         return features.distance < SUCCESS_DISTANCE

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array, distance, horizontal_distance, length
 from clrobot.envs.experts.expert import Expert, above
@@ -39,7 +40,8 @@ SLOW, FAST, MOST = 0.015, 0.025, 0.035  # m, how far the hand's target leads it 
 class PushExpert(Expert):
     """Open fingers over the near side of the puck (phase 0), down (1), and with the puck between them to the goal."""
 
-    def act(self, f: Features) -> Array:  # noqa: D102
+    @override
+    def act(self, f: Features) -> Array:
         hand, cradle = self.sim.hand, f.object - CRADLE - LOW
         start = cradle - STANDOFF
         self.advance(1, hand[:, 2] < f.object[:, 2] + 0.01)
@@ -67,7 +69,8 @@ class Push(Task):
     fits: ClassVar = {"goal": (0.0, 0.0, HALF_HEIGHT)}
     weights: ClassVar = {"behind": 0.3, "pushed": 0.7}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         puck = spec.worldbody.add_body(name="puck", pos=[0.5, 0.0, HALF_HEIGHT])
         puck.add_freejoint(name="puck")
         disc = add_box(puck, [RADIUS, HALF_HEIGHT, 0], [0, 0, 0], OBJECT_RED, mass=MASS)
@@ -86,14 +89,17 @@ class Push(Task):
         )
         add_site(goal, "goal")
 
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("puck")[ids, :2] = drawn["puck"]
         sim.mocap_pos("goal")[ids, :2] = drawn["goal"]
 
-    def features(self, sim: SimState) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> Features:
         return Features(object=sim.site("puck"), goal=sim.site("goal"))
 
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
         # Sideways counts more: once the puck is as far ahead as the goal, it can no longer be pushed aside.
         displacement = features.displacement[:, :2] * [1.0, SIDEWAYS]
         return {
@@ -101,5 +107,6 @@ class Push(Task):
             "pushed": tolerance(length(displacement), margin=GOAL_MARGIN),
         }
 
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
         return features.distance < SUCCESS_DISTANCE

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.experts.expert import Expert
@@ -24,7 +25,8 @@ MARGIN = 0.20  # m, where the reward for nearness has fallen to a tenth
 class ReachExpert(Expert):
     """Straight to the goal."""
 
-    def act(self, f: Features) -> Array:  # noqa: D102
+    @override
+    def act(self, f: Features) -> Array:
         return self.towards(f.goal, OPEN)
 
 
@@ -40,19 +42,24 @@ class Reach(Task):
     varies: ClassVar = {"goal": Box((0.36, -0.22, 0.08), (0.66, 0.22, 0.33))}
     weights: ClassVar = {"near": 0.7, "there": 0.3}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         add_goal(spec, SUCCESS_DISTANCE)
 
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.mocap_pos("goal")[ids] = drawn["goal"]
 
-    def features(self, sim: SimState) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> Features:
         return Features(object=sim.hand, goal=sim.site("goal"))
 
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
         d = features.distance
         return {"near": tolerance(d, margin=MARGIN), "there": tolerance(d, margin=SUCCESS_DISTANCE)}
 
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
         near: Mask = features.distance < SUCCESS_DISTANCE
         return near & (sim.hand_speed < SUCCESS_SPEED)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.experts.grasping import PlaceExpert
@@ -57,7 +58,8 @@ class ShelfPlace(Task):
     fits: ClassVar = {"top": (0.0, 0.0, CUBE_HALF)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
         shelf = add_fixture(spec, "shelf", [0.64, 0.0, 0.0])
         for height in BOARD_HEIGHTS:
@@ -69,14 +71,17 @@ class ShelfPlace(Task):
         mark.contype = mark.conaffinity = 0
         add_site(shelf, "top", [0, 0, TOP + CUBE_HALF])
 
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
         sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
 
-    def features(self, sim: SimState) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> Features:
         return Features(object=sim.site("cube"), goal=sim.site("top"))
 
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
         cube, gap = features.object, features.distance
         hold = grasp(sim, cube)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, TOP)
@@ -91,6 +96,7 @@ class ShelfPlace(Task):
             "released": released,
         }
 
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
         there: Mask = features.distance < SUCCESS_DISTANCE
         return there & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

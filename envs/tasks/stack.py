@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.experts.grasping import PlaceExpert
@@ -45,19 +46,23 @@ class Stack(Task):
     varies: ClassVar = {"cube": Box((0.40, -0.12), (0.48, 0.12)), "under": Box((0.56, -0.12), (0.64, 0.12))}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
         under = add_cube(spec, "under", BASE_HALF, PANEL_BLUE, BASE_MASS)
         add_site(under, "top", [0, 0, BASE_HALF + CUBE_HALF])
 
-    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
         sim.joint_qpos("under")[ids, :2] = drawn["under"]
 
-    def features(self, sim: SimState) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> Features:
         return Features(object=sim.site("cube"), goal=sim.site("top"), other=sim.site("under"))
 
-    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:  # noqa: D102
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
         cube, gap = features.object, features.distance
         hold = grasp(sim, cube)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, 2 * BASE_HALF * sim.object_size)
@@ -72,6 +77,7 @@ class Stack(Task):
             "released": released,
         }
 
-    def success(self, sim: SimState, features: Features) -> Mask:  # noqa: D102
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
         on_top: Mask = features.distance < SUCCESS_DISTANCE
         return on_top & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)
