@@ -6,6 +6,7 @@ from typing import Final
 
 import mujoco
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from clrobot.envs.gl import gl_problem
 from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
@@ -43,7 +44,8 @@ class GLRenderer(Renderer):
         except Exception as error:  # each backend fails with its own: ImportError, RuntimeError, GLError, FatalError
             raise RenderError(f"cannot draw with OpenGL: {error}") from error
 
-    def frame(self, state: ArrayLike) -> Image:  # noqa: D102 -- the base class says it
+    @override
+    def frame(self, state: ArrayLike) -> Image:
         place(self._model, self._data, self._row(state))
         self._gl.update_scene(self._data, self._camera)
         scene = self._gl.scene
@@ -55,5 +57,6 @@ class GLRenderer(Renderer):
                 geom.category = int(mujoco.mjtCatBit.mjCAT_DECOR)
         return smooth(self._gl.render())
 
-    def close(self) -> None:  # noqa: D102
+    @override
+    def close(self) -> None:
         self._gl.close()

@@ -16,6 +16,7 @@ from typing import Final
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
 from clrobot.envs.rendering.raster import SIGNS, Doubles, Floats, Groups, Mask, Numbers, Raster, camera_axes, dots
@@ -74,15 +75,18 @@ class RaycastRenderer(Renderer):
         self._backdrop: _Picture | None = None
         self._lock = threading.Lock()  # of these two
 
-    def frame(self, state: ArrayLike) -> Image:  # noqa: D102 -- the base class says it
+    @override
+    def frame(self, state: ArrayLike) -> Image:
         return self._draw(self._row(state))
 
-    def frames(self, states: ArrayLike) -> Iterator[Image]:  # noqa: D102
+    @override
+    def frames(self, states: ArrayLike) -> Iterator[Image]:
         rows, batch = self._rows(states), 4 * self._threads  # so many pictures wait at most
         starts = range(0, len(rows), batch)
         return chain.from_iterable(self._pool.map(self._draw, rows[start : start + batch]) for start in starts)
 
-    def close(self) -> None:  # noqa: D102
+    @override
+    def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def _read_geoms(self) -> None:
