@@ -21,8 +21,6 @@ OVER: Final = 0.09  # m above the object, whence the open fingers come down
 LEAD: Final = 2.0  # how far the hand's target leads the hand, of the object's displacement to where it should be
 FAST, SLOW = 0.03, 0.015  # m, the farthest that it leads
 DESCENT: Final = 0.012  # m, a stride that stops at the object without swinging through
-
-
 UP = np.array([0.0, 0.0, 1.0])
 
 

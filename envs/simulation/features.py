@@ -47,5 +47,5 @@ class MechanismFeatures(Features):
     joint: Array  # (N,)
 
 
-# What a task's features are. Who does not say, as those who take any task, means any.
+# The kind of features that a task has; `Task` alone means a task with any.
 FeaturesT = TypeVar("FeaturesT", bound=Features, default=Any)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clrobot.envs.experts.episodes import expert_in
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.actions import CLOSED, LEASH, MAX_STEP, OPEN
+from clrobot.envs.simulation.observation import COLUMNS
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks.button_press import ButtonPress
@@ -200,8 +201,9 @@ def test_finished_simulations_return_at_a_new_start_in_the_same_step() -> None:
     assert infos["_final_info"].all()
     assert (final != last).any(axis=1).all()
     np.testing.assert_allclose(final, before, atol=0.5)  # the end of the motion
-    assert (np.abs(last[:, :3] - start[:, :3]) < 1e-5).all()  # the hand is home again
-    assert (last[:, 7:10] != start[:, 7:10]).any(axis=1).all()  # the cube is not where it was
+    hand, cube = COLUMNS["hand position"], COLUMNS["object position"]
+    assert (np.abs(last[:, hand] - start[:, hand]) < 1e-5).all()  # the hand is home again
+    assert (last[:, cube] != start[:, cube]).any(axis=1).all()  # the cube is not where it was
     for key in ("is_success", "success_final"):
         assert infos["final_info"][key].shape == (4,)
         assert infos["final_info"][key].dtype == np.bool_
