@@ -17,7 +17,7 @@ from clrobot.envs.simulation.features import Features
 CLOSING: Final = 8  # control steps in which the fingers are commanded to close
 SQUEEZING: Final = 10  # control steps until they hold
 HOLDING: Final = 2 + SQUEEZING  # the phase from which the object is held
-OVER: Final = 0.09  # m above the object, whence the open fingers come down
+OVER: Final = 0.09  # m above the object, from where the open fingers come down
 LEAD: Final = 2.0  # how far the hand's target leads the hand, of the object's displacement to where it should be
 FAST, SLOW = 0.03, 0.015  # m, the farthest that it leads
 DESCENT: Final = 0.012  # m, a stride that stops at the object without swinging through

@@ -17,7 +17,7 @@ class HandleExpert(Expert[MechanismFeatures]):
     """Closed fingers down beside the handle, then on with it. Phases: 0 over, 1 down, 2 moving it, 3 there."""
 
     offset: ClassVar[tuple[float, float, float]]  # m, from the handle to where the fingers go down
-    clearance: ClassVar[float]  # m above that place, whence they come down
+    clearance: ClassVar[float]  # m above that place, from where they come down
     over_within: ClassVar[float] = 0.01  # m, aside of it: over it
     down_within: ClassVar[float] = 0.006  # m, above it: down
     descent: ClassVar[float]  # m, the stride on the way down

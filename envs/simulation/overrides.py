@@ -71,7 +71,7 @@ def checked(task: type[Task], overrides: Overrides) -> dict[str, float]:
 
 def _number(task: type[Task], name: str, value: Any) -> float:
     kind = OVERRIDES[name]
-    low, high = task.bounds.get(name, (kind.low, kind.high))
+    low, high = task.override_ranges.get(name, (kind.low, kind.high))
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or (kind.whole and value != int(value)):
         fits = False
@@ -107,7 +107,7 @@ def alter(spec: mujoco.MjSpec, task: Task, overrides: Overrides) -> None:
     if (size := overrides.get("object.size")) is not None:
         for body in _objects(spec):
             _resize(body, size)
-        for name, lengths in task.fits.items():
+        for name, lengths in task.size_offsets.items():
             site = spec.site(name)
             site.pos = site.pos + (size - 1.0) * np.array(lengths)
     if (mass := overrides.get("object.mass")) is not None:

@@ -41,10 +41,11 @@ class Task(ABC, Generic[FeaturesT]):
     varies: ClassVar[Mapping[str, Box]]  # drawn at every reset, by name; `place` receives the draws
     weights: ClassVar[Mapping[str, float]]  # of the reward terms; they sum to 1
     refuses: ClassVar[Mapping[str, str]] = {}  # names in `OVERRIDES` that its scene cannot bear, and why
-    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}  # of overrides that its scene bears in part only
-    # Where an object belongs, as sites of what is no object: by name, how much of the place is the object's own
-    # lengths (m, in the site's body), which `object.size` changes.
-    fits: ClassVar[Mapping[str, tuple[float, float, float]]] = {}
+    # Of overrides that its scene bears in part only: the least and the greatest value.
+    override_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    # Sites where an object belongs, on what is no object: by name, the part of the site's place that is the object's
+    # own lengths (m, in the site's body), which `object.size` changes.
+    size_offsets: ClassVar[Mapping[str, tuple[float, float, float]]] = {}
     # What shows that it can be solved: a subclass of `clrobot.envs.experts.expert.Expert`, or None.
     expert: ClassVar[type[ScriptedPolicy] | None] = None
 

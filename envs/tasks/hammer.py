@@ -34,7 +34,7 @@ SUCCESS_DRIVEN = 0.8  # of the travel
 CARRY_MARGIN = 0.20  # m
 STEEL = [0.45, 0.48, 0.52, 1.0]
 
-SWING = 0.03  # m above the nail, whence the head comes down
+SWING = 0.03  # m above the nail, from where the head comes down
 
 
 class HammerExpert(GraspExpert):
@@ -60,7 +60,7 @@ class Hammer(Task[MechanismFeatures]):
     id: ClassVar = "hammer"
     expert: ClassVar = HammerExpert
     varies: ClassVar = {"hammer": Box((0.44, -0.12), (0.50, 0.12)), "block": Box((0.62, -0.12), (0.68, 0.12))}
-    fits: ClassVar = {"driven": (GRIP, 0.0, HEAD[2] + HANDLE_HEIGHT)}
+    size_offsets: ClassVar = {"driven": (GRIP, 0.0, HEAD[2] + HANDLE_HEIGHT)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.2, "driven": 0.5}
 
     @override

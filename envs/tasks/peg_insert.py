@@ -62,8 +62,8 @@ class PegInsert(Task):
     id: ClassVar = "peg-insert"
     expert: ClassVar = PegInsertExpert
     varies: ClassVar = {"peg": Box((0.40, -0.12), (0.48, 0.12)), "block": Box((0.58, -0.12), (0.66, 0.12))}
-    bounds: ClassVar = {"object.size": (0.5, 1.2)}  # which leaves 1 mm of clearance
-    fits: ClassVar = {"seated": (0.0, 0.0, GRIP)}
+    override_ranges: ClassVar = {"object.size": (0.5, 1.2)}  # which leaves 1 mm of clearance
+    size_offsets: ClassVar = {"seated": (0.0, 0.0, GRIP)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.35, "inserted": 0.35}
 
     @override

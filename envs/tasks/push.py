@@ -65,8 +65,8 @@ class Push(Task):
     id: ClassVar = "push"
     expert: ClassVar = PushExpert
     varies: ClassVar = {"puck": Box((0.40, -0.06), (0.46, 0.06)), "goal": Box((0.64, -0.07), (0.72, 0.07))}
-    bounds: ClassVar = {"object.size": (0.9, 1.5)}  # a smaller puck lies between the fingers
-    fits: ClassVar = {"goal": (0.0, 0.0, HALF_HEIGHT)}
+    override_ranges: ClassVar = {"object.size": (0.9, 1.5)}  # a smaller puck lies between the fingers
+    size_offsets: ClassVar = {"goal": (0.0, 0.0, HALF_HEIGHT)}
     weights: ClassVar = {"behind": 0.3, "pushed": 0.7}
 
     @override

@@ -55,7 +55,7 @@ class ShelfPlace(Task):
     id: ClassVar = "shelf-place"
     expert: ClassVar = ShelfPlaceExpert
     varies: ClassVar = {"cube": Box((0.40, -0.14), (0.48, 0.14)), "shelf": Box((0.61, -0.10), (0.67, 0.10))}
-    fits: ClassVar = {"top": (0.0, 0.0, CUBE_HALF)}
+    size_offsets: ClassVar = {"top": (0.0, 0.0, CUBE_HALF)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 
     @override

@@ -46,11 +46,12 @@ def applies(task: type[Task], name: str) -> bool:
 
 
 WITH_OBJECTS = [task for task in TASKS if applies(task, "object.mass")]
+WIDEST = (OVERRIDES["object.size"].low, OVERRIDES["object.size"].high)
 SIZES = [
     (task, factor)
     for task in TASKS
     if applies(task, "object.size")
-    for factor in task.bounds.get("object.size", (OVERRIDES["object.size"].low, OVERRIDES["object.size"].high))
+    for factor in task.override_ranges.get("object.size", WIDEST)
 ]
 
 
