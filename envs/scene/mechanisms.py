@@ -16,6 +16,8 @@ from clrobot.envs.arrays import Array
 from clrobot.envs.scene.arm import ARM_BIT, STIFF
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, Vec, add_box, add_fixture, add_site
 
+SLIDE, HINGE = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
+
 DRAWER_TRAVEL = 0.18  # m, how far the drawer slides
 HANDLE_REACH = 0.064  # m, how far a handle stands off its front: room for a finger and half the palm
 
@@ -26,9 +28,10 @@ _DOOR_HANDLE = np.array([-HANDLE_REACH, -0.175, 0.0])  # m, from the hinge, in t
 _DOOR_HANDLE_HEIGHT = 0.12  # m, above the table
 
 
-def add_slide(
+def add_joint(
     body: mujoco.MjsBody,
     name: str,
+    kind: mujoco.mjtJoint,
     axis: Vec,
     travel: float,
     *,
@@ -37,56 +40,19 @@ def add_slide(
     friction: float = 0.0,
     stiffness: float = 0.0,
 ) -> None:
-    """Let a body slide along an axis between stiff stops, from 0 to `travel`.
+    """Let a body slide along an axis or turn about it, between stiff stops from 0 to `travel`.
 
     Args:
-        body: what slides.
+        body: what moves.
         name: of the joint.
+        kind: SLIDE or HINGE.
         axis: of positive motion, (3,), in the body's frame.
-        travel: m.
-        damping: N s/m.
-        armature: inertia beside the body's own, kg.
-        friction: dry friction, N.
-        stiffness: of a spring back to 0, N/m.
+        travel: m or rad.
+        damping: N s/m or N m s/rad.
+        armature: inertia beside the body's own, kg or kg m².
+        friction: dry friction, N or N m.
+        stiffness: of a spring back to 0, N/m or N m/rad.
     """
-    _add_joint(mujoco.mjtJoint.mjJNT_SLIDE, body, name, axis, travel, damping, armature, friction, stiffness)
-
-
-def add_hinge(
-    body: mujoco.MjsBody,
-    name: str,
-    axis: Vec,
-    travel: float,
-    *,
-    damping: float,
-    armature: float,
-    friction: float = 0.0,
-) -> None:
-    """Let a body turn about an axis between stiff stops, from 0 to `travel`.
-
-    Args:
-        body: what turns.
-        name: of the joint.
-        axis: of positive motion, (3,), in the body's frame.
-        travel: rad.
-        damping: N m s/rad.
-        armature: inertia beside the body's own, kg m².
-        friction: dry friction, N m.
-    """
-    _add_joint(mujoco.mjtJoint.mjJNT_HINGE, body, name, axis, travel, damping, armature, friction, 0.0)
-
-
-def _add_joint(
-    kind: mujoco.mjtJoint,
-    body: mujoco.MjsBody,
-    name: str,
-    axis: Vec,
-    travel: float,
-    damping: float,
-    armature: float,
-    friction: float,
-    stiffness: float,
-) -> None:
     body.add_joint(
         name=name,
         type=kind,
@@ -137,7 +103,7 @@ def add_drawer(spec: mujoco.MjSpec) -> mujoco.MjsBody:
         add_box(cabinet, [0.10, 0.006, 0.064], [0, side * 0.114, 0.07], FIXTURE_BLUE)
     add_box(cabinet, [0.006, 0.12, 0.064], [0.094, 0, 0.07], FIXTURE_BLUE)
     drawer = cabinet.add_body(name="drawer", pos=[-0.10, 0, 0.07], gravcomp=1.0)
-    add_slide(drawer, "drawer", [-1, 0, 0], DRAWER_TRAVEL, damping=12.0, friction=3.0, armature=0.3)
+    add_joint(drawer, "drawer", SLIDE, [-1, 0, 0], DRAWER_TRAVEL, damping=12.0, friction=3.0, armature=0.3)
     front = add_box(drawer, [0.006, 0.106, 0.052], [0, 0, 0], PANEL_BLUE, mass=0.2)
     tray = add_box(drawer, [0.085, 0.100, 0.004], [0.09, 0, -0.046], PANEL_BLUE, mass=0.2)
     arm_only([front, tray, *add_handle(drawer, 0.0, 0.055)])
@@ -164,7 +130,7 @@ def add_door(spec: mujoco.MjSpec) -> mujoco.MjsBody:
         add_box(cupboard, [0.07, 0.006, 0.08], [0.08, side * (half - 0.006), 0.08], FIXTURE_BLUE)
     add_box(cupboard, [0.006, half, 0.08], [0.144, 0, 0.08], FIXTURE_BLUE)
     door = cupboard.add_body(name="door", pos=[0, half, _DOOR_HANDLE_HEIGHT], gravcomp=1.0)
-    add_hinge(door, "door", [0, 0, -1], DOOR_TRAVEL, damping=0.3, friction=0.05, armature=0.02)
+    add_joint(door, "door", HINGE, [0, 0, -1], DOOR_TRAVEL, damping=0.3, friction=0.05, armature=0.02)
     panel = add_box(door, [0.006, half, 0.07], [0, -half, -0.04], PANEL_BLUE, mass=0.3)
     arm_only([panel, *add_handle(door, _DOOR_HANDLE[1], 0.035)])
     return cupboard

@@ -10,7 +10,7 @@ from typing_extensions import override
 from clrobot.envs.arrays import Array, clip, horizontal_distance
 from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.scene.arm import ARM_BIT
-from clrobot.envs.scene.mechanisms import add_slide
+from clrobot.envs.scene.mechanisms import SLIDE, add_joint
 from clrobot.envs.scene.parts import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
 from clrobot.envs.simulation.features import Features
@@ -61,7 +61,7 @@ class ButtonPress(OpeningTask):
         box = add_fixture(spec, "box", [0.5, 0.0, 0.0])
         add_box(box, [0.055, 0.055, 0.025], [0, 0, 0.025], FIXTURE_BLUE)
         button = box.add_body(name="button", pos=[0, 0, CAP_HEIGHT], gravcomp=1.0)
-        add_slide(button, "button", [0, 0, -1], TRAVEL, stiffness=SPRING, damping=4.0, armature=0.2)
+        add_joint(button, "button", SLIDE, [0, 0, -1], TRAVEL, stiffness=SPRING, damping=4.0, armature=0.2)
         button.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=[CAP_RADIUS, 0.021, 0],

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from clrobot.envs.arrays import Array, horizontal_distance
 from clrobot.envs.experts.expert import Expert, above
-from clrobot.envs.scene.mechanisms import add_hinge, arm_only
+from clrobot.envs.scene.mechanisms import HINGE, add_joint, arm_only
 from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GOAL_GREEN,
@@ -88,7 +88,7 @@ class DialTurn(OpeningTask):
         add_box(stand, [0.10, 0.10, 0.030], [0, 0, 0.030], FIXTURE_BLUE)
         # The knob starts on the far side of the dial and is brought round to the near one, past the camera's side.
         dial = stand.add_body(name="dial", pos=[0, 0, 0.060], gravcomp=1.0)
-        add_hinge(dial, "dial", [0, 0, -1], TRAVEL, damping=0.05, friction=0.05, armature=0.01)
+        add_joint(dial, "dial", HINGE, [0, 0, -1], TRAVEL, damping=0.05, friction=0.05, armature=0.01)
         disk = dial.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=[RADIUS, 0.006, 0],

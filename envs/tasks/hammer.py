@@ -15,7 +15,7 @@ from clrobot.envs.experts.grasping import FAST, HOLDING, SLOW, UP, GraspExpert
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT, STIFF
-from clrobot.envs.scene.mechanisms import add_slide
+from clrobot.envs.scene.mechanisms import SLIDE, add_joint
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
 from clrobot.envs.simulation.actions import CLOSED
 from clrobot.envs.simulation.features import Features, Ids, Mask, MechanismFeatures
@@ -68,7 +68,7 @@ class Hammer(Task[MechanismFeatures]):
         block = add_fixture(spec, "block", [0.65, 0.0, 0.0])
         add_box(block, [0.04, 0.04, BLOCK_HEIGHT / 2], [0, 0, BLOCK_HEIGHT / 2], FIXTURE_BLUE)
         nail = block.add_body(name="nail", pos=[0, 0, BLOCK_HEIGHT + TRAVEL], gravcomp=1.0)
-        add_slide(nail, "nail", [0, 0, -1], TRAVEL, damping=5.0, friction=RESISTANCE, armature=0.2)
+        add_joint(nail, "nail", SLIDE, [0, 0, -1], TRAVEL, damping=5.0, friction=RESISTANCE, armature=0.2)
         for radius, half, height, bit in ((0.016, 0.003, 0.003, NAIL_BIT), (0.004, 0.02, -0.018, 0)):
             nail.add_geom(
                 type=mujoco.mjtGeom.mjGEOM_CYLINDER,

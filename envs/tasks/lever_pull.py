@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.experts.handle import OpeningExpert
-from clrobot.envs.scene.mechanisms import add_hinge, arm_only
+from clrobot.envs.scene.mechanisms import HINGE, add_joint, arm_only
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
 from clrobot.envs.simulation.features import MechanismFeatures
 from clrobot.envs.simulation.task import Box
@@ -66,7 +66,7 @@ class LeverPull(OpeningTask):
         lever = stand.add_body(
             name="lever", pos=[0, 0, PIVOT_HEIGHT], quat=[np.cos(lean), 0, np.sin(lean), 0], gravcomp=1.0
         )
-        add_hinge(lever, "lever", [0, -1, 0], TRAVEL, damping=0.1, friction=0.1, armature=0.01)
+        add_joint(lever, "lever", HINGE, [0, -1, 0], TRAVEL, damping=0.1, friction=0.1, armature=0.01)
         rod = lever.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CAPSULE,
             fromto=[0, 0, 0, 0, 0, LENGTH],

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.experts.handle import ClosingExpert
-from clrobot.envs.scene.mechanisms import add_slide, arm_only
+from clrobot.envs.scene.mechanisms import SLIDE, add_joint, arm_only
 from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GLASS_BLUE,
@@ -74,7 +74,7 @@ class WindowClose(ClosingTask):
             add_box(window, [0.008, 0.018, 0.062], [side * 0.168, 0, 0.0775], FIXTURE_BLUE)
         add_box(window, PANE, [-0.075, 0.009, 0.0775], GLASS_BLUE)
         pane = window.add_body(name="pane", pos=RAIL, gravcomp=1.0)
-        add_slide(pane, "gap", [-1, 0, 0], TRAVEL, damping=10.0, friction=1.0, armature=0.3)
+        add_joint(pane, "gap", SLIDE, [-1, 0, 0], TRAVEL, damping=10.0, friction=1.0, armature=0.3)
         knob = np.array([-0.06, -KNOB_REACH / 2, KNOB_HEIGHT - RAIL[2]])
         stiles = [
             add_box(pane, [0.007, 0.006, PANE[2]], [side * (PANE[0] - 0.007), 0, 0], PANEL_BLUE) for side in (-1, 1)
