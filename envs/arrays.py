@@ -23,3 +23,9 @@ def length(v: Array) -> Array:
 def distance(a: Array, b: Array) -> Array:
     """Return the Euclidean distances (N,) between the points a (N, k) and b (N, k), m."""
     return length(a - b)
+
+
+def horizontal_distance(a: Array, b: Array) -> Array:
+    """Return the distances (N,) along the table between the points a (N, 3) and b (N, 3), m."""
+    gap: Array = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
+    return gap

@@ -2,7 +2,7 @@
 
 `import mujoco` itself raises where `MUJOCO_GL` names a library that the machine lacks, and draws nothing
 without a screen where it names none. So the libraries are looked for first, without importing MuJoCo. Without
-any, OpenGL is switched off and pictures are made by casting rays (`clrobot.envs.render`).
+any, OpenGL is switched off and pictures are made by casting rays (`clrobot.envs.rendering`).
 """
 
 from __future__ import annotations

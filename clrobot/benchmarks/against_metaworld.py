@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from clrobot.envs.scene.arm import CONTROL_STEP
-from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON
+from clrobot.envs.simulation.actions import ACTION_SIZE
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 

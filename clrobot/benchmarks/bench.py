@@ -20,7 +20,8 @@ from clrobot.benchmarks.against_metaworld import ask, metaworld_speed
 from clrobot.benchmarks.against_metaworld import show as show_metaworld
 from clrobot.envs.rendering import RenderError, open_renderer
 from clrobot.envs.scene.arm import SUBSTEPS, TIME_STEP
-from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON
+from clrobot.envs.simulation.actions import ACTION_SIZE
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.experiment.curriculum import TASK_IDS, Stage, unknown_task

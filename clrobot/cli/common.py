@@ -12,7 +12,6 @@ import tyro
 from rich.console import Console
 
 from clrobot.envs.rendering.base import RenderError
-from clrobot.envs.simulation.simulation import NeedsBatch
 from clrobot.errors import TrainingStopped, UserError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def errors_as_sentences() -> Iterator[None]:
     """Turn the user's mistakes into one sentence and exit code 2."""
     try:
         yield
-    except (UserError, NeedsBatch, RenderError) as error:
+    except (UserError, RenderError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         print("clrobot: stopped", file=sys.stderr)

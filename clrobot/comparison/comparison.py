@@ -301,7 +301,10 @@ def _differences(runs: list[_Run], groups: Sequence[Group]) -> list[str]:
     """Return a sentence for each thing that should be equal in runs that are compared, and is not."""
     checks: list[tuple[str, Callable[[_Run], Any]]] = [
         ("Other curricula", lambda run: ", ".join(run.folder.config.curriculum.slots)),
-        ("Other worlds", lambda run: ", ".join(s.told or "as it is" for s in run.folder.config.curriculum.stages)),
+        (
+            "Other worlds",
+            lambda run: ", ".join(s.world_description or "as it is" for s in run.folder.config.curriculum.stages),
+        ),
         ("Other budgets", lambda run: " + ".join(f"{s.steps:,}" for s in run.folder.config.curriculum.stages)),
         ("Other readings of success", lambda run: run.metrics.get("success_reading")),
         ("Other numbers of evaluation episodes", lambda run: run.config["evaluation"]["episodes"]),

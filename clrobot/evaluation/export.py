@@ -23,8 +23,8 @@ from clrobot import __version__
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 from clrobot.envs.scene.arm import CONTROL_STEP
-from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_LIMIT
-from clrobot.envs.simulation.simulation import ACTION_SIZE, MAX_STEP
+from clrobot.envs.simulation.actions import ACTION_SIZE, MAX_STEP
+from clrobot.envs.simulation.observation import COLUMNS, OBS_LAYOUT, OBS_LIMIT, OFFSETS, SCALES
 from clrobot.envs.worlds.make import make_env
 from clrobot.errors import UserError
 from clrobot.evaluation.agent import Agent, append_slot
@@ -138,12 +138,12 @@ def _metadata(agent: Agent) -> dict[str, str]:
     """Return what the graph's numbers mean, each value JSON."""
     layout = [
         {
-            "name": name,
-            "size": size,
-            "offset": np.broadcast_to(offset, size).tolist(),
-            "scale": np.broadcast_to(scale, size).tolist(),
+            "name": part.name,
+            "size": part.size,
+            "offset": OFFSETS[COLUMNS[part.name]].tolist(),
+            "scale": SCALES[COLUMNS[part.name]].tolist(),
         }
-        for name, size, offset, scale in OBS_LAYOUT
+        for part in OBS_LAYOUT
     ]
     facts: dict[str, Any] = {
         "clrobot_version": __version__,

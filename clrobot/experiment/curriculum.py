@@ -1,7 +1,7 @@
 """Curricula: sequences of stages, as data.
 
 A curriculum is a name and a list of stages; a stage is a task, a number of control steps and, where its world is
-another, what differs in it (`clrobot.envs.shift.OVERRIDES` names what can). Curricula add and
+another, what differs in it (`clrobot.envs.simulation.overrides.OVERRIDES` names what can). Curricula add and
 multiply (`2 * CURRICULA["quick"]` has six stages). A file of the user's own is YAML:
 
     name: my-own
@@ -102,7 +102,7 @@ class Stage(_Frozen):
         return hash((self.world, self.steps))
 
     def __str__(self) -> str:
-        return f"{self.task} {self.steps:,}" + (f" ({self.told})" if self.overrides else "")
+        return f"{self.task} {self.steps:,}" + (f" ({self.world_description})" if self.overrides else "")
 
     @property
     def world(self) -> tuple[Any, ...]:
@@ -110,7 +110,7 @@ class Stage(_Frozen):
         return self.task, *sorted(self.overrides.items())
 
     @property
-    def told(self) -> str:
+    def world_description(self) -> str:
         """What differs in the stage's world, for people: `object.friction 0.3`, or nothing."""
         return ", ".join(f"{name} {value:g}" for name, value in self.overrides.items())
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from clrobot.envs.experts import expert
+from clrobot.envs.experts.episodes import expert_in
 from clrobot.envs.rendering import open_renderer
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
@@ -27,7 +27,7 @@ class Pair(NamedTuple):
     """One task's two states, each a full state row (nstate,)."""
 
     start: NDArray[np.float64]
-    solved: NDArray[np.float64]
+    solved: NDArray[np.float64] | None  # None where the task has no expert
 
 
 def play(sim: Simulation, seed: int) -> Pair:
@@ -37,8 +37,10 @@ def play(sim: Simulation, seed: int) -> Pair:
     """
     sim.seed([seed])
     sim.reset()
-    policy = expert(sim.task.id)(sim)
-    start, features, since = sim.batch.state[0].copy(), sim.task.features(sim), 0
+    start, features, since = sim.batch.state[0].copy(), sim.features(), 0
+    if sim.task.expert is None:
+        return Pair(start, None)
+    policy = expert_in(sim)
     for _ in range(HORIZON):
         features, _ = sim.step(policy(features))
         since += int(sim.solved[0])
@@ -48,7 +50,7 @@ def play(sim: Simulation, seed: int) -> Pair:
 
 
 def draw_pair(task: type[Task], size: int, seed: int) -> Frame:
-    """Return the task's start and success side by side, (size, 2 size, 3).
+    """Return the task's start and success side by side, (size, 2 size, 3); nothing for the success without an expert.
 
     Raises:
         RenderError: the pictures cannot be drawn.
@@ -59,7 +61,9 @@ def draw_pair(task: type[Task], size: int, seed: int) -> Frame:
     whole = round(size / side)
     x, y = min(round(left * whole), whole - size), min(round(top * whole), whole - size)
     with open_renderer(sim.model, whole, whole) as renderer:
-        frames = [renderer.frame(state)[y : y + size, x : x + size] for state in pair]
+        frames = [renderer.frame(state)[y : y + size, x : x + size] for state in pair if state is not None]
+    if len(frames) < len(pair):
+        frames.append(np.full_like(frames[0], BACKGROUND))
     return np.concatenate(frames, axis=1)
 
 

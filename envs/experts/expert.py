@@ -1,4 +1,4 @@
-"""What an expert is: a policy written by hand for one task, which shows that the task can be solved.
+"""What an expert is: a policy scripted for one task, which shows that the task can be solved.
 
 An expert reads the simulation itself, not the observation. It works on batched arrays, as the tasks do: each of the
 N simulations is in a phase of its own.
@@ -7,42 +7,37 @@ N simulations is in a phase of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final
+from typing import Generic
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.simulation.features import Features, Mask
-from clrobot.envs.simulation.simulation import MAX_STEP, Simulation
-from clrobot.envs.simulation.task import Task
-
-OPEN: Final = -1.0  # what the last number of an action asks of the fingers
-CLOSED: Final = 1.0
+from clrobot.envs.simulation.actions import MAX_STEP
+from clrobot.envs.simulation.features import FeaturesT, Mask
+from clrobot.envs.simulation.state import SimState
 
 
-class Expert(ABC):
+class Expert(ABC, Generic[FeaturesT]):
     """A scripted policy for N simulations of one task.
 
     Attributes:
-        task: the task that it solves.
+        sim: the simulations in which it acts.
         phase: where each simulation is in the script, (N,); 0 at the start of an episode.
     """
 
-    task: ClassVar[type[Task]]
-
-    def __init__(self, sim: Simulation) -> None:
-        """Act in `sim`, simulations of `task`, whose episodes have not begun or begin at their first step."""
+    def __init__(self, sim: SimState) -> None:
+        """Act in `sim`, whose episodes have not begun or begin at their first step."""
         self.sim = sim
         self.phase: NDArray[np.int64] = np.zeros(sim.n, np.int64)
 
-    def __call__(self, features: Features | None = None) -> Array:
-        """Return the next actions (N, 4); `features` are the task's, where they are at hand."""
+    def __call__(self, features: FeaturesT) -> Array:
+        """Return the next actions (N, 4); `features` are what the task shows of the simulations as they are."""
         self.phase[self.sim.elapsed == 0] = 0
-        return self.act(self.sim.task.features(self.sim) if features is None else features)
+        return self.act(features)
 
     @abstractmethod
-    def act(self, f: Features) -> Array:
+    def act(self, f: FeaturesT) -> Array:
         """Move the phases on and return the next actions (N, 4)."""
 
     # --- what scripts are written with -----------------------------------------------------------------------
@@ -63,7 +58,7 @@ class Expert(ABC):
 
     def towards(self, point: ArrayLike, fingers: ArrayLike, stride: ArrayLike = MAX_STEP) -> Array:
         """Return the actions that bring the hand's target to `point` (N, 3), m, at most `stride` along each axis."""
-        by = np.asarray(point) - self.sim.promised
+        by = np.asarray(point) - self.sim.delayed_target
         return self.move(np.clip(by, -np.asarray(stride), stride), fingers)
 
     def move(self, by: ArrayLike, fingers: ArrayLike) -> Array:
@@ -71,12 +66,6 @@ class Expert(ABC):
         n = self.sim.n
         step = np.clip(np.broadcast_to(by, (n, 3)) / MAX_STEP, -1.0, 1.0)
         return np.column_stack([step, np.broadcast_to(fingers, n)])
-
-
-def across(a: Array, b: Array) -> Array:
-    """Return the horizontal distances (N,) between the points a (N, 3) and b (N, 3), m."""
-    gap: Array = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
-    return gap
 
 
 def above(point: Array, height: float) -> Array:

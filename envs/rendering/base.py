@@ -20,7 +20,7 @@ _TENT: Final = tuple((i, j, (2 - abs(i)) * (2 - abs(j))) for i in (-1, 0, 1) for
 
 
 class RenderError(RuntimeError):
-    """No picture can be made this way here; the message says what is missing."""
+    """No picture can be made with this renderer here; the message says what is missing."""
 
 
 class Renderer(ABC):
@@ -29,7 +29,7 @@ class Renderer(ABC):
     Attributes:
         width: of the pictures, in pixels.
         height: of the pictures, in pixels.
-        backend: the name of the way they are made, "gl" or "raycast".
+        backend: what makes them, "gl" or "raycast".
     """
 
     backend: ClassVar[str]

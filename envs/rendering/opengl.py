@@ -6,12 +6,13 @@ from typing import Final
 
 import mujoco
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from clrobot.envs.gl import gl_problem
 from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
 
 # In software these decide the cost. At MuJoCo's defaults (a larger shadow map, reflections, 28 slices) a
-# frame takes three times as long and looks the same at film sizes; without shadows things seem to float.
+# frame takes three times as long and looks the same at film sizes; without shadows objects seem to float.
 # Multisampling would take more time than all else, and leave the edges of shadows ragged: see `smooth`.
 GL_SAMPLES: Final = 0
 GL_SHADOW_MAP: Final = 768  # pixels along a side
@@ -43,7 +44,8 @@ class GLRenderer(Renderer):
         except Exception as error:  # each backend fails with its own: ImportError, RuntimeError, GLError, FatalError
             raise RenderError(f"cannot draw with OpenGL: {error}") from error
 
-    def frame(self, state: ArrayLike) -> Image:  # noqa: D102 -- the base class says it
+    @override
+    def frame(self, state: ArrayLike) -> Image:
         place(self._model, self._data, self._row(state))
         self._gl.update_scene(self._data, self._camera)
         scene = self._gl.scene
@@ -55,5 +57,6 @@ class GLRenderer(Renderer):
                 geom.category = int(mujoco.mjtCatBit.mjCAT_DECOR)
         return smooth(self._gl.render())
 
-    def close(self) -> None:  # noqa: D102
+    @override
+    def close(self) -> None:
         self._gl.close()

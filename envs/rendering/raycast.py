@@ -16,19 +16,20 @@ from typing import Final
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
 from clrobot.envs.rendering.raster import SIGNS, Doubles, Floats, Groups, Mask, Numbers, Raster, camera_axes, dots
 from clrobot.envs.rendering.surfaces import (
-    _SUN_DISTANCE,
-    _bytes,
-    _Hits,
-    _light,
-    _Picture,
-    _shadow_map,
-    _Surfaces,
-    _Veil,
-    _View,
+    SUN_DISTANCE,
+    Hits,
+    Picture,
+    Surfaces,
+    TranslucentLayer,
+    View,
+    directional_light,
+    shadow_map,
+    to_bytes,
 )
 
 GROUPS_SHOWN: Final = (0, 1, 2)  # MuJoCo's default: geoms in groups 3, 4 and 5 are not drawn
@@ -49,8 +50,8 @@ class RaycastRenderer(Renderer):
     reflections and haze; other lights count as directional, moving translucent geoms as opaque. `frames` draws
     several states at a time, on `threads` threads (default: the cores, at most 8).
 
-    A picture is drawn in three coats: the world once, over it what stands on mocap bodies whenever that is moved
-    (a new episode), and over that the moving geoms of each frame. A coat casts rays only where its geoms, or
+    A picture is drawn in three layers: the world once, over it what stands on mocap bodies whenever that is moved
+    (a new episode), and over that the moving geoms of each frame. A layer casts rays only where its geoms, or
     their shadows, may change the picture below.
     """
 
@@ -65,26 +66,27 @@ class RaycastRenderer(Renderer):
         threads: int | None = None,
     ) -> None:
         super().__init__(model, width, height, camera)
-        if "normal" not in (mujoco.mj_multiRay.__doc__ or ""):
-            raise RenderError(f"MuJoCo {mujoco.__version__} casts no rays with normals: pictures need OpenGL here")
         self._read_geoms()
         self._sky = _read_sky(self._model)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._threads = threads or min(8, cores)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="raycast")
-        self._world: _Picture | None = None
-        self._backdrop: _Picture | None = None
+        self._world: Picture | None = None
+        self._backdrop: Picture | None = None
         self._lock = threading.Lock()  # of these two
 
-    def frame(self, state: ArrayLike) -> Image:  # noqa: D102 -- the base class says it
+    @override
+    def frame(self, state: ArrayLike) -> Image:
         return self._draw(self._row(state))
 
-    def frames(self, states: ArrayLike) -> Iterator[Image]:  # noqa: D102
+    @override
+    def frames(self, states: ArrayLike) -> Iterator[Image]:
         rows, batch = self._rows(states), 4 * self._threads  # so many pictures wait at most
         starts = range(0, len(rows), batch)
         return chain.from_iterable(self._pool.map(self._draw, rows[start : start + batch]) for start in starts)
 
-    def close(self) -> None:  # noqa: D102
+    @override
+    def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def _read_geoms(self) -> None:
@@ -117,10 +119,10 @@ class RaycastRenderer(Renderer):
         backdrop = self._backdrop_for(data)
         pixels, surfaces = self._changes(data, backdrop, _MOVING)
         image = backdrop.image.copy()
-        image.reshape(-1, 3)[pixels] = _bytes(surfaces.colours())
+        image.reshape(-1, 3)[pixels] = to_bytes(surfaces.colours())
         return smooth(image)
 
-    def _changes(self, data: mujoco.MjData, below: _Picture, group: int) -> tuple[Numbers, _Surfaces]:
+    def _changes(self, data: mujoco.MjData, below: Picture, group: int) -> tuple[Numbers, Surfaces]:
         """Return the numbers (n,) of the pixels that the geoms of `group` may change, and what these then show."""
         near, shaded = self._reach(data, below, group)
         pixels = np.flatnonzero(near)
@@ -129,18 +131,18 @@ class RaycastRenderer(Renderer):
         front = np.flatnonzero(hits.distance < below.surfaces.distance.take(pixels))
         moved = pixels[front]
         covering = self._surfaces(data, below.view, hits.of(front), _groups(*range(group + 1)))
-        covering.lay(below.surfaces.veil.of(moved))
+        covering.overlay(below.surfaces.translucent.of(moved))
         shaded[moved] = False
         rest = np.flatnonzero(shaded)
         others = below.surfaces.of(rest)
-        for number, light in enumerate(below.view.shining):
+        for number, light in enumerate(below.view.shadow_lights):
             lit = np.flatnonzero(others.lit[:, number])
             along = below.rays.take(rest[lit], axis=0) * others.distance[lit, None]
             points = below.view.camera.origin + along
             others.lit[lit, number] = self._unshaded(data, light.origin, points, _groups(group))
-        return np.concatenate([moved, rest]), covering.then(others)
+        return np.concatenate([moved, rest]), covering.followed_by(others)
 
-    def _reach(self, data: mujoco.MjData, below: _Picture, group: int) -> tuple[Mask, Mask]:
+    def _reach(self, data: mujoco.MjData, below: Picture, group: int) -> tuple[Mask, Mask]:
         """Return the pixels (height * width,) where geoms of `group` may be seen, and where they may cast shadows."""
         corners = self._corners_of(data, group)
         near = below.view.camera.covered(corners).ravel()
@@ -159,7 +161,7 @@ class RaycastRenderer(Renderer):
 
     # --------------------------------------------------------------------------------- what stands still
 
-    def _backdrop_for(self, data: mujoco.MjData) -> _Picture:
+    def _backdrop_for(self, data: mujoco.MjData) -> Picture:
         """Return the picture of all that stands still, drawn again only when a mocap body, camera or light moved."""
         own = slice(self._camera.fixedcamid, self._camera.fixedcamid + 1)  # empty for the free camera, -1
         view = (data.cam_xpos[own], data.cam_xmat[own], data.light_xpos, data.light_xdir)
@@ -167,40 +169,40 @@ class RaycastRenderer(Renderer):
         key = seen + data.mocap_pos.tobytes() + data.mocap_quat.tobytes()
         with self._lock:
             if self._world is None or self._world.key != seen:
-                self._world = self._coat(data, self._nothing(data), _WORLD, seen)
+                self._world = self._add_layer(data, self._sky_alone(data), _WORLD, seen)
             if self._backdrop is None or self._backdrop.key != key:
-                self._backdrop = self._coat(data, self._world, _PLACED, key)
+                self._backdrop = self._add_layer(data, self._world, _PLACED, key)
             return self._backdrop
 
-    def _nothing(self, data: mujoco.MjData) -> _Picture:
+    def _sky_alone(self, data: mujoco.MjData) -> Picture:
         """Return the picture of the sky alone."""
         view = self._view(data)
         rays = view.camera.rays()
-        count, lights = len(rays), len(view.shining)
+        count, lights = len(rays), len(view.shadow_lights)
         height = np.arcsin(np.clip(rays[:, 2], -1.0, 1.0)) / np.pi + 0.5  # 0 straight down, 1 straight up
-        surfaces = _Surfaces(
+        surfaces = Surfaces(
             np.full(count, np.inf),
             self._sky[(height * _SKY_STEPS).astype(np.int32)],
             np.zeros((count, lights, 3), np.float32),
             np.zeros((count, lights), np.bool_),
-            _Veil.none(count),
+            TranslucentLayer.none(count),
         )
-        return _Picture(b"", view, rays, surfaces, ())
+        return Picture(b"", view, rays, surfaces, ())
 
-    def _coat(self, data: mujoco.MjData, below: _Picture, group: int, key: bytes) -> _Picture:
+    def _add_layer(self, data: mujoco.MjData, below: Picture, group: int, key: bytes) -> Picture:
         """Return `below` with the geoms of `group`; what is translucent comes with those on mocap bodies."""
         pixels, changes = self._changes(data, below, group)
         surfaces = below.surfaces.copy()
         surfaces.put(pixels, changes)
         if group == _PLACED:
             behind = np.flatnonzero(below.view.camera.covered(self._corners_of(data, _CLEAR)))
-            surfaces.lay(self._veil(data, below.view, below.rays[behind]), behind)
+            surfaces.overlay(self._translucent_layer(data, below.view, below.rays[behind]), behind)
         seen = np.flatnonzero(np.isfinite(surfaces.distance))
         points = below.view.camera.origin + below.rays[seen] * surfaces.distance[seen, None]
-        shadows = tuple(_shadow_map(light, seen, points) for light in below.view.shining if len(seen))
+        shadows = tuple(shadow_map(light, seen, points) for light in below.view.shadow_lights if len(seen))
         return replace(below, key=key, surfaces=surfaces, shadows=shadows)
 
-    def _view(self, data: mujoco.MjData) -> _View:
+    def _view(self, data: mujoco.MjData) -> View:
         """Ask MuJoCo's visualiser, which needs no OpenGL, for the camera and the lights."""
         scene = mujoco.MjvScene(self._model, maxgeom=1)
         mujoco.mjv_updateCamera(self._model, data, self._camera, scene)
@@ -213,15 +215,17 @@ class RaycastRenderer(Renderer):
         step = 2 * half / (self.width, self.height)
         axes = camera_axes(camera.forward, camera.up)
         eye = Raster(np.array(camera.pos, np.float64), axes, -half, step, (self.height, self.width))
-        distance = _SUN_DISTANCE * float(self._model.stat.extent)
-        lights = tuple(_light(light, self._model.stat.center, distance) for light in scene.lights[: scene.nlight])
-        return _View(eye, lights)
+        distance = SUN_DISTANCE * float(self._model.stat.extent)
+        lights = tuple(
+            directional_light(light, self._model.stat.center, distance) for light in scene.lights[: scene.nlight]
+        )
+        return View(eye, lights)
 
     # ------------------------------------------------------------------------------------------------ rays
 
-    def _cast(self, data: mujoco.MjData, origin: Doubles, rays: Doubles, groups: Groups) -> _Hits:
+    def _cast(self, data: mujoco.MjData, origin: Doubles, rays: Doubles, groups: Groups) -> Hits:
         count = len(rays)
-        hits = _Hits.none(rays)
+        hits = Hits.none(rays)
         if count:
             flat, far = np.ascontiguousarray(rays).reshape(-1), float(mujoco.mjMAXVAL)
             _, geom, distance, normal = hits
@@ -231,17 +235,17 @@ class RaycastRenderer(Renderer):
             distance[geom < 0] = np.inf
         return hits
 
-    def _surfaces(self, data: mujoco.MjData, view: _View, hits: _Hits, casters: Groups) -> _Surfaces:
+    def _surfaces(self, data: mujoco.MjData, view: View, hits: Hits, casters: Groups) -> Surfaces:
         """Return the surfaces that rays met, all of them, in the light that comes past the geom groups `casters`."""
         base, gains = self._shade(view, hits)
         points = view.camera.origin + hits.rays * hits.distance[:, None]
         lit = np.zeros(gains.shape[:2], np.bool_)
-        for number, light in enumerate(view.shining):
+        for number, light in enumerate(view.shadow_lights):
             ahead = np.flatnonzero(gains[:, number].any(axis=1))
             lit[ahead, number] = self._unshaded(data, light.origin, points[ahead], casters)
-        return _Surfaces(hits.distance, base, gains, lit, _Veil.none(len(base)))
+        return Surfaces(hits.distance, base, gains, lit, TranslucentLayer.none(len(base)))
 
-    def _shade(self, view: _View, hits: _Hits) -> tuple[Floats, Floats]:
+    def _shade(self, view: View, hits: Hits) -> tuple[Floats, Floats]:
         """Return the colours (n, 3) of surfaces without the lights that cast shadows, and what each such light adds.
 
         With all lights these are as OpenGL's fixed pipeline has them:
@@ -272,16 +276,16 @@ class RaycastRenderer(Renderer):
                 base += gain
         return base, np.concatenate(gains, axis=1)
 
-    def _veil(self, data: mujoco.MjData, view: _View, rays: Doubles) -> _Veil:
+    def _translucent_layer(self, data: mujoco.MjData, view: View, rays: Doubles) -> TranslucentLayer:
         """Return the nearest translucent surfaces that rays meet; these neither cast shadows nor show any."""
         hits = self._cast(data, view.camera.origin, rays, _groups(_CLEAR))
-        veil = _Veil.none(len(rays))
+        layer = TranslucentLayer.none(len(rays))
         met = np.flatnonzero(hits.geom >= 0)
         hits = hits.of(met)
         base, gains = self._shade(view, hits)
-        veil.distance[met], veil.alpha[met] = hits.distance, self._alpha[hits.geom]
-        veil.colour[met] = np.clip(base + gains.sum(axis=1), 0.0, 1.0)
-        return veil
+        layer.distance[met], layer.alpha[met] = hits.distance, self._alpha[hits.geom]
+        layer.colour[met] = np.clip(base + gains.sum(axis=1), 0.0, 1.0)
+        return layer
 
     def _unshaded(self, data: mujoco.MjData, origin: Doubles, points: Doubles, casters: Groups) -> Mask:
         """Return where the light at `origin` sees the points (n, 3): (n,)."""

@@ -36,7 +36,7 @@ HOME = np.array([0.45, 0.0, 0.22])  # m, the hand at the start of an episode
 ARM_BIT, OBJECT_BIT = 1, 2
 # The gripper's rubber pads: sliding, torsional (m) and rolling (m) friction.
 PAD_FRICTION = [1.5, 0.02, 0.001]
-# MuJoCo's constraint impedance: at its default of 0.95, the hand's 100 N would press light things millimetres into
+# MuJoCo's constraint impedance: at its default of 0.95, the hand's 100 N would press light objects millimetres into
 # others and mechanisms beyond their stops.
 STIFF = [0.95, 0.99, 0.001, 0.5, 2.0]
 
@@ -300,9 +300,7 @@ def _actuators(spec: mujoco.MjSpec) -> None:
 
 
 def _position_actuator(spec: mujoco.MjSpec, name: str, kp: float, kv: float) -> mujoco.MjsActuator:
+    """Add an actuator of the force kp (ctrl - x) - kv ẋ, where x is what it acts on."""
     actuator = spec.add_actuator(name=name)
-    actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
-    actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-    actuator.gainprm[0] = kp
-    actuator.biasprm[1], actuator.biasprm[2] = -kp, -kv
+    actuator.set_to_position(kp=kp, kv=kv)
     return actuator

@@ -1,4 +1,4 @@
-"""Mechanisms that more than one task works: a drawer in its cabinet, a door on its cupboard.
+"""The parts of mechanisms, and those that more than one task works: a drawer in its cabinet, a door on its cupboard.
 
 Each stands on a mocap body, so that its place can vary, and moves by one joint that is 0 when it is shut. Only the
 arm touches the moving parts: they slide within their own fixtures.
@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.scene.arm import ARM_BIT, STIFF
-from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
+from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, Vec, add_box, add_fixture, add_site
+
+SLIDE, HINGE = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
 
 DRAWER_TRAVEL = 0.18  # m, how far the drawer slides
 HANDLE_REACH = 0.064  # m, how far a handle stands off its front: room for a finger and half the palm
@@ -24,6 +26,44 @@ _DOOR_HALF_WIDTH = 0.11  # m
 _DOOR_HANDLE = np.array([-HANDLE_REACH, -0.175, 0.0])  # m, from the hinge, in the door's frame
 # The handle is near the upper edge: the palm stays above the door when the fingers hook behind it.
 _DOOR_HANDLE_HEIGHT = 0.12  # m, above the table
+
+
+def add_joint(
+    body: mujoco.MjsBody,
+    name: str,
+    kind: mujoco.mjtJoint,
+    axis: Vec,
+    travel: float,
+    *,
+    damping: float,
+    armature: float,
+    friction: float = 0.0,
+    stiffness: float = 0.0,
+) -> None:
+    """Let a body slide along an axis or turn about it, between stiff stops from 0 to `travel`.
+
+    Args:
+        body: what moves.
+        name: of the joint.
+        kind: SLIDE or HINGE.
+        axis: of positive motion, (3,), in the body's frame.
+        travel: m or rad.
+        damping: N s/m or N m s/rad.
+        armature: inertia beside the body's own, kg or kg m².
+        friction: dry friction, N or N m.
+        stiffness: of a spring back to 0, N/m or N m/rad.
+    """
+    body.add_joint(
+        name=name,
+        type=kind,
+        axis=list(axis),
+        range=[0.0, travel],
+        stiffness=[stiffness, 0, 0],
+        damping=[damping, 0, 0],
+        frictionloss=friction,
+        armature=armature,
+        solimp_limit=STIFF,
+    )
 
 
 def arm_only(parts: Sequence[mujoco.MjsGeom]) -> None:
@@ -63,16 +103,7 @@ def add_drawer(spec: mujoco.MjSpec) -> mujoco.MjsBody:
         add_box(cabinet, [0.10, 0.006, 0.064], [0, side * 0.114, 0.07], FIXTURE_BLUE)
     add_box(cabinet, [0.006, 0.12, 0.064], [0.094, 0, 0.07], FIXTURE_BLUE)
     drawer = cabinet.add_body(name="drawer", pos=[-0.10, 0, 0.07], gravcomp=1.0)
-    drawer.add_joint(
-        name="drawer",
-        type=mujoco.mjtJoint.mjJNT_SLIDE,
-        axis=[-1, 0, 0],
-        range=[0.0, DRAWER_TRAVEL],
-        damping=[12.0, 0, 0],
-        frictionloss=3.0,
-        armature=0.3,
-        solimp_limit=STIFF,
-    )
+    add_joint(drawer, "drawer", SLIDE, [-1, 0, 0], DRAWER_TRAVEL, damping=12.0, friction=3.0, armature=0.3)
     front = add_box(drawer, [0.006, 0.106, 0.052], [0, 0, 0], PANEL_BLUE, mass=0.2)
     tray = add_box(drawer, [0.085, 0.100, 0.004], [0.09, 0, -0.046], PANEL_BLUE, mass=0.2)
     arm_only([front, tray, *add_handle(drawer, 0.0, 0.055)])
@@ -99,16 +130,7 @@ def add_door(spec: mujoco.MjSpec) -> mujoco.MjsBody:
         add_box(cupboard, [0.07, 0.006, 0.08], [0.08, side * (half - 0.006), 0.08], FIXTURE_BLUE)
     add_box(cupboard, [0.006, half, 0.08], [0.144, 0, 0.08], FIXTURE_BLUE)
     door = cupboard.add_body(name="door", pos=[0, half, _DOOR_HANDLE_HEIGHT], gravcomp=1.0)
-    door.add_joint(
-        name="door",
-        type=mujoco.mjtJoint.mjJNT_HINGE,
-        axis=[0, 0, -1],
-        range=[0.0, DOOR_TRAVEL],
-        damping=[0.3, 0, 0],
-        frictionloss=0.05,
-        armature=0.02,
-        solimp_limit=STIFF,
-    )
+    add_joint(door, "door", HINGE, [0, 0, -1], DOOR_TRAVEL, damping=0.3, friction=0.05, armature=0.02)
     panel = add_box(door, [0.006, half, 0.07], [0, -half, -0.04], PANEL_BLUE, mass=0.3)
     arm_only([panel, *add_handle(door, _DOOR_HANDLE[1], 0.035)])
     return cupboard

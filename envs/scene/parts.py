@@ -58,7 +58,7 @@ def add_cube(spec: mujoco.MjSpec, name: str, half: float, rgba: Vec, mass: float
     cube = spec.worldbody.add_body(name=name, pos=[0.5, 0.0, half])
     cube.add_freejoint(name=name)
     box = add_box(cube, [half] * 3, [0, 0, 0], rgba, mass=mass)
-    box.condim = 4  # torsional friction: a grasped thing does not turn in the fingers
+    box.condim = 4  # torsional friction: a grasped object does not turn in the fingers
     add_site(cube, name)
     return cube
 

@@ -9,20 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.simulation.actions import OPEN
 from clrobot.envs.simulation.features import Features, Ids
+from clrobot.envs.simulation.observation import COLUMNS
 from clrobot.envs.simulation.overrides import Overrides
 
 # What waits in the delay at the start of an episode: the hand stays, and the fingers stay open.
-IDLE: Final = np.array([0.0, 0.0, 0.0, -1.0])
-# The numbers of an observation that show what some tasks have not (see `sim.OBS_LAYOUT`).
-OTHER, JOINT = slice(10, 13), 13
-
-
-# --- noise and delay ---------------------------------------------------------------------------------------------
+IDLE: Final = np.array([0.0, 0.0, 0.0, OPEN])
 
 
 class Disturbance:
-    """What N simulations' agents see blurred and do late.
+    """What N simulations' agents see with noise and do with a delay.
 
     An episode's noise follows from one number, drawn when it starts from the simulation's own generator and after
     the start state: the first episode starts the same in every world, and looking twice shows the same.
@@ -38,7 +35,7 @@ class Disturbance:
 
     @classmethod
     def of(cls, n: int, overrides: Overrides, episode: tuple[int, int]) -> Disturbance | None:
-        """Return the disturbance of a world, or None where all is seen sharply and done at once."""
+        """Return the disturbance of a world, or None where there is neither noise nor delay."""
         disturbs = overrides.get("sensor.noise", 0.0) or overrides.get("action.delay", 0)
         return cls(n, overrides, episode) if disturbs else None
 
@@ -54,8 +51,8 @@ class Disturbance:
         for i in ids:
             self._noise[i] = np.random.default_rng(self._seeds[i]).standard_normal(self._noise.shape[1:], np.float32)
 
-    def late(self, actions: Array) -> Array:
-        """Return what takes effect now, (N, 4), and keep these actions (N, 4) for later."""
+    def delayed(self, actions: Array) -> Array:
+        """Return the actions that take effect now, (N, 4), and keep these (N, 4) for later."""
         if not self._pending.shape[1]:
             return actions
         due: Array = self._pending[:, 0].copy()
@@ -64,20 +61,20 @@ class Disturbance:
         return due
 
     @property
-    def to_come(self) -> Array:
-        """The sum of the moves that are held back, (N, 3), in actions' units."""
-        moves: Array = self._pending[:, :, :3].sum(axis=1)
-        return moves
+    def pending_displacement(self) -> Array:
+        """The sum of the hand's displacements that wait in the delay, (N, 3), in actions' units."""
+        displacement: Array = self._pending[:, :, :3].sum(axis=1)
+        return displacement
 
-    def blurred(self, scaled: Array, elapsed: NDArray[np.int64], features: Features) -> Array:
-        """Return scaled observations (N, d) with their noise; what the task has not stays zero."""
+    def with_noise(self, scaled: Array, elapsed: NDArray[np.int64], features: Features) -> Array:
+        """Return scaled observations (N, OBS_SIZE) with their noise; what the task lacks stays zero."""
         if not self._scale:
             return scaled
         noise = self._scale * self._noise[self._rows, elapsed % self._noise.shape[1]]
         if features.other is None:
-            noise[:, OTHER] = 0.0
+            noise[:, COLUMNS["other object position"]] = 0.0
         if features.joint is None:
-            noise[:, JOINT] = 0.0
+            noise[:, COLUMNS["mechanism position"]] = 0.0
         seen: Array = scaled + noise
         return seen
 

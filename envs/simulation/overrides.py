@@ -1,4 +1,4 @@
-"""Domain shift: the same task in another world.
+"""Domain shift: the same task with another physics, noise or delay.
 
 A world is a mapping of names to numbers, such as `{"object.friction": 0.3, "action.delay": 2}`. The physical ones
 change the scene before it is compiled; noise and delay stand between the simulation and whoever acts in it.
@@ -27,7 +27,8 @@ class Override(NamedTuple):
 
     low: float
     high: float
-    of: Literal["object", "joint", "door"]  # freely moving bodies; mechanisms' joints; what passes in and out
+    # Freely moving bodies; mechanisms' joints; what passes between the simulation and whoever acts in it.
+    changes: Literal["object", "joint", "interface"]
     meaning: str
     whole: bool = False
 
@@ -39,13 +40,13 @@ OVERRIDES: Final[Mapping[str, Override]] = {
     "joint.damping": Override(0.0, 5.0, "joint", "factor on the damping of the mechanism's joints"),
     "joint.friction": Override(0.0, 10.0, "joint", "factor on the dry friction of the mechanism's joints"),
     "sensor.noise": Override(
-        0.0, 1.0, "door", "standard deviation of what is added to each number of an observation"
+        0.0, 1.0, "interface", "standard deviation of what is added to each number of an observation"
     ),
-    "action.delay": Override(0, 10, "door", "control steps until an action takes effect", whole=True),
+    "action.delay": Override(0, 10, "interface", "control steps until an action takes effect", whole=True),
 }
 
 
-# --- which worlds a task has -------------------------------------------------------------------------------------
+# --- which overrides a task takes --------------------------------------------------------------------------------
 
 
 def checked(task: type[Task], overrides: Overrides) -> dict[str, float]:
@@ -70,7 +71,7 @@ def checked(task: type[Task], overrides: Overrides) -> dict[str, float]:
 
 def _number(task: type[Task], name: str, value: Any) -> float:
     kind = OVERRIDES[name]
-    low, high = task.bounds.get(name, (kind.low, kind.high))
+    low, high = task.override_ranges.get(name, (kind.low, kind.high))
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or (kind.whole and value != int(value)):
         fits = False
@@ -89,9 +90,9 @@ def _why_not(task: type[Task], name: str) -> str | None:
         return task.refuses[name]
     spec = arm.arm_spec()
     task().build(spec)
-    if OVERRIDES[name].of == "object" and not _objects(spec):
+    if OVERRIDES[name].changes == "object" and not _objects(spec):
         return "it has no object that moves freely"
-    if OVERRIDES[name].of == "joint" and not _mechanisms(spec):
+    if OVERRIDES[name].changes == "joint" and not _mechanisms(spec):
         return "it has no mechanism"
     if name == "joint.friction" and not any(joint.frictionloss for joint in _mechanisms(spec)):
         return "its mechanism has no dry friction"
@@ -106,9 +107,9 @@ def alter(spec: mujoco.MjSpec, task: Task, overrides: Overrides) -> None:
     if (size := overrides.get("object.size")) is not None:
         for body in _objects(spec):
             _resize(body, size)
-        for name, own in task.fits.items():
+        for name, lengths in task.size_offsets.items():
             site = spec.site(name)
-            site.pos = site.pos + (size - 1.0) * np.array(own)
+            site.pos = site.pos + (size - 1.0) * np.array(lengths)
     if (mass := overrides.get("object.mass")) is not None:
         model = spec.compile()
         for body in _objects(spec):
@@ -118,9 +119,9 @@ def alter(spec: mujoco.MjSpec, task: Task, overrides: Overrides) -> None:
     if (friction := overrides.get("object.friction")) is not None:
         # A contact takes the coefficient of the geom of the higher priority, else the greater of the two. So what
         # an object does not overrule must have the same one: all but a puck also rub the fingers' pads smooth.
-        mine = [geom for body in _objects(spec) for geom in body.find_all("geom")]
-        lowest = min(geom.priority for geom in mine)
-        for geom in (*mine, *(geom for geom in spec.geoms if geom.priority >= lowest)):
+        own = [geom for body in _objects(spec) for geom in body.find_all("geom")]
+        lowest = min(geom.priority for geom in own)
+        for geom in (*own, *(geom for geom in spec.geoms if geom.priority >= lowest)):
             geom.friction[0] = friction
     for joint in _mechanisms(spec):
         joint.damping = joint.damping * overrides.get("joint.damping", 1.0)

@@ -14,39 +14,31 @@ import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, length
+from clrobot.envs.arrays import Array, clip
 from clrobot.envs.scene import arm
+from clrobot.envs.simulation.actions import FINGER_STEP, LEASH, MAX_STEP, checked_actions
 from clrobot.envs.simulation.disturbance import Disturbance
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_LIMIT, OBS_SIZE
+from clrobot.envs.simulation.observation import OBS_LIMIT, OBS_SIZE, Observation
 from clrobot.envs.simulation.overrides import Overrides, alter, checked
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Task
 
 HORIZON: Final = 100  # control steps in an episode (4 s)
-MAX_STEP: Final = 0.03  # m, the farthest one action moves the hand's target
-FINGER_STEP: Final = arm.FINGER_SPEED * arm.CONTROL_STEP  # m, the farthest one action moves a finger's target
-LEASH: Final = 0.08  # m, the farthest the target may lead the hand, along each axis
-ACTION_SIZE: Final = 4
 
 _HOME_JOINTS = np.array([joint.home for joint in arm.JOINTS] + [arm.FINGER_TRAVEL] * 2)
-_STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
-
-
 # s, what a simulation's clock shows at a start. Where MuJoCo finds a simulation gone to infinity, it takes it back to
 # the model's defaults, its clock to zero: a clock that shows less than at the start tells of that.
 _START_TIME: Final = 1.0
 
 
-class SimulationState(NamedTuple):
+class SavedState(NamedTuple):
     """All that changes in a simulation: restoring it continues with the same bits."""
 
     arrays: dict[str, NDArray[Any]]  # by name, each (N, …)
     generators: list[dict[str, Any]]  # of start states, one for each simulation
-
-
-class NeedsBatch(ImportError):
-    """The installed MuJoCo is too old for the native tasks."""
 
 
 def build_model(task: Task, overrides: Overrides | None = None) -> mujoco.MjModel:
@@ -58,58 +50,30 @@ def build_model(task: Task, overrides: Overrides | None = None) -> mujoco.MjMode
     return spec.compile()
 
 
-class Simulation:
+class Simulation(SimState):
     """N simulations of one task, from start states to rewards.
 
     Attributes:
-        n: the number of simulations.
-        batch: the `mujoco.batch.Batch`; `batch.state` (N, nstate) holds the full states.
-        hand: the position of the point between the fingertips, (N, 3), m, kept up to date as `site` says.
-        target: where the hand is told to be, live, (N, 3), m.
-        elapsed: control steps since the last reset, (N,).
+        task: what is simulated.
+        overrides: what is different in these simulations' world (see `overrides.OVERRIDES`).
         solved: whether the episode has been solved at any step so far, (N,).
         solved_now: whether it is solved at this step, (N,).
         diverged: whether the simulation has gone to infinity since its reset, (N,): trust nothing of it; it earns
             nothing and solves nothing until it is reset.
         divergences: how many times any has.
-        overrides: what is different in these simulations' world (see `shift`).
-        object_size: factor on the lengths of the task's objects, 1 unless it is overridden.
     """
 
     def __init__(self, task: Task, n: int, threads: int = 0, overrides: Overrides | None = None) -> None:
         """Compile the task's model and allocate N simulations on `threads` threads (0: all cores).
 
         Raises:
-            NeedsBatch: MuJoCo is older than 3.17.
             ValueError: an override is unknown, out of range, or nothing that this task has.
         """
-        try:
-            from mujoco.batch import Batch
-        except ImportError as error:
-            raise NeedsBatch(
-                f"clrobot's own tasks need mujoco 3.17 or newer, and this is {mujoco.__version__}; "
-                "install a newer mujoco, or use a suite that works with this one"
-            ) from error
         self.task = task
-        self.n = n
         self.overrides = checked(type(task), overrides or {})
-        self.object_size = self.overrides.get("object.size", 1.0)
+        super().__init__(build_model(task, self.overrides), n, threads, self.overrides.get("object.size", 1.0))
+        self._observation = Observation(n)
         self._disturbance = Disturbance.of(n, self.overrides, (HORIZON + 1, OBS_SIZE))
-        self.model = build_model(task, self.overrides)
-        # A persistent batch continues from the stages computed after a step, which therefore cost nothing.
-        self.batch: Any = Batch(self.model, n, threads, persistent=True)
-        self.qpos: Array = self.batch.bind("qpos")
-        self.mocap: Array = self.batch.bind("mocap_pos")
-        self._ctrl: Array = self.batch.bind("ctrl")
-        self.target = self._ctrl[:, :3]
-        self._views: dict[str, Array] = {}
-        # MuJoCo has all sites of a simulation together; here each site's places lie together, (sites, N, 3).
-        self._site_rows: Array = self.batch.bind("site_xpos").transpose(1, 0, 2)
-        self._sites = np.zeros(self._site_rows.shape)
-        self.hand = self.site("pinch")
-        self._hand_velocity: Array = self.batch.bind("sensordata")[:, :3]
-        self._fingers = self.qpos[:, 7:9]
-        self.elapsed = np.zeros(n, np.int64)
         self.solved = np.zeros(n, np.bool_)
         self.solved_now = np.zeros(n, np.bool_)
         self.diverged = np.zeros(n, np.bool_)
@@ -122,57 +86,12 @@ class Simulation:
         self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
         # Written out for every simulation: numpy is slow where it repeats a short row.
         self._low, self._high = (np.tile(bound, (n, 1)) for bound in (arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH))
-        offset = np.concatenate([np.broadcast_to(o, size) for _, size, o, _ in OBS_LAYOUT])
-        scale = np.concatenate([np.broadcast_to(s, size) for _, size, _, s in OBS_LAYOUT])
-        self._obs_offset, self._obs_scale = np.tile(offset, (n, 1)), np.tile(scale, (n, 1))
-        self._raw_obs = self._obs_offset.copy()  # before scaling: what a task lacks stays at its offset
-
-    # --- live views, for tasks -------------------------------------------------------------------------------
-
-    def site(self, name: str) -> Array:
-        """Return the world positions (N, 3) of the site `name`, m: kept up to date by resets, steps and `forward`."""
-        if name not in self._views:
-            self._views[name] = self._sites[self.model.site(name).id]
-        return self._views[name]
-
-    def joint_qpos(self, name: str) -> Array:
-        """Return the live, writable positions of the joint `name`: (N, 1) for a slide or hinge, (N, 7) if free."""
-        key = f"joint {name}"
-        if key not in self._views:
-            start = self.model.joint(name).qposadr[0]
-            free = self.model.joint(name).type[0] == int(mujoco.mjtJoint.mjJNT_FREE)
-            self._views[key] = self.qpos[:, start : start + (7 if free else 1)]
-        return self._views[key]
-
-    def mocap_pos(self, body: str) -> Array:
-        """Return the live, writable positions (N, 3) of the mocap body `body`, m."""
-        return self.mocap[:, self.model.body(body).mocapid[0]]
 
     @property
-    def opening(self) -> Array:
-        """Half the gap between the fingertips, (N,), from 0 to `arm.FINGER_TRAVEL`, m."""
-        opening: Array = 0.5 * (self._fingers[:, 0] + self._fingers[:, 1])
-        return opening
-
-    @property
-    def hand_speed(self) -> Array:
-        """The hand's speed, (N,), m/s."""
-        return length(self._hand_velocity)
-
-    @property
-    def promised(self) -> Array:
-        """Where `target` will be when the actions that a delay holds back have taken effect, (N, 3), m."""
+    @override
+    def delayed_target(self) -> Array:
         target: Array = self.target
-        return target if self._disturbance is None else target + MAX_STEP * self._disturbance.to_come
-
-    @property
-    def squeeze(self) -> Array:
-        """How far something between the fingers holds each back from where it is told to be, (N,), m.
-
-        The grip's force is this times the fingers' stiffness, `arm.FINGER_STIFFNESS`, up to `arm.FINGER_FORCE`.
-        """
-        held_back: Array = np.maximum(self.opening - self._ctrl[:, 6], 0.0)
-        return held_back
+        return target if self._disturbance is None else target + MAX_STEP * self._disturbance.pending_displacement
 
     def _make_start_row(self) -> Array:
         """Return the state row (nstate,) of the model's defaults with the arm at home and its fingers open."""
@@ -222,11 +141,6 @@ class Simulation:
         self.solved_now[ids] = False
         self.diverged = self._clock < _START_TIME
 
-    def forward(self, ids: Ids | None = None) -> None:
-        """Compute anew what follows from the states of the simulations `ids` (None: all), which were written."""
-        self.batch.forward(ids, stage=_STAGE)
-        np.copyto(self._sites, self._site_rows)
-
     def step(self, actions: NDArray[Any]) -> tuple[Features, Array]:
         """Advance every simulation by one control step (40 ms).
 
@@ -240,25 +154,14 @@ class Simulation:
         Raises:
             ValueError: the actions have another shape, or one is NaN or infinite.
         """
-        a = np.asarray(actions, np.float64)
-        if a.shape != (self.n, ACTION_SIZE):
-            raise ValueError(f"actions of shape {a.shape}; expected {(self.n, ACTION_SIZE)}")
-        if not np.isfinite(a).all():
-            bad = int(np.flatnonzero(~np.isfinite(a).all(axis=1))[0])
-            raise ValueError(
-                f"action {a[bad].tolist()} of simulation {bad} is not finite; "
-                f"expected {ACTION_SIZE} numbers in [-1, 1]"
-            )
-        a = clip(a, -1.0, 1.0)
+        a = checked_actions(actions, self.n)
         if self._disturbance is not None:
-            a = self._disturbance.late(a)
+            a = self._disturbance.delayed(a)
         target = clip(self.target + MAX_STEP * a[:, :3], self.hand - LEASH, self.hand + LEASH)
         self.target[:] = clip(target, self._low, self._high)
-        told, before = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3]), self._ctrl[:, 6]
-        self._ctrl[:, 6:8] = clip(told, before - FINGER_STEP, before + FINGER_STEP)[:, None]
-        self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
-        np.copyto(self._sites, self._site_rows)
-        self.elapsed += 1
+        commanded, before = (0.5 * arm.FINGER_TRAVEL) * (1.0 - a[:, 3]), self._ctrl[:, 6]
+        self._ctrl[:, 6:8] = clip(commanded, before - FINGER_STEP, before + FINGER_STEP)[:, None]
+        self._advance()
         known, self.diverged = self.diverged, self._clock < _START_TIME
         lost = bool(self.diverged.any())
         if lost:
@@ -273,7 +176,7 @@ class Simulation:
         self.solved |= self.solved_now
         return features, rewards
 
-    def get_state(self) -> SimulationState:
+    def get_state(self) -> SavedState:
         """Return a copy of all that changes."""
         arrays = {
             "rows": self.batch.state.copy(),
@@ -284,9 +187,9 @@ class Simulation:
         }
         if self._disturbance is not None:
             arrays |= self._disturbance.get_state()
-        return SimulationState(arrays, [dict(rng.bit_generator.state) for rng in self._rngs])
+        return SavedState(arrays, [dict(rng.bit_generator.state) for rng in self._rngs])
 
-    def set_state(self, state: SimulationState) -> None:
+    def set_state(self, state: SavedState) -> None:
         """Continue from what `get_state` returned.
 
         Raises:
@@ -307,25 +210,17 @@ class Simulation:
         for rng, saved in zip(self._rngs, state.generators, strict=True):
             rng.bit_generator.state = saved
 
+    def features(self) -> Features:
+        """Return what the task shows of the simulations as they are."""
+        features: Features = self.task.features(self)
+        return features
+
     def observe(self, features: Features | None = None) -> NDArray[np.float32]:
-        """Return the observations (N, OBS_SIZE), laid out and scaled as OBS_LAYOUT says."""
-        f = self.task.features(self) if features is None else features
-        raw, hand = self._raw_obs, self.hand
-        raw[:, 0:3] = hand
-        np.subtract(self.target, hand, out=raw[:, 3:6])
-        raw[:, 6] = self.opening
-        raw[:, 7:10] = f.thing
-        if f.other is not None:
-            raw[:, 10:13] = f.other
-        if f.joint is not None:
-            raw[:, 13] = f.joint
-        raw[:, 14:17] = f.goal
-        np.subtract(f.thing, hand, out=raw[:, 17:20])
-        raw[:, 20:23] = f.way
-        scaled = raw - self._obs_offset
-        scaled /= self._obs_scale
+        """Return the observations (N, OBS_SIZE), laid out and scaled as OBS_LAYOUT says; `features` are these."""
+        f = self.features() if features is None else features
+        scaled = self._observation.scaled(self, f)
         if self._disturbance is not None:
-            scaled = self._disturbance.blurred(scaled, self.elapsed, f)
+            scaled = self._disturbance.with_noise(scaled, self.elapsed, f)
         obs: NDArray[np.float32] = clip(scaled, -OBS_LIMIT, OBS_LIMIT).astype(np.float32)
         return obs
 

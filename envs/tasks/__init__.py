@@ -1,4 +1,4 @@
-"""The native tasks. Adding one is its file and one line here."""
+"""The native tasks, each with its expert. Adding one is its file and one line here."""
 
 from __future__ import annotations
 

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance
-from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import ARM_BIT, STIFF
+from clrobot.envs.arrays import Array, clip, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
+from clrobot.envs.scene.arm import ARM_BIT
+from clrobot.envs.scene.mechanisms import SLIDE, add_joint
 from clrobot.envs.scene.parts import FIXTURE_BLUE, OBJECT_RED, add_box, add_fixture, add_site
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.actions import CLOSED, MAX_STEP
+from clrobot.envs.simulation.features import Features
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import OpeningTask
 
 TRAVEL = 0.030  # m, from released to fully pressed
 SUCCESS_PRESS = 0.8  # of the travel
 SPRING = 400.0  # N/m: about 10 N to press it
 CAP_HEIGHT = 0.095  # m, the released cap's top above the table
 CAP_RADIUS = 0.036  # m
-MARGIN = 0.10  # m, where the reward for nearness has fallen to a tenth
+
+PRESS = 0.01  # m, the stride that does not sink into the cap
 
 
-class ButtonPress(Task):
+class ButtonPressExpert(Expert):
+    """Over the cap, then down. Phases: 0 over it, 1 pressing."""
+
+    @override
+    def act(self, f: Features) -> Array:
+        self.advance(0, horizontal_distance(self.sim.hand, f.object) < 0.012)
+        point = self.by_phase(above(f.object, 0.05), above(f.goal, -0.03))
+        return self.towards(point, CLOSED, self.by_phase(MAX_STEP, PRESS))
+
+
+class ButtonPress(OpeningTask):
     """Push the red button down into its blue box.
 
     Goal: the button pressed. Success: at least 80 % of its 30 mm travel. Varies: the box's place on the table, in
@@ -31,23 +44,24 @@ class ButtonPress(Task):
     """
 
     id: ClassVar = "button-press"
+    expert: ClassVar = ButtonPressExpert
     varies: ClassVar = {"place": Box((0.40, -0.20), (0.64, 0.20))}
-    weights: ClassVar = {"near": 0.4, "pressed": 0.6}
+    weights: ClassVar = {"near": 0.4, "moved": 0.6}
+    fixture: ClassVar = "box"
+    joint: ClassVar = "button"
+    handle: ClassVar = "cap"
+    goal: ClassVar = "pressed"
+    full: ClassVar = TRAVEL
+    success_at: ClassVar = SUCCESS_PRESS * TRAVEL
+    near_within: ClassVar = 0.01
+    near_margin: ClassVar = 0.10
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         box = add_fixture(spec, "box", [0.5, 0.0, 0.0])
         add_box(box, [0.055, 0.055, 0.025], [0, 0, 0.025], FIXTURE_BLUE)
         button = box.add_body(name="button", pos=[0, 0, CAP_HEIGHT], gravcomp=1.0)
-        button.add_joint(
-            name="button",
-            type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=[0, 0, -1],
-            range=[0.0, TRAVEL],
-            stiffness=[SPRING, 0, 0],
-            damping=[4.0, 0, 0],
-            armature=0.2,
-            solimp_limit=STIFF,
-        )
+        add_joint(button, "button", SLIDE, [0, 0, -1], TRAVEL, stiffness=SPRING, damping=4.0, armature=0.2)
         button.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=[CAP_RADIUS, 0.021, 0],
@@ -61,20 +75,6 @@ class ButtonPress(Task):
         add_site(button, "cap")
         add_site(box, "pressed", [0, 0, CAP_HEIGHT - TRAVEL])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("box")[ids, :2] = drawn["place"]
-
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        pressed = sim.joint_qpos("button")[:, 0] / TRAVEL
-        return Features(thing=sim.site("cap"), goal=sim.site("pressed"), joint=pressed)
-
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.01, margin=MARGIN),
-            "pressed": clip(features.joint / SUCCESS_PRESS, 0.0, 1.0),
-        }
-
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint >= SUCCESS_PRESS
+    @override
+    def moved(self, joint: Array) -> Array:
+        return clip(joint / SUCCESS_PRESS, 0.0, 1.0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance
-from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import STIFF
-from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.expert import Expert, above
+from clrobot.envs.scene.mechanisms import HINGE, add_joint, arm_only
 from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GOAL_GREEN,
@@ -23,9 +22,10 @@ from clrobot.envs.scene.parts import (
     add_fixture,
     add_site,
 )
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.actions import MAX_STEP, OPEN
+from clrobot.envs.simulation.features import MechanismFeatures
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import OpeningTask
 
 TRAVEL = 2.4  # rad, from stop to stop
 RADIUS = 0.075  # m, of the disk
@@ -33,7 +33,6 @@ KNOB_RADIUS = 0.058  # m, from the axis to the knob
 KNOB_HEIGHT = 0.10  # m, of the knob's middle above the table
 GOAL_ANGLE = 1.8  # rad
 SUCCESS_ANGLE = 1.6  # rad
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
 
 
 def knob_at(angle: ArrayLike) -> Array:
@@ -43,31 +42,53 @@ def knob_at(angle: ArrayLike) -> Array:
     return place
 
 
-class DialTurn(Task):
+LEAD = 0.5  # rad, how far ahead of the dial the hand is
+GENTLE = 0.012  # m, the stride of a hand that holds the knob
+GRIP = 0.5  # what the fingers are commanded: 20 mm, round a knob of 26
+GRASPING = 10  # control steps in which the fingers close, gently
+
+
+class DialTurnExpert(Expert[MechanismFeatures]):
+    """Grasp the knob from above and go round with it. Phases: 0 over, 1 down, then steps since closing."""
+
+    @override
+    def act(self, f: MechanismFeatures) -> Array:
+        hand, angle = self.sim.hand, f.joint * GOAL_ANGLE
+        self.phase[self.phase >= 2] += 1
+        self.advance(1, hand[:, 2] - f.object[:, 2] < 0.006)
+        self.advance(0, horizontal_distance(hand, f.object) < 0.008)
+        round_ = knob_at(np.minimum(angle + LEAD, 1.15 * GOAL_ANGLE)) - knob_at(angle)
+        holding = self.phase[:, None] > 2 + GRASPING
+        point = np.where(holding, f.object + round_, self.by_phase(above(f.object, 0.06), f.object))
+        fingers = np.clip(OPEN + (GRIP - OPEN) * (self.phase - 1) / GRASPING, OPEN, GRIP)
+        stride = np.where(holding, GENTLE, self.by_phase(MAX_STEP, 0.02))
+        return self.towards(point, fingers, stride)
+
+
+class DialTurn(OpeningTask):
     """Turn the dial by its yellow knob, clockwise from above, to the green mark.
 
     Goal: the dial turned by 1.8 rad. Success: by at least 1.6 rad. Varies: the dial's place, 0.14 x 0.28 m.
     """
 
     id: ClassVar = "dial-turn"
+    expert: ClassVar = DialTurnExpert
     varies: ClassVar = {"place": Box((0.46, -0.14), (0.60, 0.14))}
-    weights: ClassVar = {"near": 0.3, "turned": 0.7}
+    weights: ClassVar = {"near": 0.3, "moved": 0.7}
+    fixture: ClassVar = "stand"
+    joint: ClassVar = "dial"
+    handle: ClassVar = "knob"
+    goal: ClassVar = "turned"
+    full: ClassVar = GOAL_ANGLE
+    success_at: ClassVar = SUCCESS_ANGLE
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         stand = add_fixture(spec, "stand", [0.5, 0.0, 0.0])
         add_box(stand, [0.10, 0.10, 0.030], [0, 0, 0.030], FIXTURE_BLUE)
         # The knob starts on the far side of the dial and is brought round to the near one, past the camera's side.
         dial = stand.add_body(name="dial", pos=[0, 0, 0.060], gravcomp=1.0)
-        dial.add_joint(
-            name="dial",
-            type=mujoco.mjtJoint.mjJNT_HINGE,
-            axis=[0, 0, -1],
-            range=[0.0, TRAVEL],
-            damping=[0.05, 0, 0],
-            frictionloss=0.05,
-            armature=0.01,
-            solimp_limit=STIFF,
-        )
+        add_joint(dial, "dial", HINGE, [0, 0, -1], TRAVEL, damping=0.05, friction=0.05, armature=0.01)
         disk = dial.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=[RADIUS, 0.006, 0],
@@ -95,21 +116,3 @@ class DialTurn(Task):
             mass=0.0,
         )
         mark.contype = mark.conaffinity = 0
-
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("stand")[ids, :2] = drawn["place"]
-
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        angle = sim.joint_qpos("dial")[:, 0] / GOAL_ANGLE
-        return Features(thing=sim.site("knob"), goal=sim.site("turned"), joint=angle)
-
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "turned": clip(features.joint, 0.0, 1.0),
-        }
-
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint * GOAL_ANGLE >= SUCCESS_ANGLE

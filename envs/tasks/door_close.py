@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+import numpy as np
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance
-from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.handle import ClosingExpert
 from clrobot.envs.scene.mechanisms import add_door, door_handle
 from clrobot.envs.scene.parts import add_site
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.features import MechanismFeatures
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import ClosingTask
 
 FULL_ANGLE = 1.0  # rad, what the agent is shown as 1
 SUCCESS_ANGLE = 0.08  # rad, at most
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+STANDOFF = 0.035  # m, from the handle to where the fingers go down before it
+LEAD = 0.15  # rad, how far ahead of the door the hand pushes
 
 
-class DoorClose(Task):
+class DoorCloseExpert(ClosingExpert):
+    """Before the handle, then round with it."""
+
+    clearance: ClassVar = 0.08
+    over_within: ClassVar = 0.012
+    down_within: ClassVar = 0.01
+    descent: ClassVar = 0.012
+    stride: ClassVar = 0.008
+
+    @override
+    def beside(self, f: MechanismFeatures) -> Array:
+        # The door's outward normal: from the door to its handle, and on to the hand.
+        angle = f.joint * FULL_ANGLE
+        normal = np.column_stack([-np.cos(angle), np.sin(angle), np.zeros(self.sim.n)])
+        return f.object + STANDOFF * normal
+
+    @override
+    def ahead(self, f: MechanismFeatures) -> Array:
+        angle = f.joint * FULL_ANGLE
+        return f.object + door_handle(angle - LEAD) - door_handle(angle)
+
+
+class DoorClose(ClosingTask):
     """Push the blue cupboard's open door shut.
 
     Goal: the door shut. Success: open by less than 0.08 rad. Varies: the cupboard's place (0.08 x 0.20 m), and how
@@ -28,28 +53,17 @@ class DoorClose(Task):
     """
 
     id: ClassVar = "door-close"
-    varies: ClassVar = {"place": Box((0.60, -0.10), (0.68, 0.10)), "angle": Box((0.8,), (1.2,))}
-    weights: ClassVar = {"near": 0.3, "shut": 0.7}
+    expert: ClassVar = DoorCloseExpert
+    varies: ClassVar = {"place": Box((0.60, -0.10), (0.68, 0.10)), "start": Box((0.8,), (1.2,))}
+    weights: ClassVar = {"near": 0.3, "moved": 0.7}
+    fixture: ClassVar = "cupboard"
+    joint: ClassVar = "door"
+    handle: ClassVar = "handle"
+    goal: ClassVar = "closed"
+    full: ClassVar = FULL_ANGLE
+    success_at: ClassVar = SUCCESS_ANGLE
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         cupboard = add_door(spec)
         add_site(cupboard, "closed", door_handle(0.0))
-
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("cupboard")[ids, :2] = drawn["place"]
-        sim.joint_qpos("door")[ids] = drawn["angle"]
-
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        angle = sim.joint_qpos("door")[:, 0] / FULL_ANGLE
-        return Features(thing=sim.site("handle"), goal=sim.site("closed"), joint=angle)
-
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "shut": 1.0 - clip(features.joint, 0.0, 1.0),
-        }
-
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint * FULL_ANGLE < SUCCESS_ANGLE

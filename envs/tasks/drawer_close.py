@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance
-from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.handle import ClosingExpert
 from clrobot.envs.scene.mechanisms import add_drawer, drawer_handle
 from clrobot.envs.scene.parts import add_site
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.features import MechanismFeatures
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import ClosingTask
 
 FULL_OPENING = 0.14  # m, what the agent is shown as 1
 SUCCESS_OPENING = 0.01  # m, at most
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+PUSH = (0.03, 0.0, 0.0)  # m, from the handle to where the hand pushes towards
 
 
-class DrawerClose(Task):
+class DrawerCloseExpert(ClosingExpert):
+    """Before the handle, then forward."""
+
+    offset: ClassVar = (-0.030, 0.0, 0.0)
+    clearance: ClassVar = 0.08
+    descent: ClassVar = 0.016
+    stride: ClassVar = 0.008
+
+    @override
+    def ahead(self, f: MechanismFeatures) -> Array:
+        return f.object + PUSH
+
+
+class DrawerClose(ClosingTask):
     """Push the open drawer into its blue cabinet.
 
     Goal: the drawer shut. Success: less than 10 mm open. Varies: the cabinet's place (0.08 x 0.24 m), and how far the
@@ -28,28 +42,17 @@ class DrawerClose(Task):
     """
 
     id: ClassVar = "drawer-close"
-    varies: ClassVar = {"place": Box((0.70, -0.12), (0.78, 0.12)), "opening": Box((0.12,), (0.16,))}
-    weights: ClassVar = {"near": 0.3, "shut": 0.7}
+    expert: ClassVar = DrawerCloseExpert
+    varies: ClassVar = {"place": Box((0.70, -0.12), (0.78, 0.12)), "start": Box((0.12,), (0.16,))}
+    weights: ClassVar = {"near": 0.3, "moved": 0.7}
+    fixture: ClassVar = "cabinet"
+    joint: ClassVar = "drawer"
+    handle: ClassVar = "handle"
+    goal: ClassVar = "closed"
+    full: ClassVar = FULL_OPENING
+    success_at: ClassVar = SUCCESS_OPENING
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         cabinet = add_drawer(spec)
         add_site(cabinet, "closed", drawer_handle(0.0))
-
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("cabinet")[ids, :2] = drawn["place"]
-        sim.joint_qpos("drawer")[ids] = drawn["opening"]
-
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        opening = sim.joint_qpos("drawer")[:, 0] / FULL_OPENING
-        return Features(thing=sim.site("handle"), goal=sim.site("closed"), joint=opening)
-
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "shut": 1.0 - clip(features.joint, 0.0, 1.0),
-        }
-
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint * FULL_OPENING < SUCCESS_OPENING

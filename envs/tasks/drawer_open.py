@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance
-from clrobot.envs.rewards.tolerance import tolerance
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.handle import OpeningExpert
 from clrobot.envs.scene.mechanisms import add_drawer, drawer_handle
 from clrobot.envs.scene.parts import add_site
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.features import MechanismFeatures
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import OpeningTask
 
 GOAL_OPENING = 0.14  # m
 SUCCESS_OPENING = 0.9  # of GOAL_OPENING
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+PULL = (-0.06, 0.0, 0.0)  # m, from where the fingers hook to where the hand pulls towards
 
 
-class DrawerOpen(Task):
+class DrawerOpenExpert(OpeningExpert):
+    """Between the handle and the front, then back."""
+
+    offset: ClassVar = (0.030, 0.0, 0.010)
+    clearance: ClassVar = 0.06
+    over_within: ClassVar = 0.006
+    down_within: ClassVar = 0.004
+    descent: ClassVar = 0.02
+    stride: ClassVar = 0.01
+
+    @override
+    def ahead(self, f: MechanismFeatures) -> Array:
+        return self.beside(f) + PULL
+
+
+class DrawerOpen(OpeningTask):
     """Pull the drawer out of its blue cabinet by the yellow handle, towards the robot.
 
     Goal: the drawer 0.14 m open. Success: at least 90 % of that. Varies: the cabinet's place, 0.08 x 0.24 m.
     """
 
     id: ClassVar = "drawer-open"
+    expert: ClassVar = DrawerOpenExpert
     varies: ClassVar = {"place": Box((0.70, -0.12), (0.78, 0.12))}
-    weights: ClassVar = {"near": 0.4, "open": 0.6}
+    weights: ClassVar = {"near": 0.4, "moved": 0.6}
+    fixture: ClassVar = "cabinet"
+    joint: ClassVar = "drawer"
+    handle: ClassVar = "handle"
+    goal: ClassVar = "opened"
+    full: ClassVar = GOAL_OPENING
+    success_at: ClassVar = SUCCESS_OPENING * GOAL_OPENING
+    near_within: ClassVar = 0.02
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         cabinet = add_drawer(spec)
         add_site(cabinet, "opened", drawer_handle(GOAL_OPENING))
-
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("cabinet")[ids, :2] = drawn["place"]
-
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        opening = sim.joint_qpos("drawer")[:, 0] / GOAL_OPENING
-        return Features(thing=sim.site("handle"), goal=sim.site("opened"), joint=opening)
-
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.02, margin=MARGIN),
-            "open": clip(features.joint, 0.0, 1.0),
-        }
-
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint >= SUCCESS_OPENING

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array, clip, distance
+from clrobot.envs.experts.expert import above
+from clrobot.envs.experts.grasping import FAST, HOLDING, SLOW, UP, GraspExpert
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT, STIFF
+from clrobot.envs.scene.mechanisms import SLIDE, add_joint
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.actions import CLOSED
+from clrobot.envs.simulation.features import Features, Ids, Mask, MechanismFeatures
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 NAIL_BIT = 4  # only the hammer's head touches the nail: it cannot be pressed in by hand
@@ -28,8 +34,23 @@ SUCCESS_DRIVEN = 0.8  # of the travel
 CARRY_MARGIN = 0.20  # m
 STEEL = [0.45, 0.48, 0.52, 1.0]
 
+SWING = 0.03  # m above the nail, from where the head comes down
 
-class Hammer(Task):
+
+class HammerExpert(GraspExpert):
+    """Up (phase HOLDING), the head over the nail (+ 1), and down (+ 2)."""
+
+    @override
+    def carry(self, f: Features) -> Array:
+        over = above(f.goal, TRAVEL + SWING)
+        displacement = over - f.object
+        self.advance(HOLDING + 1, np.linalg.norm(displacement, axis=1) < 0.012)
+        self.advance(HOLDING, displacement[:, 2] < 0.02)
+        lead = self.by_phase(FAST, FAST, SLOW, first=HOLDING)
+        return self.bring(self.by_phase(displacement * UP, displacement, f.displacement, first=HOLDING), CLOSED, lead)
+
+
+class Hammer(Task[MechanismFeatures]):
     """Take the hammer by its yellow handle and drive the red nail into the blue block.
 
     Goal: the nail driven in. Success: at least 80 % of its 30 mm. Only the hammer moves the nail, not the hand.
@@ -37,24 +58,17 @@ class Hammer(Task):
     """
 
     id: ClassVar = "hammer"
+    expert: ClassVar = HammerExpert
     varies: ClassVar = {"hammer": Box((0.44, -0.12), (0.50, 0.12)), "block": Box((0.62, -0.12), (0.68, 0.12))}
-    fits: ClassVar = {"driven": (GRIP, 0.0, HEAD[2] + HANDLE_HEIGHT)}
+    size_offsets: ClassVar = {"driven": (GRIP, 0.0, HEAD[2] + HANDLE_HEIGHT)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.2, "driven": 0.5}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         block = add_fixture(spec, "block", [0.65, 0.0, 0.0])
         add_box(block, [0.04, 0.04, BLOCK_HEIGHT / 2], [0, 0, BLOCK_HEIGHT / 2], FIXTURE_BLUE)
         nail = block.add_body(name="nail", pos=[0, 0, BLOCK_HEIGHT + TRAVEL], gravcomp=1.0)
-        nail.add_joint(
-            name="nail",
-            type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=[0, 0, -1],
-            range=[0.0, TRAVEL],
-            damping=[5.0, 0, 0],
-            frictionloss=RESISTANCE,
-            armature=0.2,
-            solimp_limit=STIFF,
-        )
+        add_joint(nail, "nail", SLIDE, [0, 0, -1], TRAVEL, damping=5.0, friction=RESISTANCE, armature=0.2)
         for radius, half, height, bit in ((0.016, 0.003, 0.003, NAIL_BIT), (0.004, 0.02, -0.018, 0)):
             nail.add_geom(
                 type=mujoco.mjtGeom.mjGEOM_CYLINDER,
@@ -78,28 +92,31 @@ class Hammer(Task):
         add_site(nail, "nail", [0, 0, 0.006])
         add_site(block, "driven", [GRIP, 0, BLOCK_HEIGHT + 0.006 + HEAD[2] + HANDLE_HEIGHT])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("hammer")[ids, :2] = drawn["hammer"]
         sim.mocap_pos("block")[ids, :2] = drawn["block"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> MechanismFeatures:
         driven = sim.joint_qpos("nail")[:, 0] / TRAVEL
-        return Features(thing=sim.site("grip"), goal=sim.site("driven"), other=sim.site("face"), joint=driven)
+        grip, goal, face = sim.site("grip"), sim.site("driven"), sim.site("face")
+        return MechanismFeatures(object=grip, goal=goal, other=face, joint=driven)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        hold = grasp(sim, features.thing)
+    @override
+    def reward_terms(self, sim: SimState, features: MechanismFeatures) -> dict[str, Array]:
+        hold = grasp(sim, features.object)
         face, nail = sim.site("face"), sim.site("nail")
         aside = distance(face[:, :2], nail[:, :2])
         lifted = hold.around * raised(face[:, 2], 0.0, BLOCK_HEIGHT)
         return {
             "near": hold.near,
-            "grasped": hold.held,
+            "grasped": hold.grasped,
             "lifted": lifted,
             "carried": lifted * tolerance(aside, within=0.01, margin=CARRY_MARGIN),
             "driven": clip(features.joint / SUCCESS_DRIVEN, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
+    @override
+    def success(self, sim: SimState, features: MechanismFeatures) -> Mask:
         return features.joint >= SUCCESS_DRIVEN

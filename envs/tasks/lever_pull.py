@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance
-from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import STIFF
-from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.handle import OpeningExpert
+from clrobot.envs.scene.mechanisms import HINGE, add_joint, arm_only
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.features import MechanismFeatures
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import OpeningTask
 
 TRAVEL = 1.3  # rad, from stop to stop
 START_LEAN = 0.35  # rad, how far the lever leans away from the robot at the start
@@ -23,20 +22,42 @@ LENGTH = 0.12  # m, from the pivot to the ball's middle
 PIVOT_HEIGHT = 0.06  # m
 GOAL_ANGLE = 1.1  # rad, from the start
 SUCCESS_ANGLE = 1.0  # rad
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+PULL = (-0.03, 0.0, -0.01)  # m, from the ball to where the hand pulls towards
 
 
-class LeverPull(Task):
+class LeverPullExpert(OpeningExpert):
+    """Behind the ball, then back."""
+
+    offset: ClassVar = (0.040, 0.0, -0.005)
+    clearance: ClassVar = 0.07
+    descent: ClassVar = 0.02
+    stride: ClassVar = 0.01
+
+    @override
+    def ahead(self, f: MechanismFeatures) -> Array:
+        return f.object + PULL
+
+
+class LeverPull(OpeningTask):
     """Pull the lever with the yellow ball over, towards the robot.
 
     Goal: the lever turned by 1.1 rad. Success: by at least 1 rad. Varies: the lever's place, 0.10 x 0.30 m.
     """
 
     id: ClassVar = "lever-pull"
+    expert: ClassVar = LeverPullExpert
     varies: ClassVar = {"place": Box((0.52, -0.15), (0.62, 0.15))}
-    weights: ClassVar = {"near": 0.4, "pulled": 0.6}
+    weights: ClassVar = {"near": 0.4, "moved": 0.6}
+    fixture: ClassVar = "stand"
+    joint: ClassVar = "lever"
+    handle: ClassVar = "ball"
+    goal: ClassVar = "pulled"
+    full: ClassVar = GOAL_ANGLE
+    success_at: ClassVar = SUCCESS_ANGLE
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         stand = add_fixture(spec, "stand", [0.57, 0.0, 0.0])
         add_box(stand, [0.06, 0.04, 0.010], [0, 0, 0.010], FIXTURE_BLUE)
         for side in (-1.0, 1.0):
@@ -45,16 +66,7 @@ class LeverPull(Task):
         lever = stand.add_body(
             name="lever", pos=[0, 0, PIVOT_HEIGHT], quat=[np.cos(lean), 0, np.sin(lean), 0], gravcomp=1.0
         )
-        lever.add_joint(
-            name="lever",
-            type=mujoco.mjtJoint.mjJNT_HINGE,
-            axis=[0, -1, 0],
-            range=[0.0, TRAVEL],
-            damping=[0.1, 0, 0],
-            frictionloss=0.1,
-            armature=0.01,
-            solimp_limit=STIFF,
-        )
+        add_joint(lever, "lever", HINGE, [0, -1, 0], TRAVEL, damping=0.1, friction=0.1, armature=0.01)
         rod = lever.add_geom(
             type=mujoco.mjtGeom.mjGEOM_CAPSULE,
             fromto=[0, 0, 0, 0, 0, LENGTH],
@@ -73,21 +85,3 @@ class LeverPull(Task):
         add_site(lever, "ball", [0, 0, LENGTH])
         over = GOAL_ANGLE - START_LEAN
         add_site(stand, "pulled", [-LENGTH * np.sin(over), 0, PIVOT_HEIGHT + LENGTH * np.cos(over)])
-
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("stand")[ids, :2] = drawn["place"]
-
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        angle = sim.joint_qpos("lever")[:, 0] / GOAL_ANGLE
-        return Features(thing=sim.site("ball"), goal=sim.site("pulled"), joint=angle)
-
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "pulled": clip(features.joint, 0.0, 1.0),
-        }
-
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint * GOAL_ANGLE >= SUCCESS_ANGLE

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array
+from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.experts.grasping import PlaceExpert
 from clrobot.envs.rewards.grasp import grasp, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import (
@@ -21,7 +23,7 @@ from clrobot.envs.scene.parts import (
     add_site,
 )
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 PEG_HALF = 0.015  # m, half the width of the square peg
@@ -43,6 +45,13 @@ LEAN, LEAN_MARGIN = 0.01, 0.05  # m, of the grip to the side of the tip: the peg
 DEPTH = 0.09  # m, of the tip above the seated one, where `inserted` begins
 
 
+class PegInsertExpert(PlaceExpert):
+    """Into the hole from above."""
+
+    travel: ClassVar = 0.07  # m, above the goal
+    width: ClassVar = PEG_HALF
+
+
 class PegInsert(Task):
     """Take the red peg by its yellow end and put it into the hole of the blue block.
 
@@ -51,12 +60,14 @@ class PegInsert(Task):
     """
 
     id: ClassVar = "peg-insert"
+    expert: ClassVar = PegInsertExpert
     varies: ClassVar = {"peg": Box((0.40, -0.12), (0.48, 0.12)), "block": Box((0.58, -0.12), (0.66, 0.12))}
-    bounds: ClassVar = {"object.size": (0.5, 1.2)}  # which leaves 1 mm of clearance
-    fits: ClassVar = {"seated": (0.0, 0.0, GRIP)}
+    override_ranges: ClassVar = {"object.size": (0.5, 1.2)}  # which leaves 1 mm of clearance
+    size_offsets: ClassVar = {"seated": (0.0, 0.0, GRIP)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.35, "inserted": 0.35}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         block = add_fixture(spec, "block", [0.62, 0.0, 0.0])
         thick = (OUTER_HALF - HOLE_HALF) / 2
         rise, deep = FUNNEL * np.sqrt(0.5), PLATE * np.sqrt(0.5)
@@ -87,43 +98,41 @@ class PegInsert(Task):
         add_site(block, "bottom")
         add_site(block, "seated", [0, 0, GRIP])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("peg")[ids, :2] = drawn["peg"]
         sim.mocap_pos("block")[ids, :2] = drawn["block"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        return Features(thing=sim.site("grip"), goal=sim.site("seated"), other=sim.site("tip"))
+    @override
+    def features(self, sim: SimState) -> Features:
+        return Features(object=sim.site("grip"), goal=sim.site("seated"), other=sim.site("tip"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        hold = grasp(sim, features.thing)
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
+        hold = grasp(sim, features.object)
         tip, aside = sim.site("tip"), _aside(sim)
         over = tolerance(aside, within=MOUTH, margin=MOUTH_MARGIN)
-        upright = tolerance(_across(features.thing, tip), within=LEAN, margin=LEAN_MARGIN)
+        upright = tolerance(horizontal_distance(features.object, tip), within=LEAN, margin=LEAN_MARGIN)
         firm = hold.around * upright
         # Of the grip: a peg that is tilted on the table lifts its tip.
-        height = raised(features.thing[:, 2], GRIP * sim.object_size, CLEAR)
+        height = raised(features.object[:, 2], GRIP * sim.object_size, CLEAR)
         lifted = firm * np.maximum(height, over)  # over the funnel, sinking again costs nothing
-        # How far the tip is from the way in: the hole's axis, up to the height that clears the rim.
+        # How far the tip is from the hole's axis, which is the way in up to the height that clears the rim.
         off = np.hypot(aside, np.maximum(tip[:, 2] - CLEAR, 0.0))
         return {
             "near": hold.near,
-            "grasped": hold.held * upright,
+            "grasped": hold.grasped * upright,
             "lifted": lifted,
             "carried": lifted * tolerance(off, margin=CARRY_MARGIN),
             "inserted": firm * over * (1.0 - raised(tip[:, 2], 0.5 * SUCCESS_HEIGHT, DEPTH)),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
         within: Mask = _aside(sim) < HOLE_HALF
         return within & (sim.site("tip")[:, 2] < SUCCESS_HEIGHT)
 
 
-def _aside(sim: Simulation) -> Array:
+def _aside(sim: SimState) -> Array:
     """Return how far (N,) the tip is from the hole's axis, m."""
-    return _across(sim.site("tip"), sim.site("bottom"))
-
-
-def _across(a: Array, b: Array) -> Array:
-    """Return the horizontal distances (N,) between the points a (N, 3) and b (N, 3), m."""
-    gap: Array = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
-    return gap
+    return horizontal_distance(sim.site("tip"), sim.site("bottom"))

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array, clip
+from clrobot.envs.experts.grasping import GraspExpert
 from clrobot.envs.rewards.grasp import grasp
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.actions import CLOSED
+from clrobot.envs.simulation.features import Features, Ids, Mask, MechanismFeatures
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 BODY = (0.028, 0.018, 0.025)  # m, half sizes of the plug's body, which the hand takes hold of
@@ -24,7 +27,15 @@ GOAL_PULL = 0.10  # m, out of the socket
 SUCCESS_PULL = 0.06  # m: longer than the pin, which is then in the open
 
 
-class PegUnplug(Task):
+class PegUnplugExpert(GraspExpert):
+    """Straight out of the socket."""
+
+    @override
+    def carry(self, f: Features) -> Array:
+        return self.move([-0.01, 0.0, 0.0], CLOSED)
+
+
+class PegUnplug(Task[MechanismFeatures]):
     """Pull the red plug out of its blue socket, towards the robot.
 
     Goal: the plug 0.10 m out of its seat. Success: at least 0.06 m out, more than its pin is long. Varies: the
@@ -32,11 +43,13 @@ class PegUnplug(Task):
     """
 
     id: ClassVar = "peg-unplug"
+    expert: ClassVar = PegUnplugExpert
     varies: ClassVar = {"place": Box((0.64, -0.14), (0.72, 0.14))}
     weights: ClassVar = {"near": 0.2, "grasped": 0.2, "pulled": 0.6}
     refuses: ClassVar = {"object.size": "its plug fits its socket at one size alone"}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         socket = add_fixture(spec, "socket", [0.68, 0.0, 0.0])
         x, y, z = SOCKET
         # Four walls around the hole, and a back.
@@ -58,24 +71,26 @@ class PegUnplug(Task):
         add_site(socket, "seat", [-x - BODY[0] - 0.001, 0, BODY[2]])
         add_site(socket, "out", [-x - BODY[0] - 0.001 - GOAL_PULL, 0, BODY[2]])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.mocap_pos("socket")[ids, :2] = drawn["place"]
         sim.joint_qpos("plug")[ids, :2] = drawn["place"]
         sim.joint_qpos("plug")[ids, 0] -= SOCKET[0] + BODY[0] + 0.001
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
+    @override
+    def features(self, sim: SimState) -> MechanismFeatures:
         plug, seat = sim.site("plug"), sim.site("seat")
-        return Features(thing=plug, goal=sim.site("out"), joint=(seat - plug)[:, 0] / GOAL_PULL)
+        return MechanismFeatures(object=plug, goal=sim.site("out"), joint=(seat - plug)[:, 0] / GOAL_PULL)
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        hold = grasp(sim, features.thing)
+    @override
+    def reward_terms(self, sim: SimState, features: MechanismFeatures) -> dict[str, Array]:
+        hold = grasp(sim, features.object)
         return {
             "near": hold.near,
-            "grasped": hold.held,
+            "grasped": hold.grasped,
             "pulled": clip(features.joint, 0.0, 1.0),
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
+    @override
+    def success(self, sim: SimState, features: MechanismFeatures) -> Mask:
         return features.joint * GOAL_PULL > SUCCESS_PULL

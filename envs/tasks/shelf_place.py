@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.experts.grasping import PlaceExpert
 from clrobot.envs.rewards.grasp import grasp, let_go, raised
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import (
@@ -22,7 +24,7 @@ from clrobot.envs.scene.parts import (
     add_site,
 )
 from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
+from clrobot.envs.simulation.state import SimState
 from clrobot.envs.simulation.task import Box, Task
 
 CUBE_HALF, CUBE_MASS = 0.02, 0.1  # m, kg
@@ -35,6 +37,13 @@ CARRY_MARGIN = 0.40  # m
 PLACE_MARGIN = 0.04  # m
 
 
+class ShelfPlaceExpert(PlaceExpert):
+    """Onto the shelf from above."""
+
+    travel: ClassVar = 0.04  # m, above the goal
+    width: ClassVar = CUBE_HALF
+
+
 class ShelfPlace(Task):
     """Put the red cube onto the green mark on top of the blue shelf, and let go of it.
 
@@ -44,11 +53,13 @@ class ShelfPlace(Task):
     """
 
     id: ClassVar = "shelf-place"
+    expert: ClassVar = ShelfPlaceExpert
     varies: ClassVar = {"cube": Box((0.40, -0.14), (0.48, 0.14)), "shelf": Box((0.61, -0.10), (0.67, 0.10))}
-    fits: ClassVar = {"top": (0.0, 0.0, CUBE_HALF)}
+    size_offsets: ClassVar = {"top": (0.0, 0.0, CUBE_HALF)}
     weights: ClassVar = {"near": 0.1, "grasped": 0.1, "lifted": 0.1, "carried": 0.3, "placed": 0.1, "released": 0.3}
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         add_cube(spec, "cube", CUBE_HALF, OBJECT_RED, CUBE_MASS)
         shelf = add_fixture(spec, "shelf", [0.64, 0.0, 0.0])
         for height in BOARD_HEIGHTS:
@@ -60,28 +71,32 @@ class ShelfPlace(Task):
         mark.contype = mark.conaffinity = 0
         add_site(shelf, "top", [0, 0, TOP + CUBE_HALF])
 
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
+    @override
+    def place(self, sim: SimState, ids: Ids, drawn: Mapping[str, Array]) -> None:
         sim.joint_qpos("cube")[ids, :2] = drawn["cube"]
         sim.mocap_pos("shelf")[ids, :2] = drawn["shelf"]
 
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        return Features(thing=sim.site("cube"), goal=sim.site("top"))
+    @override
+    def features(self, sim: SimState) -> Features:
+        return Features(object=sim.site("cube"), goal=sim.site("top"))
 
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        cube, gap = features.thing, features.gap
+    @override
+    def reward_terms(self, sim: SimState, features: Features) -> dict[str, Array]:
+        cube, gap = features.object, features.distance
         hold = grasp(sim, cube)
         lifted = raised(cube[:, 2], CUBE_HALF * sim.object_size, TOP)
         placed = tolerance(gap, within=0.5 * SUCCESS_DISTANCE, margin=PLACE_MARGIN)
         released = placed * let_go(sim, CUBE_HALF * sim.object_size)
         return {
             "near": hold.near,
-            "grasped": np.maximum(hold.held, released),  # who lets go at the right place loses nothing
+            "grasped": np.maximum(hold.grasped, released),  # who lets go at the right place loses nothing
             "lifted": lifted,
             "carried": lifted * tolerance(gap, margin=CARRY_MARGIN),
             "placed": placed,
             "released": released,
         }
 
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        there: Mask = features.gap < SUCCESS_DISTANCE
+    @override
+    def success(self, sim: SimState, features: Features) -> Mask:
+        there: Mask = features.distance < SUCCESS_DISTANCE
         return there & (sim.opening > CUBE_HALF * sim.object_size + SUCCESS_GAP)

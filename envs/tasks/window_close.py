@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
-from clrobot.envs.arrays import Array, clip, distance
-from clrobot.envs.rewards.tolerance import tolerance
-from clrobot.envs.scene.arm import STIFF
-from clrobot.envs.scene.mechanisms import arm_only
+from clrobot.envs.arrays import Array
+from clrobot.envs.experts.handle import ClosingExpert
+from clrobot.envs.scene.mechanisms import SLIDE, add_joint, arm_only
 from clrobot.envs.scene.parts import (
     FIXTURE_BLUE,
     GLASS_BLUE,
@@ -21,9 +20,9 @@ from clrobot.envs.scene.parts import (
     add_fixture,
     add_site,
 )
-from clrobot.envs.simulation.features import Features, Ids, Mask
-from clrobot.envs.simulation.simulation import Simulation
-from clrobot.envs.simulation.task import Box, Task
+from clrobot.envs.simulation.features import MechanismFeatures
+from clrobot.envs.simulation.task import Box
+from clrobot.envs.tasks.mechanism_task import ClosingTask
 
 TRAVEL = 0.15  # m, from wide open to shut
 PANE = np.array([0.085, 0.004, 0.062])  # m, a pane's half sizes
@@ -31,10 +30,24 @@ RAIL = np.array([0.075, -0.008, 0.0775])  # m, the moving pane's middle when it 
 KNOB_HEIGHT = 0.125  # m; above the frame the palm is free
 KNOB_REACH = 0.05  # m, how far the knob stands off the pane, towards the camera
 SUCCESS_GAP = 0.015  # m, at most
-MARGIN = 0.15  # m, where the reward for nearness has fallen to a tenth
+
+PUSH = (0.03, -0.005, 0.0)  # m, from the knob to where the hand pushes towards
 
 
-class WindowClose(Task):
+class WindowCloseExpert(ClosingExpert):
+    """On the robot's side of the knob, then away from the robot."""
+
+    offset: ClassVar = (-0.032, -0.005, 0.0)
+    clearance: ClassVar = 0.06
+    descent: ClassVar = 0.016
+    stride: ClassVar = 0.008
+
+    @override
+    def ahead(self, f: MechanismFeatures) -> Array:
+        return f.object + PUSH
+
+
+class WindowClose(ClosingTask):
     """Slide the open pane of the window shut by its yellow knob, away from the robot.
 
     Goal: the pane shut. Success: less than 15 mm open. Varies: the window's place (0.10 x 0.10 m), and how far it is
@@ -42,10 +55,18 @@ class WindowClose(Task):
     """
 
     id: ClassVar = "window-close"
-    varies: ClassVar = {"place": Box((0.50, 0.06), (0.60, 0.16)), "gap": Box((0.11,), (TRAVEL,))}
-    weights: ClassVar = {"near": 0.3, "shut": 0.7}
+    expert: ClassVar = WindowCloseExpert
+    varies: ClassVar = {"place": Box((0.50, 0.06), (0.60, 0.16)), "start": Box((0.11,), (TRAVEL,))}
+    weights: ClassVar = {"near": 0.3, "moved": 0.7}
+    fixture: ClassVar = "window"
+    joint: ClassVar = "gap"
+    handle: ClassVar = "knob"
+    goal: ClassVar = "shut"
+    full: ClassVar = TRAVEL
+    success_at: ClassVar = SUCCESS_GAP
 
-    def build(self, spec: mujoco.MjSpec) -> None:  # noqa: D102
+    @override
+    def build(self, spec: mujoco.MjSpec) -> None:
         window = add_fixture(spec, "window", [0.55, 0.1, 0.0])
         for z in (0.008, 0.147):
             add_box(window, [0.176, 0.018, 0.008], [0, 0, z], FIXTURE_BLUE)
@@ -53,16 +74,7 @@ class WindowClose(Task):
             add_box(window, [0.008, 0.018, 0.062], [side * 0.168, 0, 0.0775], FIXTURE_BLUE)
         add_box(window, PANE, [-0.075, 0.009, 0.0775], GLASS_BLUE)
         pane = window.add_body(name="pane", pos=RAIL, gravcomp=1.0)
-        pane.add_joint(
-            name="gap",
-            type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=[-1, 0, 0],
-            range=[0.0, TRAVEL],
-            damping=[10.0, 0, 0],
-            frictionloss=1.0,
-            armature=0.3,
-            solimp_limit=STIFF,
-        )
+        add_joint(pane, "gap", SLIDE, [-1, 0, 0], TRAVEL, damping=10.0, friction=1.0, armature=0.3)
         knob = np.array([-0.06, -KNOB_REACH / 2, KNOB_HEIGHT - RAIL[2]])
         stiles = [
             add_box(pane, [0.007, 0.006, PANE[2]], [side * (PANE[0] - 0.007), 0, 0], PANEL_BLUE) for side in (-1, 1)
@@ -77,22 +89,3 @@ class WindowClose(Task):
         handle = knob - [0, 0.01, 0]
         add_site(pane, "knob", handle)
         add_site(window, "shut", handle + RAIL)
-
-    def place(self, sim: Simulation, ids: Ids, drawn: Mapping[str, Array]) -> None:  # noqa: D102
-        sim.mocap_pos("window")[ids, :2] = drawn["place"]
-        sim.joint_qpos("gap")[ids] = drawn["gap"]
-
-    def features(self, sim: Simulation) -> Features:  # noqa: D102
-        gap = sim.joint_qpos("gap")[:, 0] / TRAVEL
-        return Features(thing=sim.site("knob"), goal=sim.site("shut"), joint=gap)
-
-    def reward_terms(self, sim: Simulation, features: Features) -> dict[str, Array]:  # noqa: D102
-        assert features.joint is not None
-        return {
-            "near": tolerance(distance(sim.hand, features.thing), within=0.03, margin=MARGIN),
-            "shut": 1.0 - clip(features.joint, 0.0, 1.0),
-        }
-
-    def success(self, sim: Simulation, features: Features) -> Mask:  # noqa: D102
-        assert features.joint is not None
-        return features.joint * TRAVEL < SUCCESS_GAP

@@ -1,1 +1,1 @@
-"""The doors to the simulations: Gymnasium's environment and vector environment, and how they are made by name."""
+"""The simulations as Gymnasium's environment and vector environment, and how these are made by name."""

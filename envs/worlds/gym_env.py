@@ -1,4 +1,4 @@
-"""The single door: one simulation of a task as a Gymnasium environment, with pictures."""
+"""One simulation of a task as a Gymnasium environment, with pictures."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         height: int = 480,
         overrides: Overrides | None = None,
     ) -> None:
-        """Build one simulation; pictures are `width` x `height` pixels; overrides as `shift.OVERRIDES` says."""
+        """Build one simulation; pictures are `width` x `height` pixels; overrides as `overrides.OVERRIDES` says."""
         if render_mode == "human" and not has_screen():
             raise ValueError("render_mode 'human' opens a window, and there is no screen; use 'rgb_array'")
         if render_mode not in (None, *self.metadata["render_modes"]):

@@ -15,7 +15,7 @@ from clrobot.envs.worlds.vector_env import TaskVectorEnv
 def make_env(task: str, **kwargs: Any) -> TaskEnv:
     """Return one simulation of the task of that id (KeyError if there is none).
 
-    `overrides`, such as ``{"object.friction": 0.3}``, put it into another world (see `shift.OVERRIDES`).
+    `overrides`, such as ``{"object.friction": 0.3}``, put it into another world (see `overrides.OVERRIDES`).
     """
     return TaskEnv(TASKS_BY_ID[task](), **kwargs)
 

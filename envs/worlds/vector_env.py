@@ -1,4 +1,4 @@
-"""The batched door: any number of simulations of one task as a Gymnasium vector environment."""
+"""Any number of simulations of one task as a Gymnasium vector environment."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.scene.arm import CONTROL_STEP
+from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.observation import OBS_LIMIT, OBS_SIZE
 from clrobot.envs.simulation.overrides import Overrides
-from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON, Simulation
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
 
 FPS = round(1 / CONTROL_STEP)
@@ -68,7 +69,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
             threads: of the physics; 0 means all cores. The results do not depend on it.
             stagger: after a reset of all, spread the simulations over `_PHASES` phases of an episode, so that a
                 short rollout sees every phase. For training; evaluation wants whole episodes.
-            overrides: what is different in this world (see `shift.OVERRIDES`).
+            overrides: what is different in this world (see `overrides.OVERRIDES`).
         """
         self.sim = Simulation(task, num_envs, threads, overrides)
         self.num_envs = num_envs

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from clrobot.benchmarks import bench
 from clrobot.envs.scene.arm import SUBSTEPS
-from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON
+from clrobot.envs.simulation.actions import ACTION_SIZE
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 
 

@@ -14,8 +14,9 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from support.models import tiny_ppo
 
+from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.observation import OBS_SIZE
-from clrobot.envs.simulation.simulation import ACTION_SIZE, HORIZON
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.evaluation.agent import append_slot
 from clrobot.evaluation.evaluator import Evaluator

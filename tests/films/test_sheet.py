@@ -29,6 +29,15 @@ def test_a_pair_is_a_start_and_a_success(task: str) -> None:
     np.testing.assert_array_equal(pair.start, fresh.batch.state[0])
 
 
+def test_a_task_without_an_expert_shows_its_start_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLROBOT_RENDER", "raycast")
+    solved = draw_pair(TASKS_BY_ID["push"], SIZE, 0)
+    monkeypatch.setattr(TASKS_BY_ID["push"], "expert", None)
+    unsolved = draw_pair(TASKS_BY_ID["push"], SIZE, 0)
+    np.testing.assert_array_equal(unsolved[:, :SIZE], solved[:, :SIZE])
+    assert np.ptp(unsolved[:, SIZE:].reshape(-1, 3), axis=0).max() == 0
+
+
 @pytest.mark.parametrize("render", ["raycast", "auto"])
 def test_a_pair_shows_two_pictures(render: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLROBOT_RENDER", render)

@@ -1,11 +1,11 @@
-"""The tolerance function and the distance, against values worked out by hand."""
+"""The tolerance function and the distances, against values worked out by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from clrobot.envs.arrays import distance
+from clrobot.envs.arrays import distance, horizontal_distance
 from clrobot.envs.rewards.tolerance import tolerance
 
 
@@ -47,6 +47,12 @@ def test_distance_by_hand() -> None:
     a = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0], [1.0, 1.0, 1.0]])
     b = np.array([[3.0, 4.0, 0.0], [3.0, 5.0, 9.0], [1.0, 1.0, 1.0]])
     np.testing.assert_allclose(distance(a, b), [5.0, 7.0, 0.0], rtol=1e-15)
+
+
+def test_horizontal_distance_by_hand() -> None:
+    a = np.array([[0.0, 0.0, 5.0], [1.0, 2.0, 3.0], [1.0, 1.0, 1.0]])
+    b = np.array([[3.0, 4.0, 0.0], [6.0, 14.0, 3.0], [1.0, 1.0, 9.0]])
+    np.testing.assert_allclose(horizontal_distance(a, b), [5.0, 13.0, 0.0], rtol=1e-15)
 
 
 def test_distance_is_a_metric() -> None:

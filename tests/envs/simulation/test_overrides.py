@@ -15,9 +15,9 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from support.trainings import settings
 
-from clrobot.envs.experts import expert, run_expert
-from clrobot.envs.simulation.disturbance import IDLE, JOINT, OTHER
-from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_SIZE
+from clrobot.envs.experts.episodes import expert_in, run_expert
+from clrobot.envs.simulation.disturbance import IDLE
+from clrobot.envs.simulation.observation import COLUMNS, OBS_SIZE
 from clrobot.envs.simulation.overrides import OVERRIDES, checked
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
@@ -34,7 +34,7 @@ from clrobot.training.training import train
 
 G = 9.81  # m/s²
 STIFFNESS = 1200.0  # N/m, of the hand's hold on its target
-SEEN_LATE = {"sensor.noise": 0.1, "action.delay": 2}
+NOISE_AND_DELAY = {"sensor.noise": 0.1, "action.delay": 2}
 
 
 def applies(task: type[Task], name: str) -> bool:
@@ -46,11 +46,12 @@ def applies(task: type[Task], name: str) -> bool:
 
 
 WITH_OBJECTS = [task for task in TASKS if applies(task, "object.mass")]
+WIDEST = (OVERRIDES["object.size"].low, OVERRIDES["object.size"].high)
 SIZES = [
     (task, factor)
     for task in TASKS
     if applies(task, "object.size")
-    for factor in task.bounds.get("object.size", (OVERRIDES["object.size"].low, OVERRIDES["object.size"].high))
+    for factor in task.override_ranges.get("object.size", WIDEST)
 ]
 
 
@@ -87,12 +88,12 @@ def same(a: Simulation, b: Simulation, rows: slice = slice(None)) -> bool:
         ("peg-unplug", {"object.size": 1.1}, "its plug fits its socket at one size alone"),
     ],
 )
-def test_what_cannot_be_is_refused_at_every_door(task: str, overrides: Any, sentence: str) -> None:
+def test_what_cannot_be_is_refused_everywhere(task: str, overrides: Any, sentence: str) -> None:
     for make in (
         lambda: Stage(task=task, steps=1, overrides=overrides),
         lambda: make_env(task, overrides=overrides),
         lambda: make_vector_env(task, 2, overrides=overrides),
-        lambda: run_expert(task, 2, overrides=overrides),
+        lambda: run_expert(TASKS_BY_ID[task], 2, overrides=overrides),
     ):
         with pytest.raises(ValueError, match=r"override|means nothing|expected") as caught:
             make()
@@ -100,7 +101,7 @@ def test_what_cannot_be_is_refused_at_every_door(task: str, overrides: Any, sent
 
 
 def test_a_file_s_world_is_refused_with_its_line(cli: Callable[..., Outcome], tmp_path: Path) -> None:
-    for overrides, told in (
+    for overrides, sentence in (
         ("{object.frction: 1}", "did you mean object.friction?"),
         ("{object.friction: 9}", "object.friction is 9; expected a number from 0.01 to 2"),
         ("{joint.damping: 2}", "joint.damping means nothing for push: it has no mechanism; leave it out"),
@@ -112,7 +113,7 @@ def test_a_file_s_world_is_refused_with_its_line(cli: Callable[..., Outcome], tm
         outcome = cli("train", "--curriculum", "mine.yaml")
         assert outcome.code == 2
         assert "line 3" in " ".join(outcome.err.split())
-        assert told in " ".join(outcome.err.split())
+        assert sentence in " ".join(outcome.err.split())
         assert "Traceback" not in outcome.err
         assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
@@ -169,11 +170,11 @@ def test_an_object_slides_as_far_as_its_friction_lets_it(task: str, body: str, f
 @pytest.mark.parametrize("task", WITH_OBJECTS, ids=lambda task: task.id)
 def test_every_contact_of_an_object_has_its_friction(task: type[Task]) -> None:
     sim = simulation(task.id, {"object.friction": 0.37}, n=2)
-    model, policy, touched = sim.model, expert(task.id)(sim), set()
+    model, policy, touched = sim.model, expert_in(sim), set()
     objects = {model.joint(j).bodyid[0] for j in range(model.njnt) if model.joint(j).type[0] == 0}
     data = mujoco.MjData(model)
     for _ in range(40):
-        sim.step(policy())
+        sim.step(policy(sim.features()))
         sim.batch.get_data(0, data)
         mujoco.mj_forward(model, data)
         for contact in data.contact:
@@ -187,21 +188,21 @@ def test_every_contact_of_an_object_has_its_friction(task: type[Task]) -> None:
 
 def test_a_puck_s_own_friction_is_its_world_as_it_is() -> None:
     """The puck overrules what it touches, so that the same number changes nothing at all."""
-    plain, told = simulation("push", n=3), simulation("push", {"object.friction": 0.6}, n=3)
-    one, other = expert("push")(plain), expert("push")(told)
+    plain, same_friction = simulation("push", n=3), simulation("push", {"object.friction": 0.6}, n=3)
+    one, other = expert_in(plain), expert_in(same_friction)
     for _ in range(40):
-        plain.step(one())
-        told.step(other())
-    assert same(plain, told)
+        plain.step(one(plain.features()))
+        same_friction.step(other(same_friction.features()))
+    assert same(plain, same_friction)
 
 
 def test_a_heavier_cube_pulls_the_hand_down() -> None:
     sag = {}
     for mass in (0.1, 0.6):
         sim = simulation("pick-place", {"object.mass": mass}, n=16, threads=2)
-        policy = expert("pick-place")(sim)
+        policy = expert_in(sim)
         for _ in range(80):
-            sim.step(policy())
+            sim.step(policy(sim.features()))
         assert sim.solved_now.all()
         sag[mass] = float(np.mean(sim.target[:, 2] - sim.hand[:, 2]))
     assert sag[0.6] - sag[0.1] == pytest.approx(0.5 * G / STIFFNESS, rel=0.15)
@@ -218,7 +219,7 @@ def test_each_object_weighs_what_is_said(task: type[Task]) -> None:
 
 @pytest.mark.parametrize(("task", "factor"), SIZES, ids=str)
 def test_the_expert_solves_it_with_its_least_and_its_greatest_objects(task: type[Task], factor: float) -> None:
-    found = run_expert(task.id, 20, seed=0, threads=2, overrides={"object.size": factor})
+    found = run_expert(task, 20, seed=0, threads=2, overrides={"object.size": factor})
     assert found.success.mean() >= 0.9
 
 
@@ -265,10 +266,11 @@ def test_dry_friction_and_damping_stop_a_drawer_in_proportion() -> None:
 
 def test_noise_is_on_what_is_seen_and_nowhere_else() -> None:
     plain, noisy = simulation("drawer-open", n=200), simulation("drawer-open", {"sensor.noise": 0.1}, n=200)
-    one, other = expert("drawer-open")(plain), expert("drawer-open")(noisy)
+    one, other = expert_in(plain), expert_in(noisy)
     noises = []
     for _ in range(5):
-        (features, rewards), (same_features, same_rewards) = plain.step(one()), noisy.step(other())
+        features, rewards = plain.step(one(plain.features()))
+        same_features, same_rewards = noisy.step(other(noisy.features()))
         np.testing.assert_array_equal(rewards, same_rewards)
         np.testing.assert_array_equal(plain.solved_now, noisy.solved_now)
         seen = noisy.observe(same_features)
@@ -276,8 +278,9 @@ def test_noise_is_on_what_is_seen_and_nowhere_else() -> None:
         noises.append(seen - plain.observe(features))
     assert same(plain, noisy)
     noise = np.stack(noises)
-    np.testing.assert_array_equal(noise[..., OTHER], 0.0)  # a drawer alone on the table
-    there = np.delete(noise, range(OTHER.start, OTHER.stop), axis=2)
+    missing = COLUMNS["other object position"]
+    np.testing.assert_array_equal(noise[..., missing], 0.0)  # a drawer alone on the table
+    there = np.delete(noise, missing, axis=2)
     assert there.std() == pytest.approx(0.1, rel=0.03)
     assert abs(there.mean()) < 0.003
     across = np.corrcoef(there.reshape(5, -1))  # steps
@@ -285,30 +288,21 @@ def test_noise_is_on_what_is_seen_and_nowhere_else() -> None:
     assert np.abs(np.corrcoef(there.reshape(-1, there.shape[2]).T) - np.eye(there.shape[2])).max() < 0.15  # numbers
 
 
-def test_what_is_missing_is_where_the_layout_says() -> None:
-    columns, start = {}, 0
-    for name, size, *_ in OBS_LAYOUT:
-        columns[name] = slice(start, start + size)
-        start += size
-    assert columns["other object position"] == OTHER
-    assert columns["mechanism position"] == slice(JOINT, JOINT + 1)
-
-
 @pytest.mark.parametrize("delay", [1, 3])
-def test_a_delay_is_a_late_start(delay: int) -> None:
+def test_a_delay_is_a_later_start(delay: int) -> None:
     actions = np.random.default_rng(0).uniform(-1, 1, (12, 4, 4))
-    late, early = simulation("push", {"action.delay": delay}, n=4), simulation("push", n=4)
+    delayed, undelayed = simulation("push", {"action.delay": delay}, n=4), simulation("push", n=4)
     for action in [*np.broadcast_to(IDLE, (delay, 4, 4)), *actions[:-delay]]:
-        early.step(action)
+        undelayed.step(action)
     for action in actions:
-        late.step(action)
-    assert same(late, early)
-    np.testing.assert_array_equal(late.observe(), early.observe())
-    step_ahead = early.target + 0.03 * actions[-delay:, :, :3].sum(axis=0)
-    np.testing.assert_allclose(late.promised, step_ahead, atol=1e-12)
-    late.reset(np.array([2]))
-    assert (late.get_state().arrays["pending"][2] == IDLE).all()
-    assert (late.get_state().arrays["pending"][1] == actions[-delay:, 1]).all()
+        delayed.step(action)
+    assert same(delayed, undelayed)
+    np.testing.assert_array_equal(delayed.observe(), undelayed.observe())
+    step_ahead = undelayed.target + 0.03 * actions[-delay:, :, :3].sum(axis=0)
+    np.testing.assert_allclose(delayed.delayed_target, step_ahead, atol=1e-12)
+    delayed.reset(np.array([2]))
+    assert (delayed.get_state().arrays["pending"][2] == IDLE).all()
+    assert (delayed.get_state().arrays["pending"][1] == actions[-delay:, 1]).all()
 
 
 def played(n: int, threads: int, overrides: dict[str, float] | None, steps: int = HORIZON + 5) -> NDArray[np.float32]:
@@ -320,38 +314,38 @@ def played(n: int, threads: int, overrides: dict[str, float] | None, steps: int 
 
 
 def test_other_worlds_are_the_same_with_any_threads_and_any_number() -> None:
-    first = played(6, 1, SEEN_LATE)
-    np.testing.assert_array_equal(first, played(6, 2, SEEN_LATE))
-    np.testing.assert_array_equal(first[:, :2], played(2, 1, SEEN_LATE))
+    first = played(6, 1, NOISE_AND_DELAY)
+    np.testing.assert_array_equal(first, played(6, 2, NOISE_AND_DELAY))
+    np.testing.assert_array_equal(first[:, :2], played(2, 1, NOISE_AND_DELAY))
     assert (first != played(6, 1, None)).any()
 
 
-@pytest.mark.parametrize("nothing", [{}, {"sensor.noise": 0, "action.delay": 0}])
-def test_no_override_changes_nothing(nothing: dict[str, float]) -> None:
-    np.testing.assert_array_equal(played(3, 1, None), played(3, 1, nothing))
-    arrays = simulation("pick-place", nothing).get_state().arrays
+@pytest.mark.parametrize("neutral", [{}, {"sensor.noise": 0, "action.delay": 0}])
+def test_no_override_changes_nothing(neutral: dict[str, float]) -> None:
+    np.testing.assert_array_equal(played(3, 1, None), played(3, 1, neutral))
+    arrays = simulation("pick-place", neutral).get_state().arrays
     assert list(arrays) == list(simulation("pick-place").get_state().arrays)
     assert set(arrays) == {"rows", "elapsed", "solved", "solved_now", "divergences"}
 
 
 def test_factors_of_one_change_nothing() -> None:
-    plain, told = (
+    plain, overridden = (
         simulation("drawer-open", overrides, n=2) for overrides in (None, {"joint.damping": 1, "joint.friction": 1})
     )
-    one, other = expert("drawer-open")(plain), expert("drawer-open")(told)
+    one, other = expert_in(plain), expert_in(overridden)
     for _ in range(50):
-        plain.step(one())
-        told.step(other())
-    assert same(plain, told)
+        plain.step(one(plain.features()))
+        overridden.step(other(overridden.features()))
+    assert same(plain, overridden)
 
 
-def test_a_state_restores_what_is_pending_and_what_is_blurred() -> None:
-    sim = simulation("push", SEEN_LATE, n=3)
+def test_a_state_restores_the_delay_and_the_noise() -> None:
+    sim = simulation("push", NOISE_AND_DELAY, n=3)
     rng = np.random.default_rng(0)
     for _ in range(7):
         sim.step(rng.uniform(-1, 1, (3, 4)))
     state, actions = sim.get_state(), rng.uniform(-1, 1, (10, 3, 4))
-    other = Simulation(TASKS_BY_ID["push"](), 3, 2, SEEN_LATE)
+    other = Simulation(TASKS_BY_ID["push"](), 3, 2, NOISE_AND_DELAY)
     other.set_state(state)
     np.testing.assert_array_equal(sim.observe(), other.observe())
     for step, action in enumerate(actions):
@@ -367,12 +361,12 @@ def test_a_state_restores_what_is_pending_and_what_is_blurred() -> None:
             other.set_state(simulation("push", stranger, n=3).get_state())
 
 
-# Doors -------------------------------------------------------------------------------------------------------
+# Environments -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:.*")  # the checker's advice
 def test_a_shifted_environment_passes_gymnasium_s_checker() -> None:
-    everything = {"object.friction": 0.3, "object.mass": 0.5, "object.size": 1.2} | SEEN_LATE
+    everything = {"object.friction": 0.3, "object.mass": 0.5, "object.size": 1.2} | NOISE_AND_DELAY
     env = gym.make("clrobot/Push-v0", overrides=everything)
     check_env(env.unwrapped, skip_render_check=True)
     single, _ = env.reset(seed=4)
@@ -383,7 +377,7 @@ def test_a_shifted_environment_passes_gymnasium_s_checker() -> None:
 
 @pytest.mark.parametrize("stage", CURRICULA["shift5"].stages, ids=str)
 def test_experts_solve_the_shifted_curriculum(stage: Stage) -> None:
-    assert run_expert(stage.task, 40, overrides=stage.overrides).success_final.mean() >= 0.9
+    assert run_expert(TASKS_BY_ID[stage.task], 40, overrides=stage.overrides).success_final.mean() >= 0.9
 
 
 def test_ten_skills_are_measured_twice_over() -> None:
@@ -395,7 +389,7 @@ def test_ten_skills_are_measured_twice_over() -> None:
 
 
 def test_a_run_through_worlds_tells_of_them(tmp_path: Path) -> None:
-    worlds = {"name": "w", "stages": [{"task": "push", "steps": 64, "overrides": SEEN_LATE}]}
+    worlds = {"name": "w", "stages": [{"task": "push", "steps": 64, "overrides": NOISE_AND_DELAY}]}
     run = train(make_config(**settings("finetune") | {"curriculum": worlds, "steps": 64}), tmp_path / "run")
     page = write_report(run.path).read_text(encoding="utf-8")
     assert "sensor.noise 0.1, action.delay 2" in page

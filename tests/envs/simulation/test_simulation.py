@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clrobot.envs.experts.button_press import ButtonPressExpert
-from clrobot.envs.experts.expert import CLOSED, OPEN, Expert
-from clrobot.envs.experts.pick_place import SQUEEZING, PickPlaceExpert
-from clrobot.envs.experts.reach import ReachExpert
+from clrobot.envs.experts.episodes import expert_in
 from clrobot.envs.scene import arm
-from clrobot.envs.simulation.simulation import HORIZON, LEASH, MAX_STEP, Simulation
+from clrobot.envs.simulation.actions import CLOSED, LEASH, MAX_STEP, OPEN
+from clrobot.envs.simulation.observation import COLUMNS
+from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
-from clrobot.envs.tasks.pick_place import CUBE_HALF, PickPlace
+from clrobot.envs.tasks.button_press import ButtonPress
+from clrobot.envs.tasks.pick_place import CUBE_HALF, SQUEEZING, PickPlace, PickPlaceExpert
 from clrobot.envs.tasks.reach import SUCCESS_DISTANCE, Reach
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
@@ -46,8 +46,8 @@ def _towards(sim: Simulation, point: Array, fingers: Any) -> Array:
 def test_simulations_start_apart() -> None:
     sim = Simulation(PickPlace(), 50, threads=2)
     sim.reset()  # never seeded: fresh entropy
-    features = sim.task.features(sim)
-    assert len(np.unique(features.thing, axis=0)) == 50
+    features = sim.features()
+    assert len(np.unique(features.object, axis=0)) == 50
     assert len(np.unique(features.goal, axis=0)) == 50
     np.testing.assert_allclose(sim.hand, np.tile(arm.HOME, (50, 1)), atol=1e-4)
 
@@ -124,7 +124,7 @@ def test_an_action_moves_the_target_by_its_step() -> None:
 def test_leash_and_workspace_bound_the_target() -> None:
     sim = _simulation(Reach(), 32)
     rng = np.random.default_rng(0)
-    direction, leashed, bounded = np.zeros((32, 3)), 0, 0
+    direction, leashed, clipped = np.zeros((32, 3)), 0, 0
     for step in range(HORIZON):
         if step % 20 == 0:
             direction = rng.choice([-1.0, 1.0], (32, 3))
@@ -136,9 +136,9 @@ def test_leash_and_workspace_bound_the_target() -> None:
         lead = np.abs(target - hand)
         assert lead.max() <= LEASH + 1e-12
         leashed += int((lead > LEASH - 1e-9).sum())
-        bounded += int(((target == arm.WORKSPACE_LOW) | (target == arm.WORKSPACE_HIGH)).sum())
+        clipped += int(((target == arm.WORKSPACE_LOW) | (target == arm.WORKSPACE_HIGH)).sum())
     assert leashed > 0
-    assert bounded > 0
+    assert clipped > 0
 
 
 def test_the_fingers_close_and_open() -> None:
@@ -149,7 +149,7 @@ def test_the_fingers_close_and_open() -> None:
         np.testing.assert_allclose(sim.opening, opening, atol=1e-3)
 
 
-def test_the_hand_comes_to_rest_where_it_is_told() -> None:
+def test_the_hand_comes_to_rest_at_its_target() -> None:
     """Within 4 mm around home and 15 mm wherever reach has goals: the elbow's spring pulls a little towards home."""
     rng = np.random.default_rng(0)
     near = rng.uniform(arm.HOME - 0.06, arm.HOME + 0.06, (32, 3))
@@ -172,7 +172,7 @@ def test_the_hand_comes_to_rest_where_it_is_told() -> None:
 
 def test_success_at_any_step_outlives_the_success() -> None:
     sim = _simulation(Reach(), 8)
-    goal = sim.task.features(sim).goal.copy()
+    goal = sim.features().goal.copy()
     for _ in range(50):
         sim.step(_towards(sim, goal, OPEN))
     assert sim.solved_now.all()
@@ -201,8 +201,9 @@ def test_finished_simulations_return_at_a_new_start_in_the_same_step() -> None:
     assert infos["_final_info"].all()
     assert (final != last).any(axis=1).all()
     np.testing.assert_allclose(final, before, atol=0.5)  # the end of the motion
-    assert (np.abs(last[:, :3] - start[:, :3]) < 1e-5).all()  # the hand is home again
-    assert (last[:, 7:10] != start[:, 7:10]).any(axis=1).all()  # the cube is not where it was
+    hand, cube = COLUMNS["hand position"], COLUMNS["object position"]
+    assert (np.abs(last[:, hand] - start[:, hand]) < 1e-5).all()  # the hand is home again
+    assert (last[:, cube] != start[:, cube]).any(axis=1).all()  # the cube is not where it was
     for key in ("is_success", "success_final"):
         assert infos["final_info"][key].shape == (4,)
         assert infos["final_info"][key].dtype == np.bool_
@@ -213,7 +214,7 @@ def test_final_info_tells_any_success_from_the_last() -> None:
     """Reach, then leave: the first half of the simulations leaves, the second stays."""
     env = TaskVectorEnv(Reach(), 8)
     env.reset(seed=0)
-    goal = env.sim.task.features(env.sim).goal.copy()
+    goal = env.sim.features().goal.copy()
     leaves = np.arange(8) < 4
     away = np.where(goal[:, 1:2] > 0, [0.45, -0.2, 0.2], [0.45, 0.2, 0.2])
     for step in range(HORIZON):
@@ -241,10 +242,10 @@ def test_a_simulation_that_diverges_is_seen_once(
     assert rewards[1] == 0.0
     sim.step(np.zeros((3, 4)))
     assert sim.diverged.tolist() == [False, True, False]  # until its reset, and counted once
-    told = sim.diverged
+    before_reset = sim.diverged
     sim.reset(np.array([1]))
     assert not sim.diverged.any()
-    assert told.tolist() == [False, True, False]  # the caller's own
+    assert before_reset.tolist() == [False, True, False]  # the caller's own
     sim.step(np.zeros((3, 4)))
     assert not sim.diverged.any()
     assert sim.divergences == 1
@@ -299,26 +300,24 @@ def test_window_without_a_screen_is_an_error_that_can_be_caught(tmp_path: Path) 
 N = 32
 
 
-def _play(
-    expert: type[Expert], change: Callable[[Simulation, Array], Array] = lambda _, actions: actions
-) -> Simulation:
+def _play(task: type[Task], change: Callable[[Simulation, Array], Array] = lambda _, actions: actions) -> Simulation:
     """Play one episode of N simulations; `change` may alter the expert's actions."""
-    sim = _simulation(expert.task(), N, seed=1000)
-    policy = expert(sim)
+    sim = _simulation(task(), N, seed=1000)
+    policy = expert_in(sim)
     for _ in range(HORIZON):
-        sim.step(change(sim, policy()))
+        sim.step(change(sim, policy(sim.features())))
     return sim
 
 
 def test_a_cube_can_be_grasped_and_carried() -> None:
     sim = _simulation(PickPlace(), N, seed=1000)
     policy = PickPlaceExpert(sim)
-    features = sim.task.features(sim)
+    features = sim.features()
     hold, slip, lift = np.zeros((N, 3)), np.zeros(N), np.zeros(N)
     for _ in range(HORIZON):
         height = sim.hand[:, 2].copy()
         features, _ = sim.step(policy(features))
-        offset = features.thing - sim.hand
+        offset = features.object - sim.hand
         hold = np.where(policy.phase[:, None] > SQUEEZING, hold, offset)  # as it was when the fingers had closed
         slip = np.maximum(slip, np.linalg.norm(offset - hold, axis=1))
         lift = np.maximum(lift, (sim.hand[:, 2] - height) / arm.CONTROL_STEP)
@@ -334,7 +333,7 @@ def test_a_grasped_cube_survives_a_shake() -> None:
     sim = _simulation(PickPlace(), N, seed=1000)
     policy = PickPlaceExpert(sim)
     for _ in range(45):
-        sim.step(policy())
+        sim.step(policy(sim.features()))
     cube = sim.site("cube")
     assert (cube[:, 2] > 0.06).all()
     hold = (cube - sim.hand).copy()
@@ -353,7 +352,7 @@ def test_an_open_hand_does_not_carry_the_cube() -> None:
     def ungrasped(sim: Simulation, actions: Array) -> Array:
         return np.column_stack([actions[:, :3], np.full(sim.n, OPEN)])
 
-    assert _play(PickPlaceExpert, ungrasped).solved.mean() == 0.0
+    assert _play(PickPlace, ungrasped).solved.mean() == 0.0
 
 
 def test_the_button_springs_back() -> None:
@@ -361,11 +360,11 @@ def test_the_button_springs_back() -> None:
         actions[sim.elapsed > 70, 2] = 1.0
         return actions
 
-    sim = _play(ButtonPressExpert, leave)
+    sim = _play(ButtonPress, leave)
     assert sim.solved.mean() >= 0.95
     assert not sim.solved_now.any()
     np.testing.assert_allclose(sim.joint_qpos("button"), 0.0, atol=1e-3)
 
 
 def test_every_goal_can_be_reached() -> None:
-    assert _play(ReachExpert).solved_now.all()
+    assert _play(Reach).solved_now.all()

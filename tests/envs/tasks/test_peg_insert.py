@@ -17,7 +17,7 @@ def test_a_leaning_peg_counts_as_less_lifted() -> None:
     peg[:, :3] = sim.hand - GRIP * np.stack([np.sin(angle), zero, np.cos(angle)], axis=1)
     peg[:, 3:] = np.stack([np.cos(angle / 2), zero, np.sin(angle / 2), zero], axis=1)
     sim.forward()
-    lifted = sim.task.reward_terms(sim, sim.task.features(sim))["lifted"]
+    lifted = sim.task.reward_terms(sim, sim.features())["lifted"]
     u = np.maximum(GRIP * np.sin(angle) - LEAN, 0.0) / LEAN_MARGIN
     np.testing.assert_allclose(lifted, 1.0 / (1.0 + 9.0 * u * u), rtol=1e-9)
     assert lifted[0] == lifted[1] == 1.0
