@@ -28,6 +28,8 @@ from support.trainings import quickly
 import clrobot.cli.train
 import clrobot.report.page
 import clrobot.runs.snapshot
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.finetune import Finetune
 from clrobot.cli.train import with_page
 from clrobot.envs.rendering.base import RenderError
@@ -315,15 +317,15 @@ def test_a_simulation_that_diverges(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_a_loss_that_is_not_a_number(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(model: Any) -> bool:
-        return bool(model.num_timesteps > STEPS + 64)
+    def late(learner: Learner) -> bool:
+        return learner.step > STEPS + 64
 
-    def loss(_: Any, model: Any, name: str) -> Any:
-        return sum(p.sum() for p in model.policy.parameters()) * math.nan if late(model) else None
+    def loss(_: Any, learner: Learner, role: Role) -> Any:
+        return sum(p.sum() for p in learner.policy.parameters()) * math.nan if late(learner) else None
 
-    def gradient(_: Any, model: Any, name: str) -> None:
-        if late(model):
-            next(p.grad for p in model.policy.parameters() if p.grad is not None).view(-1)[0] = math.nan
+    def gradient(_: Any, learner: Learner, role: Role) -> None:
+        if late(learner):
+            next(p.grad for p in learner.policy.parameters() if p.grad is not None).view(-1)[0] = math.nan
 
     verb = {"loss": ("auxiliary_loss", loss), "gradient": ("adjust_gradients", gradient)}[what]
     monkeypatch.setattr(Finetune, *verb, raising=False)
