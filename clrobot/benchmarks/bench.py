@@ -159,14 +159,14 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
         return timed
 
     sim: Any = vec_env.env.sim  # type: ignore[attr-defined]
-    for thing, name, kind in (
+    for part, name, kind in (
         (sim.batch, "step", "physics"),
         (model, "train", "learning"),
         (model.rollout_buffer, "compute_returns_and_advantage", "learning"),
         (model.policy, "forward", "acting"),
         (model.policy, "predict_values", "acting"),
     ):
-        setattr(thing, name, timing(getattr(thing, name), kind))
+        setattr(part, name, timing(getattr(part, name), kind))
     model.learn(iteration, reset_num_timesteps=False)  # warm up
     seconds_of.clear()
     steps, began = 0, time.perf_counter()

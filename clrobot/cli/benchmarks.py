@@ -8,6 +8,7 @@ from rich.table import Table
 
 from clrobot.cli.common import at_least, open_console
 from clrobot.errors import UserError
+from clrobot.results.numbers import grouped
 
 
 def bench(
@@ -107,6 +108,5 @@ def learning(
     for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):
         table.add_column(column, justify="right")
     for row in medians(rows):
-        numbers = ("–" if value is None else f"{value:,.0f}" for value in (row.half, row.learned, row.seconds))
-        table.add_row(row.task, *numbers, f"{row.reached} of {row.seeds}")
+        table.add_row(row.task, *map(grouped, (row.half, row.learned, row.seconds)), f"{row.reached} of {row.seeds}")
     console.print(table)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.results.numbers import number
 from clrobot.results.scores import Score
 
 
@@ -66,7 +67,7 @@ class TerminalObserver:
             completed=steps,
             steps=f"{_thousands(steps)}/{_thousands(self._total)}",
             rate=f"{rate:,.0f}/s",
-            success="" if success is None else f"success {success:.2f}",
+            success="" if success is None else f"success {number(success)}",
         )
 
     def working(self, what: str) -> None:
@@ -80,7 +81,7 @@ class TerminalObserver:
         for name, score in list(zip(self._slots, row, strict=True))[:stage]:
             good = score.success_any >= 0.9
             style = "green" if good else "yellow" if score.success_any >= 0.5 else "red"
-            line.append(f" {name} ", style="default").append(f"{score.success_any:.2f}", style=style)
+            line.append(f" {name} ", style="default").append(number(score.success_any), style=style)
         self._console.print(line)
 
     def warn(self, message: str) -> None:

@@ -32,10 +32,11 @@ from clrobot.experiment.stage_env import stage_env
 from clrobot.files import MANIFEST, atomic
 from clrobot.films.record import Film, record
 from clrobot.report.page import write_report
+from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, run_metrics
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import load_agent, load_method_state, save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free, stage_name
-from clrobot.runs.metrics_file import Costs, write_metrics
+from clrobot.runs.metrics_file import write_metrics
 from clrobot.runs.references import default_store, reference_areas
 from clrobot.runs.score_book import read_scores
 from clrobot.runs.snapshot import Damaged, Progress, Snapshot, snapshots, write_snapshot
@@ -160,19 +161,20 @@ class Training:
             metrics, lines = self.run.read_metrics(), read_scores(self.run.scores_file)
         except UserError:
             return False
-        if metrics["stages_done"] != stage:
+        if metrics.stages_done != stage:
             return False
         while self.policy.slots < agent.policy.slots:
             self.policy.add_slot()
         self.policy.load_state_dict(agent.policy.state_dict())
         self.method.load_state_dict(remembered)
-        self.seconds |= metrics["seconds"]
-        self.gradient_steps, self.per_stage = metrics["gradient_steps"], metrics["per_stage"]
-        self.divergences, self.film_failures = metrics["diverged_simulations"], metrics["failed_recordings"]
+        self.seconds |= metrics.seconds.by_kind
+        self.gradient_steps = metrics.gradient_steps
+        self.per_stage = [record.model_dump(mode="json") for record in metrics.per_stage]
+        self.divergences, self.film_failures = metrics.diverged_simulations, metrics.failed_recordings
         self.scores = [score for score in lines if score.stage <= stage]
         (self.run.path / MANIFEST).unlink(missing_ok=True)  # written again at the stage's end
         self._rewrite_scores()
-        self.stage_ends = list(metrics["stage_ends"])
+        self.stage_ends = list(metrics.stage_ends)
         self.model.num_timesteps, self.model._n_updates = info.step, info.updates
         self.model.set_logger(tensorboard_logger(self.run.path / "tensorboard", purge_step=info.step + 1))
         return True
@@ -498,19 +500,18 @@ class Training:
 
     def _write_metrics(self) -> None:
         costs = Costs(
-            parameters=self.policy.parameter_counts(),
+            parameters=Parameters(**self.policy.parameter_counts()),
             memory_bytes=self.method.memory_bytes(),
-            seconds={name: round(value, 3) for name, value in self.seconds.items()},
+            seconds=Seconds(**{name: round(value, 3) for name, value in self.seconds.items()}),
             gradient_steps=self.gradient_steps,
-            other={
-                "diverged_simulations": self.divergences,
-                "failed_recordings": self.film_failures,
-                "per_stage": self.per_stage,
-            },
+            per_stage=tuple(map(StageRecord.model_validate, self.per_stage)),
+            diverged_simulations=self.divergences,
+            failed_recordings=self.film_failures,
         )
         references = reference_areas(self.config, default_store(self.run))
-        content = write_metrics(self.run, self.scores, self.stage_ends, costs, references)
-        self.tracking.metrics(content, self.model.num_timesteps)
+        metrics = run_metrics(self.scores, self.curriculum.slots, self.stage_ends, costs, references)
+        write_metrics(self.run, metrics)
+        self.tracking.metrics(metrics, self.model.num_timesteps)
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:

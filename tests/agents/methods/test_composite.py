@@ -112,6 +112,6 @@ def test_a_composed_method_trains_through_the_whole_loop(tmp_path) -> None:
     settings = TINY | {"method": "ewc+replay", "ewc": {"states": 100}}
     run = train(make_config(**settings), tmp_path / "run")
     metrics = run.read_metrics()
-    assert metrics["stages_done"] == 3
+    assert metrics.stages_done == 3
     alone = make_method(make_config(method="ewc"))
-    assert metrics["memory_bytes"] > alone.memory_bytes()
+    assert metrics.memory_bytes > alone.memory_bytes()

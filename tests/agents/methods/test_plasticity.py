@@ -123,7 +123,7 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
         "network": {"widths": (8, 8), "layer_norm": True},
     }
     metrics = train(make_config(**settings), tmp_path / "run").read_metrics()
-    shares = [stage["dormant_share"] for stage in metrics["per_stage"]]
+    shares = [stage.dormant_share for stage in metrics.per_stage]
     assert len(shares) == 3
-    assert all(0.0 <= share[part] <= 1.0 for share in shares for part in ("actor", "critic"))
-    assert metrics["memory_bytes"] > 0
+    assert all(0.0 <= part <= 1.0 for share in shares for part in (share.actor, share.critic))
+    assert metrics.memory_bytes > 0
