@@ -8,7 +8,7 @@ from rich.table import Table
 
 from clrobot.cli.common import at_least, open_console
 from clrobot.errors import UserError
-from clrobot.results.numbers import grouped
+from clrobot.results.numbers import grouped, number
 
 
 def bench(
@@ -60,7 +60,8 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     table.add_column("milliseconds", justify="right")
     table.add_column("against finetune", justify="right")
     for found in measure_overhead(method, rounds):
-        table.add_row(found.method, f"{1000 * found.seconds:.1f}", f"{found.ratio - 1:+.1%}")
+        change = number(100 * (found.ratio - 1), signed=True, decimals=1)
+        table.add_row(found.method, number(1000 * found.seconds, decimals=1), f"{change} %")
     open_console().print(table)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from clrobot.envs.rendering.base import RenderError
 from clrobot.envs.simulation.simulation import NeedsBatch
@@ -117,11 +118,12 @@ def show_rows(
     if format == "json":
         print_json([dict(row) for row in rows])
         return
-    table = Table(title=title, title_justify="left")
+    # As Text: names may hold what would be markup.
+    table = Table(title=None if title is None else Text(title, "table.title"), title_justify="left")
     for column in columns:
         table.add_column(column.heading, justify="right" if column.numbers else "left")
     for row in rows:
-        table.add_row(*(column.show(row[column.name]) for column in columns))
+        table.add_row(*(Text(column.show(row[column.name])) for column in columns))
     open_console().print(table)
 
 
