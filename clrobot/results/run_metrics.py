@@ -38,11 +38,12 @@ class Parameters(Record):
 class Seconds(Record):
     """Wall-clock time by what it was spent on."""
 
-    train: Positive
-    evaluate: Positive
-    method: Positive
-    record: Positive
-    save: Positive
+    # No bound: a difference of two rounded clocks may be a millisecond below zero, and must not end a training.
+    train: float
+    evaluate: float
+    method: float
+    record: float
+    save: float
 
     @property
     def total(self) -> float:
