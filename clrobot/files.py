@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from clrobot.errors import UserError
 
 
 @contextmanager
@@ -63,6 +66,29 @@ def find_stray(folder: Path) -> Path | None:
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 return path
     return None
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """Return the content of a file that is expected to have at most `most` bytes.
+
+    Raises:
+        UserError: it cannot be read, is a link, a pipe or a device, or is larger.
+    """
+    try:
+        # A pipe would wait for a writer; a link would lead elsewhere.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise UserError(f"{path} is not a plain file; put the file back that the training wrote")
+            if found.st_size > most:
+                raise UserError(
+                    f"{path} has {found.st_size:,} bytes, and at most {most:,} are read; restore the file"
+                )
+            return file.read(most)
+    except OSError as error:
+        reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        raise UserError(f"cannot read {path}: {reason}; restore the file") from None
 
 
 MANIFEST = "manifest.json"

@@ -18,6 +18,7 @@ from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
+from clrobot.results.numbers import grouped, number
 
 PAIRS: Final = {"reach": "reach-v3", "pick-place": "pick-place-v3", "drawer-open": "drawer-open-v3"}
 _SCRIPT: Final = Path(__file__).with_name("metaworld_speed.py")
@@ -101,9 +102,9 @@ def show(result: dict[str, Any], num_envs: int, console: Console) -> None:
     for task, speed in result["tasks"].items():
         table.add_row(
             task,
-            f"{speed['env_steps_per_second']:,}",
-            f"{speed['metaworld_steps_per_second']:,}",
+            grouped(speed["env_steps_per_second"]),
+            grouped(speed["metaworld_steps_per_second"]),
             str(speed["metaworld_processes"]),
-            f"{speed['ratio']:.1f}",
+            number(speed["ratio"], decimals=1),
         )
     console.print(table)

@@ -25,6 +25,7 @@ from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.experiment.curriculum import TASK_IDS, Stage, unknown_task
+from clrobot.results.numbers import grouped, number, percent
 
 _ROUNDS = 5  # at least, of the environment and its bare physics
 _BLOCK = 10  # control steps in a turn: short, so that a drifting machine slows both
@@ -59,10 +60,13 @@ def run_bench(
         console.print(f"{task:<14}{numbers}", highlight=False)
     middle = median(speed["env_steps_per_second"] for speed in result["tasks"].values())
     least = min(speed["ratio"] for speed in result["tasks"].values())
-    console.print(f"the median environment: {middle:,.0f} steps/s; the least ratio: {least:.3f}", highlight=False)
+    console.print(
+        f"the median environment: {grouped(middle)} steps/s; the least ratio: {number(least, decimals=3)}",
+        highlight=False,
+    )
 
     ppo = result["ppo"] = ppo_speed(ppo_task, seconds)
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in ppo["shares"].items())
+    shares = ", ".join(f"{name} {percent(share)}" for name, share in ppo["shares"].items())
     pace = f"{ppo['steps_per_second']:,} steps/s ({shares})"
     console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}", highlight=False)
 
@@ -160,14 +164,14 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
         return timed
 
     sim: Any = vec_env.env.sim  # type: ignore[attr-defined]
-    for thing, name, kind in (
+    for part, name, kind in (
         (sim.batch, "step", "physics"),
         (model, "train", "learning"),
         (model.rollout_buffer, "compute_returns_and_advantage", "learning"),
         (model.policy, "forward", "acting"),
         (model.policy, "predict_values", "acting"),
     ):
-        setattr(thing, name, timing(getattr(thing, name), kind))
+        setattr(part, name, timing(getattr(part, name), kind))
     model.learn(iteration, reset_num_timesteps=False)  # warm up
     seconds_of.clear()
     steps, began = 0, time.perf_counter()

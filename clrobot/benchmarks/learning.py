@@ -20,32 +20,38 @@ from clrobot.experiment.build import check_device, make_algorithm, network_argum
 from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
+from clrobot.results.numbers import number
 
 HALF: Final = 0.5
 LEARNED: Final = 0.9  # the success at which a task counts as learned, and its training ends
 
 
 class Learning(BaseModel):
-    """One task's training from a fresh network, up to its first evaluation of LEARNED or more."""
+    """One task's training from a fresh network, up to its first evaluation of LEARNED or more.
+
+    Attributes:
+        task: its id.
+        seed: of the network, the start states and the actions.
+        label: which settings: rows of one label differ in task and seed only.
+        steps: control steps trained.
+        success: of the last evaluation.
+        half: control steps to the first evaluation of HALF or more.
+        learned: control steps to the first evaluation of LEARNED or more.
+        seconds: of training alone, evaluations left out.
+        curve: each evaluation: control steps so far, success.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str
     seed: int
     label: str
-    """Which settings: rows of one label differ in task and seed only."""
     steps: int
-    """Control steps trained."""
     success: float
-    """Of the last evaluation."""
     half: int | None
-    """Control steps to the first evaluation of HALF or more."""
     learned: int | None
-    """Control steps to the first evaluation of LEARNED or more."""
     seconds: float
-    """Of training alone, evaluations left out."""
     curve: list[tuple[int, float]]
-    """Each evaluation: control steps so far, success."""
 
 
 def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
@@ -158,7 +164,7 @@ def learn_all(
                     with path.open("a", encoding="utf-8") as file:
                         file.write(row.model_dump_json() + "\n")
             rows.append(row)
-            tell(f"{task}, seed {seed}: success {row.success:.2f} after {row.steps:,} steps, {row.seconds:.0f} s")
+            tell(f"{task}, seed {seed}: success {number(row.success)} after {row.steps:,} steps, {row.seconds:.0f} s")
     return rows
 
 
@@ -172,16 +178,23 @@ def _read(path: Path | None) -> list[Learning]:
 
 
 class Median(BaseModel):
-    """One task's medians over its seeds; None unless more than half of the seeds reached the success."""
+    """One task's medians over its seeds; None unless more than half of the seeds reached the success.
+
+    Attributes:
+        task: its id.
+        seeds: how many there are.
+        reached: seeds that reached LEARNED.
+        half: control steps to HALF.
+        learned: control steps to LEARNED.
+        seconds: of training, to LEARNED.
+    """
 
     task: str
     seeds: int
     reached: int
-    """Seeds that reached LEARNED."""
     half: float | None
     learned: float | None
     seconds: float | None
-    """Of training, to LEARNED."""
 
 
 def medians(rows: Iterable[Learning]) -> list[Median]:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from clrobot.cli.common import at_least, open_console
 from clrobot.errors import UserError
+from clrobot.results.numbers import grouped, number
 
 
 def bench(
@@ -59,7 +60,8 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     table.add_column("milliseconds", justify="right")
     table.add_column("against finetune", justify="right")
     for found in measure_overhead(method, rounds):
-        table.add_row(found.method, f"{1000 * found.seconds:.1f}", f"{found.ratio - 1:+.1%}")
+        change = number(100 * (found.ratio - 1), signed=True, decimals=1)
+        table.add_row(found.method, number(1000 * found.seconds, decimals=1), f"{change} %")
     open_console().print(table)
 
 
@@ -107,6 +109,5 @@ def learning(
     for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):
         table.add_column(column, justify="right")
     for row in medians(rows):
-        numbers = ("–" if value is None else f"{value:,.0f}" for value in (row.half, row.learned, row.seconds))
-        table.add_row(row.task, *numbers, f"{row.reached} of {row.seeds}")
+        table.add_row(row.task, *map(grouped, (row.half, row.learned, row.seconds)), f"{row.reached} of {row.seeds}")
     console.print(table)

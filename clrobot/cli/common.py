@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from clrobot.envs.rendering.base import RenderError
 from clrobot.errors import TrainingStopped, UserError
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
+
+# What a verb that shows rows prints.
+Format = Literal["table", "json"]
 
 RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 RunPaths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -60,7 +67,7 @@ def at_least(value: int, flag: str, least: int = 1) -> None:
 
 def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:
     """Return the runs at these paths, one or more."""
-    from clrobot.comparison.comparison import expand
+    from clrobot.comparison.runs import expand
 
     if not paths:
         raise UserError("no run; give one or more run folders")
@@ -79,5 +86,46 @@ def open_run(run: Path, stage: int | None) -> tuple[RunFolder, Any]:
     return folder, load_agent(folder, stage)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+@dataclass(frozen=True)
+class Column:
+    """A column of what a verb shows.
+
+    Attributes:
+        name: the rows' key.
+        heading: in the terminal's table.
+        show: writes a value for the terminal.
+        numbers: whether it holds numbers, which stand at the right.
+    """
+
+    name: str
+    heading: str
+    show: Callable[[Any], str] = str
+    numbers: bool = False
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], format: Format, *, title: str | None = None
+) -> None:
+    """Print rows as a table of these columns, or as one JSON document: the rows with all that they hold.
+
+    Args:
+        rows: each of plain values, None where one is undefined.
+        columns: those of the table.
+        format: table or json.
+        title: of the table.
+    """
+    if format == "json":
+        print_json([dict(row) for row in rows])
+        return
+    # As Text: names may hold what would be markup.
+    table = Table(title=None if title is None else Text(title, "table.title"), title_justify="left")
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.numbers else "left")
+    for row in rows:
+        table.add_row(*(Text(column.show(row[column.name])) for column in columns))
+    open_console().print(table)
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON document, and nothing else."""
+    print(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))

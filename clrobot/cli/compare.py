@@ -47,7 +47,7 @@ def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", 
         out: the folder; by default figures/RUN, or figures/comparison.
         format: vectors (svg), pixels (png, 300 per inch) or both.
     """
-    from clrobot.report.figures.of_runs import write_all_figures
+    from clrobot.report.figures.files import write_all_figures
 
     folders = expand_runs(runs)
     name = folders[0].path.resolve().name if len(folders) == 1 else "comparison"
@@ -58,7 +58,7 @@ def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", 
 
 def compare(
     runs: RunPaths,
-    format: Literal["table", "markdown", "csv", "latex"] = "table",
+    format: Literal["table", "markdown", "csv", "latex", "json"] = "table",
     statistic: Literal["mean", "iqm"] = "mean",
     out: Path | None = None,
 ) -> None:
@@ -68,17 +68,14 @@ def compare(
 
     Args:
         runs: run folders; a folder that holds runs stands for those in it.
-        format: the terminal's table, or text for a page, a spreadsheet or a paper.
+        format: the terminal's table, or text for a page, a spreadsheet, a paper or a program.
         statistic: over the seeds: their mean, or interquartile mean.
         out: write it to this file.
     """
     from clrobot.comparison.comparison import compare as compare_runs
-    from clrobot.comparison.comparison import expand
     from clrobot.comparison.tables import as_text, print_comparison
 
-    if not runs:
-        raise UserError("no run to compare; give one or more run folders")
-    comparison = compare_runs(expand(runs), statistic)
+    comparison = compare_runs(expand_runs(runs), statistic)
     console = open_console()
     if out is not None:
         out.write_text(as_text(comparison, format), encoding="utf-8")

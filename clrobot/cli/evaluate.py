@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.table import Table
-
-from clrobot.cli.common import RunPath, at_least, open_console, open_run
+from clrobot.cli.common import Column, Format, RunPath, at_least, open_console, open_run, show_rows
 from clrobot.errors import UserError
+from clrobot.results.numbers import number
 
 if TYPE_CHECKING:
     from clrobot.evaluation.agent import Agent
+    from clrobot.evaluation.evaluator import Evaluator
 
 
 def evaluate(
@@ -23,6 +24,7 @@ def evaluate(
     seed: int | None = None,
     stochastic: bool = False,
     task_id: Literal["given", "none"] = "given",
+    format: Format = "table",
 ) -> None:
     """Measure an existing run's skills.
 
@@ -36,8 +38,9 @@ def evaluate(
         seed: of the start states; by default those of the training's own evaluations.
         stochastic: also measure with actions sampled from the policy.
         task_id: whether the agent is told the task; none also shows the score with the label given.
+        format: the terminal's table, or json for a program.
     """
-    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.evaluation.evaluator import Evaluator, finite_mean
 
     at_least(episodes, "--episodes")
     if seed is not None:
@@ -45,56 +48,87 @@ def evaluate(
     folder, agent = open_run(run, stage)
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     evaluator = Evaluator(folder.config.curriculum, folder.config.evaluation.seed if seed is None else seed)
+    title = f"{run.name}, after stage {agent.stage}"
     if task_id == "none":
-        _evaluate_task_agnostic(evaluator, agent, run, slots, episodes)
+        _show_without_label(_without_label(evaluator, agent, run, slots, episodes), format, title, episodes)
         return
-    table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
-    table.add_column("task")
-    if stochastic:
-        table.add_column("actions")
-    for column in ("any step", "final step", "mean return", "steps"):
-        table.add_column(column, justify="right")
+    rows = []
     for slot in slots:
-        untrained = "" if slot < agent.stage else "  (not trained yet)"
         if stochastic:
             found = dict(zip(("mean", "sampled"), evaluator.both(agent.policy, slot, episodes), strict=True))
         else:
             found = {"mean": evaluator.episodes(agent.policy, slot, episodes)}
-        for actions, outcome in found.items():
-            table.add_row(
-                agent.slots[slot] + untrained,
-                *([actions] if stochastic else []),
-                f"{outcome.success_any.mean():.2f}",
-                f"{outcome.success_final.mean():.2f}",
-                f"{outcome.returns.mean():.1f}",
-                f"{outcome.lengths.mean():.1f}",
-            )
-    console = open_console()
-    console.print(table)
+        rows += [
+            {
+                "run": run.name,
+                "stage": agent.stage,
+                "task": agent.slots[slot],
+                "trained": slot < agent.stage,
+                "actions": actions,
+                "episodes": episodes,
+                "success_any": float(outcome.success_any.mean()),
+                "success_final": float(outcome.success_final.mean()),
+                "return_mean": finite_mean(outcome.returns),
+                "length_mean": float(outcome.lengths.mean()),
+            }
+            for actions, outcome in found.items()
+        ]
+    columns = (
+        Column("success_any", "any step", number, numbers=True),
+        Column("success_final", "final step", number, numbers=True),
+        Column("return_mean", "mean return", partial(number, decimals=1), numbers=True),
+        Column("length_mean", "steps", partial(number, decimals=1), numbers=True),
+    )
+    marks = {name: "" if slot < agent.stage else "  (not trained yet)" for slot, name in enumerate(agent.slots)}
+    names = [Column("task", "task", lambda task: task + marks[task])]
+    if stochastic:
+        names.append(Column("actions", "actions"))
+    show_rows(rows, (*names, *columns), format, title=title)
     kind = "mean and sampled" if stochastic else "mean"
-    console.print(f"Success over {episodes} episodes of each task, {kind} actions; steps until solved.", style="dim")
+    _explain(format, f"Success over {episodes} episodes of each task, {kind} actions; steps until solved.")
 
 
-def _evaluate_task_agnostic(evaluator: Any, agent: Any, run: Path, slots: Sequence[int], episodes: int) -> None:
-    """Show the success with the task's label and without it."""
+def _without_label(
+    evaluator: Evaluator, agent: Agent, run: Path, slots: Sequence[int], episodes: int
+) -> list[dict[str, Any]]:
+    """Return the success with each task's label and without it, a row for each task that the agent knows."""
     trained = [slot for slot in slots if slot < agent.policy.task_inference.learned]
     if not trained:
         raise UserError(f"{run} after stage {agent.stage} knows none of these tasks; give a later --stage")
-    table = Table(title=f"{run.name}, after stage {agent.stage}", title_justify="left")
-    table.add_column("task")
-    for column in ("label given", "no label", "inferred"):
-        table.add_column(column, justify="right")
     rows = []
     for slot in trained:
-        given = evaluator.episodes(agent.policy, slot, episodes).success_any.mean()
+        given = evaluator.episodes(agent.policy, slot, episodes)
         outcome, inferred = evaluator.task_agnostic(agent.policy, slot, episodes)
-        rows.append((given, outcome.success_any.mean(), (inferred == slot).mean()))
-        table.add_row(agent.slots[slot], *(f"{value:.2f}" for value in rows[-1]))
-    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-    table.add_row("mean", *(f"{value:.2f}" for value in means))
-    console = open_console()
-    console.print(table)
-    console.print(f"Success at any step over {episodes} episodes of each task, mean actions.", style="dim")
+        rows.append(
+            {
+                "run": run.name,
+                "stage": agent.stage,
+                "task": agent.slots[slot],
+                "episodes": episodes,
+                "success_any_label_given": float(given.success_any.mean()),
+                "success_any_no_label": float(outcome.success_any.mean()),
+                "inferred": float((inferred == slot).mean()),
+            }
+        )
+    return rows
+
+
+def _show_without_label(rows: list[dict[str, Any]], format: Format, title: str, episodes: int) -> None:
+    columns = (
+        Column("success_any_label_given", "label given", number, numbers=True),
+        Column("success_any_no_label", "no label", number, numbers=True),
+        Column("inferred", "inferred", number, numbers=True),
+    )
+    if format == "table":
+        rows = [*rows, {"task": "mean"} | {c.name: sum(row[c.name] for row in rows) / len(rows) for c in columns}]
+    show_rows(rows, (Column("task", "task"), *columns), format, title=title)
+    _explain(format, f"Success at any step over {episodes} episodes of each task, mean actions.")
+
+
+def _explain(format: Format, sentence: str) -> None:
+    """Say below a table what it shows; JSON stands alone."""
+    if format == "table":
+        open_console().print(sentence, style="dim")
 
 
 def record(
@@ -143,7 +177,7 @@ def record(
         path = target / f"{agent.slots[slot]}.mp4"
         film = Film(agent.stage, config.method, rate)
         record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
-        console.print(f"{path}  success {rate:.2f}", highlight=False, soft_wrap=True)
+        console.print(f"{path}  success {number(rate)}", highlight=False, soft_wrap=True)
 
 
 def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int) -> None:
@@ -224,10 +258,10 @@ def export(
     path = out or Path("exports") / run.resolve().name / default
     if task is None:
         difference = export_onnx(agent, path)
-        told = "not checked, since onnxruntime is not installed"
+        remark = "not checked, since onnxruntime is not installed"
         if difference is not None:
-            told = f"actions differ from the run's by at most {difference:.0e}"
+            remark = f"actions differ from the run's by at most {difference:.0e}"
     else:
         export_sb3(agent, folder.config.curriculum, task, path)
-        told = f"open it with: stable_baselines3.PPO.load({str(path)!r})"
-    open_console().print(f"{path}  {told}", highlight=False, markup=False, soft_wrap=True)
+        remark = f"open it with: stable_baselines3.PPO.load({str(path)!r})"
+    open_console().print(f"{path}  {remark}", highlight=False, markup=False, soft_wrap=True)

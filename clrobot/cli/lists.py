@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rich.table import Table
-
-from clrobot.cli.common import at_least, open_console
+from clrobot.cli.common import Column, Format, at_least, open_console, show_rows
 
 
-def tasks() -> None:
-    """List the tasks."""
+def tasks(format: Format = "table") -> None:
+    """List the tasks.
+
+    Args:
+        format: the terminal's table, or json for a program.
+    """
     from clrobot.envs.tasks import TASKS
 
-    table = Table("task", "Gymnasium id", "what it is")
-    for task in TASKS:
-        table.add_row(task.id, task.gym_id(), (task.__doc__ or "").splitlines()[0])
-    open_console().print(table)
+    rows = [
+        {"task": task.id, "gymnasium_id": task.gym_id(), "summary": (task.__doc__ or "").splitlines()[0]}
+        for task in TASKS
+    ]
+    columns = (Column("task", "task"), Column("gymnasium_id", "Gymnasium id"), Column("summary", "what it is"))
+    show_rows(rows, columns, format)
 
 
 def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 4, seed: int = 0) -> None:
@@ -40,21 +46,35 @@ def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 
     open_console().print(str(out), highlight=False, soft_wrap=True)
 
 
-def methods() -> None:
-    """List the continual-learning methods."""
+def methods(format: Format = "table") -> None:
+    """List the continual-learning methods.
+
+    Args:
+        format: the terminal's table, or json for a program.
+    """
     from clrobot.agents.methods import METHODS
 
-    table = Table("method", "what it does")
-    for method in METHODS:
-        table.add_row(method.name, method.summary)
-    open_console().print(table)
+    rows = [{"method": method.name, "summary": method.summary} for method in METHODS]
+    show_rows(rows, (Column("method", "method"), Column("summary", "what it does")), format)
 
 
-def curricula() -> None:
-    """List the curricula."""
+def curricula(format: Format = "table") -> None:
+    """List the curricula.
+
+    Args:
+        format: the terminal's table, or json for a program.
+    """
     from clrobot.experiment.curricula import CURRICULA
 
-    table = Table("curriculum", "stages (task, control steps)")
-    for curriculum in CURRICULA.values():
-        table.add_row(curriculum.name, ", ".join(map(str, curriculum.stages)))
-    open_console().print(table)
+    rows = [
+        {"curriculum": curriculum.name, "stages": [stage.model_dump(mode="json") for stage in curriculum.stages]}
+        for curriculum in CURRICULA.values()
+    ]
+    columns = (Column("curriculum", "curriculum"), Column("stages", "stages (task, control steps)", _stages))
+    show_rows(rows, columns, format)
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    from clrobot.experiment.curriculum import Stage
+
+    return ", ".join(str(Stage(**stage)) for stage in stages)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.table import Table
 
-from clrobot.cli.common import RunPath, RunPaths, _number, at_least, open_console
+from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import UserError
+from clrobot.results.numbers import grouped, number
 
 if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
@@ -207,13 +208,10 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         runs: run folders; a folder that holds runs stands for those in it.
         store: where references are kept; by default the folder references beside each run.
     """
-    from clrobot.comparison.comparison import expand
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
 
-    if not runs:
-        raise UserError("no run to find references for; give one or more run folders")
-    folders = expand(runs)
+    folders = expand_runs(runs)
     for folder in folders:
         folder.read_metrics()  # refused before anything is trained
     console = open_console()
@@ -229,9 +227,9 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         table = Table("task", title=folder.path.name, title_justify="left")
         for column in ("area", "reference's area", "forward transfer"):
             table.add_column(column, justify="right")
-        for task in metrics["per_task"]:
-            table.add_row(task["task"], *(_number(task[key]) for key in ("auc", "auc_reference", "forward_transfer")))
-        table.add_row("mean", "", "", _number(metrics["forward_transfer"]))
+        for task in metrics.per_task:
+            table.add_row(task.task, *map(number, (task.auc, task.auc_reference, task.forward_transfer)))
+        table.add_row("mean", "", "", number(metrics.forward_transfer))
         console.print(table)
 
 
@@ -289,10 +287,10 @@ def summarise(run: RunFolder, console: Console) -> None:
 def _tell_failures(run: RunFolder, console: Console) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
-    if films := metrics["failed_recordings"]:
+    if films := metrics.failed_recordings:
         told = f"failed recordings: {films}; film again with: clrobot record {run.path}"
         console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    if diverged := metrics["diverged_simulations"]:
+    if diverged := metrics.diverged_simulations:
         told = f"simulations that diverged and were reset: {diverged}"
         console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
@@ -306,9 +304,9 @@ def _comparison(runs: list[RunFolder]) -> Table:
         metrics = run.read_metrics()
         table.add_row(
             run.config.method,
-            _number(metrics["average_success"]),
-            _number(metrics["forgetting"]),
-            f"{sum(metrics['seconds'].values()):.0f}",
-            f"{metrics['parameters']['total']:,}",
+            number(metrics.average_success),
+            number(metrics.forgetting),
+            f"{metrics.seconds.total:.0f}",
+            grouped(metrics.parameters.total),
         )
     return table

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.comparison.comparison import Comparison, Group
-from clrobot.experiment.config import make_config
+from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.dotted import flatten
 from clrobot.results.statistics import Estimate, estimate
 
 
 @dataclass(frozen=True)
 class Point:
-    """The runs with one value of the setting."""
+    """The runs with one value of the setting.
+
+    Attributes:
+        value: of the setting.
+        parts: by the names in PARTS.
+    """
 
     value: float
     parts: Mapping[str, Estimate]
-    """By the names in PARTS."""
 
 
 @dataclass(frozen=True)
 class TradeOff:
-    """How a method's outcome changes with one setting."""
+    """How a method's outcome changes with one setting.
+
+    Attributes:
+        method: its name.
+        setting: its full name, such as `ewc.strength`.
+        default: the setting's default.
+        points: by rising value.
+    """
 
     method: str
     setting: str
-    """Its full name, such as `ewc.strength`."""
     default: float
     points: tuple[Point, ...]
-    """By rising value."""
 
 
 # R has shape (N+1, N), stages and slots counted from 1.
@@ -50,32 +59,29 @@ def trade_offs(comparison: Comparison) -> list[TradeOff]:
     found = []
     for method in dict.fromkeys(group.method for group in comparison.groups):
         groups = [group for group in comparison.groups if group.method == method and group.label]
-        settings = [dict(_numbers(group.runs[0].config.model_dump(mode="json"))) for group in groups]
+        settings = [_numbers(group.runs[0].config) for group in groups]
         differing = {key for s in settings for key in s if s[key] != settings[0].get(key)}
         if len(groups) < 3 or len(differing) != 1:
             continue
         (setting,) = differing
         points = sorted((_point(g, s[setting]) for g, s in zip(groups, settings, strict=True)), key=lambda p: p.value)
-        default = dict(_numbers(make_config().model_dump(mode="json")))[setting]
+        default = _numbers(make_config())[setting]
         found.append(TradeOff(method, setting, default, tuple(points)))
     return found
 
 
 def _point(group: Group, value: float) -> Point:
-    matrices = [np.array(run.read_metrics()["success_matrix"], float) for run in group.runs]
+    matrices = [np.array(metrics.success_matrix, float) for metrics in group.metrics]
     parts = {name: estimate([part(R) for R in matrices]) for name, part in PARTS.items()}
     return Point(value, parts)
 
 
-def _numbers(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:
-    """Yield the numbers among settings, by dotted name; a list of equal numbers (widths) counts as one."""
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if name in ("seed", "curriculum"):
-            continue
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{name}.")
-        elif isinstance(value, list) and value and len(set(value)) == 1:
-            yield name, float(value[0])
+def _numbers(config: RunConfig) -> dict[str, float]:
+    """Return the numbers among the settings by dotted name; a list of equal numbers (widths) counts as one."""
+    found = {}
+    for name, value in flatten(config.model_dump(mode="json", exclude={"seed", "curriculum"})):
+        if isinstance(value, list) and value and len(set(value)) == 1:
+            found[name] = float(value[0])
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield name, float(value)
+            found[name] = float(value)
+    return found

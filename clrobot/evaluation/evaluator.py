@@ -39,8 +39,8 @@ class Episodes(NamedTuple):
 class Evaluator:
     """Evaluates policies on a curriculum's slots; keeps the simulations it has built.
 
-    Episode e of a task always starts from the same state: its simulation is seeded with ``seed + e``. Sampled actions
-    come from a generator that is seeded with ``seed`` too and put back, so that measuring changes no other draw.
+    Episode e of a task always starts from the same state: its simulation is seeded with `seed + e`. Sampled actions
+    come from a generator that is seeded with `seed` too and put back, so that measuring changes no other draw.
     """
 
     def __init__(self, curriculum: Curriculum, seed: int) -> None:
@@ -75,7 +75,7 @@ class Evaluator:
     def score(
         self, policy: BasePolicy, slot: int, episodes: int, *, stage: int, step: int, stochastic: bool = False
     ) -> Score:
-        """Return one line of `scores.jsonl` for slot index `slot`: stages and slots count from 1 there.
+        """Return one line of `scores.jsonl` for slot index `slot`.
 
         Args:
             policy: what is measured.
@@ -93,15 +93,15 @@ class Evaluator:
         return Score(
             stage=stage,
             step=step,
-            slot=slot + 1,
+            slot=slot,
             episodes=episodes,
             success_any=float(found.success_any.mean()),
             success_final=float(found.success_final.mean()),
-            return_mean=float(found.returns.mean()),
+            return_mean=finite_mean(found.returns),
             length_mean=float(found.lengths.mean()),
             stochastic_success_any=None if sampled is None else float(sampled.success_any.mean()),
             stochastic_success_final=None if sampled is None else float(sampled.success_final.mean()),
-            stochastic_return_mean=None if sampled is None else float(sampled.returns.mean()),
+            stochastic_return_mean=None if sampled is None else finite_mean(sampled.returns),
             stochastic_length_mean=None if sampled is None else float(sampled.lengths.mean()),
         )
 
@@ -143,6 +143,12 @@ class Evaluator:
                     found.success_final[ended] = info["final_info"]["success_final"][ended]
                     running &= ~done
         return found
+
+
+def finite_mean(returns: NDArray[np.float64]) -> float | None:
+    """Return the mean of (E,) returns, or None where a simulation that diverged made it infinite or nan."""
+    mean = float(returns.mean())
+    return mean if np.isfinite(mean) else None
 
 
 class _InferredSlots:

@@ -1,7 +1,7 @@
 """A run's policy for the world outside: a file that acts without clrobot.
 
 An ONNX file holds every slot and runs wherever an ONNX runtime does. A zip of Stable-Baselines3's own format holds
-one slot, and opens with ``stable_baselines3.PPO.load``.
+one slot, and opens with `stable_baselines3.PPO.load`.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _random_batch(agent: Agent) -> tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 def export_sb3(agent: Agent, curriculum: Curriculum, task: str, path: Path) -> None:
-    """Write the zip from which ``stable_baselines3.PPO.load(path)`` makes a stock `MlpPolicy` for one slot.
+    """Write the zip from which `stable_baselines3.PPO.load(path)` makes a stock `MlpPolicy` for one slot.
 
     It takes the environment's observations (d,) as they are, and can be trained further; its hyperparameters are
     Stable-Baselines3's defaults.

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from clrobot.films.pen import BACKGROUND, DESIGN_WIDTH, PAPER, QUIET, TEXT, CaptionText, Frame, Pen
+from clrobot.results.numbers import percent
 
 _BAR_HEIGHT: Final = 92
 _MARGIN: Final = 16
@@ -69,7 +70,7 @@ def _caption(width: int, text: Label) -> Frame:
     if text.success_rate is None:
         pen.write(left, _LINE_2, CaptionText("success not measured", 20), QUIET)
     else:
-        pen.write(left, _LINE_2, CaptionText(f"success {100 * text.success_rate:.0f} %", 20), TEXT)
+        pen.write(left, _LINE_2, CaptionText(f"success {percent(text.success_rate)}", 20), TEXT)
         # The gauge stands where the widest text would end, so that it does not jump from film to film.
         pen.gauge(left + pen.width(CaptionText("success 100 %", 20)) + 12, _LINE_2 - 12, text.success_rate)
     if text.solved:
@@ -79,8 +80,6 @@ def _caption(width: int, text: Label) -> Frame:
         pen.write(right - pen.width(episode), _LINE_2, episode, QUIET)
     return pen.picture(size)
 
-
-# -------------------------------------------------------------------------------------------------------- mosaic
 
 _TILE_BAR: Final = 96
 _TILE_LINE_1, _TILE_LINE_2 = 38, 78  # baselines
@@ -134,7 +133,7 @@ def _tile_caption(width: int, text: Tile) -> Frame:
     if text.success_rate is None:
         pen.write(left, _TILE_LINE_2, CaptionText("not trained yet", 25), QUIET)
     else:
-        pen.write(left, _TILE_LINE_2, CaptionText(f"{100 * text.success_rate:.0f} %", 30), TEXT)
+        pen.write(left, _TILE_LINE_2, CaptionText(percent(text.success_rate), 30), TEXT)
         pen.gauge(left + pen.width(CaptionText("100 %", 30)) + 14, _TILE_LINE_2 - 18, text.success_rate, 126, 14)
     if text.solved:
         pen.badge(right, _TILE_LINE_2 - 2, CaptionText("solved", 25, bold=True))

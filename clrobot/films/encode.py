@@ -24,9 +24,6 @@ class VideoError(UserError):
     """A film cannot be written; the message says what is missing."""
 
 
-# ------------------------------------------------------------------------------------------------------- files
-
-
 def write_video(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float = 25) -> Path:
     """Write an H.264 film (mp4, yuv420p, its index in front, so that it starts at once in a browser).
 

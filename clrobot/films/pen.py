@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import importlib.util
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,8 +14,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 Frame = NDArray[np.uint8]  # (height, width, 3), RGB
 
-
-# ----------------------------------------------------------------------------------------------------- caption
 
 Colour = tuple[int, int, int]
 BACKGROUND: Final[Colour] = (20, 24, 32)
@@ -101,7 +100,8 @@ class Pen:
 @lru_cache(maxsize=64)
 def font(bold: bool, size: int) -> ImageFont.FreeTypeFont:
     """Return matplotlib's own DejaVu Sans, the one font that is everywhere clrobot is."""
-    from matplotlib import get_data_path
-
+    found = importlib.util.find_spec("matplotlib")  # not imported: it would read its user's settings
+    assert found is not None
+    assert found.origin is not None
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(os.path.join(get_data_path(), "fonts", "ttf", name), size)
+    return ImageFont.truetype(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / name, size)

@@ -2,81 +2,58 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from clrobot.report.contents import Contents, read_run
-from clrobot.report.figures import of_runs as figures
-from clrobot.report.figures.bars import comparison_figure, cost_figure
+from clrobot.comparison.comparison import Comparison, Group, compare
+from clrobot.comparison.sections import Cell, Section, cell, metric_sections
+from clrobot.report.contents import Contents, read_run, run_names
+from clrobot.report.figures import of_comparison as figures
+from clrobot.report.figures.bars import comparison_figure
+from clrobot.report.figures.costs import cost_figure
 from clrobot.report.films import Films, Videos
-from clrobot.report.page import Download, Drawn, Section, csv_link, drawn, section_of, write_page
-from clrobot.results.headlines import HEADLINES
-from clrobot.results.numbers import DASH, duration, grouped, number, size
-
-if TYPE_CHECKING:
-    from clrobot.comparison.comparison import Comparison, Group, Metric
-    from clrobot.results.statistics import Estimate
-    from clrobot.runs.folder import RunFolder
+from clrobot.report.html import Download, Drawn, csv_link, drawn, write_page
+from clrobot.report.run_section import RunSection, run_section
+from clrobot.results.catalogue import COST_SECTIONS, HEADLINES, LEARNING_SECTIONS, PANELS
+from clrobot.results.numbers import number
+from clrobot.runs.folder import RunFolder
 
 
 def write_comparison(runs: Sequence[RunFolder], out: Path, videos: Videos = "link") -> Path:
     """Write the page of several runs: methods side by side over their seeds, then each run.
 
     Args:
-        runs: Two or more. Those without a finished stage are left out, and the page says so.
-        out: The page's file.
-        videos: Whether the page links to the films or holds them itself.
+        runs: two or more. Those without a finished stage are left out, and the page says so.
+        out: the page's file.
+        videos: whether the page links to the films or holds them itself.
 
     Returns:
         The path of the page.
 
     Raises:
-        UserError: No run has a finished stage, a file is missing or is not what it should be, or the page cannot be
+        UserError: no run has a finished stage, a file is missing or is not what it should be, or the page cannot be
             written.
     """
-    from clrobot.comparison.comparison import compare
-
     compared = compare(runs)
     contents = {run.path: read_run(run.path) for group in compared.groups for run in group.runs}
     films = Films(out.parent, videos)
     each = list(contents.values())
-    names = figures.labels(each)
     sections = [
-        section_of(run, films, name, n) for n, (run, name) in enumerate(zip(each, names, strict=True), start=1)
+        run_section(run, films, name, n) for n, (run, name) in enumerate(zip(each, run_names(each), strict=True), 1)
     ]
     side = _side_by_side(compared, contents, sections)
     return write_page(out, films, title=side.title, sections=sections, comparison=side)
 
 
-# Several runs ----------------------------------------------------------------------------------------------
-
-
-class Number(NamedTuple):
-    """One cell of the comparison's tables."""
-
-    estimate: Estimate
-    best: bool
-    text: str
-    interval: str | None
-
-
-class Table(NamedTuple):
-    """Methods in rows, metrics in columns."""
-
-    title: str
-    columns: list[Metric]
-    rows: list[tuple[Group, list[Number]]]
-
-
 class FinalTable(NamedTuple):
-    """Success on each task at the end, methods in rows."""
+    """Success on each task at the end: for each method's label a cell for each slot."""
 
     curriculum: str
     slot_names: tuple[str, ...]
-    rows: list[tuple[str, list[Estimate]]]
+    rows: list[tuple[str, list[Cell]]]
 
 
 class CurvesShown(NamedTuple):
@@ -87,101 +64,89 @@ class CurvesShown(NamedTuple):
     summary: str
 
 
-@dataclasses.dataclass
+@dataclass
 class SideBySide:
-    """What the page shows of several runs together."""
+    """What the page shows of several runs together.
+
+    Attributes:
+        title: the page's.
+        lead: which runs they are.
+        notes: why rows may not be comparable, sentences.
+        single: whether no method has a second seed: no interval anywhere.
+        groups: the methods.
+        learning: tables of what was learned and kept, a row for each method.
+        costs: tables of what it cost.
+        bars: None where no method has any of these numbers.
+        bars_summary: the same in words.
+        curves: for each curriculum.
+        finals: for each curriculum.
+        cost_bars: what each method took.
+        downloads: the numbers as files.
+    """
 
     title: str
     lead: str
     notes: tuple[str, ...]
     single: bool
-    """Whether no method has a second seed: no interval anywhere."""
-    tables: list[Table]
-    """What was learned and kept, other readings of it, and what it cost."""
+    groups: Sequence[Group]
+    learning: list[Section]
+    costs: list[Section]
     bars: Drawn | None
-    """None where no method has any of these numbers."""
     bars_summary: str
     curves: list[CurvesShown]
     finals: list[FinalTable]
-    costs: Drawn
+    cost_bars: Drawn
     downloads: list[Download]
 
 
-def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections: list[Section]) -> SideBySide:
+def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections: list[RunSection]) -> SideBySide:
     groups = compared.groups
     curricula = list(dict.fromkeys(run.config.curriculum.name for run in runs.values()))
-    rates = [metric for metric in compared.metrics if metric.kind == "rate"]
-    costs = [metric for metric in compared.metrics if metric.kind != "rate"]
-    curves = figures.mean_curves(compared, runs)
-    panels, each = figures.bars(compared, runs), figures.costs(compared, runs)
+    panels, costs = figures.bars(compared), figures.costs(compared, runs)
     return SideBySide(
         title=f"{' and '.join(curricula[:3])}: {_count(len(groups), 'method')} compared",
         lead=f"{_count(len(runs), 'run')}: " + "; ".join(f"{g.label} ({_seeds(g.seeds)})" for g in groups) + ".",
         notes=compared.notes,
         single=all(len(group.runs) < 2 for group in groups),
-        tables=[
-            _table("What was learned and kept", [m for m in rates if m.name not in _OTHER_READINGS], compared),
-            _table("Other readings of success", [m for m in rates if m.name in _OTHER_READINGS], compared),
-            _table("What it cost", costs, compared),
-        ],
+        groups=groups,
+        learning=metric_sections(compared, LEARNING_SECTIONS),
+        costs=metric_sections(compared, COST_SECTIONS),
         bars=drawn(lambda width: comparison_figure(panels, width), "bars") if panels else None,
         bars_summary=_bars_summary(groups),
         curves=[
-            CurvesShown(shown.curriculum, drawn(shown.draw, f"curves {n}"), _ends_summary(shown))
-            for n, shown in enumerate(curves)
+            CurvesShown(curves.curriculum, drawn(curves.draw, f"curves {n}"), _ends_summary(curves))
+            for n, curves in enumerate(figures.mean_curves(compared, runs))
         ],
-        finals=[
-            FinalTable(
-                final.curriculum,
-                final.slot_names,
-                [(g.label, [g.final_success[name] for name in final.slot_names]) for g in final.groups],
-            )
-            for final in figures.finals(compared)
-        ],
-        costs=drawn(lambda width: cost_figure(each, width), "costs"),
+        finals=[_final_table(final) for final in figures.final_successes(compared)],
+        cost_bars=drawn(lambda width: cost_figure(costs, width), "costs"),
         downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(sections))],
     )
 
 
-_OTHER_READINGS = ("average_success_final_step", "average_success_stochastic", "unlearned_share")
-_SHOWN: dict[str, Callable[[float], str]] = {"rate": number, "seconds": duration, "count": grouped, "bytes": size}
-
-
-def _table(title: str, columns: list[Metric], compared: Comparison) -> Table:
-    rows = []
-    for group in compared.groups:
-        cells = []
-        for metric in columns:
-            found = group.estimates[metric.name]
-            show = _SHOWN[metric.kind]
-            text = DASH if found.value is None else show(found.value)
-            ends = None if found.low is None or found.high is None else f"{show(found.low)} to {show(found.high)}"
-            if ends == f"{text} to {text}":  # every seed has the same
-                ends = None
-            cells.append(Number(found, compared.leads(group, metric.name), text, ends))
-        rows.append((group, cells))
-    return Table(title, columns, rows)
+def _final_table(final: figures.FinalSuccess) -> FinalTable:
+    rows = [(g.label, [cell(g.final_success[name], "rate") for name in final.slot_names]) for g in final.groups]
+    return FinalTable(final.curriculum, final.slot_names, rows)
 
 
 def _bars_summary(groups: Sequence[Group]) -> str:
-    """The comparison's figure in words."""
-    told = []
+    """Return the comparison's figure in words."""
+    parts = []
     for group in groups:
-        parts = [f"{title} {number(group.estimates[key].value)}" for key, title in figures.COMPARED]
-        told.append(f"{group.label}: {', '.join(parts)}")
-    return "; ".join(told) + "."
+        numbers = [f"{metric.title} {number(group.estimates[metric.name].value)}" for metric in PANELS]
+        parts.append(f"{group.label}: {', '.join(numbers)}")
+    return "; ".join(parts) + "."
 
 
 def _ends_summary(curves: figures.Curves) -> str:
-    """The mean learning curves in words."""
-    told = []
+    """Return the mean learning curves in words."""
+    parts = []
     for label, bands in curves.methods.items():
         ends = [
             f"{name} {number(float(band.mean[-1]) if len(band.mean) else None)}"
             for name, band in zip(curves.slot_names, bands, strict=True)
         ]
-        told.append(f"{label} ended at {', '.join(ends)}")
-    return "Mean success of every task over the run. " + "; ".join(told) + "."
+        parts.append(f"{label} ended at {', '.join(ends)}")
+    return "Mean success of every task over the run. " + "; ".join(parts) + "."
 
 
 def _comparison_csv(compared: Comparison) -> str:
@@ -192,13 +157,13 @@ def _comparison_csv(compared: Comparison) -> str:
     return csv_link(rows)
 
 
-def _runs_csv(sections: Sequence[Section]) -> str:
-    keys = [key for key, _, _ in HEADLINES]
-    rows: list[list[Any]] = [["run", "curriculum", "method", "seed", *keys, "seconds", "parameters", "memory_bytes"]]
+def _runs_csv(sections: Sequence[RunSection]) -> str:
+    names = [headline.name for headline in HEADLINES]
+    rows: list[list[Any]] = [["run", "curriculum", "method", "seed", *names, "seconds", "parameters", "memory_bytes"]]
     for section in sections:
         config, metrics = section.run.config, section.metrics
         cost = [metrics.seconds.total, metrics.parameters.total, metrics.memory_bytes]
-        headlines = [getattr(metrics, key) for key in keys]
+        headlines = [metrics.value(name) for name in names]
         rows.append([section.name, config.curriculum.name, config.method, config.seed, *headlines, *cost])
     return csv_link(rows)
 

@@ -15,11 +15,15 @@ Videos = Literal["link", "embed"]
 
 
 class Embedded(NamedTuple):
-    """A film that is part of the page."""
+    """A film that is part of the page.
+
+    Attributes:
+        id: of its element.
+        data: the film as a data URL.
+    """
 
     id: str
     data: str
-    """As a data URL."""
 
 
 class Films:

@@ -1,10 +1,10 @@
 """What was learned, what was kept, what helped: pure functions of a score matrix.
 
-Throughout, N slots are trained in order, slot j during stage j, and ``R`` of shape (N+1, N) holds success
+Throughout, N slots are trained in order, slot j during stage j, and `R` of shape (N+1, N) holds success
 rates in [0, 1]: row i is measured after stage i (row 0 before any training), column j-1 belongs to slot j.
 The equations below count stages and slots from 1, as the papers and the files of a run do.
 
-What is undefined is nan, never zero, and nan is ``null`` in JSON. A score that is missing makes the mean that
+What is undefined is nan, never zero, and nan is `null` in JSON. A score that is missing makes the mean that
 needs it undefined; a *task* for which a ratio has no meaning (never learned, perfect reference) is left out
 of the mean and counted.
 
@@ -24,44 +24,46 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-LEARNED = 0.5
-"""A task counts as learned when R[j, j], its success rate after its own stage, is at least this."""
-
-
-# The score matrix ------------------------------------------------------------------------------------------
+LEARNED = 0.5  # a task counts as learned when R[j, j], its success rate after its own stage, is at least this
 
 
 class Forgetting(NamedTuple):
-    """Forgetting of every task, and its two means."""
+    """Forgetting of every task, and its two means.
+
+    Attributes:
+        per_task: F_j, shape (N,); the last is zero by definition.
+        mean: over j < N: the tasks that a later stage could hurt. The headline.
+        mean_all: over all j, as Continual World takes it; smaller by the factor (N-1)/N.
+    """
 
     per_task: Array
-    """F_j, shape (N,); the last is zero by definition."""
     mean: float
-    """Over j < N: the tasks that a later stage could hurt. The headline."""
     mean_all: float
-    """Over all j, as Continual World takes it; smaller by the factor (N-1)/N."""
 
 
 class Retention(NamedTuple):
-    """The share of a skill that is left at the end."""
+    """The share of a skill that is left at the end.
+
+    Attributes:
+        per_task: R[N, j] / R[j, j], shape (N,); nan for a task that was not learned.
+        mean: over the learned tasks among j < N.
+        unlearned_share: tasks not learned / tasks, over all j (the last one too).
+    """
 
     per_task: Array
-    """R[N, j] / R[j, j], shape (N,); nan for a task that was not learned."""
     mean: float
-    """Over the learned tasks among j < N."""
     unlearned_share: float
-    """Tasks not learned / tasks, over all j (the last one too)."""
 
 
 def average_success(R: ArrayLike) -> float:
-    """Mean success rate over all slots after the last stage; R has shape (N+1, N)."""
+    """Return the mean success rate over all slots after the last stage; R has shape (N+1, N)."""
     R = _matrix(R)
     # P = mean_j R[N, j]   (Wołczyk et al. 2021)
     return mean_or_nan(R[-1])
 
 
 def forgetting(R: ArrayLike) -> Forgetting:
-    """How far each task fell between the end of its own stage and the end; R has shape (N+1, N)."""
+    """Return how far each task fell between the end of its own stage and the end; R has shape (N+1, N)."""
     R = _matrix(R)
     # F_j = R[j, j] - R[N, j]   (Wołczyk et al. 2021)
     per_task = learned_after_own_stage(R) - R[-1]
@@ -69,23 +71,23 @@ def forgetting(R: ArrayLike) -> Forgetting:
 
 
 def backward_transfer(R: ArrayLike) -> float:
-    """How later stages changed earlier tasks, signed: negative is forgetting; R has shape (N+1, N)."""
+    """Return how later stages changed earlier tasks, signed: negative is forgetting; R has shape (N+1, N)."""
     R = _matrix(R)
     # BWT = mean_{j<N} (R[N, j] - R[j, j])   (Lopez-Paz and Ranzato 2017)
     return mean_or_nan((R[-1] - learned_after_own_stage(R))[:-1])
 
 
 def zero_shot_transfer(R: ArrayLike) -> float:
-    """What earlier stages gave a task before its own stage began; R has shape (N+1, N)."""
+    """Return what earlier stages gave a task before its own stage began; R has shape (N+1, N)."""
     # Z = mean_{j>1} (R[j-1, j] - R[0, j])   (after CORA, Powers et al. 2022)
     return mean_or_nan(zero_shot_gains(_matrix(R))[1:])
 
 
 def isolated_forgetting(R: ArrayLike) -> Array:
-    """Which stage hurt which skill: shape (N, N), row i-1 for stage i; nan where j >= i.
+    """Return which stage hurt which skill: shape (N, N), row i-1 for stage i; nan where j >= i.
 
     Args:
-        R: Success rates, shape (N+1, N).
+        R: success rates, shape (N+1, N).
     """
     R = _matrix(R)
     # IF[i, j] = R[i-1, j] - R[i, j],  j < i   (CORA, Powers et al. 2022)
@@ -95,10 +97,10 @@ def isolated_forgetting(R: ArrayLike) -> Array:
 
 
 def retention(R: ArrayLike, learned: float = LEARNED) -> Retention:
-    """The share of each learned skill that is left at the end, beside the share never learned.
+    """Return the share of each learned skill that is left at the end, beside the share never learned.
 
     Args:
-        R: Success rates, shape (N+1, N).
+        R: success rates, shape (N+1, N).
         learned: A task is learned when R[j, j] is at least this.
     """
     R = _matrix(R)
@@ -112,16 +114,16 @@ def retention(R: ArrayLike, learned: float = LEARNED) -> Retention:
 
 
 def auc(steps: ArrayLike, success: ArrayLike, start: float, end: float) -> float:
-    """Mean of a learning curve over the window from ``start`` to ``end``.
+    """Return the mean of a learning curve over the window from `start` to `end`.
 
     The curve is linear between its points and constant beyond the first and the last. With fewer than two
     points in the window, or no window, there is no curve: nan.
 
     Args:
-        steps: Strictly increasing environment steps, shape (P,).
-        success: Success rates at those steps, shape (P,).
-        start: Step at which the window opens.
-        end: Step at which it closes.
+        steps: strictly increasing environment steps, shape (P,).
+        success: success rates at those steps, shape (P,).
+        start: step at which the window opens.
+        end: step at which it closes.
     """
     t, p = np.asarray(steps, float), np.asarray(success, float)
     if t.shape != p.shape or t.ndim != 1:
@@ -137,7 +139,7 @@ def auc(steps: ArrayLike, success: ArrayLike, start: float, end: float) -> float
 
 
 def forward_transfer(auc: ArrayLike, reference: ArrayLike) -> Array:
-    """Whether what came before helped to learn each task, shape (N,); nan where the reference is perfect.
+    """Return whether what came before helped to learn each task, shape (N,); nan where the reference is perfect.
 
     Args:
         auc: AUC of each task's own stage, shape (N,).
@@ -153,7 +155,7 @@ def forward_transfer(auc: ArrayLike, reference: ArrayLike) -> Array:
 
 
 def plasticity(auc: ArrayLike, reference: ArrayLike) -> Array:
-    """How well each task could still be learned in its place, shape (N,); nan where the reference learned nothing.
+    """Return how well each task could still be learned in its place, (N,); nan where the reference learned nothing.
 
     A fall over the stages is a loss of plasticity; it is to be read against the stage number.
 
@@ -170,11 +172,8 @@ def plasticity(auc: ArrayLike, reference: ArrayLike) -> Array:
     return ratio
 
 
-# Helpers ---------------------------------------------------------------------------------------------------
-
-
 def _matrix(R: ArrayLike) -> Array:
-    """Check the shape (N+1, N)."""
+    """Return R as an array, of shape (N+1, N)."""
     R = np.asarray(R, float)
     if R.ndim != 2 or R.shape[0] != R.shape[1] + 1:
         raise ValueError(f"a score matrix has shape (N+1, N), row 0 before any training; got {R.shape}")
@@ -182,18 +181,18 @@ def _matrix(R: ArrayLike) -> Array:
 
 
 def learned_after_own_stage(R: Array) -> Array:
-    """R[j, j]: the success on each task after its own stage, shape (N,)."""
+    """Return R[j, j]: the success on each task after its own stage, shape (N,)."""
     peak: Array = np.diagonal(R[1:])
     return peak
 
 
 def zero_shot_gains(R: Array) -> Array:
-    """R[j-1, j] - R[0, j], shape (N,); nan for the first task, which nothing came before."""
+    """Return R[j-1, j] - R[0, j], shape (N,); nan for the first task, which nothing came before."""
     gain: Array = np.diagonal(R[:-1]) - R[0]
     gain[:1] = np.nan
     return gain
 
 
 def mean_or_nan(values: Array) -> float:
-    """Mean, nan of nothing (where numpy would also warn)."""
+    """Return the mean, nan of nothing (where numpy would also warn)."""
     return float(np.mean(values)) if values.size else math.nan

@@ -1,29 +1,41 @@
-"""Numbers as text."""
+"""Numbers as text: every table, page, figure and film writes them through these."""
 
 from __future__ import annotations
 
-DASH = "–"
-"""What is undefined, or not measured yet."""
+from collections.abc import Callable
+from typing import Final, Literal
+
+DASH: Final = "–"  # what is undefined, or not measured yet
+
+Kind = Literal["rate", "seconds", "count", "bytes"]
 
 
-# Numbers as they are shown ---------------------------------------------------------------------------------
+def number(value: float | None, *, signed: bool = False, decimals: int = 2) -> str:
+    """Return a number with a true minus sign and no negative zero.
 
-
-def number(value: float | None, *, signed: bool = False) -> str:
-    """Two decimals, with a true minus sign and no negative zero; a plus sign where a change is meant."""
+    Args:
+        value: the number; None is a dash.
+        signed: whether a positive one has a plus sign, as a change has.
+        decimals: how many.
+    """
     if value is None:
         return DASH
-    rounded = round(value, 2) + 0.0
-    return f"{rounded:{'+' if signed and rounded else ''}.2f}".replace("-", "−")
+    rounded = round(value, decimals) + 0.0
+    return f"{rounded:{'+' if signed and rounded else ''}.{decimals}f}".replace("-", "−")
 
 
-def grouped(count: float) -> str:
-    """A count in groups of three digits."""
-    return f"{count:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+def grouped(count: float | None) -> str:
+    """Return a count in groups of three digits."""
+    return DASH if count is None else f"{count:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share in [0, 1] as whole percents."""
+    return f"{100 * share:.0f} %"
 
 
 def size(count: float) -> str:
-    """A number of bytes, in the unit that fits."""
+    """Return a number of bytes in the unit that fits."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
@@ -32,9 +44,27 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, in the units that fit."""
+    """Return a time in the units that fit."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def seconds_alone(seconds: float) -> str:
+    """Return a time as seconds without their unit, for a column whose heading says it."""
+    return f"{seconds:,.1f}" if seconds < 10 else f"{seconds:,.0f}"
+
+
+_WRITE: Final[dict[Kind, Callable[[float], str]]] = {
+    "rate": number,
+    "seconds": seconds_alone,
+    "count": grouped,
+    "bytes": size,
+}
+
+
+def number_of_kind(value: float | None, kind: Kind) -> str:
+    """Return a metric's value as a table shows it; None is a dash."""
+    return DASH if value is None else _WRITE[kind](value)

@@ -23,8 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+Values = ArrayLike | Sequence[float | None]
+
+# How the runs are made one number: their mean, or the mean of their middle half.
 Statistic = Literal["mean", "iqm"]
-"""How the runs are made one number: their mean, or the mean of their middle half."""
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -33,39 +35,43 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number over several runs, and the interval that says how far to trust it."""
+    """A number over several runs, and the interval that says how far to trust it.
+
+    Attributes:
+        value: None where no run defines it.
+        low: lower end of the interval; None with fewer than two runs.
+        high: its upper end.
+        n: the runs that went into it.
+        undefined: the runs left out because they do not define it.
+    """
 
     value: float | None
-    """None where no run defines it."""
     low: float | None
-    """Lower end of the interval; None with fewer than two runs."""
     high: float | None
     n: int
-    """The runs that went into it."""
     undefined: int = 0
-    """The runs left out because they do not define it."""
 
 
-def estimate(values: ArrayLike, statistic: Statistic = "mean", *, seed: int = SEED) -> Estimate:
+def estimate(values: Values, statistic: Statistic = "mean", *, seed: int = SEED) -> Estimate:
     """Return the statistic of one number from each run, with its interval.
 
     Args:
-        values: One for each run, shape (S,); None and nan are undefined.
-        statistic: The mean, or the interquartile mean.
-        seed: Of the resampling.
+        values: one for each run, shape (S,); None and nan are undefined.
+        statistic: the mean, or the interquartile mean.
+        seed: of the resampling.
     """
     return stratified_estimate([values], statistic, seed=seed)
 
 
-def stratified_estimate(strata: Sequence[ArrayLike], statistic: Statistic = "mean", *, seed: int = SEED) -> Estimate:
+def stratified_estimate(strata: Sequence[Values], statistic: Statistic = "mean", *, seed: int = SEED) -> Estimate:
     """Return the statistic of all strata's values together; each stratum is resampled within itself.
 
     A stratum of one value has nothing to resample: then there is no interval, rather than one that is too narrow.
 
     Args:
-        strata: The values of each stratum, shapes (S_1,), (S_2,), …; None and nan are undefined.
-        statistic: The mean, or the interquartile mean.
-        seed: Of the resampling.
+        strata: the values of each stratum, shapes (S_1,), (S_2,), …; None and nan are undefined.
+        statistic: the mean, or the interquartile mean.
+        seed: of the resampling.
     """
     samples = [np.asarray(values, float).ravel() for values in strata]
     defined = [sample[np.isfinite(sample)] for sample in samples]
@@ -101,11 +107,11 @@ def forward_transfer_estimate(
     of each seed would be thrown about by references close to one.
 
     Args:
-        auc: Area of each task's own stage, shape (S, N) for S continual runs.
-        reference: Area of the same tasks learned from scratch, shape (S', N) for S' seeds. A task that no seed has a
+        auc: area of each task's own stage, shape (S, N) for S continual runs.
+        reference: area of the same tasks learned from scratch, shape (S', N) for S' seeds. A task that no seed has a
             reference for is left out.
-        statistic: How seeds are made one.
-        seed: Of the resampling.
+        statistic: how seeds are made one.
+        seed: of the resampling.
 
     Returns:
         Its `n` counts continual runs; one with an undefined area is left out and counted.

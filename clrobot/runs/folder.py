@@ -14,16 +14,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from clrobot.errors import UserError
+from pydantic import ValidationError
+
+from clrobot.errors import UserError, explain
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_config
-from clrobot.files import MANIFEST, atomic, check_record, find_stray, write_record
+from clrobot.files import MANIFEST, atomic, check_record, find_stray, read_plain, write_record
+from clrobot.results.run_metrics import RunMetrics
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
+
+_MOST_BYTES = 64 * 2**20  # of metrics.json; a run of 100 stages has 1 MB
 
 # The files of a run whose checksums its own manifest holds.
 RECORDED = ("config.yaml", "environment.json", "metrics.json", "scores.jsonl")
@@ -117,7 +122,7 @@ class RunFolder:
         """Whether every stage of the curriculum is measured and has its checkpoint; no other file decides it."""
         stages = len(self.config.curriculum.stages)
         try:
-            return bool(self.read_metrics().get("stages_done") == stages) and stages in self.stages()
+            return self.read_metrics().stages_done == stages and stages in self.stages()
         except UserError:
             return False
 
@@ -146,7 +151,7 @@ class RunFolder:
             raise UserError(f"stage {stage} has no checkpoint in {self.path}; expected one of {have}")
         return stage
 
-    def read_metrics(self) -> dict[str, Any]:
+    def read_metrics(self) -> RunMetrics:
         """Return the content of `metrics.json`.
 
         Raises:
@@ -155,13 +160,12 @@ class RunFolder:
         path = self.path / "metrics.json"
         if (problem := check_record(self.path)) is not None:
             raise UserError(f"{problem}; train again, or restore the file")
+        if not path.exists():
+            raise UserError(f"{path} is missing; it is written after the first stage")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict):
-                raise ValueError(f"{type(content).__name__}, expected an object")
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} is missing or damaged ({error}); it is written after the first stage") from error
-        return content
+            return RunMetrics.model_validate_json(read_plain(path, _MOST_BYTES))
+        except ValidationError as error:
+            raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
 
     def lock(self) -> None:
         """Keep every other process from training into this folder until `unlock` or the end of this process.

@@ -20,6 +20,7 @@ from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig, make_config
+from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics
 
@@ -54,9 +55,9 @@ def find_reference(store: Path, config: RunConfig, slot: int) -> RunFolder | Non
         return None
     try:
         run = RunFolder.open(folder)
-        whole = run.finished and run.read_metrics()["stages_done"] == 1
+        whole = run.finished and run.read_metrics().stages_done == 1
         return run if whole and reference_folder(store, run.config) == folder else None
-    except (UserError, KeyError):
+    except UserError:
         return None
 
 
@@ -67,7 +68,7 @@ def reference_areas(config: RunConfig, store: Path) -> NDArray[np.float64]:
         return areas
     for slot in range(len(areas)):
         found = find_reference(store, config, slot)
-        area = None if found is None else found.read_metrics()["per_task"][0]["auc"]
+        area = None if found is None else found.read_metrics().per_task[0].auc
         areas[slot] = np.nan if area is None else area
     return areas
 
@@ -100,7 +101,7 @@ def _is_trained(run: RunFolder) -> bool:
     return 1 in run.stages() and not run.resume.exists()
 
 
-def use_references(run: RunFolder, store: Path | None = None) -> dict[str, Any]:
+def use_references(run: RunFolder, store: Path | None = None) -> RunMetrics:
     """Write a run's metrics anew, with the references found in the store; return the metrics.
 
     Raises:

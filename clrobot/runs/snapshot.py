@@ -31,6 +31,7 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import EnvState
 from clrobot.errors import UserError, explain
 from clrobot.files import atomic, check_manifest, checksum, write_manifest
+from clrobot.results.run_metrics import StageRecord
 
 FORMAT = 2
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
@@ -76,7 +77,7 @@ class Progress(BaseModel):
     log_excluded: dict[str, list[str]]
     seconds: dict[str, float]
     divergences: int = Field(ge=0, le=MAX_COUNT)
-    per_stage: list[dict[str, Any]]
+    per_stage: list[StageRecord]
     """Capacity and cost after each finished stage."""
     film_failures: int = Field(ge=0, le=MAX_COUNT)
 

@@ -13,6 +13,7 @@ from clrobot.evaluation.collect import collect
 from clrobot.evaluation.evaluator import INFERENCE_STEPS
 from clrobot.experiment.config import RunConfig
 from clrobot.films.record import Film, record
+from clrobot.results.run_metrics import DormantShare, Parameters
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, stage_name
@@ -59,12 +60,7 @@ def after_stage(
             film(config, run, policy, plan, row, ledger=ledger, stop=stop, step=step)
     with ledger.timed("evaluate"):
         dormant = dormant_shares(config, policy, plan)
-    ledger.close_stage(
-        stage,
-        parameters=policy.parameter_counts(),
-        memory_bytes=method.memory_bytes(),
-        dormant_share=dormant,
-    )
+    ledger.close_stage(stage, Parameters(**policy.parameter_counts()), method.memory_bytes(), dormant)
     return row
 
 
@@ -109,14 +105,14 @@ def film(
             stop.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
 
 
-def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> dict[str, float]:
+def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> DormantShare:
     """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
     k, seed = plan.slot, seed_for(config.seed, "dormant", plan.stage)
     experience = collect(policy, config.curriculum.stages[k], k, DORMANT_STATES, seed)
     obs, actions = experience.observations[:, :-1], policy.to_action(experience.actions)
     critic = policy.critic_nets[0]
     critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
-    return {
-        "actor": dormant_share(policy.actor_net, obs, k),
-        "critic": dormant_share(critic, critic_inputs, k),
-    }
+    return DormantShare(
+        actor=dormant_share(policy.actor_net, obs, k),
+        critic=dormant_share(critic, critic_inputs, k),
+    )

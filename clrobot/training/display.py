@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.results.numbers import number
 from clrobot.results.scores import Score
 
 # Between two lines of a stage where nothing can be redrawn: nohup, a scheduler's log.
@@ -92,7 +93,7 @@ class TerminalObserver:
             completed=steps,
             steps=f"{_thousands(steps)}/{_thousands(self._total)}",
             rate=f"{rate:,.0f}/s",
-            success="" if success is None else f"success {success:.2f}",
+            success="" if success is None else f"success {number(success)}",
         )
         if not self._console.is_terminal and now - self._last_line >= _LINE_SECONDS and rate > 0:
             self._last_line = now
@@ -117,7 +118,7 @@ class TerminalObserver:
         for name, score in list(zip(self._slots, row, strict=True))[:stage]:
             good = score.success_any >= 0.9
             style = "green" if good else "yellow" if score.success_any >= 0.5 else "red"
-            line.append(f" {name} ", style="default").append(f"{score.success_any:.2f}", style=style)
+            line.append(f" {name} ", style="default").append(number(score.success_any), style=style)
         self._console.print(line)
 
     def warn(self, message: str) -> None:

@@ -91,7 +91,7 @@ def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
     result = []
     for i, score in enumerate(scores):
         result.append(score)
-        last_of_row = score.slot == slots - 1 and (i + 1 == len(scores) or scores[i + 1].stage != score.stage)
+        last_of_row = score.slot == slots - 2 and (i + 1 == len(scores) or scores[i + 1].stage != score.stage)
         if last_of_row:
             agent = load_agent(run, score.stage)
             episodes = extended.evaluation.zero_shot_episodes

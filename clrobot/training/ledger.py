@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
+from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord
 
 _KINDS = ("train", "evaluate", "method", "record", "save")
 _NOT_LEARNING = ("evaluate", "save", "method", "record")
@@ -25,7 +25,7 @@ class Ledger:
     divergences: int = 0
     """Simulations that went to infinity, in finished stages."""
     film_failures: int = 0
-    per_stage: list[dict[str, Any]] = field(default_factory=list)
+    per_stage: list[StageRecord] = field(default_factory=list)
     """What the agent had become after each finished stage, and what the stage took."""
 
     def restore(
@@ -35,7 +35,7 @@ class Ledger:
         gradient_steps: int,
         divergences: int,
         film_failures: int,
-        per_stage: list[dict[str, Any]],
+        per_stage: Sequence[StageRecord],
     ) -> None:
         """Go on from what was written."""
         self.seconds |= seconds
@@ -49,22 +49,32 @@ class Ledger:
         yield
         self.seconds[kind] += time.perf_counter() - started
 
-    def close_stage(
-        self, stage: int, *, parameters: dict[str, int], memory_bytes: int, dormant_share: dict[str, float]
-    ) -> None:
+    def close_stage(self, stage: int, parameters: Parameters, memory_bytes: int, dormant: DormantShare) -> None:
         """Note what the agent has become after `stage` (from 1), and the seconds since the stage before."""
-        before = [record["seconds"] for record in self.per_stage]
+        before = [record.seconds.by_kind for record in self.per_stage]
+        seconds = {
+            kind: round(value - sum(earlier[kind] for earlier in before), 3) for kind, value in self.seconds.items()
+        }
         self.per_stage.append(
-            {
-                "stage": stage,
-                "parameters": parameters,
-                "memory_bytes": memory_bytes,
-                "dormant_share": dormant_share,
-                "seconds": {
-                    kind: round(value - sum(seconds[kind] for seconds in before), 3)
-                    for kind, value in self.seconds.items()
-                },
-            }
+            StageRecord(
+                stage=stage,
+                parameters=parameters,
+                memory_bytes=memory_bytes,
+                dormant_share=dormant,
+                seconds=Seconds(**seconds),
+            )
+        )
+
+    def costs(self, parameters: Parameters, memory_bytes: int) -> Costs:
+        """Return all of it for `metrics.json`, beside what the agent is now."""
+        return Costs(
+            parameters=parameters,
+            memory_bytes=memory_bytes,
+            seconds=Seconds(**{kind: round(value, 3) for kind, value in self.seconds.items()}),
+            gradient_steps=self.gradient_steps,
+            per_stage=tuple(self.per_stage),
+            diverged_simulations=self.divergences,
+            failed_recordings=self.film_failures,
         )
 
 

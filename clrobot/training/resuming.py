@@ -131,8 +131,8 @@ def _restore_end_of_stage(training: Training) -> str | None:
         metrics, lines = run.read_metrics(), read_scores(run.scores_file)
     except UserError as error:
         return str(error).partition(";")[0]
-    if metrics["stages_done"] != stage:
-        return f"metrics.json tells of {metrics['stages_done']} stages, and the newest checkpoint is of stage {stage}"
+    if metrics.stages_done != stage:
+        return f"metrics.json tells of {metrics.stages_done} stages, and the newest checkpoint is of stage {stage}"
     while learner.policy.slots < agent.policy.slots:
         learner.policy.add_slot()
     learner.policy.load_state_dict(agent.policy.state_dict())
@@ -141,14 +141,14 @@ def _restore_end_of_stage(training: Training) -> str | None:
     except (LookupError, RuntimeError, TypeError, ValueError) as error:
         return f"{run.checkpoint(stage) / 'method.safetensors'} is damaged ({type(error).__name__})"
     training.ledger.restore(
-        seconds=metrics["seconds"],
-        gradient_steps=metrics["gradient_steps"],
-        divergences=metrics["diverged_simulations"],
-        film_failures=metrics["failed_recordings"],
-        per_stage=metrics["per_stage"],
+        seconds=metrics.seconds.by_kind,
+        gradient_steps=metrics.gradient_steps,
+        divergences=metrics.diverged_simulations,
+        film_failures=metrics.failed_recordings,
+        per_stage=metrics.per_stage,
     )
     _rewrite_scores(training, [score for score in lines if score.stage <= stage])
-    training.stage_ends = list(metrics["stage_ends"])
+    training.stage_ends = list(metrics.stage_ends)
     learner.model.num_timesteps, learner.model._n_updates = info.step, info.updates
     training.begin_logging(purge_step=info.step + 1)
     return None

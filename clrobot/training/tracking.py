@@ -13,7 +13,7 @@ import numbers
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +21,10 @@ from stable_baselines3.common.logger import KVWriter
 
 from clrobot import __version__
 from clrobot.errors import UserError, cut
+from clrobot.experiment.dotted import flatten
 from clrobot.files import atomic
-from clrobot.results.headlines import HEADLINES
+from clrobot.results.catalogue import HEADLINES
+from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
 
 if TYPE_CHECKING:
@@ -169,7 +171,7 @@ class Tracking(KVWriter):
         """Forward evaluations."""
         slots = self._config.curriculum.slots
         for score in scores:
-            slot = slots[score.slot - 1]
+            slot = slots[score.slot]
             values = {
                 f"success_any/{slot}": score.success_any,
                 f"success_final/{slot}": score.success_final,
@@ -177,9 +179,9 @@ class Tracking(KVWriter):
             }
             self._log(values, score.step)
 
-    def metrics(self, metrics: Mapping[str, Any], step: int) -> None:
+    def metrics(self, metrics: RunMetrics, step: int) -> None:
         """Forward the headline numbers of `metrics.json`; what is undefined is left out."""
-        self._log({f"metrics/{key}": metrics[key] for key, *_ in HEADLINES}, step)
+        self._log({f"metrics/{headline.name}": metrics.value(headline.name) for headline in HEADLINES}, step)
 
     def close(self, failed: bool = False) -> None:
         """End the tracker's run; closing twice is harmless."""
@@ -235,16 +237,8 @@ def _described(run: RunFolder, config: RunConfig) -> _Described:
         name=run.path.resolve().name,
         group=f"{config.curriculum.name}-{config.method}",
         config=content,
-        settings={name: cut(json.dumps(value), 500) for name, value in _leaves(content)},
+        settings={name: cut(json.dumps(value), 500) for name, value in flatten(content)},
     )
-
-
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _read_id(run: RunFolder, tracker: str) -> str | None:

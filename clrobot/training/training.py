@@ -14,9 +14,10 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
+from clrobot.results.run_metrics import Parameters, run_metrics
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free
-from clrobot.runs.metrics_file import Costs, write_metrics
+from clrobot.runs.metrics_file import write_metrics
 from clrobot.runs.references import default_store, reference_areas
 from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Snapshot
@@ -185,21 +186,12 @@ class Training:
         env.close()
 
     def _write_metrics(self) -> None:
-        ledger = self.ledger
-        costs = Costs(
-            parameters=self.learner.policy.parameter_counts(),
-            memory_bytes=self.method.memory_bytes(),
-            seconds={name: round(value, 3) for name, value in ledger.seconds.items()},
-            gradient_steps=ledger.gradient_steps,
-            other={
-                "diverged_simulations": ledger.divergences,
-                "failed_recordings": ledger.film_failures,
-                "per_stage": ledger.per_stage,
-            },
-        )
+        parameters = Parameters(**self.learner.policy.parameter_counts())
+        costs = self.ledger.costs(parameters, self.method.memory_bytes())
         references = reference_areas(self.config, default_store(self.folder))
-        content = write_metrics(self.folder, self.book.scores, self.stage_ends, costs, references)
-        self._tracking.metrics(content, self.learner.step)
+        metrics = run_metrics(self.book.scores, self.config.curriculum.slots, self.stage_ends, costs, references)
+        write_metrics(self.folder, metrics)
+        self._tracking.metrics(metrics, self.learner.step)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

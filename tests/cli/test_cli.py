@@ -612,7 +612,7 @@ DAMAGED = {
     "metrics empty": (write("metrics.json", b""), ("report",), "metrics.json"),
     "metrics cut": (cut("metrics.json", 700), ("report",), "metrics.json"),
     "metrics a list": (write("metrics.json", b"[]"), ("report",), "metrics.json"),
-    "metrics without seconds": (fill("metrics.json", seconds=None), ("report",), "metrics.json: seconds"),
+    "metrics without seconds": (fill("metrics.json", seconds=None), ("report",), "damaged: `seconds`"),
     "scores gone": (remove("scores.jsonl"), ("report",), "scores.jsonl"),
     "scores something else": (write("scores.jsonl", b"x\ny\n"), ("report",), "scores.jsonl is damaged"),
     "scores not text": (write("scores.jsonl", b"\xff\n"), ("report",), "scores.jsonl"),

@@ -8,7 +8,8 @@ import pytest
 from support.made_up_runs import made_up_run
 from support.models import forge_manifest
 
-from clrobot.comparison.comparison import compare, expand
+from clrobot.comparison.comparison import compare
+from clrobot.comparison.runs import expand
 from clrobot.errors import UserError
 from clrobot.runs.folder import RunFolder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from support.made_up_runs import made_up_run
 
 from clrobot.comparison.comparison import Comparison, compare
+from clrobot.comparison.runs import expand
 from clrobot.comparison.tables import as_text
 
 Cli = Callable[..., Any]
@@ -34,8 +36,6 @@ def found(runs: Path) -> Comparison:
 
 
 def compare_all(folder: Path) -> Comparison:
-    from clrobot.comparison.comparison import expand
-
     return compare(expand([folder]))
 
 
@@ -97,6 +97,47 @@ def test_csv_has_every_number_of_every_row(found: Comparison) -> None:
     assert rows[0]["forward_transfer_n"] == "0"
 
 
+def test_json_has_every_number_of_every_row(found: Comparison) -> None:
+    content = json.loads(as_text(found, "json"))
+    assert content["statistic"] == "mean"
+    ewc, finetune = content["rows"]
+    assert (ewc["label"], ewc["method"], ewc["seeds"]) == ("ewc", "ewc", [0])
+    assert finetune["seeds"] == [0, 1, 2]
+    assert set(finetune["metrics"]) == {metric.name for metric in found.metrics}
+    success = finetune["metrics"]["average_success"]
+    assert success["value"] == pytest.approx(2 / 3)
+    assert success["low"] < 2 / 3 < success["high"]
+    assert (success["n"], success["undefined"]) == (3, 0)
+    nothing = {"value": None, "low": None, "high": None, "n": 0, "undefined": 1}
+    assert ewc["metrics"]["forward_transfer"] == nothing
+    assert list(ewc["final_success"]) == ["reach", "button-press", "drawer-open"]
+    assert finetune["final_success"]["reach"]["value"] == pytest.approx(0.4)
+    assert content["notes"] == list(found.notes) != []
+
+
+def test_the_verb_prints_one_json_document(cli: Cli, runs: Path, found: Comparison, tmp_path: Path) -> None:
+    outcome = cli("compare", runs, "--format", "json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(outcome.out) == json.loads(as_text(found, "json"))
+    assert cli("compare", runs, "--format", "json", "--out", "here.json").code == 0
+    assert (tmp_path / "here.json").read_text() == outcome.out
+
+
+def test_no_zero_is_negative_and_a_minus_is_one(tmp_path: Path) -> None:
+    for seed, last in enumerate((1.0, 0.0)):
+        made_up_run(tmp_path / str(seed), [*START, [1.0, 1.0 - last / 250, last]], method="ewc", steps=64 + seed)
+    for form in ("table", "markdown"):
+        text = as_text(compare_all(tmp_path), form)
+        assert "0.00" in text
+        assert "-0.0" not in text
+        assert "−0.0" not in text
+    made_up_run(tmp_path / "2", [*START, [0.5, 0.5, 1.0]], method="ewc", steps=70)
+    assert "−0.50" in as_text(compare_all(tmp_path), "table")
+    latex = as_text(compare_all(tmp_path), "latex")
+    assert "$-$0.50" in latex
+    assert "−" not in latex
+
+
 def test_the_verb_compares(cli: Cli, runs: Path) -> None:
     outcome = cli("compare", runs / "e", runs / "f0")
     assert (outcome.code, outcome.err) == (0, "")
@@ -113,7 +154,11 @@ def test_the_verb_writes_a_file(cli: Cli, runs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "clause"),
-    [([], "no run to compare"), (["nowhere"], "no run folder at nowhere"), (["."], "holds no run")],
+    [
+        ([], "no run; give one or more run folders"),
+        (["nowhere"], "no run folder at nowhere"),
+        (["."], "holds no run"),
+    ],
 )
 def test_the_verb_refuses(cli: Cli, words: list[str], clause: str) -> None:
     outcome = cli("compare", *words)

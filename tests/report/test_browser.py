@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 from support.made_up_runs import made_up_run, page_run
+from support.models import forge_manifest
 
-from clrobot.files import write_record
 from clrobot.films.encode import write_video
 from clrobot.report.comparison_page import write_comparison
 from clrobot.report.films import Videos
 from clrobot.report.page import write_report
-from clrobot.runs.folder import RECORDED, RunFolder, stage_name
+from clrobot.results.numbers import number
+from clrobot.runs.folder import RunFolder, stage_name
 
 pytestmark = pytest.mark.browser
 
@@ -38,7 +39,7 @@ MATRICES = {
 
 
 def film_size(stage: int, slot: int) -> tuple[int, int]:
-    """Width and height of a made-up film, from which a player can be asked what it plays."""
+    """Width and height of a made-up film, from which a player can be asked what it plays; slots count from 0."""
     return 64 + 16 * stage, 64 + 16 * slot
 
 
@@ -50,7 +51,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], RunF
     for (method, seed), matrix in MATRICES.items():
         run = made_up_run(folder / f"{method}-{seed}", matrix, method=method, seed=seed)
         for stage in range(1, 4):
-            for slot, name in enumerate(run.config.curriculum.slots[:stage], start=1):
+            for slot, name in enumerate(run.config.curriculum.slots[:stage]):
                 width, height = film_size(stage, slot)
                 frames = [np.full((height, width, 3), 5 * n, np.uint8) for n in range(50)]
                 write_video(run.videos / stage_name(stage) / f"{name}.mp4", frames)
@@ -191,19 +192,23 @@ def numbers(browser: Browser, selector: str) -> list[list[float | None]]:
     )
 
 
+def as_lists(matrix: Iterable[Iterable[float | None]]) -> list[list[float | None]]:
+    return [list(row) for row in matrix]
+
+
 def test_the_numbers_are_those_of_the_run(
     one: Path, runs: dict[tuple[str, int], RunFolder], browser: Browser
 ) -> None:
     metrics = runs["ewc", 0].read_metrics()
     browser.open(one)
-    assert numbers(browser, "table.heat") == metrics["success_matrix"] == MATRICES["ewc", 0]
-    assert numbers(browser, "details table.heat") == metrics["success_matrix_final"]
-    drops = [row[:stage] for stage, row in enumerate(metrics["isolated_forgetting"][1:], start=1)]
+    assert numbers(browser, "table.heat") == as_lists(metrics.success_matrix) == MATRICES["ewc", 0]
+    assert numbers(browser, "details table.heat") == as_lists(metrics.success_matrix_final)
+    drops = [list(row[:stage]) for stage, row in enumerate(metrics.isolated_forgetting[1:], start=1)]
     assert numbers(browser, "table.change") == drops
     keys = ("learned", "final", "forgetting", "retention", "auc", "forward_transfer")
-    assert numbers(browser, "table.numbers") == [[task[key] for key in keys] for task in metrics["per_task"]]
+    assert numbers(browser, "table.numbers") == [[getattr(task, key) for key in keys] for task in metrics.per_task]
     shown = browser.run("return [...document.querySelectorAll('.headline div')].map(e => e.innerText)")
-    assert f"{metrics['average_success']:.2f}" in shown[0]
+    assert number(metrics.average_success) in shown[0]
     assert "–" in shown[4]  # forward transfer has no reference
 
 
@@ -211,13 +216,18 @@ def test_the_comparison_s_numbers_are_means_of_the_runs(
     several: Path, runs: dict[tuple[str, int], RunFolder], browser: Browser
 ) -> None:
     browser.open(several)
-    rows = dict(zip(groups(browser), numbers(browser, "table.sortable"), strict=True))
-    titles = [header.text.split("\n")[0] for header in browser.all("table.sortable:first-of-type th button")]
-    column = titles.index("Average success") - 1
+    tables = browser.all("table.sortable")
+    success, transfer = (
+        [header.text for header in table.find_elements(By.CSS_SELECTOR, "thead button")] for table in tables[:2]
+    )
+    kept = dict(zip(groups(browser), numbers(browser, "table.sortable"), strict=True))
+    came_over = dict(
+        zip(groups(browser), numbers(browser, "section > div:nth-of-type(2) table.sortable"), strict=True)
+    )
     for method in ("ewc", "finetune", "progressive"):
-        successes = [run.read_metrics()["average_success"] for (m, _), run in runs.items() if m == method]
-        assert rows[method][column] == pytest.approx(np.mean(successes))
-        assert rows[method][titles.index("Forward transfer") - 1] is None
+        successes = [run.read_metrics().average_success for (m, _), run in runs.items() if m == method]
+        assert kept[method][success.index("Average success") - 1] == pytest.approx(np.mean(successes))
+        assert came_over[method][transfer.index("Forward transfer") - 1] is None
 
 
 def test_its_files_are_those_of_the_run(
@@ -265,15 +275,15 @@ def test_every_cell_plays_its_film(
     browser.open(page)
     cells = browser.all("table.heat:not(.change) a[data-slot]")[:6]
     told = [(int(str(cell.get_attribute("data-slot"))), cell.get_attribute("data-when")) for cell in cells]
-    order = [(stage, slot) for stage in range(1, 4) for slot in range(1, stage + 1)]
+    order = [(stage, slot) for stage in range(1, 4) for slot in range(stage)]
     names = run.config.curriculum.slots
     assert told == [(slot, f"after stage {stage}, {names[stage - 1]}") for stage, slot in order]
     for cell, (stage, slot) in zip(cells, order, strict=True):
         cell.click()
         source = check_plays(browser, stage, slot)
-        film = run.videos / stage_name(stage) / f"{names[slot - 1]}.mp4"
+        film = run.videos / stage_name(stage) / f"{names[slot]}.mp4"
         assert source == film.resolve().as_uri() if videos == "link" else source.startswith("data:video/mp4;base64,")
-        assert browser.one("#player-title").text == names[slot - 1]
+        assert browser.one("#player-title").text == names[slot]
         assert f"after stage {stage}" in browser.one("#player-when").text
         browser.one("#close").click()
         browser.wait(lambda: not browser.one("dialog").is_displayed())
@@ -284,15 +294,15 @@ def test_every_cell_plays_its_film(
 
 def test_films_are_reached_and_left_by_keyboard(one: Path, browser: Browser) -> None:
     browser.open(one)
-    cell = browser.one('table.heat a[data-slot="1"]')
+    cell = browser.one('table.heat a[data-slot="0"]')
     browser.run("arguments[0].focus()", cell)
     cell.send_keys(Keys.ENTER)
-    check_plays(browser, 1, 1)
+    check_plays(browser, 1, 0)
     assert not browser.one("#earlier").is_enabled()
     browser.one("#later").send_keys(Keys.ENTER)
-    check_plays(browser, 2, 1)
+    check_plays(browser, 2, 0)
     browser.one("#later").send_keys(Keys.SPACE)
-    check_plays(browser, 3, 1)
+    check_plays(browser, 3, 0)
     assert not browser.one("#later").is_enabled()
     browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     browser.wait(lambda: not browser.one("dialog").is_displayed())
@@ -307,8 +317,8 @@ def test_a_run_s_films_play_within_the_page_of_several(several: Path, browser: B
     ]
     summaries[3].send_keys(Keys.ENTER)
     section = browser.all("details.run")[3]
-    section.find_element(By.CSS_SELECTOR, 'a[data-when^="after stage 3"][data-slot="2"]').click()
-    assert "/finetune-1/videos/stage_03/button-press.mp4" in check_plays(browser, 3, 2)
+    section.find_element(By.CSS_SELECTOR, 'a[data-when^="after stage 3"][data-slot="1"]').click()
+    assert "/finetune-1/videos/stage_03/button-press.mp4" in check_plays(browser, 3, 1)
 
 
 # Tables ----------------------------------------------------------------------------------------------------
@@ -388,16 +398,11 @@ HOSTILE = (
 def hostile_pages(folder: Path) -> list[Path]:
     alone = page_run(folder / "alone", list(HOSTILE[:2]))
     (alone / "environment.json").write_text(json.dumps(dict.fromkeys(HOSTILE, HOSTILE[0])))
+    forge_manifest(alone)
     runs = []
     for seed, name in enumerate(("<img src=x onerror=window.harmed=1>", "javascript:window.harmed=1")):
-        run = made_up_run(
-            folder / name, MATRICES["ewc", 0], method="ewc", seed=seed, versions={"numpy": HOSTILE[seed]}
-        )
-        metrics = run.read_metrics()
-        for task, hostile in zip(metrics["per_task"], HOSTILE, strict=True):
-            task["task"] = hostile
-        run.write_json("metrics.json", metrics)
-        write_record(run.path, RECORDED)
+        settings = {"method": "ewc", "seed": seed, "versions": {"numpy": HOSTILE[seed]}, "names": HOSTILE}
+        run = made_up_run(folder / name, MATRICES["ewc", 0], **settings)
         write_video(run.videos / "stage_01" / f"{HOSTILE[1]}.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3)
         runs.append(run)
     return [write_report(alone), write_comparison(runs, folder / "several.html")]

@@ -1,21 +1,16 @@
 """Metrics on matrices worked out by hand, and the algebra between them."""
 
-import dataclasses
-import json
 import math
-import pathlib
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
+from support.made_up_runs import costs, score
 
-from clrobot.errors import UserError
 from clrobot.results import metrics
-from clrobot.results.scores import Score, learning_curve, stage_ends, success_matrix, to_json
-from clrobot.runs.metrics_file import run_metrics
-from clrobot.runs.score_book import read_scores
+from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
+from clrobot.results.scores import Score, learning_curve, stage_ends, success_matrix
 
 NAN = math.nan
 R = np.array(
@@ -178,43 +173,27 @@ def test_auc_refuses_steps_out_of_order() -> None:
         metrics.auc([0, 2, 2], [0, 0, 0], 0, 2)
 
 
-def test_to_json() -> None:
-    value = {
-        "a": np.array([[1.0, NAN]]),
-        "b": (np.float64(0.5), np.int64(3)),
-        "c": math.inf,
-        "d": None,
-        "e": True,
-    }
-    expected = {"a": [[1.0, None]], "b": [0.5, 3], "c": None, "d": None, "e": True}
-    assert to_json(value) == expected
-    json.dumps(to_json(value), allow_nan=False)
-
-
 # The scores of a run ---------------------------------------------------------------------------------------
-
-
-def score(stage: int, step: int, slot: int, success: float) -> Score:
-    return Score(stage, step, slot, 10, success, success / 2, 1.0)
 
 
 STAGE_ENDS = [100, 300]
 TWO_TASKS = [
-    score(0, 0, 1, 0.0),
-    score(0, 0, 2, 0.2),
-    score(1, 50, 1, 0.6),
-    score(1, 100, 1, 0.7),
-    score(1, 100, 1, 0.8),  # the end of the stage: the last line counts
-    score(1, 100, 2, 0.4),
-    score(2, 200, 2, 0.8),
-    score(2, 300, 1, 0.6),
-    score(2, 300, 2, 1.0),
+    score(0, 0, 0, 0.0),
+    score(0, 0, 1, 0.2),
+    score(1, 50, 0, 0.6),
+    score(1, 100, 0, 0.7),
+    score(1, 100, 0, 0.8),  # the end of the stage: the last line counts
+    score(1, 100, 1, 0.4),
+    score(2, 200, 1, 0.8),
+    score(2, 300, 0, 0.6),
+    score(2, 300, 1, 1.0),
 ]
-COST: dict[str, Any] = {
-    "parameters": {"trainable": 3, "total": 5},
-    "memory_bytes": 7,
-    "seconds": {"train": 1.5, "evaluate": 0.5, "method": 0.25},
-}
+COSTS = costs(2)
+
+
+def one_stage(lines: list[Score]) -> RunMetrics:
+    """The metrics of the run when its first stage had ended and its second had begun."""
+    return run_metrics(lines, ["reach", "push"], [100], costs(1))
 
 
 def test_success_matrix() -> None:
@@ -235,18 +214,18 @@ def test_scores_of_another_curriculum_are_refused() -> None:
 
 
 def test_learning_curve() -> None:
-    first, second = (learning_curve(TWO_TASKS, slot, STAGE_ENDS) for slot in (1, 2))
+    first, second = (learning_curve(TWO_TASKS, slot, STAGE_ENDS) for slot in (0, 1))
     assert (first.steps.tolist(), first.success.tolist()) == ([0, 50, 100], [0, 0.6, 0.8])
     assert (second.steps.tolist(), second.success.tolist()) == ([100, 200, 300], [0.4, 0.8, 1.0])
 
 
 def test_learning_curve_of_a_stage_that_has_not_ended() -> None:
-    assert learning_curve(TWO_TASKS[:7], 2, [100]).steps.tolist() == [100, 200]
-    assert learning_curve(TWO_TASKS[:4], 2, []).steps.tolist() == []
+    assert learning_curve(TWO_TASKS[:7], 1, [100]).steps.tolist() == [100, 200]
+    assert learning_curve(TWO_TASKS[:4], 1, []).steps.tolist() == []
 
 
 def test_run_metrics() -> None:
-    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.5, 0.4], **COST)
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, COSTS, [0.5, 0.4])
     headline = {
         "average_success": 0.8,
         "average_success_final_step": 0.4,
@@ -259,51 +238,50 @@ def test_run_metrics() -> None:
         "retention": 0.75,
         "unlearned_share": 0.0,
     }
-    assert {key: result[key] for key in headline} == pytest.approx(headline)
-    assert result["success_reading"] == "any"
-    assert result["success_matrix"] == [[0, 0.2], [0.8, 0.4], [0.6, 1]]
-    assert result["success_matrix_final"] == [[0, 0.1], [0.4, 0.2], [0.3, 0.5]]
-    assert result["isolated_forgetting"][0] == [None, None]
-    assert result["isolated_forgetting"][1] == [pytest.approx(0.2), None]
-    assert {key: result[key] for key in COST} == COST
-    reach, push = result["per_task"]
-    assert (reach["slot"], reach["task"], push["slot"], push["task"]) == (1, "reach", 2, "push")
-    assert (reach["learned"], reach["final"], reach["auc"]) == (0.8, 0.6, pytest.approx(0.5))
-    assert (push["learned"], push["final"], push["auc"]) == (1.0, 1.0, pytest.approx(0.75))
-    assert push["zero_shot_transfer"] == pytest.approx(0.2)
-    assert reach["zero_shot_transfer"] is None
+    assert {name: result.value(name) for name in headline} == pytest.approx(headline)
+    assert result.success_reading == "any"
+    assert result.success_matrix == ((0, 0.2), (0.8, 0.4), (0.6, 1))
+    assert result.success_matrix_final == ((0, 0.1), (0.4, 0.2), (0.3, 0.5))
+    assert result.isolated_forgetting[0] == (None, None)
+    assert result.isolated_forgetting[1] == (pytest.approx(0.2), None)
+    assert Costs.of(result) == COSTS
+    reach, push = result.per_task
+    assert (reach.slot, reach.task, push.slot, push.task) == (0, "reach", 1, "push")
+    assert (reach.learned, reach.final, reach.auc) == (0.8, 0.6, pytest.approx(0.5))
+    assert (push.learned, push.final, push.auc) == (1.0, 1.0, pytest.approx(0.75))
+    assert push.zero_shot_transfer == pytest.approx(0.2)
+    assert reach.zero_shot_transfer is None
 
 
-def test_without_a_reference_forward_transfer_is_null() -> None:
-    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)
-    assert result["forward_transfer"] is None
-    assert [task["forward_transfer"] for task in result["per_task"]] == [None, None]
+def test_without_a_reference_forward_transfer_is_undefined() -> None:
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, COSTS)
+    assert result.forward_transfer is None
+    assert [task.forward_transfer for task in result.per_task] == [None, None]
 
 
 def test_an_interrupted_run_is_the_run_of_its_finished_stages() -> None:
-    result = run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
-    assert (result["stages"], result["stages_done"], result["stage_ends"]) == (2, 1, [100])
-    assert result["average_success"] == 0.8
-    assert result["forgetting_all_tasks"] == 0
-    assert result["forgetting"] is result["backward_transfer"] is result["retention"] is None
-    assert result["success_matrix"] == [[0, 0.2], [0.8, 0.4], [None, None]]
-    reach, push = result["per_task"]
-    assert reach["final"] == 0.8
-    assert set(push.values()) == {2, "push", None}
+    result = one_stage(TWO_TASKS[:7])
+    assert (result.stages, result.stages_done, result.stage_ends) == (2, 1, (100,))
+    assert result.average_success == 0.8
+    assert result.forgetting_all_tasks == 0
+    assert result.forgetting is result.backward_transfer is result.retention is None
+    assert result.success_matrix == ((0, 0.2), (0.8, 0.4), (None, None))
+    reach, push = result.per_task
+    assert reach.final == 0.8
+    assert set(push.model_dump(mode="json").values()) == {2, "push", None}
 
 
 def test_a_stage_in_progress_is_not_finished_even_when_it_is_the_only_one() -> None:
-    result = run_metrics([score(0, 0, 1, 0.0), score(1, 50, 1, 0.6)], ["reach"], [], **COST)
-    assert result["stages_done"] == 0
-    assert result["average_success"] is result["unlearned_share"] is None
-    assert result["success_matrix"] == [[0], [None]]
+    result = run_metrics([score(0, 0, 0, 0.0), score(1, 50, 0, 0.6)], ["reach"], [], costs(0))
+    assert result.stages_done == 0
+    assert result.average_success is result.unlearned_share is None
+    assert result.success_matrix == ((0,), (None,))
 
 
 def test_a_run_that_has_not_begun() -> None:
-    result = run_metrics([], ["reach", "push"], [], **COST)
-    assert result["average_success"] is None
-    assert result["success_matrix"] == [[None, None]] * 3
-    json.dumps(result, allow_nan=False)
+    result = run_metrics([], ["reach", "push"], [], costs(0))
+    assert result.average_success is None
+    assert result.success_matrix == ((None, None),) * 3
 
 
 def test_stage_ends_are_read_from_the_scores() -> None:
@@ -315,102 +293,33 @@ def test_stage_ends_are_read_from_the_scores() -> None:
 
 def test_plasticity() -> None:
     np.testing.assert_allclose(metrics.plasticity([0.6, 0.2, 0.9, NAN], [0.3, 0.4, 0.0, 0.5]), [2, 0.5, NAN, NAN])
-    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, reference=[0.25, NAN], **COST)
-    assert [task["plasticity"] for task in result["per_task"]] == [pytest.approx(2.0), None]
-    assert result["plasticity"] == pytest.approx(2.0)
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, COSTS, [0.25, NAN])
+    assert [task.plasticity for task in result.per_task] == [pytest.approx(2.0), None]
+    assert result.plasticity == pytest.approx(2.0)
 
 
 def test_what_a_run_cost() -> None:
-    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, gradient_steps=12, **COST)
-    assert (result["environment_steps"], result["gradient_steps"]) == (300, 12)
-    untold = run_metrics(TWO_TASKS[:7], ["reach", "push"], [100], **COST)
-    assert (untold["environment_steps"], untold["gradient_steps"]) == (100, None)
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, COSTS)
+    assert (result.environment_steps, result.gradient_steps) == (300, 12)
+    assert one_stage(TWO_TASKS[:7]).environment_steps == 100
 
 
 def test_success_with_sampled_actions_stands_beside_the_headline() -> None:
     sampled = [
-        dataclasses.replace(line, stochastic_success_any=line.success_any / 4)
-        if line.slot <= line.stage and line.step in STAGE_ENDS
+        line.model_copy(update={"stochastic_success_any": line.success_any / 4})
+        if line.slot < line.stage and line.step in STAGE_ENDS
         else line
         for line in TWO_TASKS
     ]
-    result = run_metrics(sampled, ["reach", "push"], STAGE_ENDS, **COST)
-    assert result["average_success_stochastic"] == pytest.approx(0.2)
-    assert [task["final_stochastic"] for task in result["per_task"]] == [0.15, 0.25]
-    assert result["average_success"] == 0.8
-    assert run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, **COST)["average_success_stochastic"] is None
-
-
-# The file --------------------------------------------------------------------------------------------------
-
-
-def write(path: pathlib.Path, scores: list[Score], tail: str = "") -> pathlib.Path:
-    path.write_text("".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in scores) + tail)
-    return path
-
-
-def test_read_scores(tmp_path: pathlib.Path) -> None:
-    assert read_scores(write(tmp_path / "scores.jsonl", TWO_TASKS)) == TWO_TASKS
-
-
-def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path: pathlib.Path) -> None:
-    path = write(tmp_path / "scores.jsonl", TWO_TASKS, tail='{"stage": 2, "st')
-    assert read_scores(path) == TWO_TASKS
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"slot": 0}, "slot = 0 is less than 1"),
-        ({"slot": 1.0}, "slot = 1.0 is not an integer"),
-        ({"slot": True}, "slot = True is not an integer"),
-        ({"success_any": 1.5}, r"success_any = 1.5 is outside \[0, 1\]"),
-        ({"success_final": math.nan}, "success_final = nan is outside"),
-        ({"success_final": None}, "success_final = None is not a number"),
-        ({"episodes": 0}, "episodes = 0 is less than 1"),
-        ({"length_mean": "long"}, "length_mean = 'long' is not a number"),
-        ({"stochastic_success_any": 1.5}, r"stochastic_success_any = 1.5 is outside \[0, 1\]"),
-    ],
-)
-def test_a_bad_line_is_named(tmp_path: pathlib.Path, change: dict[str, object], message: str) -> None:
-    good = dataclasses.asdict(TWO_TASKS[0])
-    path = write(tmp_path / "scores.jsonl", TWO_TASKS[:1], tail=json.dumps(good | change) + "\n")
-    with pytest.raises(UserError, match=f"line 2: not a score: {message}"):
-        read_scores(path)
-
-
-@pytest.mark.parametrize("text", ["{}\n", "[]\n", "nonsense\n", '{"stage": 1'])
-def test_what_is_not_a_score(tmp_path: pathlib.Path, text: str) -> None:
-    path = tmp_path / "scores.jsonl"
-    path.write_text(text + "\n")
-    with pytest.raises(UserError, match="line 1"):
-        read_scores(path)
-
-
-def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(UserError, match=r"scores\.jsonl"):
-        read_scores(tmp_path / "scores.jsonl")
-
-
-def test_a_return_that_is_not_finite_is_null_in_the_file(tmp_path: pathlib.Path) -> None:
-    line = dataclasses.asdict(TWO_TASKS[0]) | {"return_mean": None}
-    (tmp_path / "scores.jsonl").write_text(json.dumps(line) + "\n")
-    assert math.isnan(read_scores(tmp_path / "scores.jsonl")[0].return_mean)
-
-
-def test_lines_of_older_runs_are_read_and_a_score_is_read_back(tmp_path: pathlib.Path) -> None:
-    old = (
-        '{"stage": 1, "step": 9, "slot": 1, "episodes": 5, "success_any": 1, "success_final": 0, "return_mean": 2}\n'
-    )
-    new = Score(1, 9, 1, 5, 1.0, 0.0, 2.0, 30.5, 0.75, 0.5, 1.5, 40.0)
-    (tmp_path / "scores.jsonl").write_text(old + new.to_line() + dataclasses.replace(new, length_mean=None).to_line())
-    first, second, third = read_scores(tmp_path / "scores.jsonl")
-    assert first == Score(1, 9, 1, 5, 1.0, 0.0, 2.0)
-    assert second == new
-    assert third.length_mean is None
+    result = run_metrics(sampled, ["reach", "push"], STAGE_ENDS, COSTS)
+    assert result.average_success_stochastic == pytest.approx(0.2)
+    assert [task.final_stochastic for task in result.per_task] == [0.15, 0.25]
+    assert result.average_success == 0.8
+    assert run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, COSTS).average_success_stochastic is None
 
 
 def test_metrics_are_light() -> None:
     heavy = "{'torch', 'stable_baselines3', 'matplotlib'}"
-    code = f"import sys, clrobot.results.metrics; assert not {heavy} & set(sys.modules)"
+    modules = "clrobot.results.run_metrics, clrobot.results.catalogue"
+    code = f"import sys, {modules}; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

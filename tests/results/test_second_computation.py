@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 from resample import bootstrap
+from support.made_up_runs import costs, score
 
 from clrobot.results import metrics
-from clrobot.results.scores import Score, stage_ends
+from clrobot.results.run_metrics import run_metrics
+from clrobot.results.scores import stage_ends, success_matrix
 from clrobot.results.statistics import estimate, forward_transfer_estimate, stratified_estimate
-from clrobot.runs.metrics_file import run_metrics
 from clrobot.runs.score_book import read_scores
 
 Rows = list[list[float]]
@@ -107,7 +108,12 @@ CONTINUAL_WORLD_LOG = [
 
 
 def test_a_published_matrix_gives_its_published_results() -> None:
-    R = np.array([[0.0] * 5, *EXPLORING_META])
+    scores = [
+        score(stage, 100 * stage, slot, success)
+        for stage, row in enumerate([[0.0] * 5, *EXPLORING_META])
+        for slot, success in enumerate(row)
+    ]
+    R = success_matrix(scores, 5)
     learned, drops = np.diagonal(R[1:]), np.nan_to_num(metrics.isolated_forgetting(R))
     # R[i, j] = R[j, j] less what the stages between took: the lower triangle is rebuilt from our own numbers.
     rebuilt = learned - np.cumsum(drops, axis=0)
@@ -124,19 +130,18 @@ def test_continual_world_s_log_gives_the_averages_noted_in_it() -> None:
     scores = []
     for n, ((reach, push), _) in enumerate(CONTINUAL_WORLD_LOG):
         stage, step = 1 + n // 4, 250 * (n + 1)
-        scores += [Score(stage, step, 1, 10, reach, reach, 0.0), Score(stage, step, 2, 10, push, push, 0.0)]
-    found = run_metrics(scores, ["reach", "push"], [1000, 2000], **COST)
-    assert found["average_success"] == CONTINUAL_WORLD_LOG[-1][1]
-    assert found["success_matrix"] == [[None, None], CONTINUAL_WORLD_LOG[3][0], CONTINUAL_WORLD_LOG[7][0]]
-    assert found["per_task"][0]["forgetting"] == -0.1
+        scores += [score(stage, step, 0, reach), score(stage, step, 1, push)]
+    found = run_metrics(scores, ["reach", "push"], [1000, 2000], costs(2))
+    assert found.average_success == CONTINUAL_WORLD_LOG[-1][1]
+    after_reach, after_push = (tuple(CONTINUAL_WORLD_LOG[n][0]) for n in (3, 7))
+    assert found.success_matrix == ((None, None), after_reach, after_push)
+    assert found.per_task[0].forgetting == -0.1
     for n, (_, noted) in enumerate(CONTINUAL_WORLD_LOG):
         R = [[0.0, 0.0], CONTINUAL_WORLD_LOG[3][0], CONTINUAL_WORLD_LOG[n][0]]
         assert metrics.average_success(R) == pytest.approx(noted)
 
 
 # Made-up runs ----------------------------------------------------------------------------------------------
-
-COST: dict[str, Any] = {"parameters": {"trainable": 1, "total": 1}, "memory_bytes": 0, "seconds": {}}
 
 
 def check_matrix(R: np.ndarray) -> None:
@@ -162,30 +167,30 @@ def test_made_up_runs_through_the_file(seed: int, tmp_path: Path) -> None:
         ends.append(steps)
     starts = [0, *ends[:-1]]
     R = [[rng.randint(0, 50) / 50 for _ in range(slots)] for _ in range(slots + 1)]
-    scores = [Score(0, 0, j + 1, 50, R[0][j], 0.0, 0.0) for j in range(slots)]
+    scores = [score(0, 0, j, R[0][j]) for j in range(slots)]
     curves = []
     for i in range(slots):
         between = sorted(rng.sample(range(starts[i] + 1, ends[i]), rng.randint(1, 10)))
         points = [(t, rng.randint(0, 20) / 20) for t in between]
-        scores += [Score(i + 1, t, i + 1, 20, p, 0.0, 0.0) for t, p in points]
-        scores += [Score(i + 1, ends[i], j + 1, 50, R[i + 1][j], 0.0, 0.0) for j in range(slots)]
+        scores += [score(i + 1, t, i, p) for t, p in points]
+        scores += [score(i + 1, ends[i], j, R[i + 1][j]) for j in range(slots)]
         curves.append([(starts[i], R[i][i]), *points, (ends[i], R[i + 1][i])])
     path = tmp_path / "scores.jsonl"
-    path.write_text("".join(score.to_line() for score in scores), encoding="utf-8")
+    path.write_text("".join(line.to_line() for line in scores), encoding="utf-8")
 
     read = read_scores(path)
     references = [rng.random() * 0.9 for _ in range(slots)]
     assert stage_ends(read, slots) == ends
-    found = run_metrics(read, [str(j) for j in range(slots)], ends, reference=references, **COST)
-    check_matrix(np.array(found["success_matrix"]))
+    found = run_metrics(read, [str(j) for j in range(slots)], ends, costs(slots), references)
+    check_matrix(np.array(found.success_matrix, float))
     areas = [float(area(curve, start, end)) for curve, start, end in zip(curves, starts, ends, strict=True)]
-    assert [task["auc"] for task in found["per_task"]] == pytest.approx(areas, abs=1e-12)
-    assert found["average_success"] == pytest.approx(average_performance(R))
-    assert found["forgetting_all_tasks"] == pytest.approx(sum(forgetting(R)) / slots)
-    assert found["backward_transfer"] == pytest.approx(gem_backward_transfer(R))
-    assert found["forward_transfer"] == pytest.approx(forward_transfer(areas, references))
+    assert [task.auc for task in found.per_task] == pytest.approx(areas, abs=1e-12)
+    assert found.average_success == pytest.approx(average_performance(R))
+    assert found.forgetting_all_tasks == pytest.approx(sum(forgetting(R)) / slots)
+    assert found.backward_transfer == pytest.approx(gem_backward_transfer(R))
+    assert found.forward_transfer == pytest.approx(forward_transfer(areas, references))
     # One seed of each: the estimate over seeds is the run's own number.
-    assert forward_transfer_estimate([areas], [references]).value == pytest.approx(found["forward_transfer"])
+    assert forward_transfer_estimate([areas], [references]).value == pytest.approx(found.forward_transfer)
 
 
 # Intervals, by another library -----------------------------------------------------------------------------

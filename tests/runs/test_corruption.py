@@ -19,7 +19,7 @@ from support.models import forge_manifest, same_bits
 from support.outcomes import Warned, outcome, stopped
 from support.trainings import quickly
 
-import clrobot.report.page
+import clrobot.report.run_section
 from clrobot.errors import UserError
 from clrobot.report.page import write_report
 from clrobot.runs.checkpoint import load_agent
@@ -67,7 +67,7 @@ class Whole:
 def drawn_once() -> Any:
     """Draw the curves of the same scores once, in one width: hundreds of reports are made here."""
     drawn: dict[str, Any] = {}
-    draw = clrobot.report.page._curves
+    draw = clrobot.report.run_section.draw_curves
 
     def curves(*args: Any) -> Any:
         key = repr(args[:-1])
@@ -76,7 +76,7 @@ def drawn_once() -> Any:
         return drawn[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clrobot.report.page, "_curves", curves)
+        patch.setattr(clrobot.report.run_section, "draw_curves", curves)
         yield
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.made_up_runs import score
 from support.models import forge_manifest
 from support.trainings import quickly
 
@@ -17,8 +19,9 @@ from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.files import check_record
+from clrobot.results.run_metrics import Costs
 from clrobot.runs.folder import RunFolder
-from clrobot.runs.metrics_file import rebuild_metrics
+from clrobot.runs.metrics_file import rebuild_metrics, write_metrics
 from clrobot.runs.references import (
     default_store,
     find_reference,
@@ -116,17 +119,15 @@ def copy(trained: Path, tmp_path: Path) -> Path:
 def test_the_verb_trains_what_is_missing_and_measures(trained: Path) -> None:
     run = RunFolder.open(trained / "finetune")
     assert len(list((trained / "references").iterdir())) == 2
-    tasks = run.read_metrics()["per_task"]
+    tasks = run.read_metrics().per_task
     for slot, task in enumerate(tasks):
         reference = find_reference(trained / "references", run.config, slot)
         assert reference is not None
-        assert task["auc_reference"] == reference.read_metrics()["per_task"][0]["auc"]
-        assert task["forward_transfer"] == pytest.approx(
-            (task["auc"] - task["auc_reference"]) / (1 - task["auc_reference"])
-        )
+        assert task.auc_reference == reference.read_metrics().per_task[0].auc
+        assert task.forward_transfer == pytest.approx((task.auc - task.auc_reference) / (1 - task.auc_reference))
     # Fine-tuning's first stage is its own reference: the same seed, the same bits.
-    assert tasks[0]["auc"] == tasks[0]["auc_reference"]
-    assert run.read_metrics()["forward_transfer"] == pytest.approx(np.mean([t["forward_transfer"] for t in tasks]))
+    assert tasks[0].auc == tasks[0].auc_reference
+    assert run.read_metrics().forward_transfer == pytest.approx(np.mean([t.forward_transfer for t in tasks]))
     assert check_record(run.path) is None
     assert "Forward transfer" in (run.path / "report.html").read_text(encoding="utf-8")
 
@@ -144,16 +145,16 @@ def test_a_later_training_uses_them_without_being_asked(cli: Cli, copy: Path, ti
     words = ["train", "--curriculum", copy / "two.yaml", *tiny_flags, "--method", "ewc", "--out", copy / "ewc"]
     assert cli(*words).code == 0
     metrics = RunFolder.open(copy / "ewc").read_metrics()
-    assert metrics["forward_transfer"] is not None
-    assert all(task["auc_reference"] is not None for task in metrics["per_task"])
+    assert metrics.forward_transfer is not None
+    assert all(task.auc_reference is not None for task in metrics.per_task)
 
 
 def test_a_store_elsewhere_is_used(copy: Path, tmp_path: Path) -> None:
     (copy / "references").rename(tmp_path / "store")
     run = RunFolder.open(copy / "finetune")
     assert np.isnan(reference_areas(run.config, default_store(run))).all()
-    assert use_references(run)["forward_transfer"] is None
-    assert use_references(run, tmp_path / "store")["forward_transfer"] is not None
+    assert use_references(run).forward_transfer is None
+    assert use_references(run, tmp_path / "store").forward_transfer is not None
     assert check_record(run.path) is None
 
 
@@ -206,7 +207,7 @@ def test_the_verb_refuses_a_damaged_reference(cli: Cli, copy: Path) -> None:
 
 
 def test_the_verb_refuses_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
-    assert "no run to find references for" in cli("references").err
+    assert "no run; give one or more run folders" in cli("references").err
     assert "no run folder" in cli("references", tmp_path / "nothing").err
 
 
@@ -230,20 +231,21 @@ def test_metrics_built_anew_are_the_same_bytes(tiny_copy: Path) -> None:
     assert {name: (tiny_copy / name).read_bytes() for name in before} == before
 
 
-def test_metrics_built_anew_keep_what_they_do_not_know(tiny_copy: Path) -> None:
+def test_metrics_built_anew_keep_what_scores_do_not_tell(tiny_copy: Path) -> None:
     run = RunFolder.open(tiny_copy)
     old = run.read_metrics()
-    run.write_json("metrics.json", old | {"something_new": [1, 2]})
-    run.record()
-    assert rebuild_metrics(run, [0.5, 0.5, 0.5])["something_new"] == [1, 2]
-    assert run.read_metrics()["per_task"][0]["auc_reference"] == 0.5
+    write_metrics(run, old.model_copy(update={"failed_recordings": 7}))
+    new = rebuild_metrics(run, [0.5, 0.5, 0.5])
+    assert new == run.read_metrics()
+    assert new.per_task[0].auc_reference == 0.5
+    assert Costs.of(new) == replace(Costs.of(old), failed_recordings=7)
 
 
-@pytest.mark.parametrize("damage", ["{}", '{"parameters": {}, "memory_bytes": 0, "seconds": 3}'])
-def test_metrics_that_do_not_fit_are_refused(tiny_copy: Path, damage: str) -> None:
-    (tiny_copy / "metrics.json").write_text(damage)
+def test_scores_that_do_not_fit_are_refused(tiny_copy: Path) -> None:
+    with (tiny_copy / "scores.jsonl").open("a") as file:
+        file.write(score(9, 9, 0, 0.5).to_line())
     forge_manifest(tiny_copy)
-    with pytest.raises(UserError, match=r"metrics\.json does not fit"):
+    with pytest.raises(UserError, match=r"metrics\.json does not fit the run's scores"):
         rebuild_metrics(RunFolder.open(tiny_copy))
 
 

@@ -99,8 +99,8 @@ def test_runs_are_trained_once_and_make_a_trade_off(tmp_path: Path) -> None:
     assert [point.value for point in found.points] == [0.0, 0.1, 1.0]
     for point, run in zip(found.points, runs, strict=True):
         metrics = run.read_metrics()
-        R = metrics["success_matrix"]
-        assert point.parts["average success"].value == pytest.approx(metrics["average_success"])
+        R = metrics.success_matrix
+        assert point.parts["average success"].value == pytest.approx(metrics.average_success)
         assert point.parts["newly learned"].value == pytest.approx((R[2][1] + R[3][2]) / 2)
         assert point.parts["retained"].value == pytest.approx((R[3][0] + R[3][1]) / 2)
     assert trade_offs(compare(runs[:2])) == []
@@ -160,7 +160,7 @@ def test_the_command_compares_what_it_trained(tmp_path: Path, cli, monkeypatch: 
     assert done.code == 0, done.err
     assert "forgetting" in done.out
     run = RunFolder.open(tmp_path / "out" / "quick-finetune-1")
-    assert run.read_metrics()["per_task"][0]["auc_reference"] is not None
+    assert run.read_metrics().per_task[0].auc_reference is not None
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     assert len(list((tmp_path / "out" / "references").glob("reach-*/report.html"))) == 2
     assert cli("sweep", "--vary", "ewc.strength").err.startswith("clrobot: --vary and --values go together")

@@ -2,94 +2,107 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from clrobot.experiment.config import make_config
+from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord, run_metrics
 from clrobot.results.scores import Score
 from clrobot.runs.folder import RunFolder
-from clrobot.runs.metrics_file import run_metrics
+from clrobot.runs.metrics_file import write_metrics
 
-PARAMETERS = {"trainable": 100, "total": 120}
-SECONDS = {"train": 8.0, "evaluate": 1.0, "method": 0.5, "record": 0.0, "save": 0.5}
+SECONDS = Seconds(train=8.0, evaluate=1.0, method=0.5, record=0.0, save=0.5)
 
 
-def scores_of(matrix: Sequence[Sequence[float]], steps: int, episodes: int = 50) -> list[Score]:
-    """The scores of a matrix R, rows 0 … K, with stages of `steps` steps and one more point halfway in each."""
+def score(stage: int, step: int, slot: int, success: float, **others: Any) -> Score:
+    """Return a score of a slot (from 0) with half the success at the final step; `others` are the other fields."""
+    usual = {"episodes": 10, "success_final": success / 2, "return_mean": 1.0, "length_mean": 50.0}
+    return Score(stage=stage, step=step, slot=slot, success_any=success, **usual | others)
+
+
+def scores_of(matrix: Sequence[Sequence[float]], ends: Sequence[int], episodes: int = 50) -> list[Score]:
+    """Return the scores of a matrix R, rows 0 … K, and one more halfway in each stage, between what it began with
+    and what it ended with.
+
+    Args:
+        matrix: its rows.
+        ends: the step at which each stage ends.
+        episodes: of each evaluation.
+    """
     scores = []
-    for stage, row in enumerate(matrix):
+    for stage, (row, end) in enumerate(zip(matrix, (0, *ends), strict=False)):
         if stage:
-            halfway = (matrix[stage - 1][stage - 1] + row[stage - 1]) / 2
-            scores.append(Score(stage, stage * steps - steps // 2, stage, episodes, halfway, halfway / 2, 1.0))
-        scores += [Score(stage, stage * steps, slot, episodes, p, p / 2, 1.0) for slot, p in enumerate(row, start=1)]
+            own, start = stage - 1, (0, *ends)[stage - 1]
+            halfway = (matrix[stage - 1][own] + row[own]) / 2
+            scores.append(score(stage, (start + end) // 2, own, halfway, episodes=episodes))
+        scores += [score(stage, end, slot, success, episodes=episodes) for slot, success in enumerate(row)]
     return scores
+
+
+def costs(stages: int, seconds: Seconds = SECONDS, **others: Any) -> Costs:
+    """Return the costs of a run with so many finished stages; `others` are the other fields."""
+    parameters = Parameters(trainable=100, total=120)
+    shares = DormantShare(actor=0.0, critic=0.0)
+    records = [
+        StageRecord(stage=n, parameters=parameters, memory_bytes=0, dormant_share=shares, seconds=seconds)
+        for n in range(1, stages + 1)
+    ]
+    usual = {"parameters": parameters, "memory_bytes": 0, "gradient_steps": 12}
+    return Costs(seconds=seconds, per_stage=tuple(records), **usual | others)
 
 
 def made_up_run(
     path: Path,
     matrix: Sequence[Sequence[float]],
     *,
+    names: Sequence[str] | None = None,
     versions: dict[str, str] | None = None,
     reference: Sequence[float] | None = None,
-    steps: int = 64,
+    steps: int | None = 64,
+    costing: dict[str, Any] | None = None,
     **settings: Any,
 ) -> RunFolder:
-    """A run of `quick` with these success rates (50 episodes); fewer than four rows make an unfinished one."""
+    """A run with these success rates (50 episodes); fewer rows than its curriculum has make an unfinished one.
+
+    Args:
+        path: the folder.
+        matrix: rows 0 … K of R.
+        names: of the slots, where the metrics have others than the curriculum.
+        versions: of packages, beside the true ones.
+        reference: areas of each slot's task learned from scratch.
+        steps: of each stage; None leaves the curriculum's own.
+        costing: fields of `Costs`.
+        settings: as for `make_config`, of the curriculum `quick` if they name none.
+    """
     config = make_config(**({"curriculum": "quick", "steps": steps} | settings))
     run = RunFolder.create(path, config)
     if versions:
         environment = json.loads((path / "environment.json").read_text())
         run.write_json("environment.json", environment | {"versions": environment["versions"] | versions})
-    scores = scores_of(matrix, config.curriculum.stages[0].steps)
-    run.scores_file.write_text("".join(json.dumps(dataclasses.asdict(score)) + "\n" for score in scores))
-    ends = [score.step for score in scores if score.slot == 1 and score.stage and score.step % steps == 0]
-    content = run_metrics(
-        scores,
-        config.curriculum.slots,
-        sorted(set(ends)),
-        parameters=PARAMETERS,
-        memory_bytes=0,
-        seconds=SECONDS,
-        reference=reference,
-    )
-    run.write_json("metrics.json", content | {"diverged_simulations": 0, "failed_recordings": 0})
-    run.record()
+    ends = list(itertools.accumulate(stage.steps for stage in config.curriculum.stages))[: len(matrix) - 1]
+    scores = scores_of(matrix, ends)
+    run.scores_file.write_text("".join(score.to_line() for score in scores))
+    slots = config.curriculum.slots if names is None else names
+    write_metrics(run, run_metrics(scores, slots, ends, costs(len(ends), **costing or {}), reference))
     return run
 
 
-NAMES = ["reach", "push"]
+TWO_SKILLS = {
+    "name": "two skills",
+    "stages": [{"task": "reach", "steps": 100}, {"task": "push", "steps": 200}],
+}
+TWO_ROWS = [(0.0, 0.125), (0.875, 0.25), (0.375, 1.0)]
 
 
-def page_run(run: Path, names: list[str] = NAMES, stages_done: int = 2) -> Path:
-    """A run of two stages, as training leaves it."""
-    rows = [(0, 0, (0.0, 0.125)), (1, 100, (0.875, 0.25)), (2, 300, (0.375, 1.0))][: stages_done + 1]
-    scores = [
-        Score(stage, step, slot, 8, success, success / 2, 1.0)
-        for stage, step, row in rows
-        for slot, success in enumerate(row, start=1)
-    ]
-    metrics = run_metrics(
-        scores,
-        names,
-        [100, 300][:stages_done],
-        parameters={"trainable": 1234, "total": 5678},
-        memory_bytes=2500,
-        seconds={"train": 75.0, "evaluate": 2.5, "method": 0.25},
-    )
-    config = {
-        "curriculum": {"name": "two skills", "stages": [{"task": name, "steps": 100} for name in names]},
-        "method": "ewc",
-        "seed": 7,
-        "strength": 400.0,
+def page_run(path: Path, names: Sequence[str] = ("reach", "push"), stages_done: int = 2) -> Path:
+    """The folder of a run of two stages, with numbers that are all different."""
+    costing = {
+        "parameters": Parameters(trainable=1234, total=5678),
+        "memory_bytes": 2500,
+        "seconds": Seconds(train=75.0, evaluate=2.5, method=0.25, record=1.5, save=0.75),
     }
-    run.mkdir(exist_ok=True)
-    (run / "scores.jsonl").write_text("".join(json.dumps(dataclasses.asdict(s)) + "\n" for s in scores))
-    (run / "metrics.json").write_text(json.dumps(metrics))
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
-    (run / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {"torch": "2.9"}}))
-    return run
+    settings = {"curriculum": TWO_SKILLS, "steps": None, "seed": 7, "ewc": {"strength": 400.0}}
+    return made_up_run(path, TWO_ROWS[: stages_done + 1], names=names, costing=costing, **settings).path

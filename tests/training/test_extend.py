@@ -60,7 +60,7 @@ def test_a_task_that_comes_again_is_a_slot_of_its_own(tiny_copy: Path, cli) -> N
     assert again.config.curriculum.slots == ("reach", "button-press", "drawer-open", "reach-2")
     assert again.config.curriculum.stages[-1].overrides == {"action.delay": 2}
     assert again.stages() == [0, 1, 2, 3, 4]
-    matrix = again.read_metrics()["success_matrix"]
+    matrix = again.read_metrics().success_matrix
     assert all(rate is not None for row in matrix for rate in row)
 
 

@@ -312,7 +312,7 @@ def test_a_simulation_that_diverges(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(PPO, "train", finite)
     run = train(config(), tmp_path / "run", Warned())
     assert ended == [(7, 1, 0.0, False, 0), (9, 1, 0.0, False, 0)]
-    assert run.read_metrics()["diverged_simulations"] == 2
+    assert run.read_metrics().diverged_simulations == 2
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
@@ -368,7 +368,7 @@ def test_the_wall_clock_goes_backwards(
     monkeypatch.setattr(time, "time", lambda: start - 60.0 * next(calls))
     run = train(config(), tmp_path / "run", Warned())
     assert outcome(run.path) == whole
-    assert all(seconds >= 0 for seconds in run.read_metrics()["seconds"].values())
+    assert all(seconds >= 0 for seconds in run.read_metrics().seconds.by_kind.values())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -388,7 +388,7 @@ def test_a_signal_saves_and_stops(number: signal.Signals, cli: Cli, tmp_path: Pa
     assert err.endswith("go on with: clrobot resume run\n")
     assert err.count("\n") == 1
     assert cli("resume", "run").code == 0
-    assert RunFolder.open(run).read_metrics()["stages_done"] == 2
+    assert RunFolder.open(run).read_metrics().stages_done == 2
 
 
 @pytest.fixture

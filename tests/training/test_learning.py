@@ -19,5 +19,5 @@ def test_ppo_solves_reach_from_scratch(tmp_path) -> None:
     )
     run = Training.begin(config, tmp_path / "run", Silent()).run()
     metrics = run.read_metrics()
-    assert metrics["success_matrix"][0][0] <= 0.1
-    assert metrics["success_matrix"][1][0] >= 0.9
+    assert metrics.success_matrix[0][0] <= 0.1
+    assert metrics.success_matrix[1][0] >= 0.9

@@ -164,4 +164,4 @@ def test_the_clock_may_go_backwards(whole_runs: WholeRuns, tmp_path: Path, monke
     monkeypatch.setattr(time, "time", lambda: wall() - 1e6 * rng.random())
     run = train(make_config(**settings("finetune")), tmp_path / "run")
     assert outcome(run.path) == whole_runs["finetune"].outcome
-    assert all(seconds >= 0 for seconds in run.read_metrics()["seconds"].values())
+    assert all(seconds >= 0 for seconds in run.read_metrics().seconds.by_kind.values())

@@ -7,20 +7,19 @@ import math
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from support.made_up_runs import score
 from support.trainings import TINY, quickly
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.machine import Machine
-from clrobot.results.scores import Score
 from clrobot.runs.folder import RunFolder
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
@@ -181,8 +180,8 @@ def test_a_tracker_hears_all_of_a_training_and_changes_nothing(
     )  # stage 0; a point of the first stage's curve, and its end; the second's end
     for key in ("success_any", "success_final", "return_mean"):
         expected: dict[str, list[tuple[int, float]]] = {}
-        for score in scores:
-            expected.setdefault(f"{key}/{slots[score['slot'] - 1]}", []).append((score["step"], score[key]))
+        for line in scores:
+            expected.setdefault(f"{key}/{slots[line['slot'] - 1]}", []).append((line["step"], line[key]))
         assert book.series(key) == expected
     # The headline metrics after each stage; the last as the run has them, without what is undefined.
     metrics = json.loads((run / "metrics.json").read_text())
@@ -284,7 +283,7 @@ def test_a_tracker_that_fails_does_not_stop_the_training(
 
 # Each tracker ----------------------------------------------------------------------------------------------
 
-SCORE = Score(1, 128, 2, episodes=4, success_any=0.75, success_final=0.5, return_mean=12.5)
+SCORE = score(1, 128, 1, 0.75, success_final=0.5, return_mean=12.5)
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
@@ -318,7 +317,7 @@ def test_each_tracker_goes_on_with_its_run(tracker: str, book: Book, tmp_path: P
     for step in (128, 64):  # as after a kill: the second begins before the first one's end
         tracking = Tracking(run.config, pytest.fail)
         tracking.open(run)
-        tracking.scores([replace(SCORE, step=step)])
+        tracking.scores([SCORE.model_copy(update={"step": step})])
         tracking.close()
     key = "name" if tracker == "trackio" else "id"
     assert book.begun[0][key] == book.begun[1][key]

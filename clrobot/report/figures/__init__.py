@@ -1,1 +1,5 @@
-"""The figures, by kind; each is drawn for a page and for print."""
+"""Figures of a run and of several, by kind; all are drawn from matplotlib's own defaults, whatever the user's are."""
+
+from clrobot.report.figures.defaults import import_matplotlib
+
+import_matplotlib()  # before any module here, each of which imports parts of it

@@ -10,12 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clrobot.report.figures.style import INK, PALETTE, STROKES, WIDE, Array, make_axes, shortened
+from clrobot.report.figures.defaults import library_defaults
+from clrobot.report.figures.style import INK, PALETTE, STROKES, WIDE, line_legend, quiet_axes, shorten
+from clrobot.results.fields import own_stage
+from clrobot.results.metrics import Array
 from clrobot.results.scores import Reading, Score, success_curve
 
-# Learning curves -------------------------------------------------------------------------------------------
 
-
+@library_defaults()
 def curves_figure(
     scores: Sequence[Score],
     slot_names: Sequence[str],
@@ -23,16 +25,16 @@ def curves_figure(
     reading: Reading = "any",
     width: float = WIDE,
 ) -> Figure:
-    """Success of every task over the whole run: one row per task, its own stage shaded.
+    """Return the success of every task over the whole run: one row per task, its own stage shaded.
 
     Args:
-        scores: In the order of the file.
-        slot_names: One for each of the N slots.
-        stage_ends: The step at which each finished stage ended, in order.
-        reading: Which reading of success.
-        width: Of the figure, in inches.
+        scores: in the order of the file.
+        slot_names: one for each of the N slots.
+        stage_ends: the step at which each finished stage ended, in order.
+        reading: which reading of success.
+        width: of the figure, in inches.
     """
-    curves = [success_curve(scores, slot, reading) for slot in range(1, len(slot_names) + 1)]
+    curves = [success_curve(scores, slot, reading) for slot in range(len(slot_names))]
     last = max([1, *stage_ends, *(score.step for score in scores)])
     figure, rows, divisor = _curve_rows(slot_names, stage_ends, last, width)
     for axes, curve, colour in zip(rows, curves, itertools.cycle(PALETTE), strict=False):
@@ -45,30 +47,35 @@ def curves_figure(
 
 
 class Band(NamedTuple):
-    """A learning curve over several seeds."""
+    """A learning curve over several seeds.
+
+    Attributes:
+        steps: environment steps since the start of the run, increasing, shape (P,).
+        mean: success over the seeds, shape (P,).
+        low: lower end of the interval, shape (P,); nan where there is none.
+        high: its upper end, shape (P,).
+    """
 
     steps: Array
-    """Environment steps since the start of the run, increasing, shape (P,)."""
     mean: Array
-    """Success over the seeds, shape (P,)."""
     low: Array
-    """Lower end of the interval, shape (P,); nan where there is none."""
     high: Array
 
 
+@library_defaults()
 def mean_curves_figure(
     methods: Mapping[str, Sequence[Band]],
     slot_names: Sequence[str],
     stage_ends: Sequence[int],
     width: float = WIDE,
 ) -> Figure:
-    """Success of every task over the whole run, one line for each method, with its interval over seeds.
+    """Return the success of every task over the whole run, one line for each method, with its interval over seeds.
 
     Args:
-        methods: For each label the bands of the N slots.
-        slot_names: One for each slot.
-        stage_ends: The step at which each finished stage ended, in order.
-        width: Of the figure, in inches.
+        methods: for each label the bands of the N slots.
+        slot_names: one for each slot.
+        stage_ends: the step at which each finished stage ended, in order.
+        width: of the figure, in inches.
     """
     last = max(
         [1, *stage_ends, *(int(band.steps[-1]) for bands in methods.values() for band in bands if len(band[0]))]
@@ -80,19 +87,7 @@ def mean_curves_figure(
             steps = band.steps / divisor
             axes.fill_between(steps, band.low, band.high, color=colour, alpha=0.18, lw=0, zorder=2)
             axes.plot(steps, band.mean, color=colour, ls=stroke, lw=1.6, zorder=3)
-    legend = figure.legend(
-        rows[0].get_lines()[-len(methods) :],
-        [str(n) for n in range(len(methods))],
-        loc="outside upper center",
-        ncols=max(1, min(len(methods), int(width / 1.8))),
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handlelength=3,
-    )
-    # Written afterwards: a name may hold signs of mathematics, or begin as what a legend leaves out.
-    for text, label in zip(legend.get_texts(), methods, strict=True):
-        text.set(text=shortened(label), parse_math=False)
+    line_legend(figure, rows[0].get_lines()[-len(methods) :], list(methods), width)
     return figure
 
 
@@ -104,26 +99,26 @@ def _curve_rows(
     colour: str | None = None,
     height: float = 0.85,
 ) -> tuple[Figure, list[Axes], int]:
-    """Empty axes for the success of each slot over the steps of a run, and what the steps are divided by.
+    """Return empty axes for the success of each slot over the steps of a run, and what the steps are divided by.
 
     The own stage of each slot is shaded in `colour`, by default that of the slot.
     """
     slots = len(slot_names)
     figure = Figure(figsize=(width, 0.7 + height * slots), layout="constrained")
-    rows = make_axes(figure, slots, 1)
+    rows = quiet_axes(figure, slots, 1)
     # A stage that has not ended reaches to the last score.
     bounds = [0, *stage_ends, last]
     unit, divisor = _steps_unit(last)
-    for slot, (axes, name) in enumerate(zip(rows, slot_names, strict=True), start=1):
-        if slot < len(bounds):
-            own = bounds[slot - 1] / divisor, bounds[slot] / divisor
-            axes.axvspan(*own, color=colour or PALETTE[(slot - 1) % len(PALETTE)], alpha=0.14, lw=0)
+    for slot, (axes, name) in enumerate(zip(rows, slot_names, strict=True)):
+        if (stage := own_stage(slot)) < len(bounds):
+            own = bounds[stage - 1] / divisor, bounds[stage] / divisor
+            axes.axvspan(*own, color=colour or PALETTE[slot % len(PALETTE)], alpha=0.14, lw=0)
         for end in stage_ends:
             axes.axvline(end / divisor, color=INK, lw=0.7, ls=(0, (2, 3)), zorder=1)
         axes.set(xlim=(0, last / divisor), ylim=(-0.04, 1.04))
         axes.set_yticks([0, 1], ["0", "1"])
         axes.set_ylabel(
-            shortened(name) if width >= WIDE else shortened(name, 14),
+            shorten(name) if width >= WIDE else shorten(name, 14),
             rotation=0,
             ha="right",
             va="center",
@@ -133,7 +128,7 @@ def _curve_rows(
             parse_math=False,
         )
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(length=3, labelbottom=slot == slots)
+        axes.tick_params(length=3, labelbottom=axes is rows[-1])
     _name_stages(rows[0], bounds, divisor, width)
     rows[-1].set_xlabel(unit, color=INK)
     return figure, rows, divisor

@@ -11,36 +11,39 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from clrobot.report.figures.style import CHANGE, HEAT, INK, Array, make_axes, shortened, stage_rows_of
+from clrobot.report.figures.defaults import library_defaults
+from clrobot.report.figures.style import CHANGE, HEAT, INK, quiet_axes, shorten
+from clrobot.results.fields import own_stage
+from clrobot.results.metrics import Array
 from clrobot.results.numbers import DASH, number
 
-# Score matrices --------------------------------------------------------------------------------------------
 
-
+@library_defaults()
 def matrix_figure(R: ArrayLike, slot_names: Sequence[str]) -> Figure:
-    """Heat map of a score matrix, the number in every cell and each task's own stage outlined.
+    """Return a heat map of a score matrix, the number in every cell and each task's own stage outlined.
 
     Args:
-        R: Success rates, shape (N+1, N), row 0 before any training; nan is shown as "–".
-        slot_names: One for each of the N slots.
+        R: success rates, shape (N+1, N), row 0 before any training; nan is shown as "–".
+        slot_names: one for each of the N slots.
     """
     R = np.asarray(R, float)
     slots = len(slot_names)
     if R.shape != (slots + 1, slots):
         raise ValueError(f"{slots} slots have a matrix of shape ({slots + 1}, {slots}), got {R.shape}")
-    figure = _heat_figure(R, ["before training", *stage_rows_of(slot_names)], slot_names, HEAT, (0, 1), "after stage")
-    for stage in range(1, slots + 1):
-        own = Rectangle((stage - 1, stage), 1, 1, fill=False, edgecolor=INK, linewidth=1.5, zorder=2)
+    figure = _heat_figure(R, ["before training", *_stage_labels(slot_names)], slot_names, HEAT, (0, 1), "after stage")
+    for slot in range(slots):
+        own = Rectangle((slot, own_stage(slot)), 1, 1, fill=False, edgecolor=INK, linewidth=1.5, zorder=2)
         figure.axes[0].add_patch(own)
     return figure
 
 
+@library_defaults()
 def forgetting_figure(drop: ArrayLike, slot_names: Sequence[str]) -> Figure:
-    """Heat map of which stage hurt which skill.
+    """Return a heat map of which stage hurt which skill.
 
     Args:
-        drop: Isolated forgetting R[i-1, j] - R[i, j], shape (N, N), row i-1 for stage i; nan where j >= i.
-        slot_names: One for each of the N slots.
+        drop: isolated forgetting R[i-1, j] - R[i, j], shape (N, N), row i-1 for stage i; nan where j >= i.
+        slot_names: one for each of the N slots.
     """
     drop = np.asarray(drop, float)
     slots = len(slot_names)
@@ -50,17 +53,18 @@ def forgetting_figure(drop: ArrayLike, slot_names: Sequence[str]) -> Figure:
         raise ValueError("one slot has no later stage that could hurt it")
     # The first stage can hurt nothing, and nothing comes after the last.
     return _heat_figure(
-        drop[1:, :-1], stage_rows_of(slot_names)[1:], slot_names[:-1], CHANGE, (-1, 1), "during stage", signed=True
+        drop[1:, :-1], _stage_labels(slot_names)[1:], slot_names[:-1], CHANGE, (-1, 1), "during stage", signed=True
     )
 
 
+@library_defaults()
 def final_figure(final: ArrayLike, rows: Sequence[str], slot_names: Sequence[str]) -> Figure:
-    """Heat map of what each method can do at the end.
+    """Return a heat map of what each method can do at the end.
 
     Args:
-        final: Success rates after the last stage, shape (M, N) for M methods and N slots.
-        rows: One label for each method.
-        slot_names: One for each slot.
+        final: success rates after the last stage, shape (M, N) for M methods and N slots.
+        rows: one label for each method.
+        slot_names: one for each slot.
     """
     return _heat_figure(np.asarray(final, float), rows, slot_names, HEAT, (0, 1), "")
 
@@ -75,10 +79,10 @@ def _heat_figure(
     *,
     signed: bool = False,
 ) -> Figure:
-    """A heat map with the number in every cell, columns named above."""
+    """Return a heat map with the number in every cell, columns named above."""
     cell = 1.0 if len(columns) <= 6 else 0.7  # inches
     figure = Figure(figsize=(2.2 + cell * len(columns), 1.0 + 0.4 * len(rows)), layout="constrained")
-    axes = make_axes(figure, 1, 1)[0]
+    axes = quiet_axes(figure, 1, 1)[0]
     # One polygon per cell, a hair apart: no raster image, no grid lines.
     style: dict[str, Any] = {"vmin": limits[0], "vmax": limits[1], "edgecolor": "white", "linewidth": 1.2}
     axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, **style)
@@ -89,10 +93,10 @@ def _heat_figure(
         # What a stage did to a skill that was still to come is no forgetting: an empty place.
         text = ("" if signed and column > row else DASH) if missing else number(value, signed=signed)
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, size=9)
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [shortened(row) for row in rows], parse_math=False)
-    axes.set_xticks(np.arange(len(columns)) + 0.5, [shortened(name) for name in columns], parse_math=False)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [shorten(row) for row in rows], parse_math=False)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, [shorten(name) for name in columns], parse_math=False)
     # At 9 points a letter is about 0.075 inches wide.
-    if max(len(shortened(name)) for name in columns) * 0.075 > cell:
+    if max(len(shorten(name)) for name in columns) * 0.075 > cell:
         axes.tick_params(axis="x", rotation=40)
         for label in axes.get_xticklabels():
             label.set(ha="left", rotation_mode="anchor")
@@ -101,3 +105,8 @@ def _heat_figure(
     axes.spines[:].set_visible(False)
     axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
     return figure
+
+
+def _stage_labels(slot_names: Sequence[str]) -> list[str]:
+    """Return the name of each stage's row; stages count from 1."""
+    return [f"{stage} · {shorten(name)}" for stage, name in enumerate(slot_names, start=1)]

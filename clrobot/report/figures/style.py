@@ -1,7 +1,7 @@
-"""Figures of a run and of several, as vector graphics: for a page, light or dark, and for print.
+"""What figures share: colours, axes, and how they become files and parts of a page.
 
-They are plain ``matplotlib.figure.Figure`` objects: no pyplot, no global state, no window. What is undefined is nan
-or None, and is shown as "–".
+They are plain `matplotlib.figure.Figure` objects: no pyplot, no global state, no window. What is undefined is nan
+or None, and is shown as a dash.
 """
 
 from __future__ import annotations
@@ -9,61 +9,64 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from clrobot.report.figures.defaults import library_defaults
 
-INK = "#4d4d4d"
-"""Text and axes; a page puts its own in its place."""
+# Draws a figure for a width in inches.
+Draw = Callable[[float], Figure]
 
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""One colour per task or method, in turn (Okabe and Ito's palette, less the black and the yellow): told apart by who
-does not tell red from green."""
+# Text and axes; a page puts its own colour in its place.
+INK: Final = "#4d4d4d"
 
-STROKES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (8, 2)), (0, (3, 3)))
-"""One for each colour, so that no line is told by its colour alone."""
+# One colour per task or method, in turn (Okabe and Ito's palette, less the black and the yellow): who does not
+# see red from green sees them apart.
+PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+PALE: Final = "#9fc8e2"  # the first of them, for what counts less
 
-HEAT = LinearSegmentedColormap.from_list("success", ["#e6eff6", "#7fb2d6", "#0b5c94"])
-"""Success 0 to 1: one hue, ordered by lightness."""
+# One for each colour, so that no line is known by its colour alone.
+STROKES: Final[tuple[Any, ...]] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.5, 1.2)),
+    (0, (5, 1.5, 1.2, 1.5)),
+    (0, (8, 2)),
+    (0, (3, 3)),
+)
 
-CHANGE = LinearSegmentedColormap.from_list("change", ["#1b7a5a", "#8fcbb4", "#f4f4f2", "#f0a878", "#b34700"])
-"""Forgetting -1 (gained) to 1 (lost)."""
+# Success 0 to 1: one hue, ordered by lightness.
+HEAT: Final = LinearSegmentedColormap.from_list("success", ["#e6eff6", "#7fb2d6", "#0b5c94"])
 
+# Forgetting -1 (gained) to 1 (lost).
+CHANGE: Final = LinearSegmentedColormap.from_list("change", ["#1b7a5a", "#8fcbb4", "#f4f4f2", "#f0a878", "#b34700"])
+
+# Width in inches on a desk (or on paper) and on a phone; each is drawn for its page, not scaled.
 WIDE, NARROW = 7.2, 4.2
-"""Width in inches on a desk (or on paper) and on a phone; each is drawn for its page, not scaled."""
 
-
-def array_of(values: Sequence[float | None]) -> Array:
-    """Return values (n,) with nan for what is undefined."""
-    return np.array([np.nan if value is None else value for value in values], float)
-
-
-# As files and in pages -------------------------------------------------------------------------------------
-
-_VARIABLES = {INK: "--quiet", "#9fc8e2": "--series-1-faint"} | {
+# The page's variable for each colour.
+_VARIABLES: Final = {INK: "--quiet", PALE: "--series-1-faint"} | {
     colour: f"--series-{n}" for n, colour in enumerate(PALETTE, start=1)
 }
 
+_NOBODY: Final[dict[str, Any]] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
 
 def to_svg(fig: Figure, salt: str = "") -> str:
-    """The figure as an ``<svg>`` element to stand inside a page: text stays text, nothing is loaded.
+    """Return the figure as an `<svg>` element to stand inside a page: text stays text, nothing is loaded.
 
     Its colours are variables of the page's style (`--quiet`, `--series-1` …), so that it follows the page into the
     dark. The same figure gives the same bytes. Figures of different widths share no ids within a page, nor do
     figures of another `salt`.
     """
     buffer = io.StringIO()
-    with _drawing(f"clrobot {fig.get_figwidth()}{salt}"):
+    with _writing(f"clrobot {fig.get_figwidth()}{salt}"):
         fig.savefig(buffer, format="svg", transparent=True, metadata=_NOBODY)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
@@ -77,25 +80,29 @@ def to_svg(fig: Figure, salt: str = "") -> str:
 
 
 def save(fig: Figure, path: Path) -> None:
-    """Write the figure for print, as its suffix says: ``.svg`` (vectors, text as text) or ``.png`` (300 per inch)."""
-    with _drawing(f"clrobot {fig.get_figwidth()}"):
+    """Write the figure for print, as its suffix says: `.svg` (vectors, text as text) or `.png` (300 per inch)."""
+    with _writing(f"clrobot {fig.get_figwidth()}"):
         svg = path.suffix == ".svg"
         fig.savefig(path, dpi=300, facecolor="white", metadata=_NOBODY if svg else {"Software": None})
 
 
-_NOBODY: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-
-
 @contextmanager
-def _drawing(salt: str) -> Iterator[None]:
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}), warnings.catch_warnings():
+def _writing(salt: str) -> Iterator[None]:
+    with library_defaults({"svg.fonttype": "none", "svg.hashsalt": salt}), warnings.catch_warnings():
         # In a vector graphic the reader's own font draws the text, so it does not matter what matplotlib's lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
-def make_axes(figure: Figure, rows: int, columns: int, *, share: bool = True) -> list[Axes]:
-    """Transparent axes in the quiet ink, row by row."""
+def quiet_axes(figure: Figure, rows: int, columns: int, *, share: bool = True) -> list[Axes]:
+    """Return transparent axes in the quiet ink, row by row.
+
+    Args:
+        figure: in which they stand.
+        rows: how many.
+        columns: how many.
+        share: whether those below each other have one horizontal axis.
+    """
     grid = figure.subplots(rows, columns, sharex=share and rows > 1, squeeze=False)
     for axes in grid.flat:
         axes.patch.set_alpha(0)
@@ -104,11 +111,30 @@ def make_axes(figure: Figure, rows: int, columns: int, *, share: bool = True) ->
     return list(grid.flat)
 
 
-def stage_rows_of(slot_names: Sequence[str]) -> list[str]:
-    """Return the name of each stage's row; stages count from 1."""
-    return [f"{stage} · {shortened(name)}" for stage, name in enumerate(slot_names, start=1)]
+def line_legend(figure: Figure, lines: Sequence[Any], labels: Sequence[str], width: float) -> None:
+    """Name lines above the figure's axes.
+
+    Args:
+        figure: of which they are.
+        lines: one for each label.
+        labels: of any characters.
+        width: of the figure, in inches.
+    """
+    legend = figure.legend(
+        lines,
+        [str(n) for n in range(len(lines))],
+        loc="outside upper center",
+        ncols=max(1, min(len(lines), int(width / 1.8))),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        handlelength=3,
+    )
+    # Written afterwards: a name may hold signs of mathematics, or begin as what a legend leaves out.
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set(text=shorten(label), parse_math=False)
 
 
-def shortened(name: str, room: int = 28) -> str:
-    """A name that leaves room for the figure."""
+def shorten(name: str, room: int = 28) -> str:
+    """Return a name of at most `room` characters, which leaves room for the figure."""
     return name if len(name) <= room else f"{name[: room - 1]}…"

@@ -5,36 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from clrobot.report.figures.style import INK, PALETTE, STROKES, WIDE, array_of, make_axes
+from clrobot.report.figures.defaults import library_defaults
+from clrobot.report.figures.style import INK, PALETTE, STROKES, WIDE, quiet_axes
 
 
 class Line(NamedTuple):
-    """One quantity against a setting."""
+    """One quantity against a setting.
+
+    Attributes:
+        name: what it is.
+        values: at each value of the setting; None where it is undefined.
+        low: lower ends of the intervals; None where there is none.
+        high: their upper ends.
+    """
 
     name: str
     values: Sequence[float | None]
     low: Sequence[float | None]
-    """Lower ends of the intervals; None where there is none."""
     high: Sequence[float | None]
 
 
+@library_defaults()
 def trade_off_figure(
     setting: str, at: Sequence[float], lines: Sequence[Line], default: float, width: float = WIDE
 ) -> Figure:
-    """Rates against the values of one setting, with the default marked.
+    """Return rates against the values of one setting, with the default marked.
 
     Args:
-        setting: The setting's name.
-        at: Its values, rising; 0 is drawn left of the smallest other one where the axis is logarithmic.
-        lines: What is shown.
-        default: The setting's default.
-        width: Of the figure, in inches.
+        setting: the setting's name.
+        at: its values, rising; 0 is drawn left of the smallest other one where the axis is logarithmic.
+        lines: what is shown.
+        default: the setting's default.
+        width: of the figure, in inches.
     """
     positive = [value for value in at if value > 0]
     figure = Figure(figsize=(width, 3.2), layout="constrained")
-    axes = make_axes(figure, 1, 1)[0]
+    axes = quiet_axes(figure, 1, 1)[0]
     # Strengths and sizes go by factors.
     logarithmic = len(positive) > 1 and positive[-1] / positive[0] >= 8
     zero = positive[0] ** 2 / positive[1] if logarithmic else 0.0
@@ -44,7 +53,7 @@ def trade_off_figure(
     axes.minorticks_off()
     axes.set_xticks(places, [f"{value:g}" for value in at])
     for line, colour, stroke in zip(lines, PALETTE, STROKES, strict=False):
-        values, low, high = (array_of(part) for part in line[1:])
+        values, low, high = (np.array(part, float) for part in line[1:])
         axes.fill_between(places, low, high, color=colour, alpha=0.18, lw=0)
         axes.plot(places, values, "o", ls=stroke, color=colour, lw=1.6, ms=4, label=line.name)
     axes.axvline(default if default > 0 or not logarithmic else zero, color=INK, lw=0.9, ls=(0, (2, 2)), zorder=1)

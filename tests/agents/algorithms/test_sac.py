@@ -144,7 +144,7 @@ def test_methods_work_with_sac_through_the_whole_loop(method: str, sac_runs: Who
         with_slot = np.column_stack([obs, np.full(6, slot)]).astype(np.float32)
         expected, _ = model.policy.predict(with_slot, deterministic=True)
         np.testing.assert_array_equal(agent.predict(obs, task), expected)
-    assert run.read_metrics()["stages_done"] == 3
+    assert run.read_metrics().stages_done == 3
 
 
 def filled(method: Method) -> Learner:

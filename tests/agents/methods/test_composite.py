@@ -157,7 +157,7 @@ def test_what_makes_sense_together_is_accepted(name: str) -> None:
 def test_a_composed_method_trains_through_the_whole_loop(tmp_path) -> None:
     settings = TINY | {"method": "ewc+replay", "ewc": {"states": 100}}
     run = train(make_config(**settings), tmp_path / "run")
-    assert run.read_metrics()["stages_done"] == 3
+    assert run.read_metrics().stages_done == 3
     saved = load_file(run.checkpoint(3) / "method.safetensors")
     assert {name.split("/")[0] for name in saved} == {"ewc", "replay"}
     assert saved["replay/observations"].shape == (20_000, 24)

@@ -126,7 +126,7 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
     }
     run = train(make_config(**settings), tmp_path / "run")
     metrics = run.read_metrics()
-    assert [set(stage["dormant_share"]) for stage in metrics["per_stage"]] == [{"actor", "critic"}] * 3
+    assert [stage.stage for stage in metrics.per_stage] == [1, 2, 3]
     method = load_file(run.checkpoint(3) / "method.safetensors")
     assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
-    assert sum(t.numel() * t.element_size() for t in method.values()) == metrics["memory_bytes"]
+    assert sum(t.numel() * t.element_size() for t in method.values()) == metrics.memory_bytes

@@ -1,0 +1,36 @@
+"""What the rows of a comparison are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clrobot.comparison.runs import ComparedRun
+
+
+def labels(rows: Sequence[Sequence[ComparedRun]]) -> list[str]:
+    """Return each row's label: its method, and the settings in which rows of that method differ."""
+    firsts = [row[0] for row in rows]
+    found = []
+    for first in firsts:
+        mine = first.settings
+        same = [other.settings for other in firsts if other.method == first.method]
+        differing = sorted({name for other in same for name in mine | other if mine.get(name) != other.get(name)})
+        parts = [f"{name}={_value(mine.get(name))}" for name in differing if not name.startswith("curriculum.")]
+        if any(name.startswith("curriculum.") for name in differing):
+            parts.insert(0, _curriculum(first))
+        if first.stages:
+            parts.append(first.stages)
+        found.append(f"{first.method} ({', '.join(parts)})" if parts else first.method)
+    return [
+        f"{label} #{found[:i].count(label) + 1}" if label in found[:i] else label for i, label in enumerate(found)
+    ]
+
+
+def _curriculum(run: ComparedRun) -> str:
+    curriculum = run.folder.config.curriculum
+    return f"{curriculum.name}, {sum(stage.steps for stage in curriculum.stages):,} steps"
+
+
+def _value(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)

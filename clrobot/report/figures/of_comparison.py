@@ -1,0 +1,192 @@
+"""Every figure of a comparison: the page shows them, `clrobot plot` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from clrobot.comparison.comparison import Comparison, Group
+from clrobot.comparison.trade_off import PARTS, TradeOff, trade_offs
+from clrobot.experiment.curriculum import Stage
+from clrobot.report.contents import Contents
+from clrobot.report.figures.bars import Bar, comparison_figure
+from clrobot.report.figures.costs import SECONDS, Cost, cost_figure, stage_costs_figure
+from clrobot.report.figures.curves import Band, mean_curves_figure
+from clrobot.report.figures.matrices import final_figure
+from clrobot.report.figures.of_run import run_cost, stage_costs
+from clrobot.report.figures.style import Draw
+from clrobot.report.figures.trade_off import Line, trade_off_figure
+from clrobot.results.catalogue import PANELS
+from clrobot.results.scores import success_curve
+from clrobot.results.statistics import CONFIDENCE, SEED, Statistic, aggregate
+
+RESAMPLES: Final = 2_000  # of the intervals of learning curves, which are as many as points
+
+
+class Curves(NamedTuple):
+    """The learning curves of methods that were trained through the same stages.
+
+    Attributes:
+        curriculum: its name.
+        slot_names: one for each slot.
+        stage_ends: the step at which each finished stage ended.
+        methods: for each label one band for each slot.
+    """
+
+    curriculum: str
+    slot_names: tuple[str, ...]
+    stage_ends: tuple[int, ...]
+    methods: Mapping[str, Sequence[Band]]
+
+    def draw(self, width: float) -> Figure:
+        """Return the figure, of a width in inches."""
+        return mean_curves_figure(self.methods, self.slot_names, self.stage_ends, width)
+
+
+class FinalSuccess(NamedTuple):
+    """What methods that were trained through the same stages can do at the end.
+
+    Attributes:
+        curriculum: its name.
+        slot_names: one for each slot.
+        groups: a row for each.
+    """
+
+    curriculum: str
+    slot_names: tuple[str, ...]
+    groups: Sequence[Group]
+
+    def draw(self, width: float) -> Figure:
+        """Return the figure, whose width is that of its cells."""
+        values = [[group.final_success[name].value for name in self.slot_names] for group in self.groups]
+        return final_figure(np.array(values, float), [group.label for group in self.groups], self.slot_names)
+
+
+def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) -> dict[str, Draw]:
+    """Return every figure of a comparison, by the name of its file; `runs` by their folders."""
+    by_group = [stage_costs(group.label, [runs[run.path] for run in group.runs]) for group in comparison.groups]
+    figures: dict[str, Draw] = {
+        "cost": lambda width: cost_figure(costs(comparison, runs), width),
+        "stage_costs": lambda width: stage_costs_figure(by_group, width),
+    }
+    if panels := bars(comparison):
+        figures["comparison"] = lambda width: comparison_figure(panels, width)
+    for trade_off in trade_offs(comparison):
+        figures[f"trade_off_{trade_off.method}"] = partial(_draw_trade_off, trade_off)
+    # Of several curricula each has figures of its own, numbered from the second.
+    for n, curves in enumerate(mean_curves(comparison, runs), start=1):
+        figures["learning_curves" + (f"_{n}" if n > 1 else "")] = curves.draw
+    for n, final in enumerate(final_successes(comparison), start=1):
+        figures["final_success" + (f"_{n}" if n > 1 else "")] = final.draw
+    return figures
+
+
+def _draw_trade_off(trade_off: TradeOff, width: float) -> Figure:
+    points = trade_off.points
+    lines = [
+        Line(
+            name,
+            [point.parts[name].value for point in points],
+            [point.parts[name].low for point in points],
+            [point.parts[name].high for point in points],
+        )
+        for name in PARTS
+    ]
+    return trade_off_figure(trade_off.setting, [point.value for point in points], lines, trade_off.default, width)
+
+
+def bars(comparison: Comparison) -> dict[str, list[Bar]]:
+    """Return the panels of the comparison's figure that some method defines, by title."""
+    panels = {}
+    for metric in PANELS:
+        if all(group.estimates[metric.name].value is None for group in comparison.groups):
+            continue
+        panels[metric.title] = [
+            Bar(
+                group.label,
+                group.estimates[metric.name].value,
+                group.estimates[metric.name].low,
+                group.estimates[metric.name].high,
+                [run.value(metric.name) for run in group.metrics],
+            )
+            for group in comparison.groups
+        ]
+    return panels
+
+
+def costs(comparison: Comparison, runs: Mapping[Path, Contents]) -> list[Cost]:
+    """Return what each method took, the mean over its runs."""
+    found = []
+    for group in comparison.groups:
+        each = [run_cost(runs[run.path]) for run in group.runs]
+        found.append(
+            Cost(
+                group.label,
+                {kind: _mean(cost.seconds[kind] for cost in each) for kind in SECONDS},
+                _mean(cost.trainable for cost in each),
+                _mean(cost.total for cost in each),
+                _mean(cost.memory for cost in each),
+            )
+        )
+    return found
+
+
+def mean_curves(comparison: Comparison, runs: Mapping[Path, Contents]) -> list[Curves]:
+    """Return the learning curves over seeds, for each curriculum that was trained."""
+    found = []
+    for (name, slots, _), groups in _by_curriculum(comparison).items():
+        members = {group.label: [runs[run.path] for run in group.runs] for group in groups}
+        methods = {
+            label: [band(each, slot, comparison.statistic) for slot in range(len(slots))]
+            for label, each in members.items()
+        }
+        ends = max((run.metrics.stage_ends for each in members.values() for run in each), key=len)
+        found.append(Curves(name, slots, ends, methods))
+    return found
+
+
+def final_successes(comparison: Comparison) -> list[FinalSuccess]:
+    """Return the success on each task at the end, for each curriculum that was trained."""
+    return [FinalSuccess(name, slots, groups) for (name, slots, _), groups in _by_curriculum(comparison).items()]
+
+
+def _by_curriculum(comparison: Comparison) -> dict[tuple[str, tuple[str, ...], tuple[Stage, ...]], list[Group]]:
+    """Return groups by the name, the slots and the stages of what they were trained through."""
+    found: dict[tuple[str, tuple[str, ...], tuple[Stage, ...]], list[Group]] = {}
+    for group in comparison.groups:
+        curriculum = group.runs[0].config.curriculum
+        key = curriculum.name, tuple(group.final_success), curriculum.stages
+        found.setdefault(key, []).append(group)
+    return found
+
+
+def band(runs: Sequence[Contents], slot: int, statistic: Statistic) -> Band:
+    """Return the learning curve of a slot (from 0) over the seeds, with its pointwise 95 % interval.
+
+    Between its evaluations a seed's curve is linear; steps that a seed did not reach are left out.
+    """
+    curves = [success_curve(run.scores, slot) for run in runs]
+    if not all(len(curve.steps) for curve in curves):
+        return Band(*(np.empty(0) for _ in range(4)))
+    steps = np.unique(np.concatenate([curve.steps for curve in curves]))
+    first, last = max(curve.steps[0] for curve in curves), min(curve.steps[-1] for curve in curves)
+    steps = steps[(steps >= first) & (steps <= last)]
+    values = np.array([np.interp(steps, curve.steps, curve.success) for curve in curves])
+    mean = aggregate(values, statistic, axis=0)
+    if len(runs) < 2:
+        return Band(steps, mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan))
+    # Whole runs are drawn again: (B, S) of them, hence (B, P) curves.
+    rows = np.random.default_rng(SEED).integers(len(runs), size=(RESAMPLES, len(runs)))
+    drawn = aggregate(values[rows], statistic, axis=1)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
+    return Band(steps, mean, low, high)
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

@@ -1,0 +1,157 @@
+"""What a page shows of one run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clrobot.experiment.dotted import flatten
+from clrobot.report.contents import Contents
+from clrobot.report.figures.curves import curves_figure
+from clrobot.report.films import Films
+from clrobot.report.html import Download, Drawn, csv_link, data_link, drawn
+from clrobot.results.catalogue import TASK_METRICS, Metric
+from clrobot.results.fields import Matrix, own_stage
+from clrobot.results.numbers import number
+from clrobot.results.run_metrics import RunMetrics
+from clrobot.results.scores import Score
+
+
+class Cell(NamedTuple):
+    """One score of the matrix, and the film that shows it.
+
+    Attributes:
+        stage: from 1; 0 is the untrained agent.
+        slot: from 0.
+        value: None where it is not measured yet.
+        video: the film's address, or None where none was recorded.
+    """
+
+    stage: int
+    slot: int
+    value: float | None
+    video: str | None
+
+    @property
+    def own(self) -> bool:
+        """Whether the stage is the one that trained the slot."""
+        return self.stage == own_stage(self.slot)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the slot was still to be trained."""
+        return self.stage < own_stage(self.slot)
+
+
+@dataclass
+class RunSection:
+    """What the page shows of one run.
+
+    Attributes:
+        id: begins the ids of the run's elements.
+        name: what the run is called on this page.
+        run: its files.
+        environment: names and values of what it was made with.
+        task_columns: those of `TASK_METRICS` that it has.
+        matrix: a row for each stage, from the untrained agent's on, and a column for each slot.
+        matrix_final: the same of success at an episode's final step.
+        drops: isolated forgetting: a row for each stage but the first, a column for each task but the last.
+        curves: its learning curves.
+        curves_summary: the same in words.
+        downloads: its files.
+    """
+
+    id: str
+    name: str
+    run: Contents
+    environment: list[tuple[str, str]]
+    task_columns: list[Metric]
+    matrix: list[list[Cell]]
+    matrix_final: list[list[Cell]]
+    drops: list[tuple[float | None, ...]]
+    curves: Drawn
+    curves_summary: str
+    downloads: list[Download]
+
+    @property
+    def metrics(self) -> RunMetrics:
+        """The run's."""
+        return self.run.metrics
+
+    @property
+    def films(self) -> int:
+        """How many films there are to see."""
+        return sum(cell.video is not None for row in self.matrix for cell in row)
+
+
+def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSection:
+    """Return what the page shows of one run.
+
+    Args:
+        run: its files.
+        films: finds its films.
+        name: what it is called on this page.
+        n: counts the runs of a page from 1; 0 is a page of one.
+    """
+    metrics = run.metrics
+    names = metrics.slot_names
+    addresses = [films.of_stage(run.path, stage) for stage in range(len(names) + 1)]
+    prefix = f"run-{n}-" if n else ""
+    return RunSection(
+        id=prefix,
+        name=name,
+        run=run,
+        environment=[
+            (key.removeprefix("versions."), value if isinstance(value, str) else json.dumps(value))
+            for key, value in flatten(run.environment)
+        ],
+        task_columns=[
+            column
+            for column in TASK_METRICS
+            if not column.optional or any(getattr(task, column.name) is not None for task in metrics.per_task)
+        ],
+        matrix=_cells(addresses, names, metrics.success_matrix),
+        matrix_final=_cells(addresses, names, metrics.success_matrix_final),
+        drops=[row[:-1] for row in metrics.isolated_forgetting[1:]],
+        curves=draw_curves(run.scores, names, metrics.stage_ends, prefix),
+        curves_summary=_curves_summary(metrics),
+        downloads=_downloads(run),
+    )
+
+
+def _cells(addresses: list[dict[str, str]], names: list[str], matrix: Matrix) -> list[list[Cell]]:
+    return [
+        [Cell(stage, slot, row[slot], addresses[stage].get(f"{name}.mp4")) for slot, name in enumerate(names)]
+        for stage, row in enumerate(matrix)
+    ]
+
+
+def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:
+    """Return a run's learning curves; `salt` keeps the figure's ids apart from other figures'."""
+    return drawn(lambda width: curves_figure(scores, names, stage_ends, width=width), salt)
+
+
+def _curves_summary(metrics: RunMetrics) -> str:
+    """Return the learning curves in words, for who cannot see them."""
+    tasks = [
+        f"{task.task} reached {number(task.learned)} in its own stage and ended at {number(task.final)}"
+        for task in metrics.per_task
+        if task.learned is not None
+    ]
+    return "Success of every task over the run. " + ("; ".join(tasks) or "No stage has finished") + "."
+
+
+def _downloads(run: Contents) -> list[Download]:
+    names = run.metrics.slot_names
+    columns = list(Score.model_fields)
+    scores = [[*score.model_dump(mode="json").values(), names[score.slot]] for score in run.scores]
+    rows = ["before training", *names]
+    matrix = [[n, rows[n], *row] for n, row in enumerate(run.metrics.success_matrix)]
+    return [
+        Download("metrics.json", data_link("application/json", run.texts["metrics.json"])),
+        Download("scores.jsonl", data_link("application/jsonl", run.texts["scores.jsonl"])),
+        Download("scores.csv", csv_link([[*columns, "task"], *scores])),
+        Download("success_matrix.csv", csv_link([["stage", "task trained", *names], *matrix])),
+    ]

@@ -1,0 +1,38 @@
+"""What the records of a run are made of: numbers with bounds, and slots, which count from 1 in files alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationInfo
+
+
+class Record(BaseModel):
+    """Part of a file: frozen, of exactly these keys, each of exactly its type, and no number infinite or nan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Change = Annotated[float, Field(ge=-1, le=1)]  # the difference of two rates
+Positive = Annotated[float, Field(ge=0)]  # zero or more
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Matrix = tuple[tuple[Rate | None, ...], ...]  # rates by row and column; None where one is undefined
+
+
+def _from_file(value: int, info: ValidationInfo) -> int:
+    first = 1 if info.mode == "json" else 0
+    if not first <= value < 2**31:
+        raise ValueError(f"{str(value)[:20]}; expected a slot, which counts from {first}")
+    return value - first
+
+
+# A slot's index: from 0 in Python, from 1 in JSON, as the papers count. Here alone one becomes the other.
+Slot = Annotated[
+    int, AfterValidator(_from_file), PlainSerializer(lambda slot: slot + 1, return_type=int, when_used="json")
+]
+
+
+def own_stage(slot: int) -> int:
+    """Return the stage (from 1) that trains the slot of this index (from 0)."""
+    return slot + 1

@@ -1,0 +1,307 @@
+"""What is measured of a run: the content of `metrics.json`, as it is written, read, shown and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field, model_validator
+
+from clrobot.results.fields import Change, Count, Matrix, Positive, Rate, Record, Slot
+from clrobot.results.metrics import (
+    Array,
+    average_success,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    isolated_forgetting,
+    learned_after_own_stage,
+    mean_or_nan,
+    plasticity,
+    retention,
+    zero_shot_gains,
+    zero_shot_transfer,
+)
+from clrobot.results.scores import Score, finished_rows, stage_auc, success_matrix
+
+
+class Parameters(Record):
+    """How large the policy is."""
+
+    trainable: Count
+    total: Count
+
+
+class Seconds(Record):
+    """Wall-clock time by what it was spent on."""
+
+    # No bound: a difference of two rounded clocks may be a millisecond below zero, and must not end a training.
+    train: float
+    evaluate: float
+    method: float
+    record: float
+    save: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return sum(self.by_kind.values())
+
+    @property
+    def by_kind(self) -> dict[str, float]:
+        """The same by name: `train`, `evaluate`, …"""
+        return dict(self)
+
+
+class DormantShare(Record):
+    """The shares of hidden units that no longer do anything."""
+
+    actor: Rate
+    critic: Rate
+
+
+class StageRecord(Record):
+    """What the agent had become after a stage, and what the stage took."""
+
+    stage: Annotated[int, Field(ge=1)]
+    parameters: Parameters
+    memory_bytes: Count
+    dormant_share: DormantShare
+    seconds: Seconds
+
+
+class TaskMetrics(Record):
+    """What is measured of one slot; None where it is undefined, or not yet measured."""
+
+    slot: Slot
+    task: str
+    learned: Rate | None
+    final: Rate | None
+    learned_final_step: Rate | None
+    final_final_step: Rate | None
+    forgetting: Change | None
+    retention: Positive | None
+    zero_shot_transfer: Change | None
+    auc: Positive | None
+    auc_reference: Positive | None
+    forward_transfer: float | None
+    plasticity: Positive | None
+    final_stochastic: Rate | None
+
+
+class RunMetrics(Record):
+    """The content of `metrics.json`; None where a number is undefined.
+
+    N slots are to be trained. What stands here alone is explained here, what is shown in `clrobot.results.catalogue`.
+
+    Attributes:
+        diverged_simulations: how often a simulation went to infinity and was reset.
+        failed_recordings: the films that could not be made.
+        per_stage: one for each finished stage, in order.
+        stages: N.
+        stages_done: how many of them are finished.
+        stage_ends: the step at which each finished stage ended.
+        success_reading: which episodes count as a success in `success_matrix` and what is made from it.
+        forgetting_all_tasks: `forgetting` as Continual World takes it, the last task's zero included.
+        per_task: one for each slot, in order.
+        success_matrix: R, shape (N+1, N); rows of unfinished stages are None.
+        success_matrix_final: the same of success at an episode's final step.
+        isolated_forgetting: shape (N, N), see `clrobot.results.metrics.isolated_forgetting`.
+    """
+
+    diverged_simulations: Count
+    failed_recordings: Count
+    per_stage: tuple[StageRecord, ...]
+    stages: Count
+    stages_done: Count
+    stage_ends: tuple[Count, ...]
+    success_reading: Literal["any"]
+    average_success: Rate | None
+    average_success_final_step: Rate | None
+    average_success_stochastic: Rate | None
+    forgetting: Change | None
+    forgetting_all_tasks: Change | None
+    backward_transfer: Change | None
+    forward_transfer: float | None
+    zero_shot_transfer: Change | None
+    retention: Positive | None
+    unlearned_share: Rate | None
+    plasticity: Positive | None
+    per_task: Annotated[tuple[TaskMetrics, ...], Field(min_length=1)]
+    success_matrix: Matrix
+    success_matrix_final: Matrix
+    isolated_forgetting: tuple[tuple[Change | None, ...], ...]
+    parameters: Parameters
+    memory_bytes: Count
+    seconds: Seconds
+    environment_steps: Count
+    gradient_steps: Count
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        slots, done = len(self.per_task), self.stages_done
+        if self.stages != slots or [task.slot for task in self.per_task] != list(range(slots)):
+            raise ValueError(f"stages = {self.stages} does not fit the slots in per_task")
+        for name, rows in (
+            ("success_matrix", slots + 1),
+            ("success_matrix_final", slots + 1),
+            ("isolated_forgetting", slots),
+        ):
+            widths = [len(row) for row in getattr(self, name)]
+            if widths != [slots] * rows:
+                raise ValueError(f"{name} must have {rows} rows of {slots}, got rows of {widths}")
+        if len(self.stage_ends) != done or done > slots:
+            raise ValueError(f"stages_done = {done} does not fit stage_ends = {list(self.stage_ends)}")
+        if (numbers := [record.stage for record in self.per_stage]) != list(range(1, done + 1)):
+            raise ValueError(f"per_stage has the stages {numbers}, and stages_done = {done}")
+        return self
+
+    @property
+    def slot_names(self) -> list[str]:
+        """One for each of the N slots."""
+        return [task.task for task in self.per_task]
+
+    def value(self, name: str) -> float | None:
+        """Return a metric by its dotted name, as `clrobot.results.catalogue` has it; None where it is undefined."""
+        found: Any = self
+        for part in name.split("."):
+            found = getattr(found, part)
+        return None if found is None else float(found)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the scores of a run do not tell.
+
+    Attributes:
+        parameters: of the policy, at the end.
+        memory_bytes: what the method keeps beside it.
+        seconds: wall-clock time.
+        gradient_steps: steps of the optimizers.
+        per_stage: one for each finished stage.
+        diverged_simulations: how often a simulation went to infinity and was reset.
+        failed_recordings: the films that could not be made.
+    """
+
+    parameters: Parameters
+    memory_bytes: int
+    seconds: Seconds
+    gradient_steps: int
+    per_stage: tuple[StageRecord, ...]
+    diverged_simulations: int = 0
+    failed_recordings: int = 0
+
+    @classmethod
+    def of(cls, metrics: RunMetrics) -> Costs:
+        """Return those that metrics have."""
+        return cls(
+            parameters=metrics.parameters,
+            memory_bytes=metrics.memory_bytes,
+            seconds=metrics.seconds,
+            gradient_steps=metrics.gradient_steps,
+            per_stage=metrics.per_stage,
+            diverged_simulations=metrics.diverged_simulations,
+            failed_recordings=metrics.failed_recordings,
+        )
+
+
+def run_metrics(
+    scores: Sequence[Score],
+    slot_names: Sequence[str],
+    ends: Sequence[int],
+    costs: Costs,
+    reference: ArrayLike | None = None,
+) -> RunMetrics:
+    """Measure a run by its scores.
+
+    An interrupted run, of which K < N stages are done, is measured as the run of K stages that it is: every
+    headline number and every entry of `per_task` comes from rows 0 … K and columns 1 … K of the matrix.
+    So `average_success` is over the tasks trained so far, and `stages_done` beside `stages` says that
+    it is not yet the whole curriculum's; tasks not trained yet have None for every number. The matrices
+    keep their full shape: rows not reached are None, tasks not trained yet keep their zero-shot scores.
+    A run without a finished stage has no headline numbers at all.
+
+    Args:
+        scores: in the order of the file.
+        slot_names: one for each of the N slots.
+        ends: the step at which each finished stage ended, in order.
+        costs: what the scores do not tell.
+        reference: area under the learning curve of each slot's task learned from scratch on the same budget,
+            shape (N,), nan where there is none; without it forward transfer is undefined.
+
+    Raises:
+        ValueError: the scores are of another curriculum, or the reference has another shape.
+    """
+    slots = len(slot_names)
+    any_step, final_step = (finished_rows(scores, slots, ends, reading) for reading in ("any", "final"))
+    done = int(np.isfinite(any_step[1:, 0]).sum()) if slots else 0
+    R, R_final = any_step[: done + 1, :done], final_step[: done + 1, :done]
+    areas = np.array([stage_auc(scores, slot, ends) for slot in range(done)])
+    references = np.full(slots, np.nan) if reference is None else np.asarray(reference, float)
+    if references.shape != (slots,):
+        raise ValueError(f"reference must have shape ({slots},), got {references.shape}")
+    transfer, learnable = forward_transfer(areas, references[:done]), plasticity(areas, references[:done])
+    sampled = success_matrix(scores, slots, "stochastic")[done, :done]
+    forgot, kept = forgetting(R), retention(R)
+    columns = {
+        "learned": learned_after_own_stage(R),
+        "final": R[-1],
+        "learned_final_step": learned_after_own_stage(R_final),
+        "final_final_step": R_final[-1],
+        "forgetting": forgot.per_task,
+        "retention": kept.per_task,
+        "zero_shot_transfer": zero_shot_gains(R),
+        "auc": areas,
+        "auc_reference": references[:done],
+        "forward_transfer": transfer,
+        "plasticity": learnable,
+        "final_stochastic": sampled,
+    }
+    return RunMetrics(
+        diverged_simulations=costs.diverged_simulations,
+        failed_recordings=costs.failed_recordings,
+        per_stage=costs.per_stage,
+        stages=slots,
+        stages_done=done,
+        stage_ends=tuple(int(end) for end in ends[:done]),
+        success_reading="any",
+        average_success=_defined(average_success(R)),
+        average_success_final_step=_defined(average_success(R_final)),
+        average_success_stochastic=_defined(mean_or_nan(sampled)),
+        forgetting=_defined(forgot.mean),
+        forgetting_all_tasks=_defined(forgot.mean_all),
+        backward_transfer=_defined(backward_transfer(R)),
+        forward_transfer=_defined(mean_or_nan(transfer[np.isfinite(transfer)])),
+        zero_shot_transfer=_defined(zero_shot_transfer(R)),
+        retention=_defined(kept.mean),
+        unlearned_share=_defined(kept.unlearned_share),
+        plasticity=_defined(mean_or_nan(learnable[np.isfinite(learnable)])),
+        per_task=tuple(
+            TaskMetrics(
+                slot=j,
+                task=name,
+                **{key: _defined(values[j]) if j < done else None for key, values in columns.items()},
+            )
+            for j, name in enumerate(slot_names)
+        ),
+        success_matrix=_rows(any_step),
+        success_matrix_final=_rows(final_step),
+        isolated_forgetting=_rows(isolated_forgetting(any_step)),
+        parameters=costs.parameters,
+        memory_bytes=costs.memory_bytes,
+        seconds=costs.seconds,
+        environment_steps=int(ends[done - 1]) if done else 0,
+        gradient_steps=costs.gradient_steps,
+    )
+
+
+def _defined(value: float) -> float | None:
+    """Return a number as Python has it, None for nan."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _rows(values: Array) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(tuple(map(_defined, row)) for row in values)
