@@ -10,7 +10,7 @@ from pydantic import (
 )
 
 from clrobot.errors import UserError, cut, explain
-from clrobot.experiment.config import RunConfig, full_config_class
+from clrobot.experiment.config import RunConfig, full_config_class, settings_to_keep
 from clrobot.experiment.yaml_file import parse_yaml
 
 
@@ -41,4 +41,4 @@ def read_config(path: Path) -> RunConfig:
 
 def dump_config(config: RunConfig) -> str:
     """Return the YAML text that `read_config` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(settings_to_keep(config), sort_keys=False, allow_unicode=True)

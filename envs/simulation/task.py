@@ -83,4 +83,9 @@ class Task(ABC, Generic[FeaturesT]):
     @classmethod
     def gym_id(cls) -> str:
         """Return the Gymnasium id: `drawer-open` is `clrobot/DrawerOpen-v0`."""
-        return f"clrobot/{''.join(word.capitalize() for word in cls.id.split('-'))}-v0"
+        return gym_id(cls.id)
+
+
+def gym_id(task: str) -> str:
+    """Return the Gymnasium id of the task of that id."""
+    return f"clrobot/{''.join(word.capitalize() for word in task.split('-'))}-v0"
