@@ -18,6 +18,7 @@ from clrobot.experiment.config import RunConfig, make_config, settings_in_use
 from clrobot.experiment.config_file import dump_config
 from clrobot.files import atomic
 from clrobot.runs.folder import RunFolder
+from clrobot.safe_path import safe_environment
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class _Trainings:
 
     def run(self, command: Sequence[str], log: Any) -> int:
         """Run one, and return its exit code."""
-        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
+        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=safe_environment()) as process:
             self.running.add(process)
             if self.stopped:  # while it was started
                 process.terminate()
@@ -156,7 +157,7 @@ class _Trainings:
 
 
 def _train(planned: Plan, trainings: _Trainings, tell: Callable[[str], None]) -> int:
-    command = [sys.executable, "-m", "clrobot"]
+    command = [sys.executable, "-P", "-m", "clrobot"]  # -P: not what lies in the current folder
     if (planned.folder / "config.yaml").exists():
         command += ["resume", str(planned.folder)]
     else:
