@@ -89,8 +89,7 @@ def sweep(
     from clrobot.experiment.config_file import read_config
     from clrobot.report.comparison_page import write_comparison
     from clrobot.report.page import write_report
-    from clrobot.runs.references import missing_references, use_references
-    from clrobot.studies.sweep import Plan, plan, run_all
+    from clrobot.studies.sweep import add_references, plan, run_all
 
     at_least(jobs, "--jobs")
     if (vary is None) != (not values):
@@ -107,10 +106,8 @@ def sweep(
 
     runs = run_all(plans, jobs, tell)
     if references:
-        missing = missing_references(runs, None)
-        run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
+        add_references(runs, jobs, tell)
         for run in runs:
-            use_references(run, None)
             write_report(run.path)
     print_comparison(compare_runs(runs, "mean"), console)
     page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from clrobot.errors import UserError
+from clrobot.errors import Busy, UserError
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.files import atomic, check_record, find_stray, write_record
@@ -170,14 +170,14 @@ class RunFolder:
         """Keep every other process from training into this folder until `unlock` or the end of this process.
 
         Raises:
-            UserError: another process does.
+            Busy: another process does.
         """
         file = self.config_file.open("rb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.close()
-            raise UserError(f"another process is training into {self.path}; wait for it, or stop it first") from error
+            raise Busy(f"another process is training into {self.path}; wait for it, or stop it first") from error
         _LOCKS[self.path.resolve()] = file
 
     def unlock(self) -> None:

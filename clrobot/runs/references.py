@@ -80,16 +80,23 @@ def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> 
         store: where references are kept; None: beside each run.
 
     Raises:
-        UserError: where one would go lies a finished run that cannot be used.
+        UserError: where one would go lies a finished run that cannot be used, or a link, which leads elsewhere.
     """
     missing = {}
     for run in runs:
         place = default_store(run) if store is None else store
+        if store is None and place.is_symlink():
+            raise UserError(f"{place} is a link; remove it, or say where references go: clrobot references --store")
         for slot in range(len(run.config.curriculum.stages)):
             folder = reference_folder(place, run.config, slot)
             if folder in missing or find_reference(place, run.config, slot) is not None:
                 continue
-            if (folder / "config.yaml").exists() and RunFolder.open(folder).finished:
+            if folder.is_symlink():
+                raise UserError(f"{folder} is a link; remove it, and the reference will be trained")
+            done = (folder / "config.yaml").exists() and RunFolder.open(folder).finished
+            if (
+                done and find_reference(place, run.config, slot) is None
+            ):  # another process may have finished it just now
                 raise UserError(f"the reference {folder} is damaged; remove it, and it will be trained again")
             missing[folder] = reference_config(run.config, slot)
     return missing
