@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from clrobot.errors import UserError
+from clrobot.files import read_plain
 from clrobot.results.statistics import Estimate, Statistic, estimate, forward_transfer_estimate
 from clrobot.runs.folder import RunFolder
 
@@ -170,7 +171,7 @@ def _read(runs: Sequence[RunFolder]) -> tuple[list[_Run], list[str]]:
             continue
         metrics = folder.read_metrics()
         try:
-            environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+            environment = json.loads(read_plain(folder.path / "environment.json"))
             versions = dict(environment["versions"])
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise UserError(

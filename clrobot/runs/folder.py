@@ -17,11 +17,12 @@ from typing import IO, Any
 from clrobot.errors import Busy, UserError
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_config
-from clrobot.files import atomic, check_record, find_stray, write_record
+from clrobot.files import atomic, check_record, find_stray, is_left_over, read_plain, write_record
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
+_METRICS_LIMIT = 2**26  # bytes
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
@@ -159,7 +160,7 @@ class RunFolder:
         if (problem := check_record(self.path)) is not None:
             raise UserError(f"{problem}; train again, or restore the file")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_plain(path, _METRICS_LIMIT))
             if not isinstance(content, dict):
                 raise ValueError(f"{type(content).__name__}, expected an object")
         except (OSError, ValueError, RecursionError) as error:
@@ -209,7 +210,7 @@ class RunFolder:
 def check_free(path: Path) -> None:
     """Raise UserError unless a run can be made at `path`: nothing there, or an empty folder."""
     if path.is_dir():
-        if any(path.iterdir()):
+        if not all(is_left_over(entry) for entry in path.iterdir()):
             what = "a run" if (path / "config.yaml").exists() else "files"
             raise UserError(f"{path} already holds {what}; give another --out, or remove it first")
     elif path.exists():

@@ -9,7 +9,10 @@ import pathlib
 from typing import Any
 
 from clrobot.errors import UserError
+from clrobot.files import read_plain
 from clrobot.results.scores import Score
+
+_LIMIT = 2**28  # bytes: a million evaluations
 
 
 def read_scores(path: pathlib.Path) -> list[Score]:
@@ -19,7 +22,7 @@ def read_scores(path: pathlib.Path) -> list[Score]:
     that names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_plain(path, _LIMIT).decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the scores in {path}: {error}") from None
     scores = []
