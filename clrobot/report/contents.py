@@ -11,7 +11,7 @@ import pydantic
 import yaml
 
 from clrobot.errors import UserError
-from clrobot.files import check_record
+from clrobot.files import check_record, read_plain
 from clrobot.results.scores import Score
 from clrobot.runs.score_book import read_scores
 
@@ -190,9 +190,12 @@ def read_run(run: Path) -> Contents:
     return Contents(run, metrics, scores, config, environment, texts)
 
 
+_LIMIT = 2**28  # bytes
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain(path, _LIMIT).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from clrobot.errors import Busy, UserError
 from clrobot.experiment.config import RunConfig
-from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import atomic, check_record, find_stray, is_left_over, read_plain, write_record
 
 _STAGE = re.compile(r"stage_(\d\d+)")
@@ -111,7 +111,7 @@ class RunFolder:
     @cached_property
     def config(self) -> RunConfig:
         """The run's settings."""
-        return read_config(self.config_file)
+        return read_run_config(self.config_file)
 
     @property
     def finished(self) -> bool:
