@@ -73,9 +73,10 @@ def _check_size(content: str, what: str) -> None:
     """
 
     def refuse(event: yaml.Event, reason: str) -> NoReturn:
-        raise UserError(f"{what}, line {event.start_mark.line + 1}: {reason}")
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise UserError(f"{what}, line {line}: {reason}")
 
-    anchors: dict[str, int] = {}
+    anchors: dict[str | None, int] = {}
     open_nodes: list[tuple[str | None, int]] = []  # the anchor of each collection around this place, and its size
     for event in yaml.parse(content, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -28,6 +28,7 @@ from clrobot.experiment.build import check_device, make_algorithm, make_method, 
 from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.memory import check_memory
 from clrobot.experiment.stage_env import stage_env
 from clrobot.files import MANIFEST, atomic
 from clrobot.films.record import Film, record
@@ -76,6 +77,7 @@ class Training:
     run: RunFolder
 
     def __init__(self, config: RunConfig, observer: Observer) -> None:
+        check_memory(config)
         check_device(config.device)
         th.set_num_threads(config.torch_threads)
         self.config = config
