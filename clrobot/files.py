@@ -25,6 +25,11 @@ _LEFT_OVER = 3600.0  # seconds after which what nobody holds was left by a proce
 _NOT_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.ENOLCK}
 
 
+def at_home(path: Path) -> Path:
+    """Return a path of the user's with a leading `~` as the home folder: a shell leaves it in `--out=~/runs`."""
+    return path.expanduser() if path.parts[:1] == ("~",) else path
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a name of its own for what becomes `path` (a file or a folder), flushed and renamed to it at the end.
@@ -36,6 +41,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         OSError: something cannot be written; it names `path`.
     """
+    path = at_home(path)
     try:
         with _own_folder(path.parent) as own:
             temporary = own / path.name
@@ -168,7 +174,7 @@ def read_plain(path: Path, limit: int = TEXT_LIMIT) -> bytes:
     Raises:
         OSError: there is none, it cannot be read, is no plain file or larger; `strerror` says which.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    descriptor = os.open(at_home(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         kind = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(kind):

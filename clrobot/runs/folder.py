@@ -17,7 +17,7 @@ from typing import IO, Any
 from clrobot.errors import Busy, UserError
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
-from clrobot.files import atomic, check_record, find_stray, is_left_over, read_plain, write_record
+from clrobot.files import at_home, atomic, check_record, find_stray, is_left_over, read_plain, write_record
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
@@ -51,6 +51,7 @@ class RunFolder:
         Raises:
             UserError: the folder already holds something, or cannot be made.
         """
+        path = at_home(path)
         check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -69,6 +70,7 @@ class RunFolder:
         Raises:
             UserError: there is no run in the folder, it holds a link, or its configuration is damaged.
         """
+        path = at_home(path)
         run = cls(path)
         if not path.is_dir():
             raise UserError(f"no run folder at {path}; give a folder that `clrobot train` made")
@@ -209,6 +211,7 @@ class RunFolder:
 
 def check_free(path: Path) -> None:
     """Raise UserError unless a run can be made at `path`: nothing there, or an empty folder."""
+    path = at_home(path)
     if path.is_dir():
         if not all(is_left_over(entry) for entry in path.iterdir()):
             what = "a run" if (path / "config.yaml").exists() else "files"

@@ -19,7 +19,7 @@ from typing import IO, Any
 from clrobot.errors import Busy, TrainingStopped, UserError
 from clrobot.experiment.config import RunConfig, make_config, settings_in_use
 from clrobot.experiment.config_file import dump_config
-from clrobot.files import atomic
+from clrobot.files import at_home, atomic
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import missing_references, use_references
 from clrobot.studies.processes import Processes
@@ -57,6 +57,7 @@ def plan(
     Raises:
         UserError: a method, a setting or a value is not valid, or two runs are the same.
     """
+    out = at_home(out)
     plans = []
     for method, seed, value in itertools.product(methods, seeds, values if vary else (None,)):
         settings = base.model_dump(mode="json") | {"method": method, "seed": seed}
