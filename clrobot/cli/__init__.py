@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from clrobot.cli.benchmarks import bench, learning, overhead
-from clrobot.cli.common import errors_as_sentences
+from clrobot.cli.common import errors_as_sentences, print_on_any_terminal
 from clrobot.cli.compare import compare, plot, report
 from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks
@@ -42,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command `clrobot` with these words (None: the process's own)."""
     words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
+    print_on_any_terminal()
     with errors_as_sentences():
         verbs, registry = dict(VERBS), None
         if words[:1] == ["train"]:

@@ -102,7 +102,7 @@ def sweep(
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a folder may be called `[b]`
 
     runs = run_all(plans, jobs, tell)
     if references:
@@ -111,7 +111,7 @@ def sweep(
             write_report(run.path)
     print_comparison(compare_runs(runs, "mean"), console)
     page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
-    console.print(f"report  {page}", highlight=False, soft_wrap=True)
+    console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def extend(
