@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clrobot.cli.common import RunPath, RunPaths, _number, at_least, open_console
-from clrobot.errors import UserError
+from clrobot.errors import Busy, UserError
 
 if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
@@ -148,6 +149,7 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
     from clrobot.comparison.comparison import expand
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
+    from clrobot.studies.sweep import when_free
 
     if not runs:
         raise UserError("no run to find references for; give one or more run folders")
@@ -156,13 +158,10 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         folder.read_metrics()  # refused before anything is trained
     console = open_console()
     for path, config in missing_references(folders, store).items():
-        console.print(f"reference  {path}", highlight=False, soft_wrap=True)
-        if (path / "config.yaml").exists():
-            resume_run(path, console)
-        else:
-            train_run(config, path, console)
+        console.print(f"reference  {path}", highlight=False, markup=False, soft_wrap=True)
+        when_free(partial(_train_reference, path, config, console))
     for folder in folders:
-        metrics = use_references(folder, store)
+        metrics = when_free(partial(use_references, folder, store))
         write_report(folder.path)
         table = Table("task", title=folder.path.name, title_justify="left")
         for column in ("area", "reference's area", "forward transfer"):
@@ -171,6 +170,26 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
             table.add_row(task["task"], *(_number(task[key]) for key in ("auc", "auc_reference", "forward_transfer")))
         table.add_row("mean", "", "", _number(metrics["forward_transfer"]))
         console.print(table)
+
+
+def _train_reference(path: Path, config: RunConfig, console: Console) -> None:
+    """Train a reference, or what is left of it; a Busy says that another process does that now."""
+    from clrobot.runs.folder import RunFolder
+
+    if (path / "config.yaml").exists():
+        run = RunFolder.open(path)
+        if run.finished:  # by whom it was waited for
+            return
+        run.lock()  # a Busy comes before anything is shown
+        run.unlock()
+        resume_run(path, console)
+        return
+    try:
+        train_run(config, path, console)
+    except UserError as error:
+        if (path / "config.yaml").exists() and not isinstance(error, Busy):  # begun by another just now, or resumable
+            raise Busy(str(error)) from error
+        raise
 
 
 def train_in_help() -> None:

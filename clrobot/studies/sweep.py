@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from clrobot.errors import Busy, TrainingStopped, UserError
 from clrobot.experiment.config import RunConfig, make_config, settings_in_use
@@ -24,6 +25,7 @@ from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import missing_references, use_references
 from clrobot.studies.processes import Processes
 
+_T = TypeVar("_T")
 _PAUSE = 0.5  # seconds between two looks at a run that another process trains
 _TAIL = 4096  # bytes of a log, of which the last line is shown
 
@@ -120,12 +122,16 @@ def add_references(runs: Sequence[RunFolder], jobs: int, tell: Callable[[str], N
     missing = missing_references(runs, None)
     run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
     for run in runs:
-        while True:
-            try:
-                use_references(run, None)
-                break
-            except Busy:  # a second sweep writes the same
-                time.sleep(_PAUSE)
+        when_free(partial(use_references, run, None))  # a second sweep may write the same
+
+
+def when_free(act: Callable[[], _T]) -> _T:
+    """Do what needs a run to itself, as soon as no other process has it."""
+    while True:
+        try:
+            return act()
+        except Busy:
+            time.sleep(_PAUSE)
 
 
 def _outliving_the_terminal(tell: Callable[[str], None]) -> Callable[[str], None]:

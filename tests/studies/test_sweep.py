@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from support.trainings import TINY
 
+import clrobot.studies.sweep
 from clrobot.comparison.comparison import compare
 from clrobot.comparison.trade_off import trade_offs
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.references import missing_references
 from clrobot.runs.snapshot import snapshots
 from clrobot.studies.processes import Processes
 from clrobot.studies.sweep import add_references, plan, run_all
@@ -253,6 +255,29 @@ def test_a_sweep_waits_for_a_run_that_another_command_trains(tmp_path: Path) -> 
     (found,) = run_all(plans, 1, tell)
     assert found.finished
     assert told == [f"waiting   {run.path}, which another process trains"]
+
+
+def test_two_references_at_once_train_each_once(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verb waits for what another process trains, and then finds it."""
+    run = train(BASE, tmp_path / "runs" / "one")
+    (path, config), *_ = missing_references([run]).items()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "run_all", lambda self: self.run)
+        other = Training.begin(config, path, Silent()).run  # it holds the reference's lock
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        other.unlock()
+        resume(path)
+
+    monkeypatch.setattr(clrobot.studies.sweep.time, "sleep", sleep)
+    done = cli("references", run.path)
+    assert done.code == 0, done.err
+    assert len(waited) == 1
+    assert missing_references([run]) == {}
 
 
 # Links beside a run -----------------------------------------------------------------------------------------
