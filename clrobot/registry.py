@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from clrobot.errors import UserError, cut, nearest, shown, warn
@@ -100,6 +100,15 @@ class Registry(Mapping[str, T], Generic[T]):
     def source(self, name: str) -> str:
         """Return where it comes from: clrobot, a distribution's name, or the module that registered it."""
         return OURS if name in self.ours else self._sources[name]
+
+    def distribution(self, name: str) -> Distribution | None:
+        """Return the installed distribution that one comes from, or None."""
+        entry = self.installed().get(name)
+        return None if entry is None or self.source(name) != _distribution(entry) else entry.dist
+
+    def why_broken(self, name: str) -> str | None:
+        """Return why what a distribution brings under this name cannot be used, as a clause, or None."""
+        return self._broken.get(name)
 
     def installed(self) -> Mapping[str, EntryPoint]:
         """Return the entry points of installed distributions by name, without importing any.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -16,17 +15,6 @@ from clrobot.envs.tasks import TASKS, TASKS_BY_ID
 from clrobot.envs.tasks.reach import Reach
 from clrobot.envs.worlds.make import make_env, make_vector_env, register_task
 from clrobot.errors import UserError
-
-
-@pytest.fixture
-def clean() -> Iterator[None]:
-    """What a test registers is forgotten again."""
-    registered, sources = dict(TASKS_BY_ID._registered), dict(TASKS_BY_ID._sources)
-    ids = set(gym.registry)
-    yield
-    TASKS_BY_ID._registered, TASKS_BY_ID._sources = registered, sources
-    for name in set(gym.registry) - ids:
-        del gym.registry[name]
 
 
 def variant(**changes: Any) -> type[Task]:
@@ -46,7 +34,7 @@ def test_ours_pass(task: type[Task]) -> None:
     assert task_id(task) == task.id
 
 
-@pytest.mark.usefixtures("clean")
+@pytest.mark.usefixtures("own_registries")
 def test_a_registered_task_is_one_of_the_tasks_and_of_gymnasiums_environments() -> None:
     register_task(variant(expert=None))
     assert list(TASKS_BY_ID)[-1] == "mine"
