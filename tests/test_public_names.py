@@ -35,16 +35,7 @@ PUBLIC = {
     "resume",
     "train",
 }
-WITHOUT_LEARNING = (
-    "CURRICULA",
-    "Curriculum",
-    "Stage",
-    "Task",
-    "UserError",
-    "load_curriculum",
-    "make_env",
-    "register_task",
-)
+WITHOUT_LEARNING = ("CURRICULA", "Curriculum", "Stage", "Task", "load_curriculum", "make_env", "register_task")
 
 
 def test_these_are_the_public_names() -> None:
