@@ -22,7 +22,7 @@ from clrobot.evaluation.agent import Agent
 from clrobot.experiment.build import make_method, network_arguments
 from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
-from clrobot.files import atomic, check_manifest, checksum, write_manifest
+from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
 from clrobot.runs.folder import RunFolder
 
 _FILES = ("checkpoint.json", "method.safetensors", "weights.safetensors")
@@ -162,7 +162,7 @@ def _slots_after(stage: int, config: RunConfig) -> int:
 
 def _read_info(path: Path, stage: int, slots: int) -> CheckpointInfo:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_plain(path, follow=False))
         if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
             raise UserError(f"{path} has format {data['format']}, newer than {FORMAT}; install a newer clrobot")
         info = CheckpointInfo.model_validate(data)
