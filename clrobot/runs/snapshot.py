@@ -34,7 +34,6 @@ from clrobot.files import atomic, check_manifest, checksum, read_plain, write_ma
 from clrobot.results.run_metrics import StageRecord
 from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
 
-FORMAT = 2
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
 _KEPT = 2
 _MOST_BYTES = 2**28  # of one of a snapshot's JSON files: as large as the generators of a million simulations
@@ -56,7 +55,6 @@ class Progress(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: int = FORMAT
     stage: int = Field(ge=1, le=MAX_COUNT)
     stage_start: int = Field(ge=0, le=MAX_COUNT)
     phase: int = Field(ge=0, le=MAX_COUNT)
@@ -176,8 +174,6 @@ class Snapshot:
             raise Damaged(problem)
         try:
             self.progress = Progress.model_validate_json(read_plain(folder / "progress.json", _MOST_BYTES))
-            if self.progress.format != FORMAT:
-                raise Damaged(f"{folder} has format {self.progress.format}, and this clrobot reads {FORMAT}")
             self._weights = load_file(folder / "weights.safetensors")
             self._optimizer = load_file(folder / "optimizer.safetensors")
             self._method = load_file(folder / "method.safetensors")

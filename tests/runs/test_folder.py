@@ -281,7 +281,6 @@ def test_the_parameters_are_those_of_the_newest_weights(tiny_run: Path):
 @pytest.mark.parametrize("stage", range(4))
 def test_a_checkpoint_says_what_it_holds(stage: int, tiny_run: Path):
     info = json.loads((tiny_run / stage_name(stage) / "checkpoint.json").read_text())
-    assert info["format"] == 1
     assert (info["stage"], info["step"], info["slots"]) == (stage, 128 * stage, max(1, stage))
     agent = clrobot.load(tiny_run, stage)
     assert (agent.stage, agent.slots) == (stage, SLOTS)
