@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from clrobot.errors import Busy, UserError, explain
+from clrobot.errors import Busy, UserError, explain, warn
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import (
@@ -189,15 +189,19 @@ class RunFolder:
     def lock(self) -> None:
         """Keep every other process from training into this folder until `unlock` or the end of this process.
 
+        A disk that knows no locks (Lustre, NFS, FUSE as they may be mounted) is a warning: nobody can tell there.
+
         Raises:
             Busy: another process does.
         """
         file = self.config_file.open("rb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             file.close()
             raise Busy(f"another process is training into {self.path}; wait for it, or stop it first") from error
+        except OSError as error:
+            warn(f"{self.path} cannot be locked here ({error.strerror}): let no other process train into it")
         _LOCKS[self.path.resolve()] = file
 
     def unlock(self) -> None:

@@ -184,7 +184,8 @@ def _train(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> 
 def _command(planned: Plan) -> list[str]:
     command = [sys.executable, "-P", "-m", "clrobot", *import_words()]  # -P: not what lies in the current folder
     if (planned.folder / "config.yaml").exists():
-        return [*command, "resume", str(planned.folder)]
+        # A run's own files open no tracker: what this sweep was given is passed on.
+        return [*command, "resume", str(planned.folder), "--tracker", planned.config.tracker]
     settings = planned.folder.with_name(planned.folder.name + ".yaml")
     with atomic(settings) as file:
         file.write_text(dump_config(planned.config), encoding="utf-8")

@@ -169,7 +169,7 @@ class Training:
 
     def _learn(self, plan: StagePlan, snapshot: Snapshot | None) -> None:
         num_envs = self.learner.algorithm.settings.num_envs
-        env = training_env(self.config, num_envs, self.method, plan.stage)
+        env = training_env(self.config, num_envs, plan.trained, plan.stage)
         callback = StageCallback(
             plan,
             self.learner,

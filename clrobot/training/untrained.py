@@ -24,7 +24,8 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     check_device(config.device)
     th.set_num_threads(config.torch_threads)
     method = make_method(config)
-    env = training_env(config, make_algorithm(config).settings.num_envs, method, 1)
+    slots = method.trained_slots(0, len(config.curriculum.stages))
+    env = training_env(config, make_algorithm(config).settings.num_envs, slots, 1)
     return make_learner(config, env, seed_for(config.seed, "learner")), method
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -278,7 +281,6 @@ def test_the_parameters_are_those_of_the_newest_weights(tiny_run: Path):
 @pytest.mark.parametrize("stage", range(4))
 def test_a_checkpoint_says_what_it_holds(stage: int, tiny_run: Path):
     info = json.loads((tiny_run / stage_name(stage) / "checkpoint.json").read_text())
-    assert info["format"] == 1
     assert (info["stage"], info["step"], info["slots"]) == (stage, 128 * stage, max(1, stage))
     agent = clrobot.load(tiny_run, stage)
     assert (agent.stage, agent.slots) == (stage, SLOTS)
@@ -306,3 +308,19 @@ def test_the_report_is_a_page_about_this_run(tiny_run: Path):
     page = (tiny_run / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
     assert all(slot in page for slot in SLOTS)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_disk_without_locks_is_a_warning_and_not_another_process(
+    number: int, tiny_copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lustre, NFS and FUSE, as they may be mounted."""
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    run = RunFolder.open(tiny_copy)
+    run.lock()
+    run.unlock()
+    assert "cannot be locked here" in capsys.readouterr().err
