@@ -35,7 +35,10 @@ class ScriptedPolicy(Protocol):
 
 
 class Task(ABC, Generic[FeaturesT]):
-    """One manipulation skill."""
+    """One manipulation skill: a class of these attributes and five methods, all on N simulations at once.
+
+    One of the user's own is given to `clrobot.register_task`, which tries it in two simulations.
+    """
 
     id: ClassVar[str]
     varies: ClassVar[Mapping[str, Box]]  # drawn at every reset, by name; `place` receives the draws

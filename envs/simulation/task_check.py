@@ -23,6 +23,11 @@ _N: Final = 2  # simulations to try it in
 _SLACK: Final = 1e-6  # by which sums and rewards may be off
 
 
+def is_task_id(name: str) -> bool:
+    """Return whether a task may have this id."""
+    return _ID.fullmatch(name) is not None
+
+
 def task_id(task: object) -> str:
     """Return the id of a task's class, once it has been tried.
 
@@ -32,7 +37,7 @@ def task_id(task: object) -> str:
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise UserError(f"{shown(task)} is no task; give a class that derives from clrobot.Task")
     name = getattr(task, "id", None)
-    if not (isinstance(name, str) and _ID.fullmatch(name)):
+    if not (isinstance(name, str) and is_task_id(name)):
         has = "has no id" if name is None else f"has the id {shown(name)}"
         raise UserError(f"task {task.__name__} {has}; expected lower-case words joined by hyphens, such as my-task")
     if lacking := sorted(getattr(task, "__abstractmethods__", ())):

@@ -9,6 +9,7 @@ import gymnasium as gym
 
 from clrobot.envs.simulation.overrides import Overrides
 from clrobot.envs.simulation.task import Task, gym_id
+from clrobot.envs.simulation.task_check import is_task_id
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.envs.worlds.gym_env import TaskEnv
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
@@ -47,7 +48,7 @@ def register() -> None:
     """
     names = list(TASKS_BY_ID.ours)
     with suppress(UserError):  # said by whatever asks for a task, not by `import clrobot`
-        names += TASKS_BY_ID.installed()
+        names += filter(is_task_id, TASKS_BY_ID.installed())
     for name in names:
         _register(name)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from support.distributions import TASK, install
 
 from clrobot.envs.simulation.features import Features
+from clrobot.envs.simulation.observation import OBS_SIZE
 from clrobot.envs.simulation.task import Box, Task
 from clrobot.envs.simulation.task_check import task_id
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
 from clrobot.envs.tasks.reach import Reach
-from clrobot.envs.worlds.make import make_env, make_vector_env, register_task
+from clrobot.envs.worlds.make import make_env, make_vector_env, register, register_task
 from clrobot.errors import UserError
 
 
@@ -43,6 +47,16 @@ def test_a_registered_task_is_one_of_the_tasks_and_of_gymnasiums_environments() 
     obs, _ = env.reset(seed=3)
     np.testing.assert_array_equal(obs, make_env("reach").reset(seed=3)[0])
     assert batch.reset(seed=3)[0].shape == (2, *obs.shape)
+
+
+@pytest.mark.usefixtures("own_registries")
+def test_an_installed_task_has_its_gymnasium_id_before_it_is_imported(site: Path) -> None:
+    entries = {"hover": "far_hover:Hover", "My Task!": "far_bad:Bad"}
+    install(site, "far-away", {"clrobot.tasks": entries}, {"far_hover": TASK, "far_bad": ""})
+    register()
+    assert "far_hover" not in sys.modules
+    assert gym.make("clrobot/Hover-v0").reset(seed=0)[0].shape == (OBS_SIZE,)
+    assert "far_bad" not in sys.modules
 
 
 @pytest.mark.parametrize("make", [make_env, make_vector_env])
