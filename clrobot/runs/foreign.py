@@ -74,6 +74,8 @@ def _cure(run: Path, kind: str, name: str) -> str | None:
         return None
     if isinstance(distribution, str) and _DISTRIBUTION.fullmatch(distribution):
         return f"install the distribution it came from: pip install {distribution}"
+    if module == "__main__":
+        return "it was registered by a notebook or a program: use the run there"
     if isinstance(module, str):
         return f"it came from {cut(module, 80)}: import that with --import, or register it first"
     return None

@@ -247,6 +247,14 @@ def test_a_missing_distribution_is_named(cli: Cli, tiny_copy: Path) -> None:
             assert "example.org" not in sentence
 
 
+def test_what_a_notebook_registered_is_missing_elsewhere(cli: Cli, tiny_copy: Path) -> None:
+    config = (tiny_copy / "config.yaml").read_text()
+    (tiny_copy / "config.yaml").write_text(config.replace("method: ewc", "method: example"))
+    noted = {"methods": {"example": {"module": "__main__"}}}
+    (tiny_copy / "environment.json").write_text(json.dumps({"versions": {}, "sources": noted}))
+    assert refusal(cli("evaluate", tiny_copy)).endswith("registered by a notebook or a program: use the run there")
+
+
 @pytest.mark.parametrize("noted", [[], {"methods": 3}, {"methods": {"example": "x"}}, {"methods": {"example": {}}}])
 def test_damaged_notes_are_passed_over(cli: Cli, tiny_copy: Path, noted: Any) -> None:
     config = (tiny_copy / "config.yaml").read_text()
