@@ -42,8 +42,9 @@ VERBS: dict[str, Callable[..., None]] = {
 
 _DESCRIPTION = """Train one robot arm through a sequence of skills, and see what it kept.
 
---import MODULE, before or after any verb, adds your own tasks, methods and
-curricula: MODULE is a module's name, or a file such as ./my_task.py."""
+--import MODULE, before or after any verb, adds your own tasks and methods.
+
+MODULE is a module's name, or a file's path such as ./my_task.py."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
