@@ -30,7 +30,8 @@ from clrobot.runs.snapshot import snapshots
 from clrobot.studies.processes import Processes
 from clrobot.studies.sweep import add_references, plan, run_all
 from clrobot.training.observer import Silent
-from clrobot.training.training import Training, resume, train
+from clrobot.training.resuming import resume
+from clrobot.training.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 BASE = make_config(**TINY | {"steps": 64, "evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}})
@@ -241,9 +242,7 @@ def test_two_sweeps_into_one_folder_train_each_run_once(tmp_path: Path, monkeypa
 
 def test_a_sweep_waits_for_a_run_that_another_command_trains(tmp_path: Path) -> None:
     plans = plan(BASE, tmp_path / "out", ["finetune"], [0])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "run_all", lambda self: self.run)
-        run = Training.begin(plans[0].config, plans[0].folder, Silent()).run  # it holds the run's lock
+    run = Training.begin(plans[0].config, plans[0].folder, Silent()).folder  # it holds the run's lock
     told: list[str] = []
 
     def tell(line: str) -> None:
@@ -263,9 +262,7 @@ def test_two_references_at_once_train_each_once(
     """The verb waits for what another process trains, and then finds it."""
     run = train(BASE, tmp_path / "runs" / "one")
     (path, config), *_ = missing_references([run]).items()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "run_all", lambda self: self.run)
-        other = Training.begin(config, path, Silent()).run  # it holds the reference's lock
+    other = Training.begin(config, path, Silent()).folder  # it holds the reference's lock
     waited: list[float] = []
 
     def sleep(seconds: float) -> None:
