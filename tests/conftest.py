@@ -9,14 +9,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gymnasium
 import pytest
 
+from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.cli import main
+from clrobot.envs.tasks import TASKS_BY_ID
+from clrobot.experiment.curricula import CURRICULA
 
 if TYPE_CHECKING:
     from support.outcomes import WholeRuns
@@ -62,6 +67,30 @@ def whole_runs(tmp_path_factory: pytest.TempPathFactory) -> WholeRuns:
     from support.outcomes import WholeRuns
 
     return WholeRuns(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def own_registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test registers, and what it installs in `sys.path`, is forgotten after it."""
+    for registry in (TASKS_BY_ID, METHODS_BY_NAME, CURRICULA):
+        for name in ("_registered", "_sources", "_broken"):
+            monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+        monkeypatch.setattr(registry, "_found", None)
+    before = set(gymnasium.registry)
+    yield
+    for name in set(gymnasium.registry) - before:
+        del gymnasium.registry[name]
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed distributions; what is imported from it is forgotten again."""
+    folder, before = tmp_path_factory.mktemp("site"), set(sys.modules)
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    for name, module in list(sys.modules.items()):
+        if name not in before and str(folder) in str(getattr(module, "__file__", None)):
+            del sys.modules[name]
 
 
 @pytest.fixture

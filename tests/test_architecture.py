@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEARNING = ("torch", "stable_baselines3")
 ROOMS = ("clrobot", "envs", "agents")
+# The floor of the house: every room stands on these modules, and they on no room.
+FLOOR = ("clrobot.errors", "clrobot.registry")
 
 # The wings of each room, along the way of the data: arrows run only down a list.
 WINGS = {
@@ -56,13 +58,14 @@ def imports(path: Path) -> set[str]:
 
 
 def outside(path: Path, room: str) -> list[str]:
-    """What a file imports of clrobot that lies in no room of its own. (`from clrobot import x` is a way out too.)"""
+    """What a file imports of clrobot beyond its room and the floor. (`from clrobot import x` is a way out too.)"""
     return sorted(
         name
         for name in imports(path)
         if (name == "clrobot" or name.startswith("clrobot."))
         and name != f"clrobot.{room}"
-        and not name.startswith(f"clrobot.{room}.")
+        and not name.startswith((f"clrobot.{room}.", *(f"{module}." for module in FLOOR)))
+        and name not in FLOOR
     )
 
 
@@ -181,6 +184,11 @@ def test_envs_know_neither_learning_nor_the_experiment(path: Path):
 def test_agents_know_neither_tasks_nor_physics_nor_the_experiment(path: Path):
     assert outside(path, "agents") == []
     assert "mujoco" not in top_levels(path)
+
+
+@pytest.mark.parametrize("module", FLOOR)
+def test_the_floor_knows_no_room(module: str):
+    assert outside(ROOT / f"{module.replace('.', '/')}.py", "floor") == []
 
 
 @pytest.mark.parametrize("path", sources("clrobot"), ids=ids)

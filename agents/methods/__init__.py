@@ -1,4 +1,7 @@
-"""The methods. Adding one is its file and one line here."""
+"""The methods: ours, and a user's own.
+
+Adding one of ours is its file and one line here; a user's comes through `METHODS_BY_NAME` (see `clrobot.registry`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from clrobot.agents.methods.progressive import Progressive
 from clrobot.agents.methods.replay import Replay
 from clrobot.agents.methods.scratch import Scratch
 from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.methods.shared.method_check import method_name
 from clrobot.agents.methods.si import SI
+from clrobot.registry import Registry
 
 METHODS: tuple[type[Method], ...] = (
     # Bounds of every comparison.
@@ -40,3 +45,22 @@ METHODS: tuple[type[Method], ...] = (
     GenerativeReplay,
     AGEM,
 )
+
+# These, and then a user's own.
+METHODS_BY_NAME: Registry[type[Method]] = Registry(
+    "method", "clrobot.methods", {method.name: method for method in METHODS}, method_name
+)
+
+
+def register_method(method: type[Method]) -> None:
+    """Add a method of your own: to every verb, with its settings as flags.
+
+    What a cell of a notebook has defined is replaced when the cell is run again.
+
+    Args:
+        method: a class that derives from `Method`.
+
+    Raises:
+        UserError: it is no such class, its `name` is taken, or an attribute is not as `Method` says.
+    """
+    METHODS_BY_NAME.register(method)

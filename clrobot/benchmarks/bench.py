@@ -22,9 +22,10 @@ from clrobot.envs.rendering import RenderError, open_renderer
 from clrobot.envs.scene.arm import SUBSTEPS, TIME_STEP
 from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.simulation import HORIZON
+from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
-from clrobot.experiment.curriculum import TASK_IDS, Stage, unknown_task
+from clrobot.experiment.curriculum import Stage
 from clrobot.files import atomic
 from clrobot.results.numbers import grouped, number, percent
 
@@ -36,8 +37,7 @@ def run_bench(
     num_envs: int, seconds: float, ppo_task: str, metaworld: Path | None, path: Path | None, console: Console
 ) -> dict[str, Any]:
     """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
-    if ppo_task not in TASK_IDS:
-        raise UserError(unknown_task(ppo_task))
+    _ = TASKS_BY_ID[ppo_task]  # refused before anything is measured
     if not 0 < seconds <= 3600:
         raise UserError(f"--seconds {seconds}; expected a positive number, at most 3600")
     if path is not None and not path.parent.is_dir():
@@ -55,7 +55,7 @@ def run_bench(
         f"[italic]control steps a second, {num_envs} simulations; of each turn the fastest[/italic]", highlight=False
     )
     console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold", highlight=False)
-    for task in TASK_IDS:
+    for task in TASKS_BY_ID:
         speed = result["tasks"][task] = simulation_speed(task, num_envs, seconds)
         numbers = f"{speed['env_steps_per_second']:>13,}{speed['bare_steps_per_second']:>14,}{speed['ratio']:>8.3f}"
         console.print(f"{task:<14}{numbers}", highlight=False)

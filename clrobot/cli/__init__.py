@@ -15,6 +15,7 @@ from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks
 from clrobot.cli.train import demo, extend, references, resume, sweep, train_in_help
 from clrobot.files import at_home
+from clrobot.imports import import_given
 
 VERBS: dict[str, Callable[..., None]] = {
     "demo": demo,
@@ -39,11 +40,18 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 
 
+_DESCRIPTION = """Train one robot arm through a sequence of skills, and see what it kept.
+
+--import MODULE, before or after any verb, adds your own tasks, methods and
+curricula: MODULE is a module's name, or a file such as ./my_task.py."""
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command `clrobot` with these words (None: the process's own)."""
     words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     print_on_any_terminal()
     with errors_as_sentences():
+        words = import_given(words)
         verbs, registry = dict(VERBS), None
         if words[:1] == ["train"]:
             from clrobot.cli.settings import train_verb
@@ -53,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
         tyro.extras.subcommand_cli_from_dict(
             verbs,
             prog="clrobot",
-            description="Train one robot arm through a sequence of skills, and see what it kept.",
+            description=_DESCRIPTION,
             args=words or ["--help"],
             registry=registry,
         )

@@ -7,7 +7,6 @@ from pathlib import Path
 from rich.table import Table
 
 from clrobot.cli.common import at_least, open_console
-from clrobot.errors import UserError
 from clrobot.results.numbers import grouped, number
 
 
@@ -89,22 +88,21 @@ def learning(
             up before --steps.
     """
     from clrobot.benchmarks.learning import learn_all, medians
+    from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.experiment.config import make_config
     from clrobot.experiment.config_file import read_config
-    from clrobot.experiment.curriculum import TASK_IDS, unknown_task
 
     at_least(steps, "--steps")
     at_least(every, "--every")
     for name in task:
-        if name not in TASK_IDS:
-            raise UserError(unknown_task(name))
+        _ = TASKS_BY_ID[name]  # refused before anything is trained
     console = open_console()
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
     base = make_config() if config is None else read_config(config)
-    rows = learn_all(base, task or TASK_IDS, seed, steps, every, label, out, tell)
+    rows = learn_all(base, task or tuple(TASKS_BY_ID), seed, steps, every, label, out, tell)
     table = Table("task", title=f"{base.algo} alone on each task, medians of {len(seed)} seeds", title_justify="left")
     for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):
         table.add_column(column, justify="right")

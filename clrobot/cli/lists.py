@@ -15,13 +15,26 @@ def tasks(format: Format = "table") -> None:
     Args:
         format: the terminal's table, or json for a program.
     """
-    from clrobot.envs.tasks import TASKS
+    from clrobot.envs.tasks import TASKS_BY_ID
 
     rows = [
-        {"task": task.id, "gymnasium_id": task.gym_id(), "summary": (task.__doc__ or "").splitlines()[0]}
-        for task in TASKS
+        {
+            "task": name,
+            "gymnasium_id": task.gym_id(),
+            "summary": _first_line(task.__doc__),
+            "source": TASKS_BY_ID.source(name),
+            "expert": task.expert is not None,
+        }
+        for name, task in TASKS_BY_ID.items()
     ]
-    columns = (Column("task", "task"), Column("gymnasium_id", "Gymnasium id"), Column("summary", "what it is"))
+    if format == "table":
+        rows = [row if row["expert"] else row | {"summary": f"{row['summary']} (It has no expert.)"} for row in rows]
+    columns = (
+        Column("task", "task"),
+        Column("gymnasium_id", "Gymnasium id"),
+        Column("summary", "what it is"),
+        Column("source", "source"),
+    )
     show_rows(rows, columns, format)
 
 
@@ -35,14 +48,14 @@ def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 
         seed: of the start states.
     """
     from clrobot.envs.rendering import default_backend
-    from clrobot.envs.tasks import TASKS
+    from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.films.sheet import write_sheet
 
     at_least(size, "--size", 16)
     at_least(columns, "--columns")
     at_least(seed, "--seed", 0)
     default_backend()  # refused before anything is made
-    write_sheet(out, TASKS, size=size, columns=columns, seed=seed)
+    write_sheet(out, tuple(TASKS_BY_ID.values()), size=size, columns=columns, seed=seed)
     open_console().print(str(out), highlight=False, soft_wrap=True)
 
 
@@ -52,10 +65,14 @@ def methods(format: Format = "table") -> None:
     Args:
         format: the terminal's table, or json for a program.
     """
-    from clrobot.agents.methods import METHODS
+    from clrobot.agents.methods import METHODS_BY_NAME
 
-    rows = [{"method": method.name, "summary": method.summary} for method in METHODS]
-    show_rows(rows, (Column("method", "method"), Column("summary", "what it does")), format)
+    rows = [
+        {"method": name, "summary": method.summary, "source": METHODS_BY_NAME.source(name)}
+        for name, method in METHODS_BY_NAME.items()
+    ]
+    columns = (Column("method", "method"), Column("summary", "what it does"), Column("source", "source"))
+    show_rows(rows, columns, format)
 
 
 def curricula(format: Format = "table") -> None:
@@ -67,10 +84,18 @@ def curricula(format: Format = "table") -> None:
     from clrobot.experiment.curricula import CURRICULA
 
     rows = [
-        {"curriculum": curriculum.name, "stages": [stage.model_dump(mode="json") for stage in curriculum.stages]}
-        for curriculum in CURRICULA.values()
+        {
+            "curriculum": name,
+            "stages": [stage.model_dump(mode="json") for stage in curriculum.stages],
+            "source": CURRICULA.source(name),
+        }
+        for name, curriculum in CURRICULA.items()
     ]
-    columns = (Column("curriculum", "curriculum"), Column("stages", "stages (task, control steps)", _stages))
+    columns = (
+        Column("curriculum", "curriculum"),
+        Column("stages", "stages (task, control steps)", _stages),
+        Column("source", "source"),
+    )
     show_rows(rows, columns, format)
 
 
@@ -78,3 +103,7 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
     from clrobot.experiment.curriculum import Stage
 
     return ", ".join(str(Stage(**stage)) for stage in stages)
+
+
+def _first_line(text: str | None) -> str:
+    return next(iter((text or "").strip().splitlines()), "")

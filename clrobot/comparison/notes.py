@@ -50,9 +50,9 @@ def other_algorithms(runs: Sequence[ComparedRun]) -> list[str]:
 
 def _algorithm_settings(config: Mapping[str, Any]) -> str:
     """Return as text what a run learns with beside its method: algorithm, network, threads and device."""
-    from clrobot.agents.methods import METHODS
+    from clrobot.agents.methods import METHODS_BY_NAME
 
-    left_out = {*NOT_COMPARED, "curriculum", "evaluation", "steps", *(method.name for method in METHODS)}
+    left_out = {*NOT_COMPARED, "curriculum", "evaluation", "steps", *METHODS_BY_NAME}
     return json.dumps({key: value for key, value in config.items() if key not in left_out}, sort_keys=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.errors import UserError, nearest
+from clrobot.evaluation.evaluator import Episodes, Evaluator
+from clrobot.evaluation.observations import append_slot
+from clrobot.experiment.config import RunConfig
+from clrobot.experiment.curriculum import Curriculum
 
 
 @dataclass(frozen=True)
@@ -18,13 +23,25 @@ class Agent:
 
     Attributes:
         policy: the Stable-Baselines3 policy; its observations end with the slot's index.
-        slots: the names of the curriculum's slots, trained or not.
+        curriculum: of the run; each of its stages has a slot, trained or not.
         stage: the stage after which the weights were saved; 0 is untrained.
+        seed: of the start states that the run is measured from.
     """
 
     policy: SlotPolicy
-    slots: tuple[str, ...]
+    curriculum: Curriculum
     stage: int
+    seed: int
+
+    @classmethod
+    def of(cls, config: RunConfig, policy: SlotPolicy, stage: int) -> Agent:
+        """Return the agent of a run with these settings."""
+        return cls(policy, config.curriculum, stage, config.evaluation.seed)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the curriculum's slots, trained or not."""
+        return self.curriculum.slots
 
     def slot_index(self, task: str) -> int:
         """Return the index (from 0) of the slot named `task`.
@@ -51,9 +68,25 @@ class Agent:
         action, _ = self.policy.predict(with_slot, deterministic=deterministic)
         return np.asarray(action, np.float32)
 
+    def evaluate(self, task: str, episodes: int = 50, *, seed: int | None = None) -> Episodes:
+        """Return the outcomes of episodes of a slot, in its own world, with mean actions.
 
-def append_slot(obs: NDArray[np.float32], slot: int | NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return obs (…, d) with its slot's index as one more component, (…, d + 1); one for all, or one for each."""
-    column = np.empty((*obs.shape[:-1], 1), np.float32)
-    column[..., 0] = slot
-    return np.concatenate([obs, column], axis=-1)
+        Args:
+            task: the slot's name; one without a head yet acts through the newest.
+            episodes: how many.
+            seed: of the start states; None: those of the training's own evaluations.
+
+        Raises:
+            UserError: the curriculum has no such slot, or a number is too small.
+        """
+        slot = self.slot_index(task)
+        if episodes < 1:
+            raise UserError(f"{episodes} episodes; expected 1 or more")
+        if seed is not None and seed < 0:
+            raise UserError(f"seed {seed}; expected 0 or more")
+        evaluator = self._evaluator if seed is None else Evaluator(self.curriculum, seed)
+        return evaluator.episodes(self.policy, slot, episodes)
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self.curriculum, self.seed)

@@ -14,7 +14,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
-from clrobot.evaluation.agent import append_slot
+from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.stage_env import stage_env
 from clrobot.results.scores import Score

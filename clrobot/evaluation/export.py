@@ -27,7 +27,8 @@ from clrobot.envs.simulation.actions import ACTION_SIZE, MAX_STEP
 from clrobot.envs.simulation.observation import COLUMNS, OBS_LAYOUT, OBS_LIMIT, OFFSETS, SCALES
 from clrobot.envs.worlds.make import make_env
 from clrobot.errors import UserError
-from clrobot.evaluation.agent import Agent, append_slot
+from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.files import atomic
 

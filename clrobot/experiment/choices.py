@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clrobot.agents.algorithms import ALGORITHMS
-from clrobot.agents.methods import METHODS
+from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.agents.methods.shared.composite import why_not_together
 from clrobot.errors import UserError, nearest, shown
 
@@ -20,10 +20,7 @@ def method_class(name: str) -> type[Method]:
     Raises:
         UserError: there is none.
     """
-    for method in METHODS:
-        if method.name == name:
-            return method
-    raise UserError(f"unknown method {shown(name)}{nearest(name, (m.name for m in METHODS))}")
+    return METHODS_BY_NAME[name]
 
 
 def method_classes(name: str) -> tuple[type[Method], ...]:

@@ -17,11 +17,13 @@ from pydantic import (
 )
 
 from clrobot.agents.algorithms import ALGORITHMS
-from clrobot.agents.methods import METHODS
+from clrobot.agents.methods import METHODS_BY_NAME
+from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.plasticity import PlasticitySettings
 from clrobot.agents.settings import FrozenSettings
 from clrobot.errors import UserError, explain, shown
 from clrobot.experiment.choices import algorithm_class, method_classes
+from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Steps
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
@@ -92,7 +94,7 @@ class NetworkSettings(FrozenSettings):
 class RunConfig(FrozenSettings):
     """Train one agent through a curriculum."""
 
-    curriculum: Annotated[Curriculum, CURRICULUM_WORD] = load_curriculum("quick")
+    curriculum: Annotated[Curriculum, CURRICULUM_WORD] = CURRICULA.ours["quick"]
     """A curriculum's name (`clrobot curricula`) or a YAML file."""
     method: str = "ewc"
     """The continual-learning method (`clrobot methods`), or a regulariser with a memory, such as ewc+replay."""
@@ -142,7 +144,7 @@ class RunConfig(FrozenSettings):
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
-        groups = {"plasticity", *(method.name for method in METHODS)}
+        groups = {"plasticity", *METHODS_BY_NAME}
         for group in sorted(groups & self.__class__.model_fields.keys()):
             for name, value in getattr(self, group):
                 if isinstance(value, int) and value > _OF_A_METHOD:
@@ -163,10 +165,22 @@ class RunConfig(FrozenSettings):
         return curriculum.model_dump(mode="json")
 
 
-@cache
 def full_config_class() -> type[RunConfig]:
-    """Return RunConfig with a group of settings for each algorithm and each method that has any: `--ewc.strength`."""
-    choices: tuple[Any, ...] = (*ALGORITHMS, *METHODS)
+    """Return RunConfig with a group of settings for each algorithm and each method that has any: `--ewc.strength`.
+
+    Raises:
+        UserError: a user's method has the name of another setting.
+    """
+    return _config_class(tuple(METHODS_BY_NAME.values()))
+
+
+@cache
+def _config_class(methods: tuple[type[Method], ...]) -> type[RunConfig]:
+    choices: tuple[Any, ...] = (*ALGORITHMS, *methods)
+    for method in methods:
+        if method.name in RunConfig.model_fields:
+            source = METHODS_BY_NAME.source(method.name)
+            raise UserError(f"method {method.name} of {source} has the name of a setting; give it another")
     groups: dict[str, Any] = {
         choice.name: (choice.Settings, choice.Settings()) for choice in choices if choice.Settings.model_fields
     }
@@ -176,8 +190,17 @@ def full_config_class() -> type[RunConfig]:
 def settings_in_use(config: RunConfig) -> dict[str, Any]:
     """Return the settings in JSON's types, without the groups of methods and algorithms that the run does not use."""
     used = {config.algo, *config.method.split("+")}
-    choices = {choice.name for choice in METHODS} | {choice.name for choice in ALGORITHMS}
+    choices = {*METHODS_BY_NAME, *(algorithm.name for algorithm in ALGORITHMS)}
     return {name: value for name, value in config.model_dump(mode="json").items() if name not in choices - used}
+
+
+def settings_to_keep(config: RunConfig) -> dict[str, Any]:
+    """Return the settings that a file holds, in JSON's types: none of a user's method that the run does not use.
+
+    So a run opens without the distributions that it does not need.
+    """
+    foreign = {name for name in METHODS_BY_NAME if name not in METHODS_BY_NAME.ours} - {*config.method.split("+")}
+    return {name: value for name, value in config.model_dump(mode="json").items() if name not in foreign}
 
 
 def make_config(**settings: Any) -> RunConfig:

@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from clrobot.errors import UserError, cut, explain, shown
-from clrobot.experiment.config import RunConfig, full_config_class
+from clrobot.experiment.config import RunConfig, full_config_class, settings_to_keep
 from clrobot.experiment.yaml_file import parse_yaml
 from clrobot.files import read_plain
 
@@ -70,4 +70,4 @@ def _validated(path: Path, data: dict[Any, Any]) -> RunConfig:
 
 def dump_config(config: RunConfig) -> str:
     """Return the YAML text that `read_config` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(settings_to_keep(config), sort_keys=False, allow_unicode=True)

@@ -1,8 +1,10 @@
-"""The named curricula."""
+"""The named curricula: ours, and a user's own."""
 
 from __future__ import annotations
 
+from clrobot.errors import UserError, shown
 from clrobot.experiment.curriculum import Curriculum, Stage
+from clrobot.registry import Registry
 
 
 def _curriculum(name: str, *stages: tuple[str, int] | tuple[str, int, dict[str, float]]) -> Curriculum:
@@ -31,26 +33,45 @@ _CR10 = _curriculum(
     ("peg-unplug", 120_000),
 )
 
-CURRICULA: dict[str, Curriculum] = {
-    c.name: c
-    for c in (
-        # Minutes, for a first look.
-        _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
-        # The same and then a harder skill, long enough for an unprotected agent to forget.
-        _curriculum(
-            "cr4", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000), ("pick-place", 240_000)
-        ),
-        _CR10,
-        # Everything once more: can an agent that has learned ten skills still learn, and how fast does it relearn?
-        Curriculum(name="cr20", stages=(2 * _CR10).stages),
-        # Two skills whose worlds change: what the agent sees does not tell in which one it is, but its slot does.
-        _curriculum(
-            "shift5",
-            ("push", 150_000),
-            ("drawer-open", 120_000, {"joint.damping": 4.0, "joint.friction": 5.0}),
-            ("push", 150_000, {"object.friction": 0.3, "object.mass": 1.0}),
-            ("drawer-open", 120_000, {"action.delay": 3}),
-            ("push", 150_000, {"object.size": 1.3, "sensor.noise": 0.05}),
-        ),
-    )
-}
+_OURS: tuple[Curriculum, ...] = (
+    # Minutes, for a first look.
+    _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
+    # The same and then a harder skill, long enough for an unprotected agent to forget.
+    _curriculum("cr4", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000), ("pick-place", 240_000)),
+    _CR10,
+    # Everything once more: can an agent that has learned ten skills still learn, and how fast does it relearn?
+    Curriculum(name="cr20", stages=(2 * _CR10).stages),
+    # Two skills whose worlds change: what the agent sees does not tell in which one it is, but its slot does.
+    _curriculum(
+        "shift5",
+        ("push", 150_000),
+        ("drawer-open", 120_000, {"joint.damping": 4.0, "joint.friction": 5.0}),
+        ("push", 150_000, {"object.friction": 0.3, "object.mass": 1.0}),
+        ("drawer-open", 120_000, {"action.delay": 3}),
+        ("push", 150_000, {"object.size": 1.3, "sensor.noise": 0.05}),
+    ),
+)
+
+
+def _name(curriculum: object) -> str:
+    if not isinstance(curriculum, Curriculum):
+        raise UserError(f"{shown(curriculum)} is no curriculum; give a clrobot.Curriculum")
+    return curriculum.name
+
+
+# By name: these, and then a user's own.
+CURRICULA: Registry[Curriculum] = Registry("curriculum", "clrobot.curricula", {c.name: c for c in _OURS}, _name)
+
+
+def register_curriculum(curriculum: Curriculum) -> None:
+    """Add a curriculum of your own under its name.
+
+    What a cell of a notebook has registered is replaced when the cell is run again.
+
+    Args:
+        curriculum: its stages may be tasks of your own, once they are registered.
+
+    Raises:
+        UserError: it is none, or its name is taken.
+    """
+    CURRICULA.register(curriculum)

@@ -29,8 +29,8 @@ from pydantic import (
 )
 
 from clrobot.envs.simulation.overrides import checked
-from clrobot.envs.tasks import TASKS, TASKS_BY_ID
-from clrobot.errors import nearest, shown
+from clrobot.envs.tasks import TASKS_BY_ID
+from clrobot.errors import UserError, shown
 
 # More steps than anybody will train; a counter holds them exactly.
 MAX_STEPS = 10**12
@@ -81,8 +81,10 @@ class Stage(_Frozen):
     @field_validator("task")
     @classmethod
     def _known(cls, task: str) -> str:
-        if task not in TASK_IDS:
-            raise ValueError(unknown_task(task))
+        try:
+            _ = TASKS_BY_ID[task]
+        except UserError as error:
+            raise ValueError(str(error)) from error
         return task
 
     @field_validator("overrides", mode="before")
@@ -149,11 +151,3 @@ class Curriculum(_Frozen):
         """Return the same curriculum with `steps` in every stage."""
         stages = tuple(Stage(task=s.task, steps=steps, overrides=s.overrides) for s in self.stages)
         return Curriculum(name=self.name, stages=stages)
-
-
-TASK_IDS = tuple(task.id for task in TASKS)
-
-
-def unknown_task(name: str) -> str:
-    """Return the sentence on a task that there is not."""
-    return f"unknown task {shown(name)}{nearest(name, TASK_IDS)}"

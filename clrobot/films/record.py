@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from clrobot.envs.rendering import Renderer, open_renderer
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.vector_env import FPS
-from clrobot.evaluation.agent import Agent, append_slot
+from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.stage_env import stage_env
 from clrobot.films.captions import Label, Tile, label, mosaic, tile, tile_width

@@ -149,7 +149,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
     if info.config is not None and info.config != checksum(run.config_file):
         raise UserError(f"{run.config_file} is not the one that stage {stage} was trained with; put that one back")
     policy.set_training_mode(False)
-    return Agent(policy, config.curriculum.slots, stage)
+    return Agent.of(config, policy, stage)
 
 
 def _slots_after(stage: int, config: RunConfig) -> int:

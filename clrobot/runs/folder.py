@@ -27,9 +27,11 @@ from clrobot.files import (
     find_stray,
     is_left_over,
     read_own,
+    read_plain,
     write_record,
 )
 from clrobot.results.run_metrics import RunMetrics
+from clrobot.runs.foreign import missing, sources
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
@@ -127,7 +129,12 @@ class RunFolder:
     @cached_property
     def config(self) -> RunConfig:
         """The run's settings."""
-        return read_run_config(self.config_file)
+        try:
+            return read_run_config(self.config_file)
+        except UserError:
+            if (sentence := missing(self.path)) is not None:
+                raise UserError(sentence) from None
+            raise
 
     @property
     def finished(self) -> bool:
@@ -217,6 +224,20 @@ class RunFolder:
         """Note the checksums of the run's own files, which `read_metrics` and the report compare."""
         write_record(self.path, RECORDED)
 
+    def note_sources(self, config: RunConfig) -> None:
+        """Note in `environment.json` where the settings' tasks and methods come from, if one is a user's own.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        if noted := _foreign(config):
+            path = self.path / "environment.json"
+            try:
+                environment = dict(json.loads(read_plain(path)))
+            except (ValueError, TypeError, RecursionError) as error:
+                raise UserError(f"{path} is damaged ({type(error).__name__}); put it back") from None
+            self.write_json("environment.json", environment | noted)
+
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file in one step."""
         with atomic(self.path / name) as file:
@@ -250,7 +271,12 @@ def _environment(config: RunConfig) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "torch_threads": config.torch_threads,
         "device": config.device,
-    }
+    } | _foreign(config)
+
+
+def _foreign(config: RunConfig) -> dict[str, Any]:
+    found = sources(config)
+    return {"sources": found} if found else {}
 
 
 def _version(package: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.agents.algorithms import ALGORITHMS
-from clrobot.agents.methods import METHODS
+from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig, make_config
 from clrobot.results.run_metrics import RunMetrics
@@ -125,6 +125,6 @@ def _determining(config: RunConfig, slot: int) -> dict[str, Any]:
     settings = config.model_dump(mode="json")
     stage = settings["curriculum"]["stages"][slot]
     unused = {algorithm.name for algorithm in ALGORITHMS} - {config.algo}
-    for name in (*_IMMATERIAL, *unused, *(method.name for method in METHODS)):
+    for name in (*_IMMATERIAL, *unused, *METHODS_BY_NAME):
         settings.pop(name, None)
     return settings | {"curriculum": {"name": stage["task"], "stages": [stage]}}

@@ -21,6 +21,7 @@ from clrobot.errors import Busy, TrainingStopped, UserError
 from clrobot.experiment.config import RunConfig, make_config, settings_in_use
 from clrobot.experiment.config_file import dump_config
 from clrobot.files import at_home, atomic
+from clrobot.imports import import_words
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import missing_references, use_references
 from clrobot.studies.processes import Processes
@@ -181,7 +182,7 @@ def _train(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> 
 
 
 def _command(planned: Plan) -> list[str]:
-    command = [sys.executable, "-P", "-m", "clrobot"]  # -P: not what lies in the current folder
+    command = [sys.executable, "-P", "-m", "clrobot", *import_words()]  # -P: not what lies in the current folder
     if (planned.folder / "config.yaml").exists():
         # A run's own files open no tracker: what this sweep was given is passed on.
         return [*command, "resume", str(planned.folder), "--tracker", planned.config.tracker]

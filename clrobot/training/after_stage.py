@@ -91,7 +91,7 @@ def film(
     step: int,
 ) -> None:
     """Record every task seen so far; a failure is a warning and never stops the training."""
-    agent = Agent(policy, config.curriculum.slots, plan.stage)
+    agent = Agent.of(config, policy, plan.stage)
     for slot in range(plan.stage):
         name = config.curriculum.slots[slot]
         stop.pause(f"recording {name}", plan.stage, step)

@@ -28,10 +28,10 @@ _NOT_COPIED = {"report.html", "resume", "tracker.json"}
 
 
 def extend(
-    run: RunFolder,
+    run: RunFolder | Path | str,
     task: str,
     steps: int,
-    out: Path,
+    out: Path | str,
     overrides: Mapping[str, float] | None = None,
     machine: Machine | None = None,
 ) -> RunFolder:
@@ -45,6 +45,7 @@ def extend(
         UserError: the run is not finished or its optimizer goes on from stage to stage, the task is unknown, or
             `out` is taken.
     """
+    run, out = run if isinstance(run, RunFolder) else RunFolder.open(Path(run)), Path(out)
     config = run.config
     if not run.finished:
         raise UserError(f"{run.path} is not finished; go on with it first: clrobot resume {run.path}")
@@ -68,6 +69,7 @@ def extend(
         (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
         (folder / "scores.jsonl").write_text("".join(lines), encoding="utf-8")
         copy = RunFolder(folder)
+        copy.note_sources(extended)
         rebind_checkpoints(copy)
         copy.record()
     return RunFolder.open(out)

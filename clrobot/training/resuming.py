@@ -19,7 +19,7 @@ from clrobot.training.training import Training
 from clrobot.training.untrained import untrained
 
 
-def resume(path: Path, observer: Observer | None = None, machine: Machine | None = None) -> RunFolder:
+def resume(path: Path | str, observer: Observer | None = None, machine: Machine | None = None) -> RunFolder:
     """Go on with an unfinished training; it ends with the same bits as one that never stopped.
 
     Args:
@@ -30,7 +30,7 @@ def resume(path: Path, observer: Observer | None = None, machine: Machine | None
     Raises:
         UserError: there is no run, it is finished, another process trains it, or its files do not belong together.
     """
-    return open_training(path, observer or Silent(), machine).run()
+    return open_training(Path(path), observer or Silent(), machine).run()
 
 
 def open_training(path: Path, observer: Observer, machine: Machine | None = None) -> Training:

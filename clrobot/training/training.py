@@ -36,7 +36,7 @@ from clrobot.training.training_env import training_env
 from clrobot.training.untrained import check_method_memory, untrained
 
 
-def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
+def train(config: RunConfig, out: Path | str, observer: Observer | None = None) -> RunFolder:
     """Train through the configured curriculum into the new folder `out`.
 
     The run's page is written by `clrobot.report.page.write_report`, or by the command line.
@@ -44,7 +44,7 @@ def train(config: RunConfig, out: Path, observer: Observer | None = None) -> Run
     Raises:
         UserError: `out` already holds something, a setting cannot be used here, or the training went to NaN.
     """
-    return Training.begin(config, out, observer or Silent()).run()
+    return Training.begin(config, Path(out), observer or Silent()).run()
 
 
 class Training:

@@ -35,7 +35,10 @@ class ScriptedPolicy(Protocol):
 
 
 class Task(ABC, Generic[FeaturesT]):
-    """One manipulation skill."""
+    """One manipulation skill: a class of these attributes and five methods, all on N simulations at once.
+
+    One of the user's own is given to `clrobot.register_task`, which tries it in two simulations.
+    """
 
     id: ClassVar[str]
     varies: ClassVar[Mapping[str, Box]]  # drawn at every reset, by name; `place` receives the draws
@@ -83,4 +86,9 @@ class Task(ABC, Generic[FeaturesT]):
     @classmethod
     def gym_id(cls) -> str:
         """Return the Gymnasium id: `drawer-open` is `clrobot/DrawerOpen-v0`."""
-        return f"clrobot/{''.join(word.capitalize() for word in cls.id.split('-'))}-v0"
+        return gym_id(cls.id)
+
+
+def gym_id(task: str) -> str:
+    """Return the Gymnasium id of the task of that id."""
+    return f"clrobot/{''.join(word.capitalize() for word in task.split('-'))}-v0"

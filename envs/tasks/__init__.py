@@ -1,8 +1,12 @@
-"""The native tasks, each with its expert. Adding one is its file and one line here."""
+"""The tasks: the native ones, each with its expert, and a user's own.
+
+Adding a native one is its file and one line here; a user's comes through `TASKS_BY_ID` (see `clrobot.registry`).
+"""
 
 from __future__ import annotations
 
 from clrobot.envs.simulation.task import Task
+from clrobot.envs.simulation.task_check import task_id
 from clrobot.envs.tasks.button_press import ButtonPress
 from clrobot.envs.tasks.dial_turn import DialTurn
 from clrobot.envs.tasks.door_close import DoorClose
@@ -19,6 +23,7 @@ from clrobot.envs.tasks.reach import Reach
 from clrobot.envs.tasks.shelf_place import ShelfPlace
 from clrobot.envs.tasks.stack import Stack
 from clrobot.envs.tasks.window_close import WindowClose
+from clrobot.registry import Registry
 
 TASKS: tuple[type[Task], ...] = (
     Reach,
@@ -39,4 +44,5 @@ TASKS: tuple[type[Task], ...] = (
     DialTurn,
 )
 
-TASKS_BY_ID = {task.id: task for task in TASKS}
+# These, and then a user's own.
+TASKS_BY_ID: Registry[type[Task]] = Registry("task", "clrobot.tasks", {task.id: task for task in TASKS}, task_id)

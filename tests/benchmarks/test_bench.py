@@ -13,6 +13,7 @@ from clrobot.benchmarks import bench
 from clrobot.envs.scene.arm import SUBSTEPS
 from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.simulation import HORIZON
+from clrobot.envs.tasks.reach import Reach
 from clrobot.envs.worlds.make import make_vector_env
 
 
@@ -34,7 +35,7 @@ def test_the_bare_physics_goes_the_environments_way(task) -> None:
 
 
 def test_bench_prints_and_writes_what_it_measured(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(bench, "TASK_IDS", ("reach",))
+    monkeypatch.setattr(bench, "TASKS_BY_ID", {"reach": Reach})
     monkeypatch.setattr(bench, "_ROUNDS", 1)
     out = io.StringIO()
     console = Console(file=out, width=80)

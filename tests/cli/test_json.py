@@ -31,17 +31,21 @@ def test_tasks(cli: Cli) -> None:
     rows = printed(cli, "tasks")
     assert [row["task"] for row in rows] == [task.id for task in TASKS]
     assert rows[0]["gymnasium_id"] == TASKS[0].gym_id()
+    assert {(row["source"], row["expert"]) for row in rows} == {("clrobot", True)}
     table = " ".join(cli("tasks").out.replace("│", " ").split())
     assert all(row["task"] in table and row["gymnasium_id"] in table for row in rows)
 
 
 def test_methods(cli: Cli) -> None:
-    assert printed(cli, "methods") == [{"method": method.name, "summary": method.summary} for method in METHODS]
+    assert printed(cli, "methods") == [
+        {"method": method.name, "summary": method.summary, "source": "clrobot"} for method in METHODS
+    ]
 
 
 def test_curricula(cli: Cli) -> None:
     rows = printed(cli, "curricula")
     assert {row["curriculum"] for row in rows} == set(CURRICULA)
+    assert {row["source"] for row in rows} == {"clrobot"}
     for row in rows:
         assert tuple(Stage(**stage) for stage in row["stages"]) == CURRICULA[row["curriculum"]].stages
 

@@ -18,8 +18,8 @@ from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.observation import OBS_SIZE
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
-from clrobot.evaluation.agent import append_slot
 from clrobot.evaluation.evaluator import Evaluator
+from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum, Stage
 
 SEED = 100

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.errors import UserError, nearest
 from clrobot.experiment.curricula import CURRICULA
-from clrobot.experiment.curriculum import TASK_IDS, Curriculum, Stage
+from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.experiment.yaml_file import load_curriculum
 
 
@@ -77,7 +78,7 @@ def test_a_curriculum_is_frozen():
 @pytest.mark.parametrize("name", CURRICULA)
 def test_a_name_loads_the_curriculum_of_that_name(name: str):
     assert load_curriculum(name) is CURRICULA[name]
-    assert {stage.task for stage in CURRICULA[name].stages} <= set(TASK_IDS)
+    assert {stage.task for stage in CURRICULA[name].stages} <= set(TASKS_BY_ID)
 
 
 def test_nearest_names_what_is_close_or_everything():
@@ -144,7 +145,7 @@ MALFORMED = {
         "`stages.2.stepz` is not a known key",
     ),
     "an unknown task": (STAGES + "task: drawer-opn\n    steps: 1\n", 5, "did you mean drawer-open"),
-    "a task of another world": (STAGES + "task: juggle\n    steps: 1\n", 5, ", ".join(TASK_IDS)),
+    "a task of another world": (STAGES + "task: juggle\n    steps: 1\n", 5, ", ".join(TASKS_BY_ID)),
     "no task": (STAGES + "steps: 64\n", 5, "`stages.2.task` is missing"),
     "a task that is nothing": (STAGES + "task:\n    steps: 64\n", 5, "`stages.2.task` is None"),
     "a stage that is a word": (STAGES + "reach\n", 5, "`stages.2` is 'reach'"),

@@ -1,7 +1,7 @@
 """What a continual-learning method is: a few verbs, each a no-op that a method overrides as it needs.
 
-Adding a method is one file in `methods/` and one line in `methods/__init__.py`: its settings become flags
-(`--ewc.strength`), and the tests that run over every method run over it.
+Adding one of ours is one file in `methods/` and one line in `methods/__init__.py`, and the tests that run over every
+method run over it; a user's own is given to `clrobot.register_method`. Its settings become flags (`--ewc.strength`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""A task, a method and a curriculum for clrobot, from outside."""
