@@ -64,7 +64,7 @@ class Simulation(SimState):
     """
 
     def __init__(self, task: Task, n: int, threads: int = 0, overrides: Overrides | None = None) -> None:
-        """Compile the task's model and allocate N simulations on `threads` threads (0: all cores).
+        """Compile the task's model and allocate N simulations on `threads` threads (0: all that may be used).
 
         Raises:
             ValueError: an override is unknown, out of range, or nothing that this task has.
@@ -78,7 +78,6 @@ class Simulation(SimState):
         self.solved_now = np.zeros(n, np.bool_)
         self.diverged = np.zeros(n, np.bool_)
         self.divergences = 0
-        self._clock: Array = self.batch.bind("time")
         self._start_row = self._make_start_row()
         self.batch.state[:] = self._start_row
         self._rngs: list[np.random.Generator] = [seeding.np_random()[0] for _ in range(n)]
@@ -86,6 +85,11 @@ class Simulation(SimState):
         self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
         # Written out for every simulation: numpy is slow where it repeats a short row.
         self._low, self._high = (np.tile(bound, (n, 1)) for bound in (arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH))
+
+    @override
+    def _allocate(self) -> None:
+        super()._allocate()
+        self._clock: Array = self._batch.bind("time")
 
     @property
     @override
