@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from clrobot.envs.simulation.overrides import Overrides
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
 from clrobot.envs.worlds.gym_env import TaskEnv
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
@@ -20,11 +20,9 @@ def make_env(task: str, **kwargs: Any) -> TaskEnv:
     return TaskEnv(TASKS_BY_ID[task](), **kwargs)
 
 
-def make_vector_env(
-    task: str, num_envs: int = 1, *, threads: int = 0, stagger: bool = False, overrides: Overrides | None = None
-) -> TaskVectorEnv:
-    """Return `num_envs` simulations of the task of that id (KeyError if there is none), as `make_env` does."""
-    return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, threads=threads, stagger=stagger, overrides=overrides)
+def make_vector_env(task: str, num_envs: int = 1, **kwargs: Any) -> TaskVectorEnv:
+    """Return `num_envs` simulations of the task of that id (KeyError if there is none); see `TaskVectorEnv`."""
+    return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, **kwargs)
 
 
 def register() -> None:
@@ -35,4 +33,5 @@ def register() -> None:
             entry_point="clrobot.envs.worlds.make:make_env",
             vector_entry_point="clrobot.envs.worlds.make:make_vector_env",
             kwargs={"task": task.id},
+            max_episode_steps=HORIZON,
         )

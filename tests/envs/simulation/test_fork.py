@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -91,6 +92,17 @@ def test_a_process_that_was_forked_ends() -> None:
         "assert os.waitpid(child, 0)[1] == 0\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=3 * LIMIT)
+
+
+def test_a_child_draws() -> None:
+    env = gym.make_vec("clrobot/Reach-v0", num_envs=2, render_mode="rgb_array", width=32, height=24, threads=2)
+    env.reset(seed=0)
+    shown = env.render()
+    found = _in_child(env.render)
+    assert [picture.shape for picture in found] == [(24, 32, 3)] * 2
+    np.testing.assert_allclose(np.mean(found, axis=(1, 2)), np.mean(shown, axis=(1, 2)), atol=20)  # rays, not OpenGL
+    assert np.array_equal(env.render(), shown)
+    env.close()
 
 
 def test_opengl_of_the_parent_is_one_sentence_in_a_child() -> None:
