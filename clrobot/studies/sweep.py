@@ -105,9 +105,14 @@ def _is_done(planned: Plan) -> bool:
     if not (planned.folder / "config.yaml").exists():
         return False
     run = RunFolder.open(planned.folder)
-    if settings_in_use(run.config) != settings_in_use(planned.config):
+    if _material(run.config) != _material(planned.config):
         raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or remove it")
     return run.finished
+
+
+def _material(config: RunConfig) -> dict[str, Any]:
+    """Return the settings in use that make a run what it is: the physics' threads change no bit."""
+    return {name: value for name, value in settings_in_use(config).items() if name != "threads"}
 
 
 def _log(planned: Plan) -> Path:

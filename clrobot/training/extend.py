@@ -62,7 +62,7 @@ def extend(
     learner, method = untrained(here)  # what cannot be used here is refused before anything is copied
     check_memory(here, learner, method)
     Tracking(here, to_standard_error)
-    lines = _scores_of_new_slot(run, extended)
+    lines = _scores_of_new_slot(run, extended, here.threads)
     with atomic(out) as folder:
         shutil.copytree(run.path, folder, ignore=lambda path, _: _NOT_COPIED if Path(path) == run.path else set())
         (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
@@ -83,10 +83,10 @@ def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str
     return config.model_copy(update={"curriculum": curriculum})
 
 
-def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
+def _scores_of_new_slot(run: RunFolder, extended: RunConfig, threads: int) -> list[str]:
     """Return the lines of `scores.jsonl` with the new slot's after each stage's."""
     slots = len(extended.curriculum.stages)
-    evaluator = Evaluator(extended.curriculum, extended.evaluation.seed)
+    evaluator = Evaluator(extended.curriculum, extended.evaluation.seed, threads)
     scores = read_scores(run.scores_file)
     result = []
     for i, score in enumerate(scores):

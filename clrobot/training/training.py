@@ -81,7 +81,7 @@ class Training:
         self.book = ScoreBook(folder.scores_file)
         self.stage_ends: list[int] = []
         self._tracking = tracking
-        evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+        evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
         self._measuring = Measuring(evaluator, config.evaluation, self.book, self.ledger, tracking.scores)
         self._saver = Saver(folder.resume, config.checkpoint, learner, method, self.ledger, self.book, observer.warn)
         self.within: Snapshot | None = None

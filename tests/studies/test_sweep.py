@@ -54,6 +54,11 @@ def test_a_plan_is_the_product_of_its_parts() -> None:
     assert all(p.config.curriculum == BASE.curriculum for p in plans)
 
 
+def test_a_run_with_other_threads_of_the_physics_is_the_same_run(tmp_path: Path) -> None:
+    run = train(BASE.model_copy(update={"threads": 1}), tmp_path / "run")
+    assert run_all([Plan(run.path, BASE)], 1, print)[0].path == run.path
+
+
 def test_a_list_of_widths_is_varied_as_one_number() -> None:
     (only,) = plan(BASE, Path("out"), ["finetune"], [0], "network.widths", [16])
     assert only.config.network.widths == (16, 16)
