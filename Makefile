@@ -1,5 +1,5 @@
 # Verbs for developers; the README's two commands need none of them.
-.PHONY: lint format type test test-gl test-browser build smoke ci
+.PHONY: lint format type test test-gl test-browser build smoke same-results ci
 PYTHON := .venv/bin/python
 
 lint:    ## style and imports
@@ -28,6 +28,14 @@ build:   ## sdist and wheel into dist/
 
 smoke: build  ## install the wheel alone and use it
 	bash .ci/smoke dist/*.whl
+
+same-results:  ## that no bit differs from another commit's: make same-results OLD=REVISION
+	rm -rf .same-results && git worktree add -q --detach .same-results $(OLD)
+	cp .ci/same_results.py .same-results/.ci/
+	cd .same-results && ../$(PYTHON) .ci/same_results.py record ../before.json
+	$(PYTHON) .ci/same_results.py record after.json
+	git worktree remove --force .same-results
+	$(PYTHON) .ci/same_results.py compare before.json after.json .ci/renamed.json
 
 ci:      ## all of it, as CI does
 	bash .ci/run

@@ -13,8 +13,10 @@ Importing this package registers the environments and loads neither torch nor St
 is imported at its first use.
 """
 
-from __future__ import annotations
+# First, and before `from __future__`, which is a module too.
+import clrobot.safe_path  # noqa: F401
 
+# isort: split
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +60,7 @@ _LAZY = {
 register()
 
 
-def load(run: str | Path, stage: int | None = None) -> Agent:
+def load(run: str | Path, stage: int | None = None) -> "Agent":
     """Return the agent of a run as it was after `stage` (None: the newest; 0: untrained).
 
     Raises:

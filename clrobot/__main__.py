@@ -1,4 +1,4 @@
-"""`python -m clrobot` is the command `clrobot`."""
+"""`python -m clrobot` is the command `clrobot`; the package has taken the current folder off the path by now."""
 
 from clrobot.cli import main
 

@@ -17,6 +17,10 @@ class UserError(Exception):
     """A mistake in what the user gave: the message names the bad value and what was expected."""
 
 
+class Busy(UserError):
+    """Another process works there now; it is a matter of waiting."""
+
+
 def warn(message: str) -> None:
     """Write a warning to the standard error."""
     print(f"clrobot: warning: {message}", file=sys.stderr)

@@ -3,55 +3,197 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
+import tempfile
+import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clrobot.errors import UserError
 
+_PREFIX, _SUFFIX = ".clrobot-", ".tmp"
+_LEFT_OVER = 3600.0  # seconds after which what nobody holds was left by a process that was killed
+
+# What a disk says that cannot do what is asked of it, though all is written: flush a folder, or lock one.
+_NOT_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.ENOLCK}
+
+
+def at_home(path: Path) -> Path:
+    """Return a path of the user's with a leading `~` as the home folder: a shell leaves it in `--out=~/runs`."""
+    return path.expanduser() if path.parts[:1] == ("~",) else path
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path` (a file or a folder), flushed and renamed to it at the end."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    _remove(temporary)
+    """Yield a name of its own for what becomes `path` (a file or a folder), flushed and renamed to it at the end.
+
+    The name lies in a new folder beside `path`, so two writers never meet, and nothing that was there is touched: a
+    link at `path` is replaced and not followed. Everything written has the permissions that the umask gives. When
+    anything fails, `path` is as it was.
+
+    Raises:
+        OSError: something cannot be written; it names `path`.
+    """
+    path = at_home(path)
     try:
-        yield temporary
-        for part in [temporary, *temporary.rglob("*")] if temporary.is_dir() else [temporary]:
-            _flush(part)
-        if temporary.is_dir() and path.is_dir():
-            # A folder cannot be renamed onto one that holds something: the old one steps aside first.
-            old = path.with_name(f".{path.name}.old")
-            _remove(old)
-            path.replace(old)
+        with _own_folder(path.parent) as own:
+            temporary = own / path.name
+            yield temporary
+            _finish(temporary, _usual_mode(own))
+            _put(temporary, path, own)
+            _flush(path.parent)
+    except shutil.Error as error:  # of copytree: a list of (from, to, reason)
+        number = re.match(r"\[Errno (\d+)\]", str(error.args[0][0][2]))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
+    except OSError as error:
+        if error.filename is not None and _PREFIX not in str(error.filename):
+            raise
+        # A full disk names no file, and the one that it happened to is gone.
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+
+
+@contextmanager
+def _own_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder that no other process has, locked while it is used, and remove it at the end."""
+    _remove_left_overs(parent)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX, dir=parent))
+        descriptor = os.open(folder, os.O_RDONLY)
+        _lock(descriptor)
+        if folder.exists():  # it was not taken for a left-over before it was locked
+            break
+        os.close(descriptor)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def is_left_over(entry: Path) -> bool:
+    """Return whether this is what a writer uses, or one that was killed left behind: it holds nothing of a user's."""
+    return entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)
+
+
+def _remove_left_overs(parent: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    before = time.time() - _LEFT_OVER
+    for folder in parent.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):
+            if folder.lstat().st_mtime > before:
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+            try:
+                if _lock(descriptor, fcntl.LOCK_NB):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int = 0) -> bool:
+    """Lock a folder for as long as it is open here; False where another process has it or the disk has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+    except OSError:
+        return False
+    return True
+
+
+def _usual_mode(folder: Path) -> int:
+    """Return the permissions that a new file gets here; the umask can be read in no other way beside threads."""
+    probe = folder / ".probe"
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        probe.unlink()
+
+
+def _finish(path: Path, mode: int) -> None:
+    """Give a file, or a folder and all in it, the usual permissions, and flush it to the disk.
+
+    safetensors writes files that only their owner can read, and copies of what is read-only are read-only.
+    """
+    for part in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if part.is_symlink():
+            continue
+        # Who may read a folder's names may also reach what they name.
+        wanted = mode | (mode & 0o444) >> 2 if part.is_dir() else mode
+        if stat.S_IMODE(part.stat().st_mode) != wanted:
+            with suppress(OSError):  # a disk without permissions
+                part.chmod(wanted)
+        _flush(part)
+
+
+def _put(temporary: Path, path: Path, own: Path) -> None:
+    if temporary.is_dir() and path.is_dir() and not path.is_symlink():
+        # A folder cannot be renamed onto one that holds something: the old one steps aside first.
+        old = own / "old"
+        path.replace(old)
+        try:
             temporary.replace(path)
-            _remove(old)
-        else:
-            temporary.replace(path)
-        _flush(path.parent)
-    except BaseException:
-        _remove(temporary)
-        raise
+        except BaseException:
+            if not path.exists():
+                old.replace(path)
+            raise
+    else:
+        if temporary.is_dir() and path.is_symlink():
+            path.unlink()
+        temporary.replace(path)
 
 
 def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder in which one may write and not look
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
     finally:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+TEXT_LIMIT = 2**20
+
+
+def read_plain(path: Path, limit: int = TEXT_LIMIT, *, follow: bool = True) -> bytes:
+    """Return the content of a plain file of at most `limit` bytes; a pipe is not waited for, a device not drained.
+
+    Args:
+        path: of the file.
+        limit: bytes.
+        follow: whether it may be a link to such a file.
+
+    Raises:
+        OSError: there is none, it cannot be read, is no plain file or larger; `strerror` says which.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = os.open(at_home(path), flags | (0 if follow else os.O_NOFOLLOW))
+    try:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(limit + 1) or b""
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit:,} bytes", str(path))
+    return content
 
 
 def find_stray(folder: Path) -> Path | None:
@@ -68,35 +210,27 @@ def find_stray(folder: Path) -> Path | None:
     return None
 
 
-def read_plain(path: Path, most: int) -> bytes:
-    """Return the content of a file that is expected to have at most `most` bytes.
+def read_own(path: Path, most: int) -> bytes:
+    """Return the content of a run's own file, which is expected to have at most `most` bytes.
 
     Raises:
         UserError: it cannot be read, is a link, a pipe or a device, or is larger.
     """
     try:
-        # A pipe would wait for a writer; a link would lead elsewhere.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise UserError(f"{path} is not a plain file; put the file back that the training wrote")
-            if found.st_size > most:
-                raise UserError(
-                    f"{path} has {found.st_size:,} bytes, and at most {most:,} are read; restore the file"
-                )
-            return file.read(most)
+        return read_plain(path, most, follow=False)
     except OSError as error:
         reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise UserError(f"cannot read {path}: {reason}; restore the file") from None
 
 
 MANIFEST = "manifest.json"
+_PART = 2**20  # bytes read at a time
 
 
 def write_manifest(folder: Path) -> None:
     """Write the SHA-256 of every file in `folder` to its `manifest.json`."""
-    sums = {path.name: checksum(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST)
+    sums = {path.name: checksum(path) for path in files}
     (folder / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
@@ -105,12 +239,15 @@ def check_manifest(folder: Path, needed: Collection[str]) -> str | None:
 
     Links are refused: what is read must lie in the folder. So is a manifest without the `needed` names: what it
     does not list is not checked.
+
+    Raises:
+        UserError: a file may not be read here, which is no damage.
     """
     manifest = folder / MANIFEST
     try:
         if folder.is_symlink() or manifest.is_symlink():
             return f"{folder} is or holds a link"
-        sums = json.loads(manifest.read_text(encoding="utf-8"))
+        sums = json.loads(read_plain(manifest))
         if not isinstance(sums, dict) or not sums:
             return f"{manifest} is damaged"
         if lacking := sorted(set(needed) - sums.keys()):
@@ -118,6 +255,8 @@ def check_manifest(folder: Path, needed: Collection[str]) -> str | None:
         for name, expected in sums.items():
             if (problem := _check_file(folder, name, expected)) is not None:
                 return problem
+    except PermissionError as error:
+        raise _unreadable(error) from error
     except (OSError, ValueError, RecursionError) as error:
         return f"{manifest} is missing or damaged ({error})"
     return None
@@ -134,6 +273,10 @@ def _check_file(folder: Path, name: str, expected: object) -> str | None:
     return None
 
 
+def _unreadable(error: PermissionError) -> UserError:
+    return UserError(f"{error.filename}: permission denied; ask its owner to let you read it (chmod a+r)")
+
+
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
@@ -144,26 +287,42 @@ def write_record(folder: Path, names: Collection[str]) -> None:
     """Write to `manifest.json` the length and SHA-256 of files that may still grow: what is there stays as it is."""
     sums = {}
     for name in names:
-        content = (folder / name).read_bytes()
-        sums[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        size = (folder / name).stat().st_size
+        sums[name] = {"bytes": size, "sha256": _checksum_of_start(folder / name, size)}
     with atomic(folder / MANIFEST) as file:
         file.write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
 def check_record(folder: Path) -> str | None:
-    """Return what is wrong with the files of `write_record`, or None (also for a folder that has no record)."""
+    """Return what is wrong with the files of `write_record`, or None (also for a folder that has no record).
+
+    Raises:
+        UserError: a file may not be read here, which is no damage.
+    """
     manifest = folder / MANIFEST
     if not manifest.exists():
         return None
     try:
-        for name, expected in json.loads(manifest.read_text(encoding="utf-8")).items():
+        for name, expected in json.loads(read_plain(manifest)).items():
             path = folder / name
             if Path(name).name != name or not path.is_file() or path.is_symlink():
                 return f"{path} is missing or not a plain file"
-            with path.open("rb") as file:
-                content = file.read(int(expected["bytes"]))
-            if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+            if _checksum_of_start(path, int(expected["bytes"])) != expected["sha256"]:
                 return f"{path} is damaged (its checksum differs)"
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except PermissionError as error:
+        raise _unreadable(error) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         return f"{manifest} is damaged ({type(error).__name__})"
     return None
+
+
+def _checksum_of_start(path: Path, size: int) -> str | None:
+    """Return the SHA-256 of a file's first `size` bytes, or None where it has fewer."""
+    found = hashlib.sha256()
+    if not 0 <= size <= path.stat().st_size:
+        return None
+    with path.open("rb") as file:
+        while size > 0 and (part := file.read(min(size, _PART))):
+            found.update(part)
+            size -= len(part)
+    return found.hexdigest()

@@ -1,4 +1,4 @@
-"""Three rooms and one direction: who imports whom, and under which name."""
+"""Three rooms, their wings and one direction: who imports whom, and under which name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,26 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEARNING = ("torch", "stable_baselines3")
 ROOMS = ("clrobot", "envs", "agents")
+
+# The wings of each room, along the way of the data: arrows run only down a list.
+WINGS = {
+    "clrobot": (
+        "cli",
+        "report",
+        "training",
+        "studies",
+        "comparison",
+        "benchmarks",
+        "films",
+        "runs",
+        "evaluation",
+        "experiment",
+        "results",
+    ),
+    "clrobot.envs": ("worlds", "tasks", "experts", "rewards", "rendering", "simulation", "scene"),
+    "clrobot.agents": ("methods", "algorithms", "policies", "networks"),
+}
+MOST_LINES = 350  # in a module
 
 
 def sources(room: str) -> list[Path]:
@@ -56,6 +76,96 @@ def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def ids(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its name; a package is its `__init__`."""
+    found = {}
+    for room in ROOMS:
+        for path in sources(room):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts if room == "clrobot" else ("clrobot", *parts))
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which modules each module imports, those for type checkers alone too."""
+    there = modules()
+    return {name: (imports(path) & there.keys()) - {name, "clrobot"} for name, path in there.items()}
+
+
+def place(module: str) -> tuple[str, int] | None:
+    """The room of a module and the number of its wing, from above; None for what lies in no wing."""
+    for room in ("clrobot.envs", "clrobot.agents", "clrobot"):
+        if module.startswith(f"{room}."):
+            wing = module.removeprefix(f"{room}.").split(".")[0]
+            return (room, WINGS[room].index(wing)) if wing in WINGS[room] else None
+    return None
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Names that import each other in a circle, in that order; none if there is no circle."""
+    done: set[str] = set()
+
+    def look(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return way[way.index(name) :]
+        if name not in done:
+            for other in sorted(graph[name]):
+                if found := look(other, [*way, name]):
+                    return found
+            done.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := look(name, []))), [])
+
+
+# Wings -----------------------------------------------------------------------------------------------------
+
+
+def test_every_folder_is_a_wing_and_every_wing_a_folder():
+    for room, folder in {
+        "clrobot": ROOT / "clrobot",
+        "clrobot.envs": ROOT / "envs",
+        "clrobot.agents": ROOT / "agents",
+    }.items():
+        found = {path.parent.name for path in folder.glob("*/__init__.py") if not path.parent.is_symlink()}
+        assert found == set(WINGS[room])
+
+
+def test_arrows_run_only_down():
+    up = []
+    for module, imported in arrows().items():
+        for other in imported:
+            here, there = place(module), place(other)
+            if here and there and here[0] == there[0] and here[1] > there[1]:
+                up.append(f"{module} → {other}")
+    assert up == []
+
+
+def test_what_lies_below_all_wings_imports_none_of_them():
+    for name in ("clrobot.errors", "clrobot.files"):
+        assert [other for other in arrows()[name] if place(other)] == []
+
+
+def test_no_circle():
+    assert circle(arrows()) == []
+
+
+def test_a_circle_would_be_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b", "c"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("path", [path for room in ROOMS for path in sources(room)], ids=ids)
+def test_no_module_is_longer_than_a_reader_s_patience(path: Path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", [p for room in ROOMS for p in sources(room) if p.name == "__init__.py"], ids=ids)
+def test_every_folder_says_in_a_sentence_what_lives_there(path: Path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
 # What is written in the files ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from clrobot.agents.settings import FrozenSettings
 class AlgorithmSettings(FrozenSettings):
     """What every algorithm has."""
 
-    num_envs: int = Field(64, ge=1)
+    num_envs: int = Field(64, ge=1, le=65_536)
     """Simulations stepped together."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size."""

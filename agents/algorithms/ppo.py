@@ -20,13 +20,13 @@ from clrobot.agents.policies.ppo import PPOSlotPolicy
 class PPOSettings(AlgorithmSettings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
-    num_envs: int = Field(128, ge=1)
+    num_envs: int = Field(128, ge=1, le=65_536)
     """Simulations stepped together: 128 for 16 steps each bring success .9 sooner, in seconds, than 64 for 32."""
-    n_steps: int = Field(16, ge=1)
+    n_steps: int = Field(16, ge=1, le=1_000_000)
     """Control steps of each simulation between updates."""
-    batch_size: int = Field(512, ge=2)
+    batch_size: int = Field(512, ge=2, le=2**24)
     """Samples in a minibatch."""
-    n_epochs: int = Field(10, ge=1)
+    n_epochs: int = Field(10, ge=1, le=10_000)
     """Passes over the samples of an update: with 10 success .9 comes sooner, in seconds, than with 5 or 15."""
     learning_rate: float = Field(2e-3, gt=0)
     """Adam's step size at a stage's start."""

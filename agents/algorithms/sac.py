@@ -24,17 +24,17 @@ _STORED = ("observations", "actions", "next_observations", "dones", "rewards", "
 class SACSettings(AlgorithmSettings):
     """Soft actor-critic (Haarnoja et al. 2018)."""
 
-    num_envs: int = Field(32, ge=1)
+    num_envs: int = Field(32, ge=1, le=65_536)
     """Simulations stepped together."""
-    train_freq: int = Field(8, ge=1)
+    train_freq: int = Field(8, ge=1, le=1_000_000)
     """Control steps of each simulation between updates."""
-    gradient_steps: int = Field(64, ge=1)
+    gradient_steps: int = Field(64, ge=1, le=1_000_000)
     """Gradient steps of an update."""
-    batch_size: int = Field(256, ge=2)
+    batch_size: int = Field(256, ge=2, le=2**24)
     """Transitions in a minibatch."""
-    buffer_size: int = Field(200_000, ge=1)
+    buffer_size: int = Field(200_000, ge=1, le=10**9)
     """Transitions kept; the buffer starts empty in every stage."""
-    learning_starts: int = Field(2_000, ge=0)
+    learning_starts: int = Field(2_000, ge=0, le=10**12)
     """Steps with random actions at a stage's start."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size."""

@@ -25,6 +25,7 @@ from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.experiment.curriculum import TASK_IDS, Stage, unknown_task
+from clrobot.files import atomic
 from clrobot.results.numbers import grouped, number, percent
 
 _ROUNDS = 5  # at least, of the environment and its bare physics
@@ -79,7 +80,8 @@ def run_bench(
         show_metaworld(result["metaworld"], num_envs, console)
     if path is not None:
         try:
-            path.write_text(json_module.dumps(result, indent=2) + "\n", encoding="utf-8")
+            with atomic(path) as unfinished:
+                unfinished.write_text(json_module.dumps(result, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise UserError(f"--json {path}: {error.strerror}; give a file that can be written") from error
     return result

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import tyro
 
 from clrobot.cli.benchmarks import bench, learning, overhead
-from clrobot.cli.common import errors_as_sentences
+from clrobot.cli.common import errors_as_sentences, print_on_any_terminal
 from clrobot.cli.compare import compare, plot, report
 from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks
 from clrobot.cli.train import demo, extend, references, resume, sweep, train_in_help
+from clrobot.files import at_home
 
 VERBS: dict[str, Callable[..., None]] = {
     "demo": demo,
@@ -39,7 +41,8 @@ VERBS: dict[str, Callable[..., None]] = {
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command `clrobot` with these words (None: the process's own)."""
-    words = sys.argv[1:] if words is None else list(words)
+    words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
+    print_on_any_terminal()
     with errors_as_sentences():
         verbs, registry = dict(VERBS), None
         if words[:1] == ["train"]:
@@ -54,3 +57,11 @@ def main(words: Sequence[str] | None = None) -> None:
             args=words or ["--help"],
             registry=registry,
         )
+
+
+def _at_home(word: str) -> str:
+    """Return a word in which `~` leads home, also in `--out=~/runs`, where a shell leaves it."""
+    flag, equals, value = word.rpartition("=")
+    if value.partition("/")[0] != "~" or (equals and not flag.startswith("--")):
+        return word
+    return f"{flag}{equals}{at_home(Path(value))}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import tyro
 from rich.console import Console
@@ -28,23 +30,78 @@ RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 RunPaths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 
+class _LastingOutput:
+    """An output that may go away, by a closed pipe, a hung-up terminal or a full disk, while the work goes on.
+
+    What happened to it first is kept in `lost`, for `errors_as_sentences` to tell at the end.
+    """
+
+    lost: ClassVar[OSError | None] = None
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._lose(error)
+
+    @classmethod
+    def _lose(cls, error: OSError) -> None:
+        cls.lost = cls.lost or error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def errors_as_sentences() -> Iterator[None]:
     """Turn the user's mistakes into one sentence and exit code 2."""
     try:
-        yield
+        _LastingOutput.lost = None
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # here, and not where Python ends, when an error can no longer be told
+        if _LastingOutput.lost is not None:
+            raise _LastingOutput.lost
     except (UserError, RenderError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         print("clrobot: stopped", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # as in `clrobot tasks | head -1`: nobody reads on, which is no mistake
+        _print_no_more()
+        sys.exit(0)
     except OSError as error:
         if error.filename is None:
-            raise
+            _print_no_more()
+            _fail(f"what it prints cannot be written ({error.strerror}); give it another place")
         _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
     except TrainingStopped as error:
         print(f"clrobot: {error}", file=sys.stderr)
         sys.exit(130)
+
+
+def print_on_any_terminal() -> None:
+    """Replace what the terminal's encoding cannot show: no character may end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _print_no_more() -> None:
+    """Let what is still to be printed go nowhere: Python would try once more at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(sentence: str) -> None:
@@ -55,8 +112,8 @@ def _fail(sentence: str) -> None:
 
 
 def open_console() -> Console:
-    """Return the terminal."""
-    return Console()
+    """Return the terminal, or what stands in its place; what happens to it stops no training."""
+    return Console(file=cast("IO[str]", _LastingOutput(sys.stdout)))
 
 
 def at_least(value: int, flag: str, least: int = 1) -> None:

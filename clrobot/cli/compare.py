@@ -74,11 +74,13 @@ def compare(
     """
     from clrobot.comparison.comparison import compare as compare_runs
     from clrobot.comparison.tables import as_text, print_comparison
+    from clrobot.files import atomic
 
     comparison = compare_runs(expand_runs(runs), statistic)
     console = open_console()
     if out is not None:
-        out.write_text(as_text(comparison, format), encoding="utf-8")
+        with atomic(out) as unfinished:
+            unfinished.write_text(as_text(comparison, format), encoding="utf-8")
         console.print(str(out), highlight=False, soft_wrap=True)
     elif format == "table":
         print_comparison(comparison, console)

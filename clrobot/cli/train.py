@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
-from clrobot.errors import UserError
+from clrobot.errors import Busy, UserError
 from clrobot.results.numbers import grouped, number
 
 if TYPE_CHECKING:
@@ -136,8 +137,7 @@ def sweep(
     from clrobot.experiment.config_file import read_config
     from clrobot.report.comparison_page import write_comparison
     from clrobot.report.page import write_report
-    from clrobot.runs.references import missing_references, use_references
-    from clrobot.studies.sweep import Plan, plan, run_all
+    from clrobot.studies.sweep import add_references, plan, run_all
 
     at_least(jobs, "--jobs")
     if (vary is None) != (not values):
@@ -150,18 +150,16 @@ def sweep(
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a folder may be called `[b]`
 
     runs = run_all(plans, jobs, tell)
     if references:
-        missing = missing_references(runs, None)
-        run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
+        add_references(runs, jobs, tell)
         for run in runs:
-            use_references(run, None)
             write_report(run.path)
     print_comparison(compare_runs(runs, "mean"), console)
     page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
-    console.print(f"report  {page}", highlight=False, soft_wrap=True)
+    console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def extend(
@@ -216,19 +214,17 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
     """
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
+    from clrobot.studies.sweep import when_free
 
     folders = expand_runs(runs)
     for folder in folders:
         folder.read_metrics()  # refused before anything is trained
     console = open_console()
     for path, config in missing_references(folders, store).items():
-        console.print(f"reference  {path}", highlight=False, soft_wrap=True)
-        if (path / "config.yaml").exists():
-            resume_run(path, console)
-        else:
-            train_run(config, path, console)
+        console.print(f"reference  {path}", highlight=False, markup=False, soft_wrap=True)
+        when_free(partial(_train_reference, path, config, console))
     for folder in folders:
-        metrics = use_references(folder, store)
+        metrics = when_free(partial(use_references, folder, store))
         write_report(folder.path)
         table = Table("task", title=folder.path.name, title_justify="left")
         for column in ("area", "reference's area", "forward transfer"):
@@ -237,6 +233,26 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
             table.add_row(task.task, *map(number, (task.auc, task.auc_reference, task.forward_transfer)))
         table.add_row("mean", "", "", number(metrics.forward_transfer))
         console.print(table)
+
+
+def _train_reference(path: Path, config: RunConfig, console: Console) -> None:
+    """Train a reference, or what is left of it; a Busy says that another process does that now."""
+    from clrobot.runs.folder import RunFolder
+
+    if (path / "config.yaml").exists():
+        run = RunFolder.open(path)
+        if run.finished:  # by whom it was waited for
+            return
+        run.lock()  # a Busy comes before anything is shown
+        run.unlock()
+        resume_run(path, console)
+        return
+    try:
+        train_run(config, path, console)
+    except UserError as error:
+        if (path / "config.yaml").exists() and not isinstance(error, Busy):  # begun by another just now, or resumable
+            raise Busy(str(error)) from error
+        raise
 
 
 def train_in_help() -> None:

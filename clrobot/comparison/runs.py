@@ -11,6 +11,7 @@ from typing import Any
 
 from clrobot.errors import UserError
 from clrobot.experiment.dotted import flatten
+from clrobot.files import read_plain
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 
@@ -110,7 +111,7 @@ def read_runs(folders: Sequence[RunFolder]) -> tuple[list[ComparedRun], list[str
 def _environment(folder: RunFolder) -> dict[str, Any]:
     path = folder.path / "environment.json"
     try:
-        environment = json.loads(path.read_text(encoding="utf-8"))
+        environment = json.loads(read_plain(path, follow=False))
         return dict(environment) | {"versions": dict(environment["versions"])}
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} is missing or damaged ({error}); put it back") from None

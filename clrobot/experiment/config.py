@@ -20,7 +20,7 @@ from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.shared.plasticity import PlasticitySettings
 from clrobot.agents.settings import FrozenSettings
-from clrobot.errors import UserError, explain
+from clrobot.errors import UserError, explain, shown
 from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.curriculum import Curriculum, Steps
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
@@ -28,19 +28,23 @@ from clrobot.experiment.yaml_file import load_curriculum
 
 Tracker = Literal["none", "wandb", "mlflow", "trackio"]
 
+# More than anybody will use; what is beyond would fill a machine before it fails.
+_UNITS = 16_384
+_OF_A_METHOD = 10**9  # states, rows, steps; its memory has a limit of its own
+
 
 class EvaluationSettings(FrozenSettings):
     """How skills are measured."""
 
-    episodes: int = Field(50, ge=1)
+    episodes: int = Field(50, ge=1, le=10_000)
     """Episodes of each task trained so far, after each stage."""
-    curve_points: int = Field(10, ge=0)
+    curve_points: int = Field(10, ge=0, le=10_000)
     """Evaluations of a stage's own task during it, for learning curves and transfer."""
-    curve_episodes: int = Field(20, ge=1)
+    curve_episodes: int = Field(20, ge=1, le=10_000)
     """Episodes in each of those, and of each task that is still to come, after each stage."""
     stochastic: bool = True
     """After each stage, also measure the tasks so far with sampled actions, over a third as many episodes."""
-    seed: int = Field(1_000_000, ge=0)
+    seed: int = Field(1_000_000, ge=0, lt=2**31)
     """Of the start states, which are the same in every run that has the same seed here."""
 
     @property
@@ -54,14 +58,14 @@ class VideoSettings(FrozenSettings):
 
     enabled: bool = True
     """Record each task seen so far after each stage."""
-    episodes: int = Field(1, ge=1)
+    episodes: int = Field(1, ge=1, le=1_000)
     """Episodes in each film."""
 
 
 class CheckpointSettings(FrozenSettings):
     """When a training is saved within a stage, to be resumed from."""
 
-    seconds: float = Field(20.0, ge=0)
+    seconds: float = Field(20.0, ge=0, le=1e9)
     """Seconds between two; 0 saves at every update."""
     steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
     """Control steps between two, in place of seconds."""
@@ -72,7 +76,7 @@ class CheckpointSettings(FrozenSettings):
 class NetworkSettings(FrozenSettings):
     """The sizes of the networks."""
 
-    widths: tuple[int, ...] = Field((64, 64), min_length=1)
+    widths: tuple[int, ...] = Field((64, 64), min_length=1, max_length=32)
     """Units in each hidden layer of actor and critic (of each column, in a progressive network)."""
     layer_norm: bool = False
     """Normalise each hidden layer before its tanh."""
@@ -80,8 +84,8 @@ class NetworkSettings(FrozenSettings):
     @field_validator("widths")
     @classmethod
     def _positive(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        if min(widths) < 1:
-            raise ValueError(f"widths {widths}; expected positive numbers of units")
+        if min(widths) < 1 or max(widths) > _UNITS:
+            raise ValueError(f"widths {widths}; expected positive numbers of units, {_UNITS:,} at most")
         return widths
 
 
@@ -98,13 +102,13 @@ class RunConfig(FrozenSettings):
     """Of everything random in the run."""
     steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
     """Control steps in every stage, in place of the curriculum's own."""
-    torch_threads: int = Field(1, ge=1)
+    torch_threads: int = Field(1, ge=1, le=1_024)
     """Threads of torch; another number gives other bits."""
-    threads: int = Field(0, ge=0, le=1024)
+    threads: int = Field(0, ge=0, le=1_024)
     """Threads of the physics; 0: all cores that the process may use. Any number gives the same bits."""
-    device: str = "cpu"
+    device: str = Field("cpu", max_length=100)
     """Where the networks live: cpu, cuda, …"""
-    memory_limit_mb: int = Field(4096, ge=0)
+    memory_limit_mb: int = Field(4096, ge=0, le=2**24)
     """The most that a method may keep beside the policy, in MiB; checked before training."""
     tracker: Tracker = "none"
     """An experiment tracker to tell as well, if it is installed."""
@@ -136,6 +140,15 @@ class RunConfig(FrozenSettings):
         for part in method_classes(self.method):
             if self.algo in part.refuses:
                 raise ValueError(f"{part.name} does not work with {self.algo}: {part.refuses[self.algo]}")
+        return self
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        groups = {"plasticity", *(method.name for method in METHODS)}
+        for group in sorted(groups & self.__class__.model_fields.keys()):
+            for name, value in getattr(self, group):
+                if isinstance(value, int) and value > _OF_A_METHOD:
+                    raise ValueError(f"{group}.{name} is {shown(value)}; expected {_OF_A_METHOD:,} at most")
         return self
 
     @model_validator(mode="wrap")

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import (
     ValidationError,
 )
 
-from clrobot.errors import UserError, cut, explain
+from clrobot.errors import UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig, full_config_class
 from clrobot.experiment.yaml_file import parse_yaml
+from clrobot.files import read_plain
 
 
 def read_config(path: Path) -> RunConfig:
-    """Return the configuration in a YAML file, such as a run's `config.yaml`.
+    """Return the configuration in a YAML file of the user's; its curriculum may be a name or a further file.
 
     Raises:
         UserError: the file cannot be read or is not a configuration.
     """
-    what = f"configuration {cut(str(path))}"
+    return _validated(path, _read(path))
+
+
+def read_run_config(path: Path) -> RunConfig:
+    """Return the configuration in a run's `config.yaml`, which holds the curriculum itself: no other file is read.
+
+    Raises:
+        UserError: the file cannot be read or is not a run's configuration.
+    """
+    data = _read(path)
+    if not isinstance(data.get("curriculum"), dict):
+        found = shown(data.get("curriculum"))
+        raise UserError(
+            f"{_named(path)}: `curriculum` is {found}; a run holds its curriculum itself: train again, or put it back"
+        )
+    return _validated(path, data)
+
+
+def _named(path: Path) -> str:
+    return f"configuration {cut(str(path))}"
+
+
+def _read(path: Path) -> dict[Any, Any]:
+    what = _named(path)
     try:
-        _, data = parse_yaml(path.read_text(encoding="utf-8"), what)
+        _, data = parse_yaml(read_plain(path).decode("utf-8"), what)
     except OSError as error:
         raise UserError(f"{what}: {error.strerror}; give a readable YAML file") from error
     except UnicodeDecodeError as error:
@@ -31,12 +56,16 @@ def read_config(path: Path) -> RunConfig:
         raise UserError(f"{what}: no such file; give a readable YAML file") from error
     if not isinstance(data, dict):
         raise UserError(f"{what}: {type(data).__name__}; expected a mapping of settings")
+    return data
+
+
+def _validated(path: Path, data: dict[Any, Any]) -> RunConfig:
     try:
         return full_config_class().model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{what}: {explain(error)}") from error
+        raise UserError(f"{_named(path)}: {explain(error)}") from error
     except UserError as error:  # an unknown method or curriculum
-        raise UserError(f"{what}: {error}") from error
+        raise UserError(f"{_named(path)}: {error}") from error
 
 
 def dump_config(config: RunConfig) -> str:

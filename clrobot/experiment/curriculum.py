@@ -34,6 +34,7 @@ from clrobot.errors import nearest, shown
 
 # More steps than anybody will train; a counter holds them exactly.
 MAX_STEPS = 10**12
+MAX_STAGES = 1024  # the slot's index in an observation is at most 1023
 
 # What would let a name lead out of the folder that it is given in.
 _NOT_IN_NAMES = ("/", "\\", "\0")
@@ -119,7 +120,7 @@ class Curriculum(_Frozen):
     """A named sequence of stages."""
 
     name: str = Field(min_length=1, max_length=100)
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=MAX_STAGES)
 
     @field_validator("name")
     @classmethod

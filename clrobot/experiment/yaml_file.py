@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
 from clrobot.errors import UserError, cut, explain, most_telling, nearest, shown
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.files import read_plain
 
 
 def load_curriculum(source: str | Path) -> Curriculum:
@@ -27,9 +28,9 @@ def load_curriculum(source: str | Path) -> Curriculum:
         return CURRICULA[text]
     path = Path(text)
     try:
-        content = path.read_text(encoding="utf-8")
+        content = read_plain(path).decode("utf-8")
     except OSError as error:
-        if not path.suffix and error.errno != errno.EISDIR:
+        if not path.suffix and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             known = nearest(text, CURRICULA)
             raise UserError(f"unknown curriculum {shown(text)}{known}; or give a YAML file") from error
         raise UserError(f"curriculum file {cut(repr(text))}: {error.strerror}; give a readable YAML file") from error
@@ -40,22 +41,70 @@ def load_curriculum(source: str | Path) -> Curriculum:
     return _parse(content, cut(text))
 
 
+# What no curriculum and no configuration comes near; a bomb of a few hundred bytes passes all of it.
+_NODES, _DEPTH, _CHARACTERS = 20_000, 20, 10_000
+
+
 def parse_yaml(content: str, what: str) -> tuple[Any, Any]:
     """Return the YAML text's composed tree (which knows lines) and its data.
 
     Raises:
-        UserError: it is not YAML; the sentence begins with `what` and names the line.
+        UserError: it is not YAML, or more than any configuration; the sentence begins with `what` and names the line.
     """
     try:
+        _check_size(content, what)
         return yaml.compose(content, Loader=yaml.SafeLoader), yaml.safe_load(content)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"{what}{line}: {cut(problem)}; expected YAML") from error
+    except UserError:
+        raise
     except Exception as error:
         # What PyYAML lets through: `!!int ""`, `!!bool x`, `!!timestamp x`, 2001-99-99, brackets without end, …
         raise UserError(f"{what}: {cut(str(error)) or type(error).__name__}; expected YAML") from error
+
+
+def _check_size(content: str, what: str) -> None:
+    """Refuse what would grow: read event by event, nothing is built yet.
+
+    An alias counts as much as what it stands for. Merge keys (`<<`), which copy, are no part of YAML 1.2.
+    """
+
+    def refuse(event: yaml.Event, reason: str) -> NoReturn:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise UserError(f"{what}, line {line}: {reason}")
+
+    anchors: dict[str | None, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []  # the anchor of each collection around this place, and its size
+    for event in yaml.parse(content, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(open_nodes) == _DEPTH:
+                refuse(event, f"more than {_DEPTH} levels; a curriculum or configuration has four")
+            open_nodes.append((event.anchor, 1))
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            anchor = None
+            size = anchors.get(event.anchor) or refuse(event, f"*{event.anchor} stands inside what it stands for")
+        elif isinstance(event, yaml.ScalarEvent):
+            if (event.value == "<<" and event.implicit[0]) or str(event.tag).endswith(":merge"):
+                refuse(event, "a merge key `<<`; write the settings out")
+            if len(event.value) > _CHARACTERS:  # `1:1:1: …` is a number to base 60
+                refuse(event, f"a value of more than {_CHARACTERS:,} characters; expected a name or a number")
+            anchor, size = event.anchor, 1
+        else:
+            continue
+        if anchor is not None:
+            anchors[anchor] = size
+        if open_nodes:
+            around, so_far = open_nodes[-1]
+            size += so_far
+            open_nodes[-1] = around, size
+        if size > _NODES:
+            refuse(event, f"more than {_NODES:,} values; a curriculum or configuration has fewer")
 
 
 def _parse(content: str, name: str) -> Curriculum:

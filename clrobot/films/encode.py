@@ -14,6 +14,7 @@ import av.filter
 import numpy as np
 
 from clrobot.errors import UserError
+from clrobot.files import atomic
 from clrobot.films.pen import Frame
 
 ENCODER: Final = "libx264"
@@ -151,12 +152,8 @@ def _even(frame: Frame) -> Frame:
 
 @contextmanager
 def _complete_or_absent(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lend a temporary name beside `path`; rename it at the end, or remove it after an error."""
+    """Lend a name for the film, which is then whole in its place, or not there."""
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = final.with_name(f".{final.name}.{os.getpid()}.part")
-    try:
+    with atomic(final) as unfinished:
         yield unfinished
-        unfinished.replace(final)
-    finally:
-        unfinished.unlink(missing_ok=True)

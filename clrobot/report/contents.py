@@ -10,7 +10,7 @@ from typing import Any
 
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
-from clrobot.files import read_plain
+from clrobot.files import read_own
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
 from clrobot.runs.folder import RunFolder
@@ -75,9 +75,12 @@ def run_names(runs: Sequence[Contents]) -> list[str]:
     return names
 
 
+_LIMIT = 2**28  # bytes
+
+
 def _text(path: Path) -> str:
     try:
-        return read_plain(path, MOST_BYTES).decode("utf-8")
+        return read_own(path, MOST_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text ({error.reason}); restore the file") from None
 

@@ -22,11 +22,10 @@ from clrobot.evaluation.agent import Agent
 from clrobot.experiment.build import make_method, network_arguments
 from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
-from clrobot.files import atomic, check_manifest, checksum, write_manifest
+from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
 from clrobot.runs.folder import RunFolder
 
 _FILES = ("checkpoint.json", "method.safetensors", "weights.safetensors")
-FORMAT = 1  # of the checkpoint folder; a larger number is refused
 
 
 class CheckpointInfo(BaseModel):
@@ -34,7 +33,6 @@ class CheckpointInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int
     stage: int = Field(ge=0)
     step: int = Field(ge=0)
     """Environment steps trained so far."""
@@ -55,7 +53,6 @@ def save_checkpoint(run: RunFolder, stage: int, model: BaseAlgorithm, method: Me
     assert policy.observation_space.shape is not None
     assert policy.action_space.shape is not None
     info = CheckpointInfo(
-        format=FORMAT,
         stage=stage,
         step=model.num_timesteps,
         updates=model._n_updates,
@@ -162,16 +159,14 @@ def _slots_after(stage: int, config: RunConfig) -> int:
 
 def _read_info(path: Path, stage: int, slots: int) -> CheckpointInfo:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
-            raise UserError(f"{path} has format {data['format']}, newer than {FORMAT}; install a newer clrobot")
+        data = json.loads(read_plain(path, follow=False))
         info = CheckpointInfo.model_validate(data)
     except ValidationError as error:
         raise _damaged(path, explain(error)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
-    if (info.format, info.stage, info.slots) != (FORMAT, stage, slots):
-        raise _damaged(path, f"it says format {info.format}, stage {info.stage}, {info.slots} slots")
+    if (info.stage, info.slots) != (stage, slots):
+        raise _damaged(path, f"it says stage {info.stage} and {info.slots} slots")
     return info
 
 

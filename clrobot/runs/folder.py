@@ -16,15 +16,25 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from clrobot.errors import UserError, explain
+from clrobot.errors import Busy, UserError, explain, warn
 from clrobot.experiment.config import RunConfig
-from clrobot.experiment.config_file import dump_config, read_config
-from clrobot.files import MANIFEST, atomic, check_record, find_stray, read_plain, write_record
+from clrobot.experiment.config_file import dump_config, read_run_config
+from clrobot.files import (
+    MANIFEST,
+    at_home,
+    atomic,
+    check_record,
+    find_stray,
+    is_left_over,
+    read_own,
+    write_record,
+)
 from clrobot.results.run_metrics import RunMetrics
 
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
+_METRICS_LIMIT = 2**26  # bytes
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
@@ -55,6 +65,7 @@ class RunFolder:
         Raises:
             UserError: the folder already holds something, or cannot be made.
         """
+        path = at_home(path)
         check_free(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -73,6 +84,7 @@ class RunFolder:
         Raises:
             UserError: there is no run in the folder, it holds a link, or its configuration is damaged.
         """
+        path = at_home(path)
         run = cls(path)
         if not path.is_dir():
             raise UserError(f"no run folder at {path}; give a folder that `clrobot train` made")
@@ -115,7 +127,7 @@ class RunFolder:
     @cached_property
     def config(self) -> RunConfig:
         """The run's settings."""
-        return read_config(self.config_file)
+        return read_run_config(self.config_file)
 
     @property
     def finished(self) -> bool:
@@ -163,22 +175,26 @@ class RunFolder:
         if not path.exists():
             raise UserError(f"{path} is missing; it is written after the first stage")
         try:
-            return RunMetrics.model_validate_json(read_plain(path, _MOST_BYTES))
+            return RunMetrics.model_validate_json(read_own(path, _MOST_BYTES))
         except ValidationError as error:
             raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
 
     def lock(self) -> None:
         """Keep every other process from training into this folder until `unlock` or the end of this process.
 
+        A disk that knows no locks (Lustre, NFS, FUSE as they may be mounted) is a warning: nobody can tell there.
+
         Raises:
-            UserError: another process does.
+            Busy: another process does.
         """
         file = self.config_file.open("rb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             file.close()
-            raise UserError(f"another process is training into {self.path}; wait for it, or stop it first") from error
+            raise Busy(f"another process is training into {self.path}; wait for it, or stop it first") from error
+        except OSError as error:
+            warn(f"{self.path} cannot be locked here ({error.strerror}): let no other process train into it")
         _LOCKS[self.path.resolve()] = file
 
     def unlock(self) -> None:
@@ -209,8 +225,9 @@ class RunFolder:
 
 def check_free(path: Path) -> None:
     """Raise UserError unless a run can be made at `path`: nothing there, or an empty folder."""
+    path = at_home(path)
     if path.is_dir():
-        if any(path.iterdir()):
+        if not all(is_left_over(entry) for entry in path.iterdir()):
             what = "a run" if (path / "config.yaml").exists() else "files"
             raise UserError(f"{path} already holds {what}; give another --out, or remove it first")
     elif path.exists():

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from clrobot.errors import UserError, explain
-from clrobot.files import atomic, read_plain
+from clrobot.files import atomic, read_own
 from clrobot.results.scores import Score
 
 MOST_BYTES: Final = 256 * 2**20  # more than a million evaluations: what is larger is no run's scores
@@ -24,7 +24,7 @@ def read_scores(path: Path) -> list[Score]:
     Raises:
         UserError: the file cannot be read, is no plain file or larger than `MOST_BYTES`, or a line is no score.
     """
-    lines = read_plain(path, MOST_BYTES).split(b"\n")
+    lines = read_own(path, MOST_BYTES).split(b"\n")
     scores = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -30,12 +30,13 @@ from clrobot.agents.algorithms.learner import optimizers
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import EnvState
 from clrobot.errors import UserError, explain
-from clrobot.files import atomic, check_manifest, checksum, write_manifest
+from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
 from clrobot.results.run_metrics import StageRecord
+from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
 
-FORMAT = 2
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
 _KEPT = 2
+_MOST_BYTES = 2**28  # of one of a snapshot's JSON files: as large as the generators of a million simulations
 MAX_COUNT = 10**15  # more than anything here ever counts: what lies beyond is no count
 _FILES = (
     "algorithm.safetensors",
@@ -54,7 +55,6 @@ class Progress(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: int = FORMAT
     stage: int = Field(ge=1, le=MAX_COUNT)
     stage_start: int = Field(ge=0, le=MAX_COUNT)
     phase: int = Field(ge=0, le=MAX_COUNT)
@@ -173,16 +173,14 @@ class Snapshot:
         if (problem := check_manifest(folder, _FILES)) is not None:
             raise Damaged(problem)
         try:
-            self.progress = Progress.model_validate_json((folder / "progress.json").read_text(encoding="utf-8"))
-            if self.progress.format != FORMAT:
-                raise Damaged(f"{folder} has format {self.progress.format}, and this clrobot reads {FORMAT}")
+            self.progress = Progress.model_validate_json(read_plain(folder / "progress.json", _MOST_BYTES))
             self._weights = load_file(folder / "weights.safetensors")
             self._optimizer = load_file(folder / "optimizer.safetensors")
             self._method = load_file(folder / "method.safetensors")
             self._algorithm = load_file(folder / "algorithm.safetensors")
             self._arrays = load_arrays(folder / "arrays.safetensors")
-            self._generators = json.loads((folder / "generators.json").read_text(encoding="utf-8"))
-            sums = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            self._generators = json.loads(read_plain(folder / "generators.json", _MOST_BYTES))
+            sums = json.loads(read_plain(folder / "run.json", _MOST_BYTES))
         except ValidationError as error:
             raise Damaged(f"{folder / 'progress.json'} is damaged ({explain(error)})") from error
         except (OSError, ValueError, SafetensorError, RecursionError) as error:
@@ -252,7 +250,7 @@ class Snapshot:
 
 def _run_sums(run: Path, scores: int) -> dict[str, str]:
     """Return the SHA-256 of what a training reads of its run: the settings, and its first `scores` scores."""
-    lines = (run / "scores.jsonl").read_bytes().splitlines(keepends=True)[:scores]
+    lines = read_plain(run / "scores.jsonl", SCORES_BYTES).splitlines(keepends=True)[:scores]
     return {"config.yaml": checksum(run / "config.yaml"), "scores.jsonl": sha256(b"".join(lines)).hexdigest()}
 
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import itertools
-import signal
-import subprocess
+import os
+import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
-from clrobot.errors import TrainingStopped, UserError
+from clrobot.errors import Busy, TrainingStopped, UserError
 from clrobot.experiment.config import RunConfig, make_config, settings_in_use
 from clrobot.experiment.config_file import dump_config
-from clrobot.files import atomic
+from clrobot.files import at_home, atomic
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.references import missing_references, use_references
+from clrobot.studies.processes import Processes
+
+_T = TypeVar("_T")
+_PAUSE = 0.5  # seconds between two looks at a run that another process trains
+_TAIL = 4096  # bytes of a log, of which the last line is shown
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ def plan(
     Raises:
         UserError: a method, a setting or a value is not valid, or two runs are the same.
     """
+    out = at_home(out)
     plans = []
     for method, seed, value in itertools.product(methods, seeds, values if vary else (None,)):
         settings = base.model_dump(mode="json") | {"method": method, "seed": seed}
@@ -83,25 +94,59 @@ def _set(settings: dict[str, Any], path: str, value: float) -> None:
 def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> list[RunFolder]:
     """Train what is not finished, `jobs` processes at a time; what was begun is resumed.
 
-    Each process writes its output to `FOLDER.log`. Returns the finished runs, in the order of the plans.
+    Each process writes its output to `FOLDER.log`. What another process trains now, such as a second sweep, is waited
+    for. Returns the finished runs, in the order of the plans.
 
     Raises:
-        UserError: a folder holds another run, or a training failed.
-        TrainingStopped: by Ctrl-C or SIGTERM; the trainings have saved themselves.
+        UserError: a folder holds another run, something is a link, or a training failed.
+        TrainingStopped: by Ctrl-C, SIGTERM or a closed terminal; the trainings have saved themselves.
     """
     waiting = [p for p in plans if not _is_done(p)]
-    trainings = _Trainings()
-    with trainings.ending_with_this_process(), ThreadPoolExecutor(jobs) as pool:
-        codes = pool.map(lambda p: _train(p, trainings, tell), waiting)  # what waits is cancelled by an interrupt
-        failed = [p for p, code in zip(waiting, codes, strict=True) if code]
-    if failed:
-        log = _log(failed[0])
-        last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
-        raise UserError(f"{len(failed)} of {len(plans)} trainings failed; {log} ends with: {last}")
+    processes = Processes()
+    quietly = _outliving_the_terminal(tell)
+    with processes.following_this_process(), ThreadPoolExecutor(jobs) as pool:
+        failures = list(pool.map(lambda p: _train(p, processes, quietly), waiting))
+    if processes.stopped:
+        raise TrainingStopped("stopped; the same command goes on from there")
+    if failed := [failure for failure in failures if failure is not None]:
+        raise UserError(f"{len(failed)} of {len(plans)} trainings failed; {failed[0]}")
     return [RunFolder.open(p.folder) for p in plans]
 
 
+def add_references(runs: Sequence[RunFolder], jobs: int, tell: Callable[[str], None]) -> None:
+    """Train each task of these runs alone, where that was not done yet, and measure forward transfer against it.
+
+    Raises:
+        UserError, TrainingStopped: as `run_all`.
+    """
+    missing = missing_references(runs, None)
+    run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
+    for run in runs:
+        when_free(partial(use_references, run, None))  # a second sweep may write the same
+
+
+def when_free(act: Callable[[], _T]) -> _T:
+    """Do what needs a run to itself, as soon as no other process has it."""
+    while True:
+        try:
+            return act()
+        except Busy:
+            time.sleep(_PAUSE)
+
+
+def _outliving_the_terminal(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Return `tell` for lines that are lost where there is no terminal any more, or cannot be shown there."""
+
+    def told(line: str) -> None:
+        with suppress(OSError, ValueError):
+            tell(line)
+
+    return told
+
+
 def _is_done(planned: Plan) -> bool:
+    if planned.folder.is_symlink():
+        raise UserError(f"{planned.folder} is a link; remove it, or give another --out: a sweep trains into its own")
     if not (planned.folder / "config.yaml").exists():
         return False
     run = RunFolder.open(planned.folder)
@@ -119,60 +164,94 @@ def _log(planned: Plan) -> Path:
     return planned.folder.with_name(planned.folder.name + ".log")
 
 
-@dataclass
-class _Trainings:
-    """The processes that train now."""
+def _train(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> str | None:
+    """Train one run in a process of its own; return None, or why it did not end well.
 
-    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
-    stopped: bool = False
-
-    def run(self, command: Sequence[str], log: Any) -> int:
-        """Run one, and return its exit code."""
-        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
-            self.running.add(process)
-            if self.stopped:  # while it was started
-                process.terminate()
-            code = process.wait()
-            self.running.discard(process)
-        return code
-
-    @contextmanager
-    def ending_with_this_process(self) -> Iterator[None]:
-        """Let each training save itself and stop when this process is asked to.
-
-        A terminal's Ctrl-C reaches them by itself, and a second signal would end them unsaved; SIGTERM is passed on.
-        """
-
-        def pass_on(number: int, frame: Any) -> None:
-            self.stopped = True
-            if number == signal.SIGTERM:
-                for process in tuple(self.running):
-                    process.terminate()
-            signal.default_int_handler(number, frame)
-
-        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        except KeyboardInterrupt as error:
-            raise TrainingStopped("stopped; the same command goes on from there") from error
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    A training is judged by its run: one that was finished, and then could not print that, has not failed.
+    """
+    if processes.stopped:
+        return None
+    with _turn(planned, processes, tell) as log:
+        if log is None or _is_done(planned):  # by whom it was waited for
+            return None
+        log.truncate(0)
+        tell(f"started   {planned.folder}")
+        with _open_own(_log(planned)) as output:  # not the one with the lock, which no other process may keep
+            code = processes.run(_command(planned), output)
+        done = _is_done(planned)
+        ended = "finished" if done else "stopped " if processes.stopped else "FAILED  "
+        tell(f"{ended}  {planned.folder}")
+        last = (_tail(log).strip().splitlines() or [f"no output, and exit code {code}"])[-1]
+        return None if done else f"{_log(planned)} ends with: {last}"
 
 
-def _train(planned: Plan, trainings: _Trainings, tell: Callable[[str], None]) -> int:
-    command = [sys.executable, "-m", "clrobot"]
+def _command(planned: Plan) -> list[str]:
+    command = [sys.executable, "-P", "-m", "clrobot"]  # -P: not what lies in the current folder
     if (planned.folder / "config.yaml").exists():
-        command += ["resume", str(planned.folder)]
-    else:
-        planned.folder.parent.mkdir(parents=True, exist_ok=True)
-        settings = planned.folder.with_name(planned.folder.name + ".yaml")
-        with atomic(settings) as file:
-            file.write_text(dump_config(planned.config), encoding="utf-8")
-        command += ["train", "--config", str(settings), "--out", str(planned.folder)]
-    tell(f"started   {planned.folder}")
-    with _log(planned).open("w", encoding="utf-8") as log:
-        code = trainings.run(command, log)
-    ended = "finished" if code == 0 else "stopped " if trainings.stopped else "FAILED  "
-    tell(f"{ended}  {planned.folder}")
-    return code
+        # A run's own files open no tracker, and name no threads of this machine: what this sweep was given is passed on.
+        here = ("--tracker", planned.config.tracker, "--threads", str(planned.config.threads))
+        return [*command, "resume", str(planned.folder), *here]
+    settings = planned.folder.with_name(planned.folder.name + ".yaml")
+    with atomic(settings) as file:
+        file.write_text(dump_config(planned.config), encoding="utf-8")
+    return [*command, "train", "--config", str(settings), "--out", str(planned.folder)]
+
+
+@contextmanager
+def _turn(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> Iterator[IO[bytes] | None]:
+    """Yield the run's log once nobody else trains the run, or None if this process is stopped while it waits.
+
+    Of several sweeps the one that holds the log's lock trains the run, so that no two begin it at the same time.
+    """
+    path = _log(planned)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _open_own(path) as log:
+        waits = False
+        while _is_busy(planned, log):
+            if not waits:
+                tell(f"waiting   {planned.folder}, which another process trains")
+                waits = True
+            time.sleep(_PAUSE)
+            if processes.stopped:
+                break
+        yield None if processes.stopped else log
+
+
+def _open_own(path: Path) -> IO[bytes]:
+    """Open a log to be written: a plain file of this name alone, since a link leads elsewhere."""
+    wrong = UserError(f"{path} is a link or no plain file; remove it: a sweep writes its log there")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise wrong from error
+        raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise wrong
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def _is_busy(planned: Plan, log: IO[bytes]) -> bool:
+    """Lock the log, and see whether a process that no sweep started trains the run."""
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # a disk without locks
+    if not (planned.folder / "config.yaml").exists():
+        return False
+    run = RunFolder(planned.folder)
+    try:
+        run.lock()
+    except Busy:
+        return True
+    run.unlock()
+    return False
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
+    return log.read(_TAIL).decode("utf-8", errors="replace")

@@ -21,7 +21,7 @@ from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
 from clrobot.training.tracking import Tracking
-from clrobot.training.untrained import check_memory, untrained
+from clrobot.training.untrained import check_method_memory, untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
 _NOT_COPIED = {"report.html", "resume", "tracker.json"}
@@ -60,7 +60,7 @@ def extend(
     extended = _with_stage(config, task, steps, overrides or {})
     here = (machine or Machine()).applied_to(extended)
     learner, method = untrained(here)  # what cannot be used here is refused before anything is copied
-    check_memory(here, learner, method)
+    check_method_memory(here, learner, method)
     Tracking(here, to_standard_error)
     lines = _scores_of_new_slot(run, extended, here.threads)
     with atomic(out) as folder:

@@ -14,18 +14,15 @@ class StagePlan:
     """A stage as it is to be trained."""
 
     stage: int
-    """From 1; the slot that it trains has the index `stage - 1`."""
+    """From 1, as papers and files count: stage 0 is the untrained agent."""
+    slot: int
+    """The index (from 0) of the stage's own slot."""
     phases: tuple[Phase, ...]
     """In whole iterations of the algorithm."""
     start: int
     """Environment steps of the run at the stage's start."""
     trained: range
     """The indices of the slots that it trains."""
-
-    @property
-    def slot(self) -> int:
-        """The index (from 0) of the stage's own slot."""
-        return self.stage - 1
 
     @property
     def steps(self) -> int:
@@ -35,11 +32,13 @@ class StagePlan:
 
 def plan_stage(config: RunConfig, learner: Learner, method: Method, stage: int, start: int) -> StagePlan:
     """Return the plan of `stage` (from 1), which begins at step `start` of the run."""
-    whole = learner.algorithm.whole_iterations
-    phases = method.phases(config.curriculum.stages[stage - 1].steps)
+    whole, stages = learner.algorithm.whole_iterations, config.curriculum.stages
+    slot = stage - 1
+    phases = method.phases(stages[slot].steps)
     return StagePlan(
         stage=stage,
+        slot=slot,
         phases=tuple(Phase(phase.name, whole(phase.steps)) for phase in phases),
         start=start,
-        trained=method.trained_slots(stage - 1, len(config.curriculum.stages)),
+        trained=method.trained_slots(slot, len(stages)),
     )

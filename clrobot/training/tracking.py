@@ -22,7 +22,7 @@ from stable_baselines3.common.logger import KVWriter
 from clrobot import __version__
 from clrobot.errors import UserError, cut
 from clrobot.experiment.dotted import flatten
-from clrobot.files import atomic
+from clrobot.files import atomic, read_plain
 from clrobot.results.catalogue import HEADLINES
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # What an id of one of our trackers can look like; a stranger's file may hold anything.
 _ID = re.compile(r"[\w.-]{1,200}", re.ASCII)
+_MOST_BYTES = 4096  # of tracker.json
 PROJECT = "clrobot"  # the project, or experiment, in which every run lies
 
 
@@ -244,7 +245,7 @@ def _described(run: RunFolder, config: RunConfig) -> _Described:
 def _read_id(run: RunFolder, tracker: str) -> str | None:
     """Return the id of the tracker's run that this folder's training has begun, if there is one."""
     try:
-        content = json.loads((run.path / "tracker.json").read_text(encoding="utf-8"))
+        content = json.loads(read_plain(run.path / "tracker.json", _MOST_BYTES, follow=False))
         known = str(content["id"])
         return known if content["tracker"] == tracker and _ID.fullmatch(known) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -33,7 +33,7 @@ from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
-from clrobot.training.untrained import check_memory, untrained
+from clrobot.training.untrained import check_method_memory, untrained
 
 
 def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
@@ -95,7 +95,7 @@ class Training:
         """
         check_free(out)
         learner, method = untrained(config)
-        check_memory(config, learner, method)
+        check_method_memory(config, learner, method)
         tracking = Tracking(config, observer.warn)
         folder = RunFolder.create(out, config)
         folder.lock()
@@ -169,7 +169,7 @@ class Training:
 
     def _learn(self, plan: StagePlan, snapshot: Snapshot | None) -> None:
         num_envs = self.learner.algorithm.settings.num_envs
-        env = training_env(self.config, num_envs, self.method, plan.stage)
+        env = training_env(self.config, num_envs, plan.trained, plan.stage)
         callback = StageCallback(
             plan,
             self.learner,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clrobot.agents.methods.shared.method import Method
+from collections.abc import Sequence
+
 from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
@@ -10,14 +11,13 @@ from clrobot.experiment.stage_env import stage_env
 from clrobot.training.seeds import seed_for
 
 
-def training_env(config: RunConfig, num_envs: int, method: Method, stage: int) -> TrainEnv:
-    """Return seeded simulations of what `stage` (from 1) trains: its own slot, or several side by side.
+def training_env(config: RunConfig, num_envs: int, slots: Sequence[int], stage: int) -> TrainEnv:
+    """Return simulations of the slots (from 0) that a stage trains, side by side, seeded for `stage` (from 1).
 
     Raises:
         UserError: there are fewer simulations than slots to train at once.
     """
     stages = config.curriculum.stages
-    slots = method.trained_slots(stage - 1, len(stages))
     if num_envs < len(slots):
         raise UserError(
             f"--{config.algo}.num-envs {num_envs} cannot hold all {len(slots)} tasks at once; "

@@ -9,6 +9,7 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.experiment.build import check_device, make_algorithm, make_learner, make_method
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.memory import check_memory
 from clrobot.training.seeds import seed_for
 from clrobot.training.training_env import training_env
 
@@ -19,14 +20,16 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     Raises:
         UserError: a setting cannot be used here.
     """
+    check_memory(config)
     check_device(config.device)
     th.set_num_threads(config.torch_threads)
     method = make_method(config)
-    env = training_env(config, make_algorithm(config).settings.num_envs, method, 1)
+    slots = method.trained_slots(0, len(config.curriculum.stages))
+    env = training_env(config, make_algorithm(config).settings.num_envs, slots, 1)
     return make_learner(config, env, seed_for(config.seed, "learner")), method
 
 
-def check_memory(config: RunConfig, learner: Learner, method: Method) -> None:
+def check_method_memory(config: RunConfig, learner: Learner, method: Method) -> None:
     """Raise UserError when the method could outgrow the bound, before anything is made."""
     bound = method.memory_bound(learner, len(config.curriculum.stages))
     limit = config.memory_limit_mb * 2**20

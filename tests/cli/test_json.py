@@ -65,7 +65,7 @@ def test_evaluate_without_labels(cli: Cli, tiny_run: Path) -> None:
     rows = printed(cli, "evaluate", tiny_run, "--episodes", "4", "--task-id", "none")
     assert [row["task"] for row in rows] == ["reach", "button-press", "drawer-open"]
     for row in rows:
-        assert {row[name] * 4 for name in ("success_any_label_given", "success_any_no_label", "recognised")} <= set(
+        assert {row[name] * 4 for name in ("success_any_label_given", "success_any_no_label", "inferred")} <= set(
             range(5)
         )
 

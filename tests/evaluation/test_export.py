@@ -17,7 +17,7 @@ import pytest
 import torch as th
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
-from support.models import next_slot, tiny_env, tiny_ppo
+from support.models import next_slot, tiny_env, tiny_learner
 
 import clrobot
 from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
@@ -41,19 +41,19 @@ EVERY = pytest.mark.parametrize(
 
 def make_agent(network_class: type[SlotNetwork], slots: int = 2) -> Agent:
     """An agent of `quick` after `slots` stages, whose heads are large enough for actions to be clipped."""
-    model = tiny_ppo(network_class)
-    network = model.policy.action_net
+    learner = tiny_learner(network_class)
+    network = learner.policy.actor_net
     for k in range(1, slots):
         if isinstance(network, PackedNetwork):
             network.pack(0.5)
-        next_slot(model, k)
+        next_slot(learner, k)
     if isinstance(network, ProgressNetwork):
         network.compressed.fill_(1)
     with th.no_grad():
         for name, p in network.named_parameters():
             if "heads" in name or p.shape[0] == 4:
                 p.mul_(100.0)
-    return Agent(model.policy, QUICK.slots, slots)
+    return Agent(learner.policy, QUICK.slots, slots)
 
 
 def observations(n: int) -> NDArray[np.float32]:

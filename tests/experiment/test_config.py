@@ -226,7 +226,7 @@ NOT_SETTINGS = {
     "a number as a key": ("1: 2\n", "keys should be strings"),
     "a zero byte": (b"seed: \x00\n", "#x0000"),
     "not UTF-8": (b"method: caf\xe9\n", "UTF-8"),
-    "too deep": ("[" * 1500, "recursion"),
+    "too deep": ("[" * 1500, "line 1: more than 20 levels"),
 }
 
 

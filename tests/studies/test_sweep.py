@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from support.trainings import TINY
@@ -18,10 +23,14 @@ from clrobot.comparison.comparison import compare
 from clrobot.comparison.trade_off import trade_offs
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
-from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.runs.folder import RunFolder
-from clrobot.studies.sweep import Plan, plan, run_all
-from clrobot.training.training import train
+from clrobot.runs.references import missing_references
+from clrobot.runs.snapshot import snapshots
+from clrobot.studies.processes import Processes
+from clrobot.studies.sweep import Plan, add_references, plan, run_all
+from clrobot.training.observer import Silent
+from clrobot.training.training import Training, resume, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 BASE = make_config(**TINY | {"steps": 64, "evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}})
@@ -114,7 +123,7 @@ def test_runs_are_trained_once_and_make_a_trade_off(tmp_path: Path) -> None:
 def test_a_folder_with_another_run_is_not_touched(tmp_path: Path, tiny_run: Path) -> None:
     (planned,) = plan(BASE, tmp_path / "out", ["finetune"], [0])
     planned.folder.parent.mkdir()
-    planned.folder.symlink_to(tiny_run)
+    shutil.copytree(tiny_run, planned.folder)
     with pytest.raises(UserError, match="other settings"):
         run_all([planned], 1, lambda line: None)
 
@@ -126,9 +135,16 @@ def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
         run_all([planned], 1, lambda line: None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(number: signal.Signals, tmp_path: Path) -> None:
-    settings = TINY | {"steps": 1_000_000, "video": {"enabled": False}}
+@pytest.mark.parametrize(
+    ("number", "tell"),
+    # A terminal's Ctrl-C and its closing go to the whole group, others to the one process that they are sent to.
+    [(signal.SIGTERM, os.kill), (signal.SIGINT, os.kill), (signal.SIGINT, os.killpg), (signal.SIGHUP, os.killpg)],
+)
+def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(
+    number: signal.Signals, tell: Callable[[int, int], None], tmp_path: Path
+) -> None:
+    """As a whole; test_processes.py has every other way."""
+    settings = TINY | {"steps": 1_000_000, "video": {"enabled": False}, "checkpoint": {"seconds": 600}}
     (tmp_path / "base.yaml").write_text(dump_config(make_config(**settings)))
     out = tmp_path / "out"
     command = [sys.executable, "-m", "clrobot", *TWO_SEEDS]
@@ -136,30 +152,194 @@ def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(number: signal.Si
         (tmp_path / "sweep.log").open("w") as log,
         subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True) as process,
     ):
-        begun = out / "quick-finetune-0" / "resume"  # its first snapshot: it trains
+        begun = out / "quick-finetune-0" / "resume" / "step_000000000000"  # it trains
         while not begun.exists() and process.poll() is None:
             time.sleep(0.05)
-        # A terminal's Ctrl-C reaches the whole group, SIGTERM the one process that it is sent to.
-        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        time.sleep(0.5)
+        tell(process.pid, number)
         assert process.wait(timeout=60) == 130
     told = (tmp_path / "sweep.log").read_text()
     assert "the same command goes on" in told
     assert "stopped   out/quick-finetune-0" in told
-    assert not (out / "quick-finetune-1").exists()
+    assert not list(out.glob("quick-finetune-1*"))
     run = RunFolder.open(out / "quick-finetune-0")
     run.lock()  # nobody trains it any more
     run.unlock()
     assert not run.finished
+    assert len(snapshots(run.resume)) == 2, "there was no other reason to save again than the signal"
 
 
-def train_here(planned: Plan, trainings: object, tell: Callable[[str], None]) -> int:
-    """Train in this process, in place of one of its own, which the tests above start."""
-    train(planned.config, planned.folder)
-    return 0
+# Beside other sweeps, and what is judged --------------------------------------------------------------------
+
+
+def in_this_process(monkeypatch: pytest.MonkeyPatch, after: Callable[[], int] = lambda: 0) -> list[str]:
+    """Train in this process, in place of one of its own, which the tests above start; return the verbs used."""
+    verbs: list[str] = []
+
+    def run(self: object, command: list[str], log: IO[bytes]) -> int:
+        verb, *words = command[command.index("clrobot") + 1 :]
+        verbs.append(verb)
+        train(read_config(Path(words[1])), Path(words[3]))
+        code = after()
+        log.write(b"clrobot: no last word")
+        return code
+
+    monkeypatch.setattr(Processes, "run", run)
+    return verbs
+
+
+def test_a_training_is_judged_by_its_run_and_not_by_its_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_this_process(monkeypatch, lambda: 1)
+    told: list[str] = []
+    plans = plan(BASE, tmp_path / "out", ["finetune"], [0])
+    (run,) = run_all(plans, 1, told.append)
+    assert run.finished
+    assert told == [f"started   {plans[0].folder}", f"finished  {plans[0].folder}"]
+    monkeypatch.setattr(Processes, "run", lambda self, command, log: 0)  # and one that says that it is well
+    with pytest.raises(UserError, match=r"1 of 1 trainings failed; .*0\.log ends with: no output, and exit code 0"):
+        run_all(plan(BASE, tmp_path / "other", ["finetune"], [0]), 1, told.append)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "no-such-encoding"])
+def test_a_terminal_s_encoding_fails_no_training(encoding: str, tmp_path: Path) -> None:
+    """As a whole: what a training prints goes to a log of ours."""
+    (tmp_path / "base.yaml").write_text(dump_config(BASE))
+    code = "import sys; from clrobot.studies.processes import Processes; log = open('log', 'wb'); sys.exit("
+    code += "Processes().run([sys.executable, '-c', 'print(\"\\u2713\\u2501\")'], log))"
+    environment = os.environ | ({"PYTHONIOENCODING": encoding} if encoding != "no-such-encoding" else {})
+    if encoding == "no-such-encoding":  # with which Python itself does not start
+        code = f"import os; os.environ['PYTHONIOENCODING'] = {encoding!r}; {code}"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "log").read_text() == "✓━\n"
+
+
+def test_a_line_that_cannot_be_told_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(line: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    in_this_process(monkeypatch)
+    (run,) = run_all(plan(BASE, tmp_path / "out", ["finetune"], [0]), 1, closed)
+    assert run.finished
+
+
+def test_two_sweeps_into_one_folder_train_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_at_a_time = threading.Lock()
+    plans = plan(BASE, tmp_path / "out", ["finetune"], [0, 1])
+    verbs = in_this_process(monkeypatch)
+    trained = Processes.run
+
+    def run(self: Processes, command: list[str], log: IO[bytes]) -> int:
+        with one_at_a_time:  # in one process two would disturb each other
+            return trained(self, command, log)
+
+    monkeypatch.setattr(Processes, "run", run)
+    told: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        results = [pool.submit(run_all, plans, 1, told.append) for _ in range(2)]
+        assert all(run.finished for result in results for run in result.result())
+    assert verbs == ["train", "train"]
+    assert sum(line.startswith("waiting") for line in told) >= 1
+    assert [line for line in told if line.startswith("FAILED")] == []
+
+
+def test_a_sweep_waits_for_a_run_that_another_command_trains(tmp_path: Path) -> None:
+    plans = plan(BASE, tmp_path / "out", ["finetune"], [0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "run_all", lambda self: self.run)
+        run = Training.begin(plans[0].config, plans[0].folder, Silent()).run  # it holds the run's lock
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if line.startswith("waiting"):
+            run.unlock()
+            resume(run.path)
+
+    (found,) = run_all(plans, 1, tell)
+    assert found.finished
+    assert told == [f"waiting   {run.path}, which another process trains"]
+
+
+def test_two_references_at_once_train_each_once(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verb waits for what another process trains, and then finds it."""
+    run = train(BASE, tmp_path / "runs" / "one")
+    (path, config), *_ = missing_references([run]).items()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "run_all", lambda self: self.run)
+        other = Training.begin(config, path, Silent()).run  # it holds the reference's lock
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        other.unlock()
+        resume(path)
+
+    monkeypatch.setattr(clrobot.studies.sweep.time, "sleep", sleep)
+    done = cli("references", run.path)
+    assert done.code == 0, done.err
+    assert len(waited) == 1
+    assert missing_references([run]) == {}
+
+
+# Links beside a run -----------------------------------------------------------------------------------------
+
+LINKS = {
+    "the log": ("quick-finetune-0.log", r"quick-finetune-0\.log is a link or no plain file; remove it"),
+    "the run": ("quick-finetune-0", "quick-finetune-0 is a link; remove it, or give another --out"),
+    "the references": ("references", "references is a link; remove it, or say where references go"),
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        ("the log", "link"),
+        ("the log", "link to nothing"),
+        ("the log", "second name"),
+        ("the log", "fifo"),
+        ("the run", "link"),
+        ("the references", "link"),
+    ],
+)
+def test_nothing_is_written_through_a_link(
+    what: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, sentence = LINKS[what]
+    precious = tmp_path / "precious"
+    (precious.write_text if what == "the log" else lambda _: precious.mkdir())("mine")
+    (tmp_path / "out").mkdir()
+    place = tmp_path / "out" / name
+    {
+        "link": lambda: place.symlink_to(precious),
+        "link to nothing": lambda: place.symlink_to(tmp_path / "nothing"),
+        "second name": lambda: place.hardlink_to(precious),
+        "fifo": lambda: os.mkfifo(place),
+    }[kind]()
+    in_this_process(monkeypatch)
+    with pytest.raises(UserError, match=sentence):
+        add_references(run_all(plan(BASE, tmp_path / "out", ["finetune"], [0]), 1, lambda line: None), 1, print)
+    assert not (tmp_path / "nothing").exists()
+    assert precious.read_text() == "mine" if precious.is_file() else not list(precious.iterdir())
+
+
+def test_the_settings_of_a_run_are_not_written_through_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "quick-finetune-0.yaml").symlink_to(precious)
+    in_this_process(monkeypatch)
+    run_all(plan(BASE, tmp_path / "out", ["finetune"], [0]), 1, lambda line: None)
+    assert precious.read_text() == "mine"
 
 
 def test_the_command_compares_what_it_trained(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clrobot.studies.sweep, "_train", train_here)
+    in_this_process(monkeypatch)
     (tmp_path / "base.yaml").write_text(dump_config(BASE))
     done = cli(*TWO_SEEDS)
     assert done.code == 0, done.err

@@ -41,6 +41,7 @@ from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import snapshots
+from clrobot.training import interrupt
 from clrobot.training.measuring import Measuring
 from clrobot.training.resuming import resume
 from clrobot.training.training import Training, train
@@ -371,7 +372,7 @@ def test_the_wall_clock_goes_backwards(
     assert all(seconds >= 0 for seconds in run.read_metrics().seconds.by_kind.values())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_stops(number: signal.Signals, cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(dump_config(config(steps=640, checkpoint={"seconds": 0.5})))
     run = tmp_path / "run"
@@ -382,6 +383,7 @@ def test_a_signal_saves_and_stops(number: signal.Signals, cli: Cli, tmp_path: Pa
         while not snapshots(run / "resume") and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         process.send_signal(number)
+        process.send_signal(number)  # at once: `timeout` and schedulers tell a process and its group
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.startswith("clrobot: stopped in stage ")
@@ -421,6 +423,7 @@ def test_a_second_signal_leaves_at_once(
         after.append("still here")
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interrupt, "SAME_REQUEST", 0.0)
         place = (Measuring, "all_slots") if moment == "evaluating" else (Training, "_stage")
         patch.setattr(*place, interrupted)
         done = cli(*words)

@@ -117,7 +117,7 @@ def copy(stopped_run: Path, tmp_path: Path) -> Path:
 
 
 def test_the_newest_snapshot_is_damaged(copy: Path, whole_runs: WholeRuns) -> None:
-    newest, older = snapshots(copy / "resume")
+    newest, _ = snapshots(copy / "resume")
     weights = bytearray((newest / "weights.safetensors").read_bytes())
     weights[-1] ^= 1
     (newest / "weights.safetensors").write_bytes(weights)
@@ -126,7 +126,6 @@ def test_the_newest_snapshot_is_damaged(copy: Path, whole_runs: WholeRuns) -> No
     assert len(observer.warnings) == 1
     assert "weights.safetensors is damaged" in observer.warnings[0]
     assert outcome(copy) == whole_runs["ewc"].outcome
-    assert older != newest
 
 
 def test_no_snapshot_is_whole(copy: Path, whole_runs: WholeRuns) -> None:

@@ -1,0 +1,90 @@
+"""How much memory a training will take, estimated from its settings before anything is made."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.envs.simulation.actions import ACTION_SIZE
+from clrobot.envs.simulation.observation import OBS_SIZE
+from clrobot.errors import UserError
+from clrobot.experiment.choices import method_classes
+from clrobot.experiment.config import RunConfig
+
+_SIMULATION = 200_000  # bytes of one simulation, measured
+_NUMBER = 4  # bytes
+_KEPT_PER_WEIGHT = 4  # itself, its gradient, Adam's two moments
+
+
+def check_memory(config: RunConfig) -> None:
+    """Refuse settings that this machine could never hold.
+
+    Raises:
+        UserError: they need more than all of its memory; the setting that needs most is named.
+    """
+    parts = memory_parts(config)
+    needed, there = sum(parts.values()), total_memory()
+    if there is not None and needed > there:
+        most = max(parts, key=lambda name: parts[name])
+        raise UserError(
+            f"these settings need about {_gib(needed)} of memory, {_gib(parts[most])} of it for --{most}, and this "
+            f"machine has {_gib(there)}; make that smaller"
+        )
+
+
+def memory_parts(config: RunConfig) -> dict[str, float]:
+    """Return the bytes that are needed at least, about, by the setting that they grow with.
+
+    Let w₁ … w_L be the widths. A network has Σ wᵢ wᵢ₊₁ weights between hidden layers; there are an actor and a critic
+    (SAC: two critics and their targets), and in a progressive network N columns, where column k also reads the k - 1
+    before it: N (N + 1) / 2 blocks in all (N where no column reads another).
+    """
+    own = getattr(config, config.algo)
+    evaluation, stages = config.evaluation, config.curriculum.stages
+    row = OBS_SIZE + 1 + ACTION_SIZE + 6  # of a rollout: observation, slot, action, and what belongs to them
+    widths = (OBS_SIZE + 1, *config.network.widths)
+    blocks = 1.0
+    for part in method_classes(config.method):
+        if issubclass(part.network_class, IndependentNetwork):
+            blocks = len(stages)
+        elif issubclass(part.network_class, ProgressiveNetwork):
+            blocks = len(stages) * (len(stages) + 1) / 2
+    networks = 2 if config.algo == "ppo" else 5
+    weights = sum(a * b for a, b in pairwise(widths)) * blocks * networks
+    if config.algo == "ppo":
+        rollout = {"ppo.n-steps": float(own.num_envs * own.n_steps * row * _NUMBER)}
+        batch = min(own.batch_size, own.num_envs * own.n_steps)
+    else:
+        rollout = {"sac.buffer-size": float(own.buffer_size * (row + OBS_SIZE) * _NUMBER)}
+        batch = own.batch_size
+    measured = 4 * evaluation.episodes // 3 + evaluation.zero_shot_episodes
+    return rollout | {
+        "network.widths": weights * _NUMBER * _KEPT_PER_WEIGHT,
+        f"{config.algo}.batch-size": float(batch * sum(widths) * networks * 2 * _NUMBER),
+        f"{config.algo}.num-envs": float(own.num_envs * _SIMULATION),
+        "evaluation.episodes": float(len({stage.world for stage in stages}) * measured * _SIMULATION),
+        "evaluation.curve-episodes": float(len(stages) * evaluation.curve_episodes * _SIMULATION)
+        if evaluation.curve_points
+        else 0.0,
+    }
+
+
+def total_memory() -> int | None:
+    """Return the bytes of memory that this process may use at most, or None where nobody says."""
+    try:
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (OSError, ValueError):
+        found = []
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):  # of a container
+        try:
+            found.append(int(Path(limit).read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            continue
+    return min(found) if found else None
+
+
+def _gib(size: float) -> str:
+    gib = size / 2**30
+    return f"{gib:,.0f} GiB" if gib >= 10 else f"{gib:.1f} GiB"

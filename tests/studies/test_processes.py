@@ -1,0 +1,175 @@
+"""Whatever stops, pauses or continues a sweep reaches its trainings once, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGTSTP
+
+import pytest
+
+# In place of a training: it notes what it is told, saves itself at the first word, and leaves at once at the second.
+TRAINING = """
+import os, signal, sys, time
+SAME_REQUEST, asked = 0.5, None
+notes = open("notes", "a", buffering=1)
+def ask(number, frame):
+    global asked
+    now = time.monotonic()
+    if asked is not None and now - asked > SAME_REQUEST:
+        notes.write("left\\n")
+        os._exit(130)
+    notes.write("" if asked else "asked\\n")
+    asked = now
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, ask)
+open("pid.part", "w").write(str(os.getpid()))
+os.rename("pid.part", "pid")
+stubborn = sys.argv[1] == "stubborn"
+if stubborn:
+    signal.signal(signal.SIGTERM, lambda *_: notes.write("deaf\\n"))
+save = 4.0 if sys.argv[1] == "slow" else 0.3
+while asked is None or stubborn:
+    time.sleep(0.02)
+end = time.monotonic() + save
+while time.monotonic() < end:
+    time.sleep(0.02)
+notes.write("saved\\n")
+"""
+
+SWEEP = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from clrobot.studies.processes import Processes
+processes = Processes()
+with processes.following_this_process(), ThreadPoolExecutor(1) as pool, open("log", "wb") as log:
+    work = pool.submit(processes.run, [sys.executable, "training.py", sys.argv[1]], log)
+    code = work.result()
+sys.exit(130 if processes.stopped else 3)
+"""
+
+Told = Callable[[int, int], None]  # the sweep's id and its training's
+
+
+def to_sweep(number: int) -> Told:
+    return lambda sweep, training: os.kill(sweep, number)
+
+
+def to_group(number: int) -> Told:
+    return lambda sweep, training: os.killpg(sweep, number)
+
+
+def to_training(number: int) -> Told:
+    return lambda sweep, training: os.kill(training, number)
+
+
+def to_all(number: int) -> Told:
+    """As Slurm and systemd do."""
+
+    def tell(sweep: int, training: int) -> None:
+        os.kill(training, number)
+        os.killpg(sweep, number)
+
+    return tell
+
+
+def later(sweep: int, training: int) -> None:
+    time.sleep(0.8)
+
+
+def until_paused(sweep: int, training: int) -> None:
+    for process in (sweep, training):
+        while "T (stopped)" not in Path(f"/proc/{process}/status").read_text():
+            time.sleep(0.02)
+
+
+ONCE, AT_ONCE = ["asked", "saved"], ["asked", "left"]
+
+# How the sweep is stopped, what its training is, what that notes, and the sweep's exit code (3: it was not told).
+WAYS: dict[str, tuple[list[Told], str, list[str], int]] = {
+    "Ctrl-C in a terminal": ([to_group(SIGINT)], "plain", ONCE, 130),
+    "an IDE's stop": ([to_sweep(SIGINT)], "plain", ONCE, 130),
+    "kill": ([to_sweep(SIGTERM)], "plain", ONCE, 130),
+    "kill of the group": ([to_group(SIGTERM)], "plain", ONCE, 130),
+    "a scheduler's kill of all": ([to_all(SIGTERM)], "plain", ONCE, 130),
+    "timeout's two kills": ([to_sweep(SIGTERM), to_group(SIGTERM), to_group(SIGCONT)], "plain", ONCE, 130),
+    "a closed terminal": ([to_group(SIGHUP)], "plain", ONCE, 130),
+    "a closed terminal, told by shell and kernel": (
+        [to_sweep(SIGHUP), later, to_group(SIGHUP), to_group(SIGCONT)],
+        "slow",
+        ONCE,
+        130,
+    ),
+    "Ctrl-C and then a closed terminal": ([to_group(SIGINT), later, to_group(SIGHUP)], "slow", ONCE, 130),
+    "Ctrl-C twice in a row": ([to_group(SIGINT), to_group(SIGINT)], "plain", ONCE, 130),
+    "Ctrl-C, and again": ([to_group(SIGINT), later, to_group(SIGINT)], "slow", AT_ONCE, 130),
+    "kill, and again": ([to_sweep(SIGTERM), later, to_sweep(SIGTERM)], "slow", AT_ONCE, 130),
+    "a training that does not listen": (
+        [to_group(SIGINT), later, to_group(SIGINT), later, to_group(SIGINT)],
+        "stubborn",
+        ["deaf", "deaf"],
+        130,
+    ),
+    "Ctrl-Z, and on, and Ctrl-C": (
+        [to_group(SIGTSTP), until_paused, to_group(SIGCONT), to_group(SIGINT)],
+        "plain",
+        ONCE,
+        130,
+    ),
+    "Ctrl-Z, and the terminal is closed": (
+        [to_group(SIGTSTP), until_paused, to_group(SIGHUP), to_group(SIGCONT)],
+        "plain",
+        ONCE,
+        130,
+    ),
+    "kill of the training": ([to_training(SIGTERM)], "plain", ONCE, 3),
+    "kill -9 of the training": ([to_training(SIGKILL)], "plain", [], 3),
+}
+
+
+def runs(process: int) -> bool:
+    try:
+        return "Z (zombie)" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def begun(folder: Path, kind: str) -> subprocess.Popen[bytes]:
+    (folder / "training.py").write_text(TRAINING)
+    process = subprocess.Popen([sys.executable, "-c", SWEEP, kind], cwd=folder, start_new_session=True)
+    while not (folder / "pid").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks /proc what runs")
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_stops_a_sweep_reaches_its_trainings_once(way: str, tmp_path: Path) -> None:
+    told, kind, notes, code = WAYS[way]
+    with begun(tmp_path, kind) as process:
+        training = int((tmp_path / "pid").read_text())
+        for tell in told:
+            tell(process.pid, training)
+        assert process.wait(timeout=30) == code
+    assert not runs(training)
+    assert (tmp_path / "notes").read_text().split() == notes
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
+    before = signal.signal(SIGHUP, signal.SIG_IGN)
+    try:
+        with begun(tmp_path, "plain") as process:
+            os.killpg(process.pid, SIGHUP)
+            time.sleep(0.3)
+            assert process.poll() is None
+            os.kill(process.pid, SIGTERM)
+            assert process.wait(timeout=30) == 130
+    finally:
+        signal.signal(SIGHUP, before)
+    assert (tmp_path / "notes").read_text().split() == ONCE
