@@ -188,7 +188,7 @@ def _train(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> 
 def _command(planned: Plan) -> list[str]:
     command = [sys.executable, "-P", "-m", "clrobot"]  # -P: not what lies in the current folder
     if (planned.folder / "config.yaml").exists():
-        # A run's own files open no tracker, and name no threads of this machine: what this sweep was given is passed on.
+        # What belongs to this machine is what the sweep was given, not what the run's own files say.
         here = ("--tracker", planned.config.tracker, "--threads", str(planned.config.threads))
         return [*command, "resume", str(planned.folder), *here]
     settings = planned.folder.with_name(planned.folder.name + ".yaml")

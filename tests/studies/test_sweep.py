@@ -30,7 +30,8 @@ from clrobot.runs.snapshot import snapshots
 from clrobot.studies.processes import Processes
 from clrobot.studies.sweep import Plan, add_references, plan, run_all
 from clrobot.training.observer import Silent
-from clrobot.training.training import Training, resume, train
+from clrobot.training.resuming import resume
+from clrobot.training.training import Training, train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 BASE = make_config(**TINY | {"steps": 64, "evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}})
