@@ -105,7 +105,7 @@ class SACAlgorithm(Algorithm):
 
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
-        """Return the temperature and the replay buffer."""
+        """Return the temperature, the replay buffer, and the count of episodes, by which rows are logged."""
         assert isinstance(model, SAC)
         assert model.log_ent_coef is not None
         buffer: Any = model.replay_buffer
@@ -115,6 +115,7 @@ class SACAlgorithm(Algorithm):
             "log_ent_coef": model.log_ent_coef.detach().clone(),
             "buffer_pos": th.tensor(buffer.pos),
             "learning_starts": th.tensor(model.learning_starts),
+            "episodes": th.tensor(model._episode_num),
         }
 
     @override
@@ -131,3 +132,4 @@ class SACAlgorithm(Algorithm):
         buffer.pos = int(tensors["buffer_pos"])
         buffer.full = rows == buffer.buffer_size
         model.learning_starts = int(tensors["learning_starts"])
+        model._episode_num = int(tensors["episodes"])
