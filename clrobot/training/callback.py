@@ -71,11 +71,14 @@ class StageCallback(BaseCallback):
 
     def check_weights(self) -> None:
         """Raise UserError when training has gone to NaN; what was saved before stays."""
-        if self._learner.is_finite():
-            return
+        if not self._learner.is_finite():
+            raise self.not_a_number()
+
+    def not_a_number(self) -> UserError:
+        """Return what tells that training has gone to NaN; what was saved before stays."""
         newest = self._saver.newest
         kept = "" if newest is None else f"; the last good state is {newest}"
-        raise UserError(
+        return UserError(
             f"the loss is not a number in stage {self._plan.stage} at step {self._learner.step:,}{kept}; "
             f"train again with a smaller --{self._learner.algorithm.name}.learning-rate"
         )

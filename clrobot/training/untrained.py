@@ -24,9 +24,23 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     check_device(config.device)
     th.set_num_threads(config.torch_threads)
     method = make_method(config)
+    check_learns(config, method)
     slots = method.trained_slots(0, len(config.curriculum.stages))
     env = training_env(config, make_algorithm(config).settings.num_envs, slots, 1)
     return make_learner(config, env, seed_for(config.seed, "learner")), method
+
+
+def check_learns(config: RunConfig, method: Method) -> None:
+    """Raise UserError where a stage is over before its algorithm makes the first gradient step."""
+    algorithm = make_algorithm(config)
+    first = algorithm.first_update
+    for stage, name in zip(config.curriculum.stages, config.curriculum.slots, strict=True):
+        steps = sum(algorithm.whole_iterations(phase.steps) for phase in method.phases(stage.steps))
+        if steps < first:
+            raise UserError(
+                f"{name} has {steps:,} control steps, and {config.algo} makes no gradient step before {first:,}; "
+                f"give --steps {first} or more, or fewer steps with random actions: --{config.algo}.learning-starts"
+            )
 
 
 def check_method_memory(config: RunConfig, learner: Learner, method: Method) -> None:
