@@ -59,7 +59,8 @@ class StageCallback(BaseCallback):
         progress = snapshot.progress
         self._due, self._success = list(progress.curve_due), progress.curve_success
         self._env.set_state(snapshot.simulation())
-        model.ep_info_buffer = deque(maxlen=model._stats_window_size)
+        episodes = [{"r": total, "l": length} for total, length in progress.episodes]
+        model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(progress.successes, maxlen=model._stats_window_size)
         model.logger.name_to_value.update(progress.log)
         model.logger.name_to_count.update(progress.log_counts)

@@ -115,7 +115,8 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start new episodes everywhere, or where `options["reset_mask"]` (N,) is true.
 
-        An integer seed gives simulation i the seed ``seed + i``.
+        An integer seed gives simulation i the seed ``seed + i``. Where the episodes are staggered, the info's
+        `elapsed` (N,) holds the steps that each seems to have behind it.
 
         Raises:
             ValueError: there are not N seeds, or the mask is none of N truths.
@@ -134,6 +135,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         if self._stagger and ids is None:
             phase = np.arange(self.num_envs) * _PHASES // self.num_envs
             self.sim.elapsed[:] = phase * self._episode // _PHASES
+            return self.sim.observe(), {"elapsed": self.sim.elapsed.copy()}
         return self.sim.observe(), {}
 
     def step(  # type: ignore[override]  # Gymnasium types the flags as rewards
