@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
+from weakref import proxy
 
 from pydantic import Field, model_validator
 from stable_baselines3 import PPO
@@ -103,11 +104,12 @@ class PPOAlgorithm(Algorithm):
         start, end = model.num_timesteps, model.num_timesteps + steps
         model._total_timesteps = end  # where a phase ends earlier, `learn` says so
         first, last = self.settings.learning_rate, self.settings.final_learning_rate
+        learning: PPO = proxy(model)  # a model that held itself would live on after its training
 
         def schedule(progress_remaining: float) -> float:
             # Stable-Baselines3 counts progress over all steps so far: remaining = 1 - t / total, where total is
             # the end of this call of `learn`. This stage's own:
-            step = (1.0 - progress_remaining) * model._total_timesteps
+            step = (1.0 - progress_remaining) * learning._total_timesteps
             return last + (first - last) * min(1.0, max(0.0, (end - step) / (end - start)))
 
         model.lr_schedule = FloatSchedule(schedule)

@@ -23,12 +23,13 @@ from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
-from clrobot.training.untrained import check_method_memory, untrained
+from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
 _NOT_COPIED = {"report.html", "resume", "tracker.json"}
 
 
+@torch_threads_put_back()
 def extend(
     run: RunFolder,
     task: str,

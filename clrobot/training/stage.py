@@ -98,4 +98,6 @@ def _learn_until(end: int, config: RunConfig, learner: Learner, callback: StageC
         if "distribution" in str(error):
             raise callback.not_a_number() from error
         raise
+    finally:
+        callback.locals, callback.globals = {}, {}  # Stable-Baselines3's frames, which hold the callback itself
     callback.check_weights()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
-from clrobot.training.untrained import check_method_memory, untrained
+from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
 
 
 def train(config: RunConfig, out: Path, observer: Observer | None = None) -> RunFolder:
@@ -47,7 +47,8 @@ def train(config: RunConfig, out: Path, observer: Observer | None = None) -> Run
     Raises:
         UserError: `out` already holds something, a setting cannot be used here, or the training went to NaN.
     """
-    return Training.begin(config, out, observer or Silent()).run()
+    with torch_threads_put_back():
+        return Training.begin(config, out, observer or Silent()).run()
 
 
 class Training:
@@ -211,6 +212,8 @@ class Training:
             ) from error
         except BaseException:
             self._let_go()
+            with suppress(AttributeError, OSError):  # there may be none yet
+                self.learner.model.logger.close()
             raise
 
     def _let_go(self) -> None:

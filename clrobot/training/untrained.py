@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch as th
+
+# The first optimizer imports it, and the frames of that moment live on in it: here they hold no training.
+import torch._dynamo
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
@@ -12,6 +18,16 @@ from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import check_memory
 from clrobot.training.seeds import seed_for
 from clrobot.training.training_env import training_env
+
+
+@contextmanager
+def torch_threads_put_back() -> Iterator[None]:
+    """Give torch back the number of threads that it had before the block, whatever a training in it needs."""
+    before = th.get_num_threads()
+    try:
+        yield
+    finally:
+        th.set_num_threads(before)
 
 
 def untrained(config: RunConfig) -> tuple[Learner, Method]:
