@@ -34,7 +34,10 @@ def _row(infos: Mapping[str, Any], i: int) -> dict[str, Any]:
 class SlotVecEnv(VecEnv):
     """Adapts `env` (N environments, same-step autoreset) and appends `slot` to every observation.
 
-    Observations are (N, d + 1) float32; the last component is the slot's index, 0 … MAX_SLOT.
+    Observations are (N, d + 1) float32; the last component is the slot's index, 0 … MAX_SLOT. An ended episode's info
+    holds its return and length where Stable-Baselines3 looks for them, `episode`: `r` and `l`; not so an episode that
+    began with steps behind it (`elapsed` of the reset's info), as the first ones of staggered simulations: it is
+    shorter than the others, and its return is of a part.
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], slot: int) -> None:
@@ -57,6 +60,9 @@ class SlotVecEnv(VecEnv):
         super().__init__(env.num_envs, gym.spaces.Box(low, high, dtype=np.float32), env.single_action_space)
         self._actions: NDArray[Any] = np.empty(0)
         self._seed: int | None = None
+        self._returns = np.zeros(env.num_envs)  # of the episodes so far
+        self._lengths = np.zeros(env.num_envs, np.int64)
+        self._whole = np.ones(env.num_envs, np.bool_)  # whether they are seen from their start
 
     def _with_slot(self, obs: NDArray[Any]) -> NDArray[np.float32]:
         return np.concatenate([obs.astype(np.float32, copy=False), self._column[: len(obs)]], axis=1)
@@ -70,18 +76,32 @@ class SlotVecEnv(VecEnv):
     @override
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes and return the observations (N, d + 1)."""
-        obs, _ = self.env.reset(seed=self._seed)
+        obs, info = self.env.reset(seed=self._seed)
         self._seed = None
+        self._returns[:], self._lengths[:] = 0.0, 0
+        self._whole[:] = np.equal(info.get("elapsed", 0), 0)
         return self._with_slot(obs)
 
     def get_state(self) -> EnvState:
-        """Return all that changes in the wrapped simulations (native tasks only)."""
-        state: EnvState = EnvState(*self.env.sim.get_state())  # type: ignore[attr-defined]
-        return state
+        """Return all that changes in the wrapped simulations (native tasks only), and their episodes so far."""
+        arrays, generators = self.env.sim.get_state()  # type: ignore[attr-defined]
+        return EnvState(arrays | {name: own.copy() for name, own in self._episodes.items()}, generators)
 
     def set_state(self, state: EnvState) -> None:
-        """Continue from what `get_state` returned."""
+        """Continue from what `get_state` returned.
+
+        Raises:
+            KeyError, ValueError: it is the state of other simulations.
+        """
+        for name, own in self._episodes.items():
+            if state.arrays[name].shape != own.shape:
+                raise ValueError(f"{name} of shape {state.arrays[name].shape}; expected {own.shape}")
+            own[:] = state.arrays[name]
         self.env.sim.set_state(state)  # type: ignore[attr-defined]
+
+    @property
+    def _episodes(self) -> dict[str, NDArray[Any]]:
+        return {"episode_return": self._returns, "episode_length": self._lengths, "episode_whole": self._whole}
 
     @property
     def divergences(self) -> int:
@@ -101,14 +121,23 @@ class SlotVecEnv(VecEnv):
         obs, rewards, terminated, truncated, info = self.env.step(self._actions)
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self._returns += rewards
+        self._lengths += 1
         for i in np.flatnonzero(dones):
             last = np.asarray(info["final_obs"][i])
             infos[i] = {
+                **self._finished_episode(int(i)),
                 **_row(info.get("final_info", {}), int(i)),
                 "terminal_observation": self._with_slot(last[None])[0],
                 "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
             }
         return self._with_slot(obs), rewards.astype(np.float32), dones, infos
+
+    def _finished_episode(self, i: int) -> dict[str, Any]:
+        """Return what is told of environment i's episode that has ended, and begin the next."""
+        told = {"episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])}} if self._whole[i] else {}
+        self._returns[i], self._lengths[i], self._whole[i] = 0.0, 0, True
+        return told
 
     @override
     def close(self) -> None:

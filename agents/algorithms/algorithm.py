@@ -24,7 +24,7 @@ class AlgorithmSettings(FrozenSettings):
 
     num_envs: int = Field(64, ge=1, le=65_536)
     """Simulations stepped together."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     """Adam's step size."""
 
 
@@ -51,6 +51,11 @@ class Algorithm(ABC):
     @abstractmethod
     def iteration(self) -> int:
         """Control steps from one update to the next, over all simulations."""
+
+    @property
+    def first_update(self) -> int:
+        """Control steps of a stage until its first gradient step, over all simulations."""
+        return self.iteration
 
     @abstractmethod
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> BaseAlgorithm:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+from weakref import proxy
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.utils import FloatSchedule
@@ -28,24 +29,34 @@ class PPOSettings(AlgorithmSettings):
     """Samples in a minibatch."""
     n_epochs: int = Field(10, ge=1, le=10_000)
     """Passes over the samples of an update: with 10 success .9 comes sooner, in seconds, than with 5 or 15."""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0, le=100)
     """Adam's step size at a stage's start."""
-    final_learning_rate: float = Field(2e-3, gt=0)
+    final_learning_rate: float = Field(2e-3, gt=0, le=100)
     """Adam's step size at a stage's end; it changes linearly from one to the other."""
     gamma: float = Field(0.95, gt=0, le=1)
     """Discount for each control step."""
     gae_lambda: float = Field(0.95, ge=0, le=1)
     """Decay of generalised advantage estimation."""
-    clip_range: float = Field(0.2, gt=0)
+    clip_range: float = Field(0.2, gt=0, le=1e6)
     """How far the probability ratio may move."""
-    ent_coef: float = Field(0.0, ge=0)
+    ent_coef: float = Field(0.0, ge=0, le=1e6)
     """Weight of the entropy bonus."""
-    vf_coef: float = Field(0.5, ge=0)
+    vf_coef: float = Field(0.5, ge=0, le=1e6)
     """Weight of the value loss."""
-    max_grad_norm: float = Field(0.5, gt=0)
+    max_grad_norm: float = Field(0.5, gt=0, le=1e6)
     """The norm to which the summed gradient is clipped."""
-    log_std_init: float = -0.5
+    log_std_init: float = Field(-0.5, ge=-20, le=2)
     """Log standard deviation of a new head's actions."""
+
+    @model_validator(mode="after")
+    def _several_samples(self) -> Self:
+        # Advantages are normalised over an update's samples.
+        if self.num_envs * self.n_steps < 2:
+            raise ValueError(
+                "--ppo.num-envs 1 and --ppo.n-steps 1 make an update of one sample, and PPO needs two or more; "
+                "raise one of them"
+            )
+        return self
 
 
 class PPOAlgorithm(Algorithm):
@@ -93,11 +104,12 @@ class PPOAlgorithm(Algorithm):
         start, end = model.num_timesteps, model.num_timesteps + steps
         model._total_timesteps = end  # where a phase ends earlier, `learn` says so
         first, last = self.settings.learning_rate, self.settings.final_learning_rate
+        learning: PPO = proxy(model)  # a model that held itself would live on after its training
 
         def schedule(progress_remaining: float) -> float:
             # Stable-Baselines3 counts progress over all steps so far: remaining = 1 - t / total, where total is
             # the end of this call of `learn`. This stage's own:
-            step = (1.0 - progress_remaining) * model._total_timesteps
+            step = (1.0 - progress_remaining) * learning._total_timesteps
             return last + (first - last) * min(1.0, max(0.0, (end - step) / (end - start)))
 
         model.lr_schedule = FloatSchedule(schedule)

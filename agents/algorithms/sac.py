@@ -36,17 +36,17 @@ class SACSettings(AlgorithmSettings):
     """Transitions kept; the buffer starts empty in every stage."""
     learning_starts: int = Field(2_000, ge=0, le=10**12)
     """Steps with random actions at a stage's start."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     """Adam's step size."""
     gamma: float = Field(0.95, gt=0, le=1)
     """Discount for each control step."""
     tau: float = Field(0.01, gt=0, le=1)
     """How far the targets follow the critics in one step."""
-    ent_coef: float = Field(0.1, gt=0)
+    ent_coef: float = Field(0.1, gt=0, le=1e6)
     """The temperature at a stage's start; it is learned."""
-    target_entropy: float = -4.0
+    target_entropy: float = Field(-4.0, ge=-1e6, le=1e6)
     """The entropy that the temperature aims at."""
-    log_std_init: float = -0.5
+    log_std_init: float = Field(-0.5, ge=-20, le=2)
     """Log standard deviation of a new head's actions, before squashing."""
 
 
@@ -67,6 +67,12 @@ class SACAlgorithm(Algorithm):
     @override
     def iteration(self) -> int:
         return self.settings.num_envs * self.settings.train_freq
+
+    @property
+    @override
+    def first_update(self) -> int:
+        # Stable-Baselines3 learns once there are more steps than `learning_starts`.
+        return (self.settings.learning_starts // self.iteration + 1) * self.iteration
 
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:
@@ -105,7 +111,7 @@ class SACAlgorithm(Algorithm):
 
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
-        """Return the temperature and the replay buffer."""
+        """Return the temperature, the replay buffer, and the count of episodes, by which rows are logged."""
         assert isinstance(model, SAC)
         assert model.log_ent_coef is not None
         buffer: Any = model.replay_buffer
@@ -115,6 +121,7 @@ class SACAlgorithm(Algorithm):
             "log_ent_coef": model.log_ent_coef.detach().clone(),
             "buffer_pos": th.tensor(buffer.pos),
             "learning_starts": th.tensor(model.learning_starts),
+            "episodes": th.tensor(model._episode_num),
         }
 
     @override
@@ -131,3 +138,4 @@ class SACAlgorithm(Algorithm):
         buffer.pos = int(tensors["buffer_pos"])
         buffer.full = rows == buffer.buffer_size
         model.learning_starts = int(tensors["learning_starts"])
+        model._episode_num = int(tensors["episodes"])

@@ -24,6 +24,7 @@ def evaluate(
     seed: int | None = None,
     stochastic: bool = False,
     task_id: Literal["given", "none"] = "given",
+    threads: int = 0,
     format: Format = "table",
 ) -> None:
     """Measure an existing run's skills.
@@ -38,16 +39,19 @@ def evaluate(
         seed: of the start states; by default those of the training's own evaluations.
         stochastic: also measure with actions sampled from the policy.
         task_id: whether the agent is told the task; none also shows the score with the label given.
+        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
         format: the terminal's table, or json for a program.
     """
     from clrobot.evaluation.evaluator import Evaluator, finite_mean
 
     at_least(episodes, "--episodes")
+    at_least(threads, "--threads", 0)
     if seed is not None:
         at_least(seed, "--seed", 0)
     folder, agent = open_run(run, stage)
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
-    evaluator = Evaluator(folder.config.curriculum, folder.config.evaluation.seed if seed is None else seed)
+    seed = folder.config.evaluation.seed if seed is None else seed
+    evaluator = Evaluator(folder.config.curriculum, seed, threads)
     title = f"{run.name}, after stage {agent.stage}"
     if task_id == "none":
         _show_without_label(_without_label(evaluator, agent, run, slots, episodes), format, title, episodes)

@@ -59,6 +59,7 @@ def resume(
     memory_limit_mb: int | None = None,
     films: bool | None = None,
     snapshot_seconds: float | None = None,
+    threads: int | None = None,
 ) -> None:
     """Go on with a training that was stopped or killed.
 
@@ -71,9 +72,10 @@ def resume(
         memory_limit_mb: the most that the method may keep now, in MiB.
         films: whether to film each skill after each stage.
         snapshot_seconds: seconds between two snapshots.
+        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
     console = open_console()
-    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds)
+    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     summarise(resume_run(run, console, machine), console)
 
 
@@ -83,6 +85,7 @@ def _machine(
     memory_limit_mb: int | None,
     films: bool | None,
     snapshot_seconds: float | None,
+    threads: int | None,
 ) -> Machine:
     from pydantic import ValidationError
 
@@ -96,6 +99,7 @@ def _machine(
             memory_limit_mb=memory_limit_mb,
             films=films,
             snapshot_seconds=snapshot_seconds,
+            threads=threads,
         )
     except ValidationError as error:
         raise UserError(explain(error)) from error
@@ -169,6 +173,7 @@ def extend(
     memory_limit_mb: int | None = None,
     films: bool | None = None,
     snapshot_seconds: float | None = None,
+    threads: int | None = None,
 ) -> None:
     """Take a finished run further, with a task that nobody planned for.
 
@@ -185,13 +190,14 @@ def extend(
         memory_limit_mb: the most that the method may keep now, in MiB.
         films: whether to film each skill after each stage.
         snapshot_seconds: seconds between two snapshots.
+        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
     target = out or run.with_name(f"{run.resolve().name}-{task}")
-    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds)
+    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
     console = open_console()
     summarise(resume_run(extended.path, console, machine), console)

@@ -62,9 +62,14 @@ class Agent:
             deterministic: the mean action, rather than a sample.
 
         Raises:
-            UserError: the curriculum has no such slot.
+            UserError: the curriculum has no such slot, or the observations are none of this agent's.
         """
-        with_slot = append_slot(np.asarray(obs, np.float32), self.slot_index(task))
+        slot, given = self.slot_index(task), np.asarray(obs, np.float32)
+        assert self.policy.observation_space.shape is not None
+        size = self.policy.observation_space.shape[0] - 1  # the slot's index is appended here
+        if given.ndim not in (1, 2) or given.shape[-1] != size or not len(given):
+            raise UserError(f"observations of shape {given.shape}; expected ({size},), or (B, {size}) of one or more")
+        with_slot = append_slot(given, slot)
         action, _ = self.policy.predict(with_slot, deterministic=deterministic)
         return np.asarray(action, np.float32)
 

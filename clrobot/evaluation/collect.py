@@ -15,12 +15,15 @@ from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
 
 
-def collect(policy: SlotPolicy, stage: Stage, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:
+def collect(
+    policy: SlotPolicy, stage: Stage, slot: int, n: int, seed: int, steps: int = HORIZON, *, threads: int = 0
+) -> Experience:
     """Return n samples of the policy, spread evenly over the first `steps` steps of episodes of a stage.
 
-    They are of slot index `slot`, from start states and a generator that `seed` alone determines.
+    They are of slot index `slot`, from start states and a generator that `seed` alone determines;
+    `threads` are those of the physics.
     """
-    env = SlotVecEnv(stage_env(stage, max(1, -(-n // steps))), slot)
+    env = SlotVecEnv(stage_env(stage, max(1, -(-n // steps)), threads=threads), slot)
     env.seed(seed)
     obs: Any = env.reset()
     generator = th.Generator().manual_seed(seed)

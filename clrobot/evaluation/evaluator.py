@@ -41,11 +41,13 @@ class Evaluator:
 
     Episode e of a task always starts from the same state: its simulation is seeded with `seed + e`. Sampled actions
     come from a generator that is seeded with `seed` too and put back, so that measuring changes no other draw.
+    The physics takes `threads` threads (0: all cores that the process may use); the outcomes do not depend on it.
     """
 
-    def __init__(self, curriculum: Curriculum, seed: int) -> None:
+    def __init__(self, curriculum: Curriculum, seed: int, threads: int = 0) -> None:
         self.curriculum = curriculum
         self.seed = seed
+        self._threads = threads
         self._envs: dict[tuple[Any, int], TaskVectorEnv] = {}
 
     def episodes(self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True) -> Episodes:
@@ -118,7 +120,7 @@ class Evaluator:
         n = sum(counts)
         key = (stage.world, n)
         if key not in self._envs:
-            self._envs[key] = stage_env(stage, n)
+            self._envs[key] = stage_env(stage, n, threads=self._threads)
         env = self._envs[key]
         act = _actor(policy, env.single_action_space)
         obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])

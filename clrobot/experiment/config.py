@@ -106,6 +106,8 @@ class RunConfig(FrozenSettings):
     """Control steps in every stage, in place of the curriculum's own."""
     torch_threads: int = Field(1, ge=1, le=1_024)
     """Threads of torch; another number gives other bits."""
+    threads: int = Field(0, ge=0, le=1_024)
+    """Threads of the physics; 0: all cores that the process may use. Any number gives the same bits."""
     device: str = Field("cpu", max_length=100)
     """Where the networks live: cpu, cuda, …"""
     memory_limit_mb: int = Field(4096, ge=0, le=2**24)

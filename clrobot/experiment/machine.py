@@ -23,6 +23,8 @@ class Machine(FrozenSettings):
     """Whether to record each task seen so far after each stage."""
     snapshot_seconds: Annotated[float, Field(ge=0)] | None = None
     """Seconds between two snapshots."""
+    threads: Annotated[int, Field(ge=0, le=1024)] | None = None
+    """Threads of the physics; 0: all cores that the process may use."""
 
     def applied_to(self, config: RunConfig) -> RunConfig:
         """Return a run's settings as they hold on this machine; the run's own file stays as it is."""
@@ -37,4 +39,6 @@ class Machine(FrozenSettings):
             changes["checkpoint"] = CheckpointSettings(
                 seconds=self.snapshot_seconds, enabled=config.checkpoint.enabled
             )
+        if self.threads is not None:
+            changes["threads"] = self.threads
         return config.model_copy(update=changes)

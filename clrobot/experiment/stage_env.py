@@ -7,6 +7,9 @@ from clrobot.envs.worlds.vector_env import TaskVectorEnv
 from clrobot.experiment.curriculum import Stage
 
 
-def stage_env(stage: Stage, num_envs: int = 1, *, stagger: bool = False) -> TaskVectorEnv:
-    """Return `num_envs` simulations of a stage's task with the stage's overrides; stagger them for training."""
-    return make_vector_env(stage.task, num_envs, stagger=stagger, overrides=stage.overrides)
+def stage_env(stage: Stage, num_envs: int = 1, *, stagger: bool = False, threads: int = 0) -> TaskVectorEnv:
+    """Return `num_envs` simulations of a stage's task with the stage's overrides; stagger them for training.
+
+    `threads` are those of the physics, 0 for all cores that the process may use.
+    """
+    return make_vector_env(stage.task, num_envs, threads=threads, stagger=stagger, overrides=stage.overrides)

@@ -27,8 +27,8 @@ from clrobot.runs.metrics_file import rebuild_metrics
 FORMAT = 1  # raise it when what a reference's scores mean changes: older references are then not found
 METHOD = "finetune"  # in a first stage it is the algorithm alone
 
-# What changes no score: a reference has the defaults. The method is none of its own.
-_IMMATERIAL = ("method", "steps", "video", "checkpoint", "memory_limit_mb", "tracker")
+# What changes no score: a reference has the defaults, but for the threads. The method is none of its own.
+_IMMATERIAL = ("method", "steps", "video", "checkpoint", "memory_limit_mb", "tracker", "threads")
 
 
 def default_store(run: RunFolder) -> Path:
@@ -38,7 +38,7 @@ def default_store(run: RunFolder) -> Path:
 
 def reference_config(config: RunConfig, slot: int) -> RunConfig:
     """Return the settings of the reference for slot index `slot` (from 0) of a run with these settings."""
-    return make_config(**_determining(config, slot), method=METHOD, video={"enabled": False})
+    return make_config(**_determining(config, slot), method=METHOD, video={"enabled": False}, threads=config.threads)
 
 
 def reference_folder(store: Path, config: RunConfig, slot: int = 0) -> Path:

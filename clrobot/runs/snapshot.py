@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch as th
@@ -71,6 +71,8 @@ class Progress(BaseModel):
     curve_success: float | None
     successes: list[float]
     """Stable-Baselines3's window of training successes, for its log."""
+    episodes: list[tuple[float, Annotated[int, Field(ge=0, le=MAX_COUNT)]]]
+    """Its window of training episodes: each one's return and length."""
     log: dict[str, float]
     """Values recorded and not yet written to TensorBoard."""
     log_counts: dict[str, int]

@@ -151,9 +151,14 @@ def _is_done(planned: Plan) -> bool:
     if not (planned.folder / "config.yaml").exists():
         return False
     run = RunFolder.open(planned.folder)
-    if settings_in_use(run.config) != settings_in_use(planned.config):
+    if _material(run.config) != _material(planned.config):
         raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or remove it")
     return run.finished
+
+
+def _material(config: RunConfig) -> dict[str, Any]:
+    """Return the settings in use that make a run what it is: the physics' threads change no bit."""
+    return {name: value for name, value in settings_in_use(config).items() if name != "threads"}
 
 
 def _log(planned: Plan) -> Path:
@@ -184,8 +189,9 @@ def _train(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> 
 def _command(planned: Plan) -> list[str]:
     command = [sys.executable, "-P", "-m", "clrobot", *import_words()]  # -P: not what lies in the current folder
     if (planned.folder / "config.yaml").exists():
-        # A run's own files open no tracker: what this sweep was given is passed on.
-        return [*command, "resume", str(planned.folder), "--tracker", planned.config.tracker]
+        # What belongs to this machine is what the sweep was given, not what the run's own files say.
+        here = ("--tracker", planned.config.tracker, "--threads", str(planned.config.threads))
+        return [*command, "resume", str(planned.folder), *here]
     settings = planned.folder.with_name(planned.folder.name + ".yaml")
     with atomic(settings) as file:
         file.write_text(dump_config(planned.config), encoding="utf-8")

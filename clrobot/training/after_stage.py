@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch as th
 
 from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.methods.shared.method import Experience, Method
 from clrobot.agents.methods.shared.plasticity import dormant_share
 from clrobot.agents.policies.policy import SlotPolicy
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.collect import collect
 from clrobot.evaluation.evaluator import INFERENCE_STEPS
@@ -66,17 +67,21 @@ def after_stage(
 
 def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePlan) -> None:
     """Let the method keep what matters of the task."""
-    own, seed = config.curriculum.stages[plan.slot], seed_for(config.seed, "collecting", plan.stage)
-    method.after_task(learner, plan.slot, lambda n: collect(learner.policy, own, plan.slot, n, seed))
+    seed = seed_for(config.seed, "collecting", plan.stage)
+    method.after_task(learner, plan.slot, lambda n: _collect(config, learner.policy, plan.slot, n, seed))
 
 
 def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> None:
     """Learn how the stage's task looks at first, for acting without a label."""
     seed = seed_for(config.seed, "inference", plan.stage)
     for slot in plan.trained:
-        own = config.curriculum.stages[slot]
-        seen = collect(policy, own, slot, INFERENCE_STATES, seed, steps=INFERENCE_STEPS)
+        seen = _collect(config, policy, slot, INFERENCE_STATES, seed, INFERENCE_STEPS)
         policy.task_inference.learn(slot, seen.observations[:, :-1])
+
+
+def _collect(config: RunConfig, policy: SlotPolicy, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:
+    stage = config.curriculum.stages[slot]
+    return collect(policy, stage, slot, n, seed, steps, threads=config.threads)
 
 
 def film(
@@ -108,7 +113,7 @@ def film(
 def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> DormantShare:
     """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
     k, seed = plan.slot, seed_for(config.seed, "dormant", plan.stage)
-    experience = collect(policy, config.curriculum.stages[k], k, DORMANT_STATES, seed)
+    experience = _collect(config, policy, k, DORMANT_STATES, seed)
     obs, actions = experience.observations[:, :-1], policy.to_action(experience.actions)
     critic = policy.critic_nets[0]
     critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)

@@ -59,7 +59,8 @@ class StageCallback(BaseCallback):
         progress = snapshot.progress
         self._due, self._success = list(progress.curve_due), progress.curve_success
         self._env.set_state(snapshot.simulation())
-        model.ep_info_buffer = deque(maxlen=model._stats_window_size)
+        episodes = [{"r": total, "l": length} for total, length in progress.episodes]
+        model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(progress.successes, maxlen=model._stats_window_size)
         model.logger.name_to_value.update(progress.log)
         model.logger.name_to_count.update(progress.log_counts)
@@ -71,11 +72,14 @@ class StageCallback(BaseCallback):
 
     def check_weights(self) -> None:
         """Raise UserError when training has gone to NaN; what was saved before stays."""
-        if self._learner.is_finite():
-            return
+        if not self._learner.is_finite():
+            raise self.not_a_number()
+
+    def not_a_number(self) -> UserError:
+        """Return what tells that training has gone to NaN; what was saved before stays."""
         newest = self._saver.newest
         kept = "" if newest is None else f"; the last good state is {newest}"
-        raise UserError(
+        return UserError(
             f"the loss is not a number in stage {self._plan.stage} at step {self._learner.step:,}{kept}; "
             f"train again with a smaller --{self._learner.algorithm.name}.learning-rate"
         )

@@ -17,16 +17,19 @@ from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.experiment.machine import Machine
 from clrobot.files import atomic
+from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
+from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
-from clrobot.training.untrained import check_method_memory, untrained
+from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
 _NOT_COPIED = {"report.html", "resume", "tracker.json"}
 
 
+@torch_threads_put_back()
 def extend(
     run: RunFolder | Path | str,
     task: str,
@@ -63,11 +66,14 @@ def extend(
     learner, method = untrained(here)  # what cannot be used here is refused before anything is copied
     check_method_memory(here, learner, method)
     Tracking(here, to_standard_error)
-    lines = _scores_of_new_slot(run, extended)
+    scores = _with_new_slot(run, extended, here.threads)
     with atomic(out) as folder:
         shutil.copytree(run.path, folder, ignore=lambda path, _: _NOT_COPIED if Path(path) == run.path else set())
         (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
-        (folder / "scores.jsonl").write_text("".join(lines), encoding="utf-8")
+        (folder / "scores.jsonl").write_text("".join(score.to_line() for score in scores), encoding="utf-8")
+        logger, slots = tensorboard_logger(folder / "tensorboard"), extended.curriculum.slots
+        write_scores(logger, slots, [score for score in scores if score.slot == len(slots) - 1])
+        logger.close()
         copy = RunFolder(folder)
         copy.note_sources(extended)
         rebind_checkpoints(copy)
@@ -85,10 +91,10 @@ def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str
     return config.model_copy(update={"curriculum": curriculum})
 
 
-def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
-    """Return the lines of `scores.jsonl` with the new slot's after each stage's."""
+def _with_new_slot(run: RunFolder, extended: RunConfig, threads: int) -> list[Score]:
+    """Return the run's scores with the new slot's after each stage's."""
     slots = len(extended.curriculum.stages)
-    evaluator = Evaluator(extended.curriculum, extended.evaluation.seed)
+    evaluator = Evaluator(extended.curriculum, extended.evaluation.seed, threads)
     scores = read_scores(run.scores_file)
     result = []
     for i, score in enumerate(scores):
@@ -98,4 +104,4 @@ def _scores_of_new_slot(run: RunFolder, extended: RunConfig) -> list[str]:
             agent = load_agent(run, score.stage)
             episodes = extended.evaluation.zero_shot_episodes
             result.append(evaluator.score(agent.policy, slots - 1, episodes, stage=score.stage, step=score.step))
-    return [score.to_line() for score in result]
+    return result

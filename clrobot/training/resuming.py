@@ -16,7 +16,7 @@ from clrobot.runs.snapshot import Damaged, Snapshot, snapshots
 from clrobot.training.observer import Observer, Silent
 from clrobot.training.tracking import Tracking
 from clrobot.training.training import Training
-from clrobot.training.untrained import untrained
+from clrobot.training.untrained import torch_threads_put_back, untrained
 
 
 def resume(path: Path | str, observer: Observer | None = None, machine: Machine | None = None) -> RunFolder:
@@ -30,7 +30,8 @@ def resume(path: Path | str, observer: Observer | None = None, machine: Machine 
     Raises:
         UserError: there is no run, it is finished, another process trains it, or its files do not belong together.
     """
-    return open_training(Path(path), observer or Silent(), machine).run()
+    with torch_threads_put_back():
+        return open_training(Path(path), observer or Silent(), machine).run()
 
 
 def open_training(path: Path, observer: Observer, machine: Machine | None = None) -> Training:

@@ -90,6 +90,7 @@ class Saver:
     def _progress(self, at: StageProgress) -> Progress:
         model, ledger = self._learner.model, self._ledger
         assert model.ep_success_buffer is not None
+        assert model.ep_info_buffer is not None
         return Progress(
             stage=at.plan.stage,
             stage_start=at.plan.start,
@@ -100,6 +101,7 @@ class Saver:
             scores=len(self._book.scores),
             curve_due=at.curve_due,
             curve_success=at.curve_success,
+            episodes=[(float(episode["r"]), int(episode["l"])) for episode in model.ep_info_buffer],
             successes=[float(value) for value in model.ep_success_buffer],
             log={name: float(value) for name, value in model.logger.name_to_value.items()},
             log_excluded={name: list(formats) for name, formats in model.logger.name_to_excluded.items()},

@@ -92,8 +92,12 @@ def _learn_until(end: int, config: RunConfig, learner: Learner, callback: StageC
     model = learner.model
     try:
         model.learn(end - learner.step, callback, reset_num_timesteps=False, tb_log_name=config.method)
-    except ValueError:
-        # With weights that are not numbers Stable-Baselines3 fails somewhere in its distributions.
+    except ValueError as error:
+        # With weights that are no numbers, or too large, Stable-Baselines3 fails somewhere in its distributions.
         callback.check_weights()
+        if "distribution" in str(error):
+            raise callback.not_a_number() from error
         raise
+    finally:
+        callback.locals, callback.globals = {}, {}  # Stable-Baselines3's frames, which hold the callback itself
     callback.check_weights()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
+
+from clrobot.results.scores import Score
+
+_SHOWN = ("success_any", "success_final", "return_mean", "length_mean")
 
 
 class _TensorBoard(TensorBoardOutputFormat):
@@ -28,6 +32,21 @@ def tensorboard_logger(folder: Path, purge_step: int | None = None) -> Logger:
     if 0 <= newest - time.time() + 1 < 2:
         time.sleep(newest - time.time() + 1.01)
     return Logger(str(folder), [_TensorBoard(folder, purge_step)])
+
+
+def write_scores(logger: Logger, slots: Sequence[str], scores: Sequence[Score]) -> None:
+    """Write scores into TensorBoard's events, and nowhere else, as `evaluation/NAME/SLOT` at their own steps."""
+    for step in sorted({score.step for score in scores}):
+        values = {
+            f"evaluation/{name}/{slots[score.slot]}": value
+            for score in scores
+            if score.step == step
+            for name in _SHOWN
+            if (value := getattr(score, name)) is not None
+        }
+        for output in logger.output_formats:
+            if isinstance(output, TensorBoardOutputFormat):
+                output.write(values, dict.fromkeys(values, ()), step)
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
@@ -15,6 +17,7 @@ from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
 from clrobot.results.run_metrics import Parameters, run_metrics
+from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.metrics_file import write_metrics
@@ -30,10 +33,10 @@ from clrobot.training.plan import StagePlan, plan_stage
 from clrobot.training.saver import Saver, write_failure
 from clrobot.training.stage import train_stage
 from clrobot.training.stopping import StopSwitch
-from clrobot.training.tensorboard import tensorboard_logger, without_traces
+from clrobot.training.tensorboard import tensorboard_logger, without_traces, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
-from clrobot.training.untrained import check_method_memory, untrained
+from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
 
 
 def train(config: RunConfig, out: Path | str, observer: Observer | None = None) -> RunFolder:
@@ -44,7 +47,8 @@ def train(config: RunConfig, out: Path | str, observer: Observer | None = None) 
     Raises:
         UserError: `out` already holds something, a setting cannot be used here, or the training went to NaN.
     """
-    return Training.begin(config, Path(out), observer or Silent()).run()
+    with torch_threads_put_back():
+        return Training.begin(config, Path(out), observer or Silent()).run()
 
 
 class Training:
@@ -81,8 +85,9 @@ class Training:
         self.book = ScoreBook(folder.scores_file)
         self.stage_ends: list[int] = []
         self._tracking = tracking
-        evaluator = Evaluator(config.curriculum, config.evaluation.seed)
-        self._measuring = Measuring(evaluator, config.evaluation, self.book, self.ledger, tracking.scores)
+        evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
+        tell = partial(_tell, learner.model, config.curriculum.slots, tracking)
+        self._measuring = Measuring(evaluator, config.evaluation, self.book, self.ledger, tell)
         self._saver = Saver(folder.resume, config.checkpoint, learner, method, self.ledger, self.book, observer.warn)
         self.within: Snapshot | None = None
 
@@ -207,8 +212,16 @@ class Training:
             ) from error
         except BaseException:
             self._let_go()
+            with suppress(AttributeError, OSError):  # there may be none yet
+                self.learner.model.logger.close()
             raise
 
     def _let_go(self) -> None:
         self._tracking.close(failed=True)
         self.folder.unlock()
+
+
+def _tell(model: BaseAlgorithm, slots: Sequence[str], tracking: Tracking, scores: Sequence[Score]) -> None:
+    """Let TensorBoard and the tracker hear of new scores."""
+    write_scores(model.logger, slots, scores)
+    tracking.scores(scores)

@@ -23,8 +23,9 @@ def training_env(config: RunConfig, num_envs: int, slots: Sequence[int], stage: 
             f"--{config.algo}.num-envs {num_envs} cannot hold all {len(slots)} tasks at once; "
             f"give {len(slots)} or more"
         )
+    each, more = divmod(num_envs, len(slots))
     parts = [
-        SlotVecEnv(stage_env(stages[slot], num_envs // len(slots) + (i < num_envs % len(slots)), stagger=True), slot)
+        SlotVecEnv(stage_env(stages[slot], each + (i < more), stagger=True, threads=config.threads), slot)
         for i, slot in enumerate(slots)
     ]
     env: TrainEnv = parts[0] if len(parts) == 1 else JointVecEnv(parts)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch as th
+
+# The first optimizer imports it, and the frames of that moment live on in it: here they hold no training.
+import torch._dynamo
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
@@ -12,6 +18,16 @@ from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import check_memory
 from clrobot.training.seeds import seed_for
 from clrobot.training.training_env import training_env
+
+
+@contextmanager
+def torch_threads_put_back() -> Iterator[None]:
+    """Give torch back the number of threads that it had before the block, whatever a training in it needs."""
+    before = th.get_num_threads()
+    try:
+        yield
+    finally:
+        th.set_num_threads(before)
 
 
 def untrained(config: RunConfig) -> tuple[Learner, Method]:
@@ -24,9 +40,23 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     check_device(config.device)
     th.set_num_threads(config.torch_threads)
     method = make_method(config)
+    check_learns(config, method)
     slots = method.trained_slots(0, len(config.curriculum.stages))
     env = training_env(config, make_algorithm(config).settings.num_envs, slots, 1)
     return make_learner(config, env, seed_for(config.seed, "learner")), method
+
+
+def check_learns(config: RunConfig, method: Method) -> None:
+    """Raise UserError where a stage is over before its algorithm makes the first gradient step."""
+    algorithm = make_algorithm(config)
+    first = algorithm.first_update
+    for stage, name in zip(config.curriculum.stages, config.curriculum.slots, strict=True):
+        steps = sum(algorithm.whole_iterations(phase.steps) for phase in method.phases(stage.steps))
+        if steps < first:
+            raise UserError(
+                f"{name} has {steps:,} control steps, and {config.algo} makes no gradient step before {first:,}; "
+                f"give --steps {first} or more, or fewer steps with random actions: --{config.algo}.learning-starts"
+            )
 
 
 def check_method_memory(config: RunConfig, learner: Learner, method: Method) -> None:

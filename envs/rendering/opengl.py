@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import mujoco
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from clrobot.envs.forks import Inherited
 from clrobot.envs.gl import gl_problem
 from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
 
@@ -31,7 +33,7 @@ class GLRenderer(Renderer):
         self, model: mujoco.MjModel, width: int = 480, height: int = 480, camera: str | int = "film"
     ) -> None:
         super().__init__(model, width, height, camera)
-        problem = gl_problem()
+        problem = _FORKED if _inherited_from_parent() else gl_problem()
         if problem is not None:
             raise RenderError(f"cannot draw with OpenGL: {problem}")
         size, quality = self._model.vis.global_, self._model.vis.quality
@@ -43,9 +45,13 @@ class GLRenderer(Renderer):
             self._gl = mujoco.Renderer(self._model, height, width, max_geom=2 * model.ngeom + 200)
         except Exception as error:  # each backend fails with its own: ImportError, RuntimeError, GLError, FatalError
             raise RenderError(f"cannot draw with OpenGL: {error}") from error
+        self._process = _used_in[0] = os.getpid()
+        _inherited.add(self)
 
     @override
     def frame(self, state: ArrayLike) -> Image:
+        if self._process != os.getpid():
+            raise RenderError(f"cannot draw with OpenGL: {_FORKED}")
         place(self._model, self._data, self._row(state))
         self._gl.update_scene(self._data, self._camera)
         scene = self._gl.scene
@@ -59,4 +65,14 @@ class GLRenderer(Renderer):
 
     @override
     def close(self) -> None:
-        self._gl.close()
+        if self._process == os.getpid():
+            self._gl.close()
+
+
+_FORKED: Final = "it was used before this process was forked; start the process with the method 'spawn'"
+_used_in = [0]  # the id of the process in which OpenGL was first used: its libraries have threads there
+_inherited: Inherited[GLRenderer] = Inherited(lambda renderer: renderer._gl)
+
+
+def _inherited_from_parent() -> bool:
+    return _used_in[0] not in (0, os.getpid())

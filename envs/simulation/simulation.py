@@ -64,21 +64,24 @@ class Simulation(SimState):
     """
 
     def __init__(self, task: Task, n: int, threads: int = 0, overrides: Overrides | None = None) -> None:
-        """Compile the task's model and allocate N simulations on `threads` threads (0: all cores).
+        """Compile the task's model and allocate N simulations on `threads` threads (0: all that may be used).
 
         Raises:
             ValueError: an override is unknown, out of range, or nothing that this task has.
         """
+        own = checked(type(task), overrides or {})
+        self._begin(task, n, threads, own, build_model(task, own))
+
+    def _begin(self, task: Task, n: int, threads: int, overrides: Overrides, model: mujoco.MjModel) -> None:
         self.task = task
-        self.overrides = checked(type(task), overrides or {})
-        super().__init__(build_model(task, self.overrides), n, threads, self.overrides.get("object.size", 1.0))
+        self.overrides = dict(overrides)
+        super().__init__(model, n, threads, self.overrides.get("object.size", 1.0))
         self._observation = Observation(n)
         self._disturbance = Disturbance.of(n, self.overrides, (HORIZON + 1, OBS_SIZE))
         self.solved = np.zeros(n, np.bool_)
         self.solved_now = np.zeros(n, np.bool_)
         self.diverged = np.zeros(n, np.bool_)
         self.divergences = 0
-        self._clock: Array = self.batch.bind("time")
         self._start_row = self._make_start_row()
         self.batch.state[:] = self._start_row
         self._rngs: list[np.random.Generator] = [seeding.np_random()[0] for _ in range(n)]
@@ -86,6 +89,25 @@ class Simulation(SimState):
         self._draw_high = np.concatenate([np.asarray(box.high) for box in task.varies.values()])
         # Written out for every simulation: numpy is slow where it repeats a short row.
         self._low, self._high = (np.tile(bound, (n, 1)) for bound in (arm.WORKSPACE_LOW, arm.WORKSPACE_HIGH))
+
+    @override
+    def _allocate(self) -> None:
+        super()._allocate()
+        self._clock: Array = self._batch.bind("time")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy (`copy.deepcopy`, `pickle`) continues from with the same bits."""
+        return {
+            "begin": (self.task, self.n, self.threads, self.overrides, self.model),
+            "arrays": self.get_state().arrays,
+            "generators": self._rngs,  # as objects: whoever shares one with this simulation shares it in the copy
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Continue from what `__getstate__` returned."""
+        self._begin(*state["begin"])
+        self._rngs = state["generators"]
+        self.set_state(SavedState(state["arrays"], [dict(rng.bit_generator.state) for rng in self._rngs]))
 
     @property
     @override
@@ -104,8 +126,8 @@ class Simulation(SimState):
 
     # --- episodes --------------------------------------------------------------------------------------------
 
-    def seed(self, seeds: Sequence[int | None] | None) -> None:
-        """Give each simulation a generator of its own: seeds (N,), with fresh entropy for None.
+    def seed(self, seeds: Sequence[int | None] | None, ids: Ids | None = None) -> None:
+        """Give the simulations `ids` (None: all) generators of their own: seeds (N,), with fresh entropy for None.
 
         Raises:
             ValueError: there are not N seeds.
@@ -113,7 +135,8 @@ class Simulation(SimState):
         chosen: Sequence[int | None] = [None] * self.n if seeds is None else seeds
         if len(chosen) != self.n:
             raise ValueError(f"{len(chosen)} seeds; expected {self.n}, one for each simulation")
-        self._rngs = [seeding.np_random(seed)[0] for seed in chosen]
+        for i in range(self.n) if ids is None else ids:
+            self._rngs[i] = seeding.np_random(chosen[i])[0]
 
     def use_generators(self, rngs: list[np.random.Generator]) -> None:
         """Draw start states from these generators (N of them) from now on."""

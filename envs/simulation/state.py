@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import mujoco
@@ -9,10 +10,16 @@ import numpy as np
 from mujoco.batch import Batch
 
 from clrobot.envs.arrays import Array, length
+from clrobot.envs.forks import Inherited
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.features import Ids
 
 _STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: its affinity, where the system knows one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class SimState:
@@ -20,10 +27,12 @@ class SimState:
 
     The views are live: resets, steps and `forward` change what they show.
 
+    `batch.state` (N, nstate) holds the full states.
+
     Attributes:
         n: the number of simulations.
         model: the compiled scene.
-        batch: the `mujoco.batch.Batch`; `batch.state` (N, nstate) holds the full states.
+        threads: of the physics; results do not depend on it.
         qpos: the joints' positions, writable, (N, nq), m and rad.
         hand: the position of the point between the fingertips, (N, 3), m.
         target: where the hand is commanded to be, (N, 3), m.
@@ -32,24 +41,41 @@ class SimState:
     """
 
     def __init__(self, model: mujoco.MjModel, n: int, threads: int = 0, object_size: float = 1.0) -> None:
-        """Allocate N simulations of `model` on `threads` threads (0: all cores)."""
+        """Allocate N simulations of `model` on `threads` threads (0: all cores that the process may use)."""
         self.n = n
         self.model = model
+        self.threads = min(threads or usable_cores(), n)  # more would have nothing to do
         self.object_size = object_size
+        self._sites = np.zeros((model.nsite, n, 3))
+        self._allocate()
+        self.hand = self.site("pinch")
+        self.elapsed = np.zeros(n, np.int64)
+        _inherited.add(self)
+
+    @property
+    def batch(self) -> Any:
+        """The `mujoco.batch.Batch`; in a forked process, which has none of its threads, another in the same state."""
+        if self._threads_are_gone:
+            lost = self._batch
+            self._allocate()
+            self._batch.state[:] = lost.state
+            self._batch.forward(None, stage=_STAGE)
+        return self._batch
+
+    def _allocate(self) -> None:
+        """Make a batch, and the views of it."""
         # A persistent batch continues from the stages computed after a step, which therefore cost nothing.
-        self.batch: Any = Batch(model, n, threads, persistent=True)
-        self.qpos: Array = self.batch.bind("qpos")
-        self._mocap: Array = self.batch.bind("mocap_pos")
-        self._ctrl: Array = self.batch.bind("ctrl")
+        self._batch: Any = Batch(self.model, self.n, self.threads, persistent=True)
+        self._threads_are_gone = False
+        self.qpos: Array = self._batch.bind("qpos")
+        self._mocap: Array = self._batch.bind("mocap_pos")
+        self._ctrl: Array = self._batch.bind("ctrl")
         self.target = self._ctrl[:, :3]
         self._views: dict[str, Array] = {}
         # MuJoCo has all sites of a simulation together; here each site's places lie together, (sites, N, 3).
-        self._site_rows: Array = self.batch.bind("site_xpos").transpose(1, 0, 2)
-        self._sites = np.zeros(self._site_rows.shape)
-        self.hand = self.site("pinch")
-        self._hand_velocity: Array = self.batch.bind("sensordata")[:, :3]
+        self._site_rows: Array = self._batch.bind("site_xpos").transpose(1, 0, 2)
+        self._hand_velocity: Array = self._batch.bind("sensordata")[:, :3]
         self._fingers = self.qpos[:, 7:9]
-        self.elapsed = np.zeros(n, np.int64)
 
     def site(self, name: str) -> Array:
         """Return the live world positions (N, 3) of the site `name`, m."""
@@ -106,3 +132,11 @@ class SimState:
         self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
         np.copyto(self._sites, self._site_rows)
         self.elapsed += 1
+
+
+def _note_fork(sim: SimState) -> object:
+    sim._threads_are_gone = True
+    return sim._batch
+
+
+_inherited = Inherited(_note_fork)

@@ -13,6 +13,7 @@ from clrobot.envs.gl import has_screen
 from clrobot.envs.simulation.overrides import Overrides
 from clrobot.envs.simulation.simulation import Simulation
 from clrobot.envs.simulation.task import Task
+from clrobot.envs.worlds.pictures import Pictures
 from clrobot.envs.worlds.vector_env import FPS, action_space, observation_space
 
 
@@ -29,6 +30,8 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     step so far; at an episode's end `info["success_final"]` is the former.
 
     `render_mode="rgb_array"` works without OpenGL; `"human"` opens MuJoCo's viewer and needs a screen.
+
+    For planning, `copy.deepcopy(env)` goes on from the same state with the same bits; so does what `pickle` loads.
     """
 
     # "human" is declared where it can work: Gymnasium's checker opens every declared mode.
@@ -54,8 +57,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.observation_space = observation_space()
         self.action_space = action_space()
         self.sim = Simulation(task, 1, threads=1, overrides=overrides)
-        self._size = (width, height)
-        self._renderer: Any = None
+        self._pictures = Pictures(width, height)
         self._viewer: Any = None
         self._viewer_data: Any = None
 
@@ -84,12 +86,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         """Return the picture (height, width, 3) in `rgb_array` mode."""
         if self.render_mode != "rgb_array":
             return None
-        if self._renderer is None:
-            from clrobot.envs.rendering import open_renderer
-
-            self._renderer = open_renderer(self.sim.model, *self._size)
-        picture: NDArray[np.uint8] = self._renderer.frame(self.sim.batch.state[0])
-        return picture
+        return next(self._pictures.of(self.sim))
 
     def _show(self) -> None:
         """Bring MuJoCo's viewer up to date in `human` mode."""
@@ -106,8 +103,11 @@ class TaskEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def close(self) -> None:
         """Release the renderer and the viewer."""
-        if self._renderer is not None:
-            self._renderer.close()
+        self._pictures.close()
         if self._viewer is not None:
             self._viewer.close()
-        self._renderer = self._viewer = None
+        self._viewer = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy (`copy.deepcopy`, `pickle`) goes on with, with the same bits: all but the window."""
+        return self.__dict__ | {"_viewer": None, "_viewer_data": None}

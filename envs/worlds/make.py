@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from clrobot.envs.simulation.overrides import Overrides
+from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.simulation.task import Task, gym_id
 from clrobot.envs.simulation.task_check import is_task_id
 from clrobot.envs.tasks import TASKS_BY_ID
@@ -30,15 +30,13 @@ def make_env(task: str, **kwargs: Any) -> TaskEnv:
     return TaskEnv(TASKS_BY_ID[task](), **kwargs)
 
 
-def make_vector_env(
-    task: str, num_envs: int = 1, *, threads: int = 0, stagger: bool = False, overrides: Overrides | None = None
-) -> TaskVectorEnv:
-    """Return `num_envs` simulations of the task of that id, as `make_env` does.
+def make_vector_env(task: str, num_envs: int = 1, **kwargs: Any) -> TaskVectorEnv:
+    """Return `num_envs` simulations of the task of that id; see `TaskVectorEnv` for the other arguments.
 
     Raises:
         UserError: there is no such task.
     """
-    return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, threads=threads, stagger=stagger, overrides=overrides)
+    return TaskVectorEnv(TASKS_BY_ID[task](), num_envs, **kwargs)
 
 
 def register() -> None:
@@ -74,4 +72,5 @@ def _register(task: str) -> None:
             entry_point="clrobot.envs.worlds.make:make_env",
             vector_entry_point="clrobot.envs.worlds.make:make_vector_env",
             kwargs={"task": task},
+            max_episode_steps=HORIZON,
         )

@@ -19,6 +19,7 @@ from clrobot.envs.simulation.observation import OBS_LIMIT, OBS_SIZE
 from clrobot.envs.simulation.overrides import Overrides
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
+from clrobot.envs.worlds.pictures import Pictures
 
 FPS = round(1 / CONTROL_STEP)
 # Of staggered episodes: every few steps, so that several simulations start again together, which costs about as much
@@ -48,9 +49,16 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
     reward 0. On the step that ends an episode,
     ``infos`` holds `final_obs` (N, OBS_SIZE) and `final_info`, a dictionary of arrays (N,): `is_success` (solved at
     any step) and `success_final` (solved at the last step); `_final_obs` and `_final_info` mark whose they are.
+
+    With `render_mode="rgb_array"` `render` returns a picture of each simulation, with OpenGL or without. Copies
+    (`copy.deepcopy`, `pickle`) go on from the same states with the same bits.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": FPS, "render_modes": []}  # noqa: RUF012
+    metadata = {  # noqa: RUF012
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+        "render_fps": FPS,
+        "render_modes": ["rgb_array"],
+    }
 
     def __init__(
         self,
@@ -60,17 +68,37 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         threads: int = 0,
         stagger: bool = False,
         overrides: Overrides | None = None,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 480,
     ) -> None:
         """Build the simulations.
 
         Args:
             task: the task.
             num_envs: how many simulations.
-            threads: of the physics; 0 means all cores. The results do not depend on it.
+            threads: of the physics; 0 means all cores that the process may use. The results do not depend on it.
             stagger: after a reset of all, spread the simulations over `_PHASES` phases of an episode, so that a
                 short rollout sees every phase. For training; evaluation wants whole episodes.
             overrides: what is different in this world (see `overrides.OVERRIDES`).
+            max_episode_steps: truncate episodes after so many steps, in place of HORIZON.
+            render_mode: "rgb_array" for pictures, or None.
+            width: of each picture, in pixels.
+            height: of each picture, in pixels.
+
+        Raises:
+            ValueError: an override, the length of an episode or the render mode cannot be had.
         """
+        if max_episode_steps is None or max_episode_steps == -1:  # -1 is Gymnasium's word for the environment's own
+            max_episode_steps = HORIZON
+        if not 1 <= max_episode_steps <= HORIZON:
+            raise ValueError(f"max_episode_steps {max_episode_steps}; expected 1 to {HORIZON}, an episode's length")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode {render_mode!r}; expected 'rgb_array' or None")
+        self.render_mode = render_mode
+        self._pictures = Pictures(width, height)
+        self._episode = max_episode_steps
         self.sim = Simulation(task, num_envs, threads, overrides)
         self.num_envs = num_envs
         self._stagger = stagger
@@ -85,15 +113,29 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start new episodes everywhere; an integer seed gives simulation i the seed ``seed + i``."""
+        """Start new episodes everywhere, or where `options["reset_mask"]` (N,) is true.
+
+        An integer seed gives simulation i the seed ``seed + i``. Where the episodes are staggered, the info's
+        `elapsed` (N,) holds the steps that each seems to have behind it.
+
+        Raises:
+            ValueError: there are not N seeds, or the mask is none of N truths.
+        """
+        ids = None
+        if options is not None and "reset_mask" in options:
+            mask = np.asarray(options["reset_mask"])
+            if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+                raise ValueError(f"reset_mask of shape {mask.shape}; expected {self.num_envs} of True or False")
+            ids = np.flatnonzero(mask)
         if isinstance(seed, (int, np.integer)):
-            self.sim.seed(range(int(seed), int(seed) + self.num_envs))
+            self.sim.seed(range(int(seed), int(seed) + self.num_envs), ids)
         elif seed is not None:
-            self.sim.seed([None if s is None else int(s) for s in seed])
-        self.sim.reset()
-        if self._stagger:
+            self.sim.seed([None if s is None else int(s) for s in seed], ids)
+        self.sim.reset(ids)
+        if self._stagger and ids is None:
             phase = np.arange(self.num_envs) * _PHASES // self.num_envs
-            self.sim.elapsed[:] = phase * (HORIZON // _PHASES)
+            self.sim.elapsed[:] = phase * self._episode // _PHASES
+            return self.sim.observe(), {"elapsed": self.sim.elapsed.copy()}
         return self.sim.observe(), {}
 
     def step(  # type: ignore[override]  # Gymnasium types the flags as rewards
@@ -104,7 +146,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         features, rewards = sim.step(actions)
         obs = sim.observe(features)
         terminated = sim.diverged  # nothing of such a step is to be learned from, not even its value
-        truncated = sim.finished & ~terminated
+        truncated = (sim.elapsed >= self._episode) & ~terminated
         done = terminated | truncated
         infos: dict[str, Any] = {}
         if done.any():
@@ -118,5 +160,13 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
             obs = sim.observe()
         return obs, rewards, terminated, truncated, infos
 
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Return a picture (height, width, 3) of each simulation in `rgb_array` mode.
+
+        Where episodes have just ended it shows the next ones' starts, as the observations do.
+        """
+        return None if self.render_mode is None else tuple(self._pictures.of(self.sim))
+
     def close_extras(self, **kwargs: Any) -> None:
-        """Nothing to release beyond memory."""
+        """Release the renderer."""
+        self._pictures.close()

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics
 from numpy.typing import NDArray
 
-from clrobot.agents.vec_env import MAX_SLOT, SlotVecEnv
+from clrobot.agents.vec_env import MAX_SLOT, JointVecEnv, SlotVecEnv
 from clrobot.envs.simulation.observation import OBS_SIZE
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.tasks.reach import Reach
@@ -152,7 +152,7 @@ def test_the_last_info_of_a_native_episode() -> None:
         expected, _, _, _, bare_infos = bare.step(actions)
         assert dones.all() == dones.any() == (step == HORIZON)
     for i, info in enumerate(infos):
-        assert set(info) == {"terminal_observation", "TimeLimit.truncated", "is_success", "success_final"}
+        assert set(info) == {"terminal_observation", "TimeLimit.truncated", "is_success", "success_final", "episode"}
         assert info["TimeLimit.truncated"] is True
         np.testing.assert_array_equal(info["terminal_observation"][:-1], bare_infos["final_obs"][i])
         assert info["terminal_observation"][-1] == 7
@@ -173,6 +173,58 @@ def test_only_ended_episodes_have_a_last_info() -> None:
             assert bool(info) == done
         seen += int(dones.sum())
     assert seen == 4
+
+
+def _episodes(env: SlotVecEnv, steps: int, begin: int = 0) -> list[tuple[int, int, dict[str, Any]]]:
+    """Return the episodes that end: the step, the environment, and what is told of its return and length."""
+    actions = np.random.default_rng(5).uniform(-1, 1, (begin + steps, env.num_envs, 4)).astype(np.float32)
+    return [
+        (begin + t, i, info["episode"])
+        for t, action in enumerate(actions[begin:], 1)
+        for i, info in enumerate(env.step(action)[3])
+        if "episode" in info
+    ]
+
+
+def test_an_episode_s_return_and_length() -> None:
+    env, bare = _native(), TaskVectorEnv(Reach(), 3, threads=1)
+    env.seed(1)
+    env.reset()
+    bare.reset(seed=1)
+    actions = np.random.default_rng(5).uniform(-1, 1, (2 * HORIZON, 3, 4)).astype(np.float32)
+    rewards = np.array([bare.step(action)[1] for action in actions])
+    found = _episodes(env, 2 * HORIZON)
+    assert [(t, i, told["l"]) for t, i, told in found] == [(t, i, HORIZON) for t in (100, 200) for i in range(3)]
+    expected = [*rewards[:HORIZON].sum(0), *rewards[HORIZON:].sum(0)]
+    np.testing.assert_allclose([told["r"] for *_, told in found], expected)
+
+
+def test_the_first_episode_of_a_staggered_start_is_a_part_and_not_told() -> None:
+    env = _native(n=4, stagger=True)  # the first ends after 100, 76, 52 and 28 steps
+    env.reset()
+    found = [(t, i) for t, i, told in _episodes(env, 180) if told["l"] == HORIZON]
+    assert found == [(100, 0), (128, 3), (152, 2), (176, 1)]
+    env.reset()
+    assert [t for t, *_ in _episodes(env, 110)] == [100]
+
+
+def test_episodes_go_on_from_a_saved_state() -> None:
+    for env, other in (
+        (_native(n=4, stagger=True), _native(n=4, stagger=True)),
+        tuple(JointVecEnv([_native(n=1, stagger=True), _native(n=3, stagger=True)]) for _ in range(2)),
+    ):
+        env.seed(2)
+        env.reset(), other.reset()
+        _episodes(env, 40)
+        other.set_state(env.get_state())
+        found = _episodes(other, 150, begin=40)
+        assert found == _episodes(env, 150, begin=40)
+        assert len(found) == 4
+
+
+def test_a_state_of_others_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"episode_return of shape \(4,\); expected \(3,\)"):
+        _native(n=3).set_state(_native(n=4).get_state())
 
 
 # ------------------------------------------------------------------------------------------------------- foreign ones
@@ -257,6 +309,6 @@ def test_final_info_may_be_missing() -> None:
         _, _, dones, infos = _step(env)
     assert dones.all()
     for info in infos:
-        assert set(info) == {"terminal_observation", "TimeLimit.truncated"}
+        assert set(info) == {"terminal_observation", "TimeLimit.truncated", "episode"}
         assert info["TimeLimit.truncated"] is True
         assert info["terminal_observation"].shape == (OBS_SIZE + 1,)

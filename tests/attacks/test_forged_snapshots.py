@@ -54,6 +54,8 @@ def misshapen(held: dict[str, Any]) -> None:
 
 
 FORGERIES: dict[str, Callable[[Path], None]] = {
+    "episodes: not pairs": fields("progress.json", episodes=[[1.0, 2, 3]]),
+    "episodes: far too long": fields("progress.json", episodes=[[1.0, 10**30]]),
     "weights: one is missing": tensors("weights.safetensors", without_one),
     "weights: other shapes": tensors("weights.safetensors", misshapen),
     "weights: none": tensors("weights.safetensors", dict.clear),

@@ -47,6 +47,13 @@ def test_the_seeds_of_one_method_are_one_row(tmp_path: Path) -> None:
     assert ewc.final_success["drawer-open"].low == 1.0
 
 
+def test_other_threads_of_the_physics_are_no_difference(tmp_path: Path) -> None:
+    runs = [made_up_run(tmp_path / f"run-{n}", KEEPS, seed=n, threads=n) for n in (0, 2)]
+    found = compare(runs)
+    assert [(group.label, group.seeds) for group in found.groups] == [("ewc", (0, 2))]
+    assert found.notes == ()
+
+
 def test_the_interquartile_mean_leaves_an_outlier_out(tmp_path: Path) -> None:
     runs = seeds(tmp_path, "ewc", [0.5, 0.5, 0.5, 0.0])
     assert compare(runs).groups[0].final_success["reach"].value == pytest.approx(0.375)

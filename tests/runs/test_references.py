@@ -69,6 +69,7 @@ def test_what_determines_a_reference_changes_its_name(change: dict[str, Any]) ->
         {"video": {"enabled": False}},
         {"checkpoint": {"steps": 9}},
         {"memory_limit_mb": 1},
+        {"threads": 2},
         {"curriculum": {"name": "other", "stages": [{"task": "reach", "steps": 40_000}]}},
     ],
     ids=str,
@@ -77,6 +78,10 @@ def test_what_does_not_determine_it_does_not(change: dict[str, Any]) -> None:
     assert key(**change) == key()
     assert key().startswith("reach-")
     assert key(1).startswith("button-press-")
+
+
+def test_a_reference_takes_no_more_threads_than_its_run() -> None:
+    assert reference_config(make_config(**SETTINGS, threads=2), 0).threads == 2
 
 
 def test_a_reference_is_the_stage_alone_without_a_method() -> None:

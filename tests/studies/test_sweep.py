@@ -28,7 +28,7 @@ from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import missing_references
 from clrobot.runs.snapshot import snapshots
 from clrobot.studies.processes import Processes
-from clrobot.studies.sweep import add_references, plan, run_all
+from clrobot.studies.sweep import Plan, add_references, plan, run_all
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
 from clrobot.training.training import Training, train
@@ -62,6 +62,11 @@ def test_a_plan_is_the_product_of_its_parts() -> None:
     ]
     assert [(p.config.seed, p.config.ewc.strength) for p in plans] == [(0, 0.0), (0, 0.5), (1, 0.0), (1, 0.5)]
     assert all(p.config.curriculum == BASE.curriculum for p in plans)
+
+
+def test_a_run_with_other_threads_of_the_physics_is_the_same_run(tmp_path: Path) -> None:
+    run = train(BASE.model_copy(update={"threads": 1}), tmp_path / "run")
+    assert run_all([Plan(run.path, BASE)], 1, print)[0].path == run.path
 
 
 def test_a_list_of_widths_is_varied_as_one_number() -> None:
@@ -242,9 +247,7 @@ def test_two_sweeps_into_one_folder_train_each_run_once(tmp_path: Path, monkeypa
 
 def test_a_sweep_waits_for_a_run_that_another_command_trains(tmp_path: Path) -> None:
     plans = plan(BASE, tmp_path / "out", ["finetune"], [0])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "run_all", lambda self: self.run)
-        run = Training.begin(plans[0].config, plans[0].folder, Silent()).run  # it holds the run's lock
+    run = Training.begin(plans[0].config, plans[0].folder, Silent()).folder  # it holds the run's lock
     told: list[str] = []
 
     def tell(line: str) -> None:
@@ -264,9 +267,7 @@ def test_two_references_at_once_train_each_once(
     """The verb waits for what another process trains, and then finds it."""
     run = train(BASE, tmp_path / "runs" / "one")
     (path, config), *_ = missing_references([run]).items()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Training, "run_all", lambda self: self.run)
-        other = Training.begin(config, path, Silent()).run  # it holds the reference's lock
+    other = Training.begin(config, path, Silent()).folder  # it holds the reference's lock
     waited: list[float] = []
 
     def sleep(seconds: float) -> None:

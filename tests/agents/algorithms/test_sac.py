@@ -13,7 +13,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
 from support.models import collector, same_bits, snapshot, tiny_env
-from support.outcomes import WholeRuns, outcome
+from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import settings
 
 import clrobot
@@ -30,6 +30,7 @@ from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
+from clrobot.runs.snapshot import Snapshot, snapshots
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
 from clrobot.training.stopping import Stopped
@@ -86,6 +87,15 @@ def test_a_stage_starts_with_fresh_temperature_and_an_empty_buffer() -> None:
     assert model.log_ent_coef.item() == pytest.approx(np.log(0.1))
     assert model.replay_buffer.pos == 0
     assert model.learning_starts == model.num_timesteps + 32
+
+
+def test_a_restored_model_logs_after_the_same_episodes() -> None:
+    """Stable-Baselines3 writes a row after every fourth episode of the stage."""
+    model, other = tiny_sac(), tiny_sac()
+    model._episode_num = 3
+    other.learn(8)
+    TINY_SAC.load_tensors(other, TINY_SAC.tensors(model))
+    assert other._episode_num == 3
 
 
 def test_actions_are_the_squashed_mean_and_values_take_them_squashed() -> None:
@@ -221,6 +231,23 @@ class StopSoon(Silent):
 
     def advanced(self, steps: int, success: float | None) -> None:
         self.training.stop.asked = self.training.stop.asked or steps >= 64
+
+
+def test_rows_of_tensorboard_lie_at_the_same_steps_however_often_it_was_stopped(tmp_path: Path) -> None:
+    """Stable-Baselines3 writes one after every fourth episode of a stage: three simulations end out of step."""
+    changes = {
+        "algo": "sac",
+        "sac": {**SETTINGS, "num_envs": 3, "train_freq": 4},
+        "curriculum": {"name": "one", "stages": [{"task": "reach", "steps": 1_500}]},
+        "steps": None,
+    }
+    whole = train(make_config(**settings("finetune") | changes), tmp_path / "whole")
+    run = stopped(tmp_path / "run", "finetune", 15, **changes)
+    assert int(Snapshot(snapshots(run / "resume")[0])._algorithm["episodes"]) % 4 != 0
+    resume(run)
+    found, expected = outcome(run), outcome(whole.path)
+    assert len(expected["curves"]["train/ent_coef"]) > 2
+    assert found == expected
 
 
 def test_a_stopped_training_goes_on_with_the_same_bits(sac_runs: WholeRuns, tmp_path: Path) -> None:
