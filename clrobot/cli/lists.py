@@ -8,6 +8,8 @@ from typing import Any
 
 from clrobot.cli.common import Column, Format, at_least, open_console, show_rows
 
+_NO_DOCSTRING = "(PYTHONOPTIMIZE=2 leaves descriptions out)"
+
 
 def tasks(format: Format = "table") -> None:
     """List the tasks.
@@ -18,7 +20,7 @@ def tasks(format: Format = "table") -> None:
     from clrobot.envs.tasks import TASKS
 
     rows = [
-        {"task": task.id, "gymnasium_id": task.gym_id(), "summary": (task.__doc__ or "").splitlines()[0]}
+        {"task": task.id, "gymnasium_id": task.gym_id(), "summary": (task.__doc__ or _NO_DOCSTRING).splitlines()[0]}
         for task in TASKS
     ]
     columns = (Column("task", "task"), Column("gymnasium_id", "Gymnasium id"), Column("summary", "what it is"))
