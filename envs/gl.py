@@ -40,9 +40,8 @@ def choose_gl() -> str | None:
     """
     asked = os.environ.get("MUJOCO_GL", "").lower().strip()
     if "mujoco" not in sys.modules and asked not in (*_OFF, *_WINDOWED, *_LIBRARIES, *_ELSEWHERE, ""):
-        return _switch_off(
-            f"MUJOCO_GL={asked[:60]!r} is nothing that MuJoCo knows; expected egl, osmesa, glfw or disable"
-        )
+        _switch_off(f"MUJOCO_GL={asked[:60]!r} is nothing that MuJoCo knows; expected egl, osmesa, glfw or disable")
+        return None
     if "mujoco" in sys.modules or asked in _OFF or not sys.platform.startswith("linux"):
         return _in_force(asked)
     if asked in _WINDOWED and has_screen():
