@@ -8,6 +8,7 @@ any, OpenGL is switched off and pictures are made by casting rays (`clrobot.envs
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sys
 from typing import Final
@@ -20,6 +21,9 @@ _LIBRARIES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
 _OFF: Final = ("disable", "disabled", "off", "false", "0")
 _WINDOWED: Final = ("glfw", "glx", "enable", "enabled", "on", "true", "1")
 
+_ELSEWHERE: Final = {"win32": ("wgl",), "darwin": ("cgl",)}.get(sys.platform, ())
+
+_log = logging.getLogger(__name__)
 _problem: str | None = None  # why choose_gl switched OpenGL off
 
 
@@ -35,12 +39,13 @@ def choose_gl() -> str | None:
         "egl", "osmesa" or "glfw"; None when OpenGL is off or the choice is left to MuJoCo.
     """
     asked = os.environ.get("MUJOCO_GL", "").lower().strip()
+    if "mujoco" not in sys.modules and asked not in (*_OFF, *_WINDOWED, *_LIBRARIES, *_ELSEWHERE, ""):
+        _switch_off(f"MUJOCO_GL={asked[:60]!r} is nothing that MuJoCo knows; expected egl, osmesa, glfw or disable")
+        return None
     if "mujoco" in sys.modules or asked in _OFF or not sys.platform.startswith("linux"):
         return _in_force(asked)
     if asked in _WINDOWED and has_screen():
         return "glfw"
-    if asked and asked not in _WINDOWED and asked not in _LIBRARIES:
-        return None  # not a value of MuJoCo's: its own message at import lists them
     return _first_usable([asked] if asked in _LIBRARIES else list(_LIBRARIES))
 
 
@@ -67,6 +72,14 @@ def _in_force(asked: str) -> str | None:
     if asked in _LIBRARIES:
         return asked
     return "glfw" if asked in _WINDOWED and has_screen() else None
+
+
+def _switch_off(problem: str) -> None:
+    """Switch OpenGL off, and say why: `import mujoco` would raise."""
+    global _problem  # noqa: PLW0603 -- as below
+    _problem = problem
+    _log.warning("%s; pictures are drawn without OpenGL", problem)
+    os.environ["MUJOCO_GL"] = "disable"
 
 
 def _first_usable(backends: list[str]) -> str | None:

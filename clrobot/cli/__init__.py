@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from clrobot.cli.benchmarks import bench, learning, overhead
-from clrobot.cli.common import errors_as_sentences, print_on_any_terminal
+from clrobot.cli.common import check_environment, errors_as_sentences, print_on_any_terminal
 from clrobot.cli.compare import compare, plot, report
 from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks
@@ -52,6 +52,7 @@ def main(words: Sequence[str] | None = None) -> None:
     words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     print_on_any_terminal()
     with errors_as_sentences():
+        check_environment()
         words = import_given(words)
         verbs, registry = dict(VERBS), None
         if words[:1] == ["train"]:

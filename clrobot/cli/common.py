@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,10 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from clrobot.envs.rendering.base import RenderError
-from clrobot.errors import TrainingStopped, UserError
+from clrobot.errors import TrainingStopped, UserError, shown
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
+
+_YEAR_10000 = 253_402_300_800  # in seconds since 1970; no library knows a later date
 
 # What a verb that shows rows prints.
 Format = Literal["table", "json"]
@@ -102,6 +105,18 @@ def _print_no_more() -> None:
     """Let what is still to be printed go nowhere: Python would try once more at its end."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def check_environment() -> None:
+    """Raise UserError for a variable that some library would choke on at its import.
+
+    numpy and matplotlib take SOURCE_DATE_EPOCH for the seconds since 1970 of every date that they write.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch and not (re.fullmatch(r"[0-9]{1,12}", epoch) and int(epoch) < _YEAR_10000):
+        raise UserError(
+            f"SOURCE_DATE_EPOCH={shown(epoch)}; expected the whole seconds since 1970: set it so, or unset it"
+        )
 
 
 def _fail(sentence: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from clrobot.cli.common import Column, Format, at_least, open_console, show_rows
 
+_NO_DOCSTRING = "(PYTHONOPTIMIZE=2 leaves descriptions out)"
+
 
 def tasks(format: Format = "table") -> None:
     """List the tasks.
@@ -106,4 +108,4 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _first_line(text: str | None) -> str:
-    return next(iter((text or "").strip().splitlines()), "")
+    return next(iter(text.strip().splitlines()), "") if text is not None else _NO_DOCSTRING

@@ -9,7 +9,7 @@ import torch as th
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.composite import Composite
 from clrobot.agents.methods.shared.plasticity import Plasticity
-from clrobot.errors import UserError
+from clrobot.errors import UserError, cut
 from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.config import RunConfig
 
@@ -33,8 +33,8 @@ def check_device(device: str) -> None:
     """
     try:
         float(th.zeros(1, device=device) + 1)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # each kind of device fails with its own, some for a module that torch lacks
+        reason = cut((str(error).splitlines() or [type(error).__name__])[0])
         raise UserError(
             f"device {device!r} cannot be used ({reason}); expected cpu, or cuda where there is one"
         ) from error

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+_log = logging.getLogger(__name__)
+
 
 def import_matplotlib() -> None:
     """Import matplotlib with its own settings file; then take in the user's, for what the user draws.
@@ -39,8 +41,14 @@ def import_matplotlib() -> None:
 
     # The current folder's file comes before the variable's, and no setting turns that off.
     with mock.patch.object(os.path, "exists", exists_but_there), mock.patch.dict(os.environ, MATPLOTLIBRC=str(own)):
+        backend = os.environ.pop("MPLBACKEND", "")  # figures of runs need none
         import matplotlib as mpl
     _take_in_users_settings(mpl)
+    if backend:
+        try:
+            mpl.rcParams["backend"] = backend
+        except ValueError:
+            _log.warning("MPLBACKEND=%.60r is no backend of matplotlib; unset it, figures of runs need none", backend)
 
 
 def _current_folder() -> str:
