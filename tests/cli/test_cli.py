@@ -592,7 +592,7 @@ DAMAGED = {
     "checkpoint.json cut": (cut(CHECKPOINT, 30), ("evaluate", "record"), CHECKPOINT),
     "checkpoint.json a list": (write(CHECKPOINT, b"[]"), ("evaluate",), CHECKPOINT),
     "checkpoint.json not text": (write(CHECKPOINT, b"\xff"), ("evaluate",), CHECKPOINT),
-    "checkpoint.json newer": (fill(CHECKPOINT, format=2), ("evaluate",), "install a newer clrobot"),
+    "checkpoint.json newer": (fill(CHECKPOINT, format=2), ("evaluate",), "`format` is not a known key"),
     "checkpoint.json with more": (fill(CHECKPOINT, more=1), ("evaluate",), "`more` is not a known key"),
     "checkpoint.json with fewer heads": (fill(CHECKPOINT, slots=2), ("evaluate",), CHECKPOINT),
     "checkpoint.json of another stage": (fill(CHECKPOINT, stage=1), ("evaluate", "record"), CHECKPOINT),

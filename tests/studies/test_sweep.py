@@ -344,5 +344,6 @@ def test_the_command_compares_what_it_trained(tmp_path: Path, cli, monkeypatch: 
     run = RunFolder.open(tmp_path / "out" / "quick-finetune-1")
     assert run.read_metrics().per_task[0].auc_reference is not None
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
-    assert len(list((tmp_path / "out" / "references").glob("reach-*/report.html"))) == 2
+    trained = [path.parent for path in (tmp_path / "out" / "references").glob("reach-*/config.yaml")]
+    assert [RunFolder.open(path).finished for path in trained] == [True, True]
     assert cli("sweep", "--vary", "ewc.strength").err.startswith("clrobot: --vary and --values go together")
