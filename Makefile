@@ -1,5 +1,5 @@
 # Verbs for developers; the README's two commands need none of them.
-.PHONY: lint format type test test-gl test-browser build smoke same-results ci
+.PHONY: lint format type test test-gl test-browser build smoke plugin same-results ci
 PYTHON := .venv/bin/python
 
 lint:    ## style and imports
@@ -28,6 +28,9 @@ build:   ## sdist and wheel into dist/
 
 smoke: build  ## install the wheel alone and use it
 	bash .ci/smoke dist/*.whl
+
+plugin:  ## a user's own distribution beside the wheel that smoke has built
+	bash .ci/plugin dist/*.whl
 
 same-results:  ## that no bit differs from another commit's: make same-results OLD=REVISION
 	rm -rf .same-results && git worktree add -q --detach .same-results $(OLD)
