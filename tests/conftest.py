@@ -23,6 +23,13 @@ from clrobot.cli import main
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.experiment.curricula import CURRICULA
 
+# What starts the tests in the background or under nohup has SIGINT or SIGHUP ignored, which every process that a test
+# starts and stops would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 if TYPE_CHECKING:
     from support.outcomes import WholeRuns
 
