@@ -182,11 +182,14 @@ def read_plain(path: Path, limit: int = TEXT_LIMIT, *, follow: bool = True) -> b
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
     descriptor = os.open(at_home(path), flags | (0 if follow else os.O_NOFOLLOW))
     try:
-        kind = os.fstat(descriptor).st_mode
+        found = os.fstat(descriptor)
+        kind = found.st_mode
         if stat.S_ISDIR(kind):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(kind):
             raise OSError(errno.EINVAL, "not a plain file", str(path))
+        if found.st_size > limit:  # refused unread
+            raise OSError(errno.EFBIG, f"larger than {limit:,} bytes", str(path))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(limit + 1) or b""
     finally:
