@@ -8,9 +8,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import IO
+from typing import IO, TypeVar
 
 from clrobot.safe_path import safe_environment
 
@@ -19,6 +20,10 @@ SAME_REQUEST = 0.5
 _KILLED_AT = 3  # requests
 
 _Handler = Callable[[int, FrameType | None], object]
+
+
+_AWAKE = 0.5  # seconds between two looks at what this process was told
+_Result = TypeVar("_Result")
 
 
 class Processes:
@@ -107,6 +112,17 @@ class Processes:
     def _go_on(self, number: int, frame: FrameType | None) -> None:
         for process in tuple(self._running):
             _tell_group(process, signal.SIGCONT)
+
+
+def awake_until_done(future: Future[_Result]) -> _Result:
+    """Return a future's result, and look at signals on the way.
+
+    Python runs a signal's handler in the main thread alone. One that comes just before that thread falls asleep, or
+    to another thread, would be seen only when it wakes.
+    """
+    while not wait([future], timeout=_AWAKE).done:
+        pass
+    return future.result()
 
 
 def _tell_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -24,7 +24,7 @@ from clrobot.files import at_home, atomic
 from clrobot.imports import import_words
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import missing_references, use_references
-from clrobot.studies.processes import Processes
+from clrobot.studies.processes import Processes, awake_until_done
 
 _T = TypeVar("_T")
 _PAUSE = 0.5  # seconds between two looks at a run that another process trains
@@ -106,7 +106,8 @@ def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> li
     processes = Processes()
     quietly = _outliving_the_terminal(tell)
     with processes.following_this_process(), ThreadPoolExecutor(jobs) as pool:
-        failures = list(pool.map(lambda p: _train(p, processes, quietly), waiting))
+        futures = [pool.submit(_train, planned, processes, quietly) for planned in waiting]
+        failures = [awake_until_done(future) for future in futures]
     if processes.stopped:
         raise TrainingStopped("stopped; the same command goes on from there")
     if failed := [failure for failure in failures if failure is not None]:

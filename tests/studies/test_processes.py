@@ -45,11 +45,11 @@ notes.write("saved\\n")
 SWEEP = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from clrobot.studies.processes import Processes
+from clrobot.studies.processes import Processes, awake_until_done
 processes = Processes()
 with processes.following_this_process(), ThreadPoolExecutor(1) as pool, open("log", "wb") as log:
     work = pool.submit(processes.run, [sys.executable, "training.py", sys.argv[1]], log)
-    code = work.result()
+    code = awake_until_done(work)
 sys.exit(130 if processes.stopped else 3)
 """
 
@@ -154,9 +154,12 @@ def test_whatever_stops_a_sweep_reaches_its_trainings_once(way: str, tmp_path: P
     told, kind, notes, code = WAYS[way]
     with begun(tmp_path, kind) as process:
         training = int((tmp_path / "pid").read_text())
-        for tell in told:
-            tell(process.pid, training)
-        assert process.wait(timeout=30) == code
+        try:
+            for tell in told:
+                tell(process.pid, training)
+            assert process.wait(timeout=30) == code
+        finally:
+            process.kill()  # that a failure does not wait for ever
     assert not runs(training)
     assert (tmp_path / "notes").read_text().split() == notes
 
