@@ -8,9 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 
 class UserError(Exception):
@@ -37,13 +35,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
 
 
-def shown(value: Any, room: int = 60) -> str:
-    """Return a value as an error's sentence shows it: in one line, and cut when it is long."""
+def shown(value: Any) -> str:
+    """Return a value as an error's sentence shows it: in one line, and cut when it is longer than 60 characters."""
     try:
         text = reprlib.repr(value)
     except (ValueError, RecursionError):  # such as a whole number of more digits than Python prints
         text = type(value).__name__
-    return cut(text, room)
+    return cut(text, 60)
 
 
 def cut(text: str, room: int = 160) -> str:

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clrobot.envs.rendering.base import RenderError
-from clrobot.errors import TrainingStopped, UserError, shown
+from clrobot.errors import TrainingStopped, UserError, cut, shown
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
@@ -120,8 +120,6 @@ def check_environment() -> None:
 
 
 def _fail(sentence: str) -> None:
-    from clrobot.errors import cut
-
     print(f"clrobot: {cut(sentence, 480)}", file=sys.stderr)
     sys.exit(2)
 

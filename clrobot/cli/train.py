@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
     from clrobot.training.observer import Observer
 
-
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
 
 

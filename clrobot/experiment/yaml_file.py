@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from clrobot.errors import UserError, cut, explain, most_telling, nearest, shown
 from clrobot.experiment.curricula import CURRICULA

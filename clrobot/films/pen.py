@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Frame = NDArray[np.uint8]  # (height, width, 3), RGB
-
-
 Colour = tuple[int, int, int]
 BACKGROUND: Final[Colour] = (20, 24, 32)
 TEXT: Final[Colour] = (244, 246, 249)

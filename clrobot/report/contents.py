@@ -75,9 +75,6 @@ def run_names(runs: Sequence[Contents]) -> list[str]:
     return names
 
 
-_LIMIT = 2**28  # bytes
-
-
 def _text(path: Path) -> str:
     try:
         return read_own(path, MOST_BYTES).decode("utf-8")

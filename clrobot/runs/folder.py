@@ -36,9 +36,7 @@ from clrobot.runs.foreign import missing, sources
 _STAGE = re.compile(r"stage_(\d\d+)")
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
-_METRICS_LIMIT = 2**26  # bytes
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
-
 
 _MOST_BYTES = 64 * 2**20  # of metrics.json; a run of 100 stages has 1 MB
 

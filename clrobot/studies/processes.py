@@ -21,7 +21,6 @@ _KILLED_AT = 3  # requests
 
 _Handler = Callable[[int, FrameType | None], object]
 
-
 _AWAKE = 0.5  # seconds between two looks at what this process was told
 _Result = TypeVar("_Result")
 
