@@ -104,7 +104,7 @@ class PPOAlgorithm(Algorithm):
         start, end = model.num_timesteps, model.num_timesteps + steps
         model._total_timesteps = end  # where a phase ends earlier, `learn` says so
         first, last = self.settings.learning_rate, self.settings.final_learning_rate
-        learning: PPO = proxy(model)  # a model that held itself would live on after its training
+        learning: PPO = proxy(model)  # a model that refers to itself would live on after its training
 
         def schedule(progress_remaining: float) -> float:
             # Stable-Baselines3 counts progress over all steps so far: remaining = 1 - t / total, where total is

@@ -176,7 +176,7 @@ def extend(
 ) -> None:
     """Take a finished run further, with a task that nobody planned for.
 
-    The run is copied, and what it learned stays as its method promises.
+    The run is copied, and what it learned stays as far as its method keeps it.
 
     Args:
         run: the finished run's folder.
@@ -259,7 +259,7 @@ def train_in_help() -> None:
 
 
 def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
-    """Train into the new folder `out`, told in the terminal."""
+    """Train into the new folder `out`, and show in the terminal how it goes."""
     from clrobot.runs.folder import check_free
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
@@ -273,7 +273,7 @@ def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
 
 
 def resume_run(run: Path, console: Console, machine: Machine | None = None) -> RunFolder:
-    """Go on with an unfinished training, told in the terminal."""
+    """Go on with an unfinished training, and show in the terminal how it goes."""
     from clrobot.runs.folder import RunFolder
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
@@ -309,11 +309,11 @@ def _tell_failures(run: RunFolder, console: Console) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
     if films := metrics.failed_recordings:
-        told = f"failed recordings: {films}; film again with: clrobot record {run.path}"
-        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        line = f"failed recordings: {films}; film again with: clrobot record {run.path}"
+        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if diverged := metrics.diverged_simulations:
-        told = f"simulations that diverged and were reset: {diverged}"
-        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        line = f"simulations that diverged and were reset: {diverged}"
+        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _comparison(runs: list[RunFolder]) -> Table:

@@ -145,7 +145,7 @@ class RunConfig(FrozenSettings):
         return self
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _no_absurd_number(self) -> Self:
         groups = {"plasticity", *METHODS_BY_NAME}
         for group in sorted(groups & self.__class__.model_fields.keys()):
             for name, value in getattr(self, group):

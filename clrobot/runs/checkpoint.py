@@ -81,8 +81,8 @@ def rebind_checkpoints(run: RunFolder) -> None:
 def load_agent(run: RunFolder, stage: int | None = None, warn: Callable[[str], None] | None = None) -> Agent:
     """Return the agent as it was after `stage`.
 
-    None is the newest whole stage: `warn` (by default the standard error) is told of each damaged one that is
-    passed over.
+    None is the newest whole stage: `warn` (by default it writes to the standard error) is called with a sentence on
+    each damaged one that is passed over.
 
     Raises:
         UserError: the checkpoint is missing or damaged; for None, every one is, and the newest is named.

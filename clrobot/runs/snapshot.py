@@ -202,9 +202,9 @@ class Snapshot:
         try:
             yield
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            told = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise UserError(
-                f"{self.folder} is damaged ({told}); remove it, and the training goes on from an older one"
+                f"{self.folder} is damaged ({reason}); remove it, and the training goes on from an older one"
             ) from error
 
     def simulation(self) -> EnvState:

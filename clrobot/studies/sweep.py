@@ -139,11 +139,11 @@ def when_free(act: Callable[[], _T]) -> _T:
 def _outliving_the_terminal(tell: Callable[[str], None]) -> Callable[[str], None]:
     """Return `tell` for lines that are lost where there is no terminal any more, or cannot be shown there."""
 
-    def told(line: str) -> None:
+    def show(line: str) -> None:
         with suppress(OSError, ValueError):
             tell(line)
 
-    return told
+    return show
 
 
 def _is_done(planned: Plan) -> bool:

@@ -98,9 +98,9 @@ class TerminalObserver:
         if not self._console.is_terminal and now - self._last_line >= _LINE_SECONDS and rate > 0:
             self._last_line = now
             left = timedelta(seconds=round((self._total - steps) / rate))
-            told = "" if success is None else f", success {success:.2f}"
+            newest = "" if success is None else f", success {number(success)}"
             self._console.print(
-                f"{self._stage} {_thousands(steps)} of {_thousands(self._total)} steps, {rate:,.0f}/s{told}, "
+                f"{self._stage} {_thousands(steps)} of {_thousands(self._total)} steps, {rate:,.0f}/s{newest}, "
                 f"{left} left in this stage",
                 markup=False,
                 highlight=False,

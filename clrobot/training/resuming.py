@@ -24,7 +24,7 @@ def resume(path: Path | str, observer: Observer | None = None, machine: Machine 
 
     Args:
         path: the run's folder.
-        observer: is told how it goes.
+        observer: gets a call whenever there is something to report.
         machine: what is given anew here; a tracker opens only so, whatever the run's files say.
 
     Raises:

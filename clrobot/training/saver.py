@@ -38,7 +38,7 @@ class Saver:
         method: whose memory is saved too.
         ledger: the costs so far; the seconds of saving are counted there.
         book: the scores so far.
-        warn: is told of a snapshot that could not be written.
+        warn: called with a sentence where a snapshot could not be written.
     """
 
     def __init__(
