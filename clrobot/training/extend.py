@@ -62,7 +62,7 @@ def extend(
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
     check_free(out)
     extended = _with_stage(config, task, steps, overrides or {})
-    here = (machine or Machine()).applied_to(extended)
+    here = extended.on(machine or Machine())
     learner, method = untrained(here)  # what cannot be used here is refused before anything is copied
     check_method_memory(here, learner, method)
     Tracking(here, to_standard_error)

@@ -45,7 +45,7 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
         raise UserError(f"{path} is finished; there is nothing to resume")
     run.lock()
     try:
-        config = (machine or Machine()).applied_to(run.config)
+        config = run.config.on(machine or Machine())
         if config.device != run.config.device:
             observer.warn(f"the run was begun on {run.config.device}: on {config.device} it ends with other bits")
         training = Training(config, run, *untrained(config), _tracking(config, observer), observer)

@@ -23,8 +23,38 @@ pytestmark = pytest.mark.usefixtures("quick_training")
 
 def test_nothing_given_changes_nothing_but_the_tracker() -> None:
     config = make_config(**settings("ewc") | {"tracker": "wandb"})
-    here = Machine().applied_to(config)
+    here = config.on(Machine())
     assert here.model_dump() == config.model_dump() | {"tracker": "none"}
+
+
+def test_what_is_given_changes_that_alone() -> None:
+    settings_ = settings("ewc") | {"video": {"episodes": 3}, "checkpoint": {"steps": 64}}
+    config = make_config(**settings_)
+    here = config.on(Machine(films=False, snapshot_seconds=7, threads=2))
+    changed = config.model_dump() | {
+        "threads": 2,
+        "video": {"enabled": False, "episodes": 3},
+        "checkpoint": {"seconds": 7.0, "steps": None, "enabled": True},
+    }
+    assert here.model_dump() == changed
+
+
+@pytest.mark.parametrize(
+    ("name", "beyond", "of_run"),
+    [
+        ("memory_limit_mb", 2**24 + 1, "memory_limit_mb"),
+        ("snapshot_seconds", 1.1e9, "checkpoint.seconds"),
+        ("threads", 1_025, "threads"),
+        ("device", "x" * 101, "device"),
+        ("tracker", "paper", "tracker"),
+    ],
+)
+def test_a_machine_s_settings_have_the_bounds_of_a_run_s(name: str, beyond: Any, of_run: str) -> None:
+    with pytest.raises(UserError, match=name):
+        Machine(**{name: beyond})
+    group, _, inner = of_run.partition(".")
+    with pytest.raises(UserError, match=of_run):
+        make_config(**{group: {inner: beyond} if inner else beyond})
 
 
 def test_films_memory_and_snapshots_are_as_given_and_the_bits_are_the_run_s(
