@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
+from clrobot.experiment.machine import Machine
 from clrobot.results.numbers import grouped, number
 
 if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
-    from clrobot.experiment.machine import Machine
     from clrobot.runs.folder import RunFolder
     from clrobot.training.observer import Observer
 
@@ -48,60 +49,22 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
         _tell_failures(run, console)
 
 
-_Tracker = Literal["none", "wandb", "mlflow", "trackio"]
+# What a verb that goes on with a run is given of this machine, each as a flag of its own: `--device`.
+_Here = Annotated[Machine, tyro.conf.arg(name="")]
+_AS_THE_RUN_HAS_IT = Machine()
 
 
-def resume(
-    run: RunPath,
-    tracker: _Tracker = "none",
-    device: str | None = None,
-    memory_limit_mb: int | None = None,
-    films: bool | None = None,
-    snapshot_seconds: float | None = None,
-    threads: int | None = None,
-) -> None:
+def resume(run: RunPath, machine: _Here = _AS_THE_RUN_HAS_IT) -> None:
     """Go on with a training that was stopped or killed.
 
     It ends with the same bits as one that never stopped.
 
     Args:
         run: the run's folder.
-        tracker: an experiment tracker to tell; the run's own files open none.
-        device: where the networks live now; another device gives other bits.
-        memory_limit_mb: the most that the method may keep now, in MiB.
-        films: whether to film each skill after each stage.
-        snapshot_seconds: seconds between two snapshots.
-        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
+        machine: what is given anew here.
     """
     console = open_console()
-    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     summarise(resume_run(run, console, machine), console)
-
-
-def _machine(
-    tracker: _Tracker,
-    device: str | None,
-    memory_limit_mb: int | None,
-    films: bool | None,
-    snapshot_seconds: float | None,
-    threads: int | None,
-) -> Machine:
-    from pydantic import ValidationError
-
-    from clrobot.errors import explain
-    from clrobot.experiment.machine import Machine
-
-    try:
-        return Machine(
-            tracker=tracker,
-            device=device,
-            memory_limit_mb=memory_limit_mb,
-            films=films,
-            snapshot_seconds=snapshot_seconds,
-            threads=threads,
-        )
-    except ValidationError as error:
-        raise UserError(explain(error)) from error
 
 
 def sweep(
@@ -167,12 +130,7 @@ def extend(
     steps: int,
     out: Path | None = None,
     overrides: dict[str, float] | None = None,
-    tracker: _Tracker = "none",
-    device: str | None = None,
-    memory_limit_mb: int | None = None,
-    films: bool | None = None,
-    snapshot_seconds: float | None = None,
-    threads: int | None = None,
+    machine: _Here = _AS_THE_RUN_HAS_IT,
 ) -> None:
     """Take a finished run further, with a task that nobody planned for.
 
@@ -184,19 +142,13 @@ def extend(
         steps: control steps.
         out: the new run's folder; by default RUN-TASK beside it.
         overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
-        tracker: an experiment tracker to tell; the run's own files open none.
-        device: where the networks live now; another device gives other bits.
-        memory_limit_mb: the most that the method may keep now, in MiB.
-        films: whether to film each skill after each stage.
-        snapshot_seconds: seconds between two snapshots.
-        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
+        machine: what is given anew here.
     """
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
     target = out or run.with_name(f"{run.resolve().name}-{task}")
-    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
     console = open_console()
     summarise(resume_run(extended.path, console, machine), console)
