@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from clrobot.errors import UserError
+from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
 from clrobot.files import read_plain
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 
-# Settings that change nothing in what is learned or measured, or that differ within a row by design.
-NOT_COMPARED = ("seed", "video", "checkpoint", "memory_limit_mb", "method", "tracker", "threads")
+# Settings that differ within a row by design, or stand beside it, or change nothing in what is learned or measured.
+NOT_COMPARED = ("seed", "method", *CHANGES_NO_SCORE)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,6 @@ class ComparedRun:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What must agree within a row, by dotted name: all but the seed and other methods' settings."""
-        from clrobot.experiment.config import settings_in_use
-
         in_use = settings_in_use(self.folder.config)
         return dict(flatten({name: value for name, value in in_use.items() if name not in NOT_COMPARED}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     Field,
@@ -28,6 +28,9 @@ from clrobot.experiment.curriculum import Curriculum, Steps
 from clrobot.experiment.machine import Device, Machine, MemoryLimit, PhysicsThreads, SnapshotSeconds, Tracker
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
+
+# Settings that change no weight and no score: how a training is saved, filmed, tracked, limited, spread over cores.
+CHANGES_NO_SCORE: Final = ("video", "checkpoint", "memory_limit_mb", "tracker", "threads")
 
 # More than anybody will use; what is beyond would fill a machine before it fails.
 _UNITS = 16_384

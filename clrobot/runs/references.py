@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.errors import UserError
-from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics
@@ -28,7 +28,7 @@ FORMAT = 1  # raise it when what a reference's scores mean changes: older refere
 METHOD = "finetune"  # in a first stage it is the algorithm alone
 
 # What changes no score: a reference has the defaults, but for the threads. The method is none of its own.
-_IMMATERIAL = ("method", "steps", "video", "checkpoint", "memory_limit_mb", "tracker", "threads")
+_IMMATERIAL = ("method", "steps", *CHANGES_NO_SCORE)
 
 
 def default_store(run: RunFolder) -> Path:
