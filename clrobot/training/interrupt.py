@@ -10,11 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from clrobot.errors import TrainingStopped
+from clrobot.studies.processes import SAME_REQUEST
 from clrobot.training.training import Training
-
-# Two signals within so many seconds are one request: `timeout`, systemd and Slurm tell a process and its whole group,
-# and a sweep passes on what it is told.
-SAME_REQUEST = 0.5
 
 
 class Interrupted(TrainingStopped):
