@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import mujoco
@@ -10,16 +9,12 @@ import numpy as np
 from mujoco.batch import Batch
 
 from clrobot.envs.arrays import Array, length
+from clrobot.envs.cores import usable_cores
 from clrobot.envs.forks import Inherited
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.features import Ids
 
 _STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use: its affinity, where the system knows one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class SimState:

@@ -13,9 +13,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from clrobot.envs.cores import usable_cores
 from clrobot.envs.gl import gl_problem
 from clrobot.envs.rendering import RenderError, open_renderer
-from clrobot.envs.simulation.state import usable_cores
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
