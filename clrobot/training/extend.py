@@ -23,7 +23,7 @@ from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
-from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
+from clrobot.training.untrained import torch_threads_put_back, untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
 _NOT_COPIED = {"report.html", "resume", "tracker.json"}
@@ -63,8 +63,7 @@ def extend(
     check_free(out)
     extended = _with_stage(config, task, steps, overrides or {})
     here = extended.on(machine or Machine())
-    learner, method = untrained(here)  # what cannot be used here is refused before anything is copied
-    check_method_memory(here, learner, method)
+    untrained(here)  # what cannot be used here is refused before anything is copied
     Tracking(here, to_standard_error)
     scores = _with_new_slot(run, extended, here.threads)
     with atomic(out) as folder:

@@ -36,7 +36,7 @@ from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
-from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
+from clrobot.training.untrained import torch_threads_put_back, untrained
 
 
 def train(config: RunConfig, out: Path | str, observer: Observer | None = None) -> RunFolder:
@@ -100,7 +100,6 @@ class Training:
         """
         check_free(out)
         learner, method = untrained(config)
-        check_method_memory(config, learner, method)
         tracking = Tracking(config, observer.warn)
         folder = RunFolder.create(out, config)
         folder.lock()

@@ -83,6 +83,17 @@ def test_a_device_that_is_not_there_is_one_sentence_and_the_run_can_go_on_elsewh
     assert outcome(run) == whole_runs["ewc"].outcome
 
 
+def test_a_memory_that_is_too_small_here_is_one_sentence_and_the_run_can_go_on_elsewhere(
+    whole_runs: WholeRuns, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    run = stopped(tmp_path / "run", "ewc", boundary=9)
+    refused = cli("resume", run, "--memory-limit-mb", "0")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "--memory-limit-mb is 0" in refused.err
+    resume(run, Warned())
+    assert outcome(run) == whole_runs["ewc"].outcome
+
+
 @pytest.mark.parametrize("machine", [Machine(device="nowhere"), Machine(tracker="wandb"), Machine(memory_limit_mb=0)])
 def test_an_extension_is_refused_before_anything_is_copied(
     machine: Machine, whole_runs: WholeRuns, tmp_path: Path
