@@ -179,8 +179,8 @@ def record(
     for slot in slots:
         rate = float(evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any.mean())
         path = target / f"{agent.slots[slot]}.mp4"
-        film = Film(agent.stage, config.method, rate)
-        record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
+        film = Film(config.method, rate)
+        record_film(path, agent, slot, film, episodes or 2)
         console.print(f"{path}  success {number(rate)}", highlight=False, soft_wrap=True)
 
 
@@ -216,7 +216,7 @@ def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | Non
     if task is not None:
         rows, subtitle = [[row[0] for row in rows]], f"{task} after each stage"
     title = (f"{config.curriculum.name} · {config.method}", subtitle)
-    record_grid(path, rows, config.curriculum, title, episodes=episodes, seed=config.evaluation.seed)
+    record_grid(path, rows, title, episodes)
     open_console().print(str(path), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -250,7 +250,7 @@ def export(
     from clrobot.evaluation.export import export_onnx, export_sb3
     from clrobot.runs.folder import stage_name
 
-    folder, agent = open_run(run, stage)
+    _, agent = open_run(run, stage)
     if format == "sb3" and task is None:
         if len(agent.slots) > 1:
             raise UserError(f"an sb3 file holds one task; choose it with --task: {', '.join(agent.slots)}")
@@ -266,6 +266,6 @@ def export(
         if difference is not None:
             remark = f"actions differ from the run's by at most {difference:.0e}"
     else:
-        export_sb3(agent, folder.config.curriculum, task, path)
+        export_sb3(agent, task, path)
         remark = f"open it with: stable_baselines3.PPO.load({str(path)!r})"
     open_console().print(f"{path}  {remark}", highlight=False, markup=False, soft_wrap=True)

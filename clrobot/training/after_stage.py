@@ -101,10 +101,9 @@ def film(
         name = config.curriculum.slots[slot]
         stop.pause(f"recording {name}", plan.stage, step)
         path = run.videos / stage_name(plan.stage) / f"{name}.mp4"
-        caption = Film(plan.stage, config.method, row[slot].success_any)
-        seed, episodes = config.evaluation.seed, config.video.episodes
+        caption = Film(config.method, row[slot].success_any)
         try:
-            record(path, agent, config.curriculum, slot, caption, episodes=episodes, seed=seed)
+            record(path, agent, slot, caption, config.video.episodes)
         except Exception as error:
             ledger.film_failures += 1
             stop.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
