@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from clrobot.agents.algorithms.learner import Learner
@@ -12,12 +11,11 @@ from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
 from clrobot.runs.snapshot import Snapshot
-from clrobot.training.ledger import LearningClock, Ledger
+from clrobot.training.context import RunContext
+from clrobot.training.ledger import LearningClock
 from clrobot.training.measuring import Measuring
-from clrobot.training.observer import Observer
 from clrobot.training.plan import StagePlan
 from clrobot.training.saver import Saver, StageProgress
-from clrobot.training.stopping import StopSwitch
 
 
 class StageCallback(BaseCallback):
@@ -30,16 +28,12 @@ class StageCallback(BaseCallback):
 
     def __init__(
         self,
-        plan: StagePlan,
+        context: RunContext,
         learner: Learner,
+        plan: StagePlan,
         env: TrainEnv,
-        *,
-        curve_points: int,
-        ledger: Ledger,
         measuring: Measuring,
         saver: Saver,
-        observer: Observer,
-        stop: StopSwitch,
     ) -> None:
         super().__init__()
         self._plan = plan
@@ -47,16 +41,17 @@ class StageCallback(BaseCallback):
         self._env = env
         self._measuring = measuring
         self._saver = saver
-        self._observer = observer
-        self._stop = stop
-        self._clock = LearningClock(ledger)
+        self._observer = context.observer
+        self._stop = context.stop
+        self._clock = LearningClock(context.ledger)
         # The stage's end is evaluated with all slots: the points lie before it.
+        curve_points = context.config.evaluation.curve_points
         self._due = [plan.start + plan.steps * (i + 1) // (curve_points + 1) for i in range(curve_points)]
         self._success: float | None = None
 
-    def restore(self, model: BaseAlgorithm, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: Snapshot) -> None:
         """Go on where the snapshot was taken."""
-        progress = snapshot.progress
+        progress, model = snapshot.progress, self._learner.model
         self._due, self._success = list(progress.curve_due), progress.curve_success
         self._env.set_state(snapshot.simulation())
         episodes = [{"r": total, "l": length} for total, length in progress.episodes]

@@ -55,7 +55,7 @@ def train_stage(
             snapshot.restore_method(method)
             method.before_task(learner, plan.slot)
             snapshot.restore_model(model, learner.algorithm)
-            callback.restore(model, snapshot)
+            callback.restore(snapshot)
             snapshot.restore_generators(model)
     with gradient_hooks(learner, method) as cost:
         callback.cost = cost
