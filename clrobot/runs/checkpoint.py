@@ -43,7 +43,7 @@ class CheckpointInfo(BaseModel):
     observation_size: int = Field(ge=2)
     """With the slot's index."""
     action_size: int = Field(ge=1)
-    config: str | None = None
+    config: str
     """SHA-256 of the `config.yaml` that it was trained with."""
 
 
@@ -146,7 +146,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
         policy.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise _damaged(weights, " ".join(str(error).split())[:200]) from error
-    if info.config is not None and info.config != checksum(run.config_file):
+    if info.config != checksum(run.config_file):
         raise UserError(f"{run.config_file} is not the one that stage {stage} was trained with; put that one back")
     policy.set_training_mode(False)
     return Agent.of(config, policy, stage)

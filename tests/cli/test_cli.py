@@ -548,6 +548,17 @@ def fill(name: str, **values: Any) -> Callable[[Path], None]:
     return damage
 
 
+def without(name: str, key: str) -> Callable[[Path], None]:
+    def damage(run: Path) -> None:
+        path = run / name
+        content = json.loads(path.read_text())
+        del content[key]
+        path.write_text(json.dumps(content))
+        forge_manifest(path.parent)
+
+    return damage
+
+
 def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
     def damage(run: Path) -> None:
         text = (run / name).read_text()
@@ -593,6 +604,7 @@ DAMAGED = {
     "checkpoint.json a list": (write(CHECKPOINT, b"[]"), ("evaluate",), CHECKPOINT),
     "checkpoint.json not text": (write(CHECKPOINT, b"\xff"), ("evaluate",), CHECKPOINT),
     "checkpoint.json newer": (fill(CHECKPOINT, format=2), ("evaluate",), "`format` is not a known key"),
+    "checkpoint.json without its settings": (without(CHECKPOINT, "config"), ("evaluate",), "`config` is missing"),
     "checkpoint.json with more": (fill(CHECKPOINT, more=1), ("evaluate",), "`more` is not a known key"),
     "checkpoint.json with fewer heads": (fill(CHECKPOINT, slots=2), ("evaluate",), CHECKPOINT),
     "checkpoint.json of another stage": (fill(CHECKPOINT, stage=1), ("evaluate", "record"), CHECKPOINT),
