@@ -42,7 +42,8 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
     console = open_console()
     runs = [train_run(config, folder / config.method, console) for config in configs]
     console.print(_comparison(runs))
-    console.print("Success at any step, over 50 episodes of each task after the last stage.", style="dim")
+    episodes = configs[0].evaluation.episodes
+    console.print(f"Success at any step, over {episodes} episodes of each task after the last stage.", style="dim")
     for run in runs:
         console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
         console.print(f"videos  {run.videos}", highlight=False, soft_wrap=True)

@@ -71,13 +71,14 @@ class TerminalObserver:
         """Begin a stage's line; rate and time left are of what comes after the first `done` steps."""
         self._started = self._last_line = self._clock()
         self._total, self._done_before = steps, done
-        self._stage = f"{self._method} {stage}/{len(self._slots)} {task}"
+        numbered = f"{self._method} {stage}/{len(self._slots)}"
+        self._stage = f"{numbered} {task}"
         self._progress.reset(
             self._row,
             total=steps,
             completed=done,
             description=task,
-            stage=f"{self._method} {stage}/{len(self._slots)}",
+            stage=numbered,
             steps="",
             rate="",
             success="",

@@ -1,8 +1,9 @@
 """The batched simulation: N copies of one task, stepped together on MuJoCo's native thread pool.
 
 Everything that changes is in the state rows of `mujoco.batch.Batch` (joint positions and velocities, the hand's
-target as control, the goal as a mocap body), in three arrays of counters, and in one random generator for each
-simulation. Results do not depend on the number of threads or on N.
+target as control, the goal as a mocap body), in a few arrays of counters, in what noise and delay hold, and in one
+random generator for each simulation: `Simulation.get_state` returns all of it. Results do not depend on the number of
+threads or on N.
 """
 
 from __future__ import annotations
