@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.methods.shared.method import Method
-from clrobot.errors import UserError, explain
+from clrobot.errors import UserError, cut, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.agent import Agent
 from clrobot.experiment.build import make_method, network_arguments
@@ -116,7 +116,7 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
     try:
         state: dict[str, th.Tensor] = load_file(folder / "method.safetensors")
     except (OSError, SafetensorError) as error:
-        raise _damaged(folder / "method.safetensors", " ".join(str(error).split())[:200]) from error
+        raise _damaged(folder / "method.safetensors", cut(str(error), 200)) from error
     return state, _read_info(folder / "checkpoint.json", stage, _slots_after(stage, run.config))
 
 
@@ -145,7 +145,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
         )
         policy.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise _damaged(weights, " ".join(str(error).split())[:200]) from error
+        raise _damaged(weights, cut(str(error), 200)) from error
     if info.config != checksum(run.config_file):
         raise UserError(f"{run.config_file} is not the one that stage {stage} was trained with; put that one back")
     policy.set_training_mode(False)
@@ -164,7 +164,7 @@ def _read_info(path: Path, stage: int, slots: int) -> CheckpointInfo:
     except ValidationError as error:
         raise _damaged(path, explain(error)) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged(path, cut(str(error), 200)) from error
     if (info.stage, info.slots) != (stage, slots):
         raise _damaged(path, f"it says stage {info.stage} and {info.slots} slots")
     return info

@@ -29,7 +29,7 @@ from clrobot.agents.algorithms.algorithm import Algorithm
 from clrobot.agents.algorithms.learner import optimizers
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import EnvState
-from clrobot.errors import UserError, explain
+from clrobot.errors import UserError, cut, explain
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
 from clrobot.results.run_metrics import StageRecord
 from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
@@ -186,7 +186,7 @@ class Snapshot:
         except ValidationError as error:
             raise Damaged(f"{folder / 'progress.json'} is damaged ({explain(error)})") from error
         except (OSError, ValueError, SafetensorError, RecursionError) as error:
-            raise Damaged(f"{folder} is damaged ({' '.join(str(error).split())[:200]})") from error
+            raise Damaged(f"{folder} is damaged ({cut(str(error), 200)})") from error
         _check_run(folder.parent.parent, sums, self.progress.scores)
         self.folder = folder
 
@@ -202,7 +202,7 @@ class Snapshot:
         try:
             yield
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = cut(str(error), 200) or type(error).__name__
             raise UserError(
                 f"{self.folder} is damaged ({reason}); remove it, and the training goes on from an older one"
             ) from error
