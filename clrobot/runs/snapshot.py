@@ -204,7 +204,7 @@ class Snapshot:
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             told = " ".join(str(error).split())[:200] or type(error).__name__
             raise UserError(
-                f"{self.folder} is damaged ({told}); remove it, and the training goes on from an older one"
+                f"{self.folder} is damaged ({told}); move it elsewhere, and the training goes on from an older one"
             ) from error
 
     def simulation(self) -> EnvState:

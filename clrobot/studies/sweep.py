@@ -148,12 +148,12 @@ def _outliving_the_terminal(tell: Callable[[str], None]) -> Callable[[str], None
 
 def _is_done(planned: Plan) -> bool:
     if planned.folder.is_symlink():
-        raise UserError(f"{planned.folder} is a link; remove it, or give another --out: a sweep trains into its own")
+        raise UserError(f"{planned.folder} is a link; give another --out: a sweep trains into folders of its own")
     if not (planned.folder / "config.yaml").exists():
         return False
     run = RunFolder.open(planned.folder)
     if _material(run.config) != _material(planned.config):
-        raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or remove it")
+        raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or move it elsewhere")
     return run.finished
 
 
@@ -221,7 +221,7 @@ def _turn(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> I
 
 def _open_own(path: Path) -> IO[bytes]:
     """Open a log to be written: a plain file of this name alone, since a link leads elsewhere."""
-    wrong = UserError(f"{path} is a link or no plain file; remove it: a sweep writes its log there")
+    wrong = UserError(f"{path} is a link or no plain file; move it elsewhere: a sweep writes its log there")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
