@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from clrobot.benchmarks.against_metaworld import ask, metaworld_speed
 from clrobot.benchmarks.against_metaworld import show as show_metaworld
@@ -28,13 +27,14 @@ from clrobot.errors import UserError
 from clrobot.experiment.curriculum import Stage
 from clrobot.files import atomic
 from clrobot.results.numbers import grouped, number, percent
+from clrobot.terminal import LiteralConsole
 
 _ROUNDS = 5  # at least, of the environment and its bare physics
 _BLOCK = 10  # control steps in a turn: short, so that a drifting machine slows both
 
 
 def run_bench(
-    num_envs: int, seconds: float, ppo_task: str, metaworld: Path | None, path: Path | None, console: Console
+    num_envs: int, seconds: float, ppo_task: str, metaworld: Path | None, path: Path | None, console: LiteralConsole
 ) -> dict[str, Any]:
     """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
     _ = TASKS_BY_ID[ppo_task]  # refused before anything is measured
@@ -51,29 +51,26 @@ def run_bench(
         "substeps": SUBSTEPS,
         "tasks": {},
     }
-    console.print(
-        f"[italic]control steps a second, {num_envs} simulations; of each turn the fastest[/italic]", highlight=False
-    )
-    console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold", highlight=False)
+    console.print(f"control steps a second, {num_envs} simulations; of each turn the fastest", style="italic")
+    console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold")
     for task in TASKS_BY_ID:
         speed = result["tasks"][task] = simulation_speed(task, num_envs, seconds)
         numbers = f"{speed['env_steps_per_second']:>13,}{speed['bare_steps_per_second']:>14,}{speed['ratio']:>8.3f}"
-        console.print(f"{task:<14}{numbers}", highlight=False)
+        console.print(f"{task:<14}{numbers}")
     middle = median(speed["env_steps_per_second"] for speed in result["tasks"].values())
     least = min(speed["ratio"] for speed in result["tasks"].values())
     console.print(
         f"the median environment: {grouped(middle)} steps/s; the least ratio: {number(least, decimals=3)}",
-        highlight=False,
     )
 
     ppo = result["ppo"] = ppo_speed(ppo_task, seconds)
     shares = ", ".join(f"{name} {percent(share)}" for name, share in ppo["shares"].items())
     pace = f"{ppo['steps_per_second']:,} steps/s ({shares})"
-    console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}", highlight=False)
+    console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}")
 
     render = result["render"] = render_speed(ppo_task, seconds)
     costs = ", ".join(f"{name} {cost} ms" for name, cost in render.items() if name != "task")
-    console.print(f"a picture of {render['task']}, CPU time: {costs or 'no renderer works here'}", highlight=False)
+    console.print(f"a picture of {render['task']}, CPU time: {costs or 'no renderer works here'}")
 
     if metaworld is not None:
         result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds)

@@ -99,7 +99,7 @@ def learning(
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     base = make_config() if config is None else read_config(config)
     rows = learn_all(base, task or tuple(TASKS_BY_ID), seed, steps, every, label, out, tell)

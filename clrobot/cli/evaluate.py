@@ -181,7 +181,7 @@ def record(
         path = target / f"{agent.slots[slot]}.mp4"
         film = Film(agent.stage, config.method, rate)
         record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
-        console.print(f"{path}  success {number(rate)}", highlight=False, soft_wrap=True)
+        console.print(f"{path}  success {number(rate)}", soft_wrap=True)
 
 
 def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int) -> None:
@@ -217,7 +217,7 @@ def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | Non
         rows, subtitle = [[row[0] for row in rows]], f"{task} after each stage"
     title = (f"{config.curriculum.name} · {config.method}", subtitle)
     record_grid(path, rows, config.curriculum, title, episodes=episodes, seed=config.evaluation.seed)
-    open_console().print(str(path), highlight=False, markup=False, soft_wrap=True)
+    open_console().print(str(path), soft_wrap=True)
 
 
 def _make_folder(path: Path) -> None:
@@ -268,4 +268,4 @@ def export(
     else:
         export_sb3(agent, folder.config.curriculum, task, path)
         remark = f"open it with: stable_baselines3.PPO.load({str(path)!r})"
-    open_console().print(f"{path}  {remark}", highlight=False, markup=False, soft_wrap=True)
+    open_console().print(f"{path}  {remark}", soft_wrap=True)

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
 from rich.table import Table
 
 from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
 from clrobot.results.numbers import grouped, number
+from clrobot.terminal import LiteralConsole
 
 if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
@@ -44,8 +44,8 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
     console.print(_comparison(runs))
     console.print("Success at any step, over 50 episodes of each task after the last stage.", style="dim")
     for run in runs:
-        console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
-        console.print(f"videos  {run.videos}", highlight=False, soft_wrap=True)
+        console.print(f"report  {run.path / 'report.html'}", soft_wrap=True)
+        console.print(f"videos  {run.videos}", soft_wrap=True)
         _tell_failures(run, console)
 
 
@@ -150,7 +150,7 @@ def sweep(
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a folder may be called `[b]`
+        console.print(line, soft_wrap=True)  # a folder may be called `[b]`
 
     runs = run_all(plans, jobs, tell)
     if references:
@@ -159,7 +159,7 @@ def sweep(
             write_report(run.path)
     print_comparison(compare_runs(runs, "mean"), console)
     page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
-    console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report  {page}", soft_wrap=True)
 
 
 def extend(
@@ -221,7 +221,7 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         folder.read_metrics()  # refused before anything is trained
     console = open_console()
     for path, config in missing_references(folders, store).items():
-        console.print(f"reference  {path}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"reference  {path}", soft_wrap=True)
         when_free(partial(_train_reference, path, config, console))
     for folder in folders:
         metrics = when_free(partial(use_references, folder, store))
@@ -235,7 +235,7 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         console.print(table)
 
 
-def _train_reference(path: Path, config: RunConfig, console: Console) -> None:
+def _train_reference(path: Path, config: RunConfig, console: LiteralConsole) -> None:
     """Train a reference, or what is left of it; a Busy says that another process does that now."""
     from clrobot.runs.folder import RunFolder
 
@@ -259,7 +259,7 @@ def train_in_help() -> None:
     """Train one agent through a curriculum, into a new run folder."""
 
 
-def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
+def train_run(config: RunConfig, out: Path, console: LiteralConsole) -> RunFolder:
     """Train into the new folder `out`, told in the terminal."""
     from clrobot.runs.folder import check_free
     from clrobot.training.display import TerminalObserver
@@ -273,7 +273,7 @@ def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
             return with_page(training.run(), observer)
 
 
-def resume_run(run: Path, console: Console, machine: Machine | None = None) -> RunFolder:
+def resume_run(run: Path, console: LiteralConsole, machine: Machine | None = None) -> RunFolder:
     """Go on with an unfinished training, told in the terminal."""
     from clrobot.runs.folder import RunFolder
     from clrobot.training.display import TerminalObserver
@@ -298,23 +298,23 @@ def with_page(run: RunFolder, observer: Observer) -> RunFolder:
     return run
 
 
-def summarise(run: RunFolder, console: Console) -> None:
+def summarise(run: RunFolder, console: LiteralConsole) -> None:
     """Show how a training ended."""
     console.print(_comparison([run]))
     if (page := run.path / "report.html").exists():
-        console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"report  {page}", soft_wrap=True)
     _tell_failures(run, console)
 
 
-def _tell_failures(run: RunFolder, console: Console) -> None:
+def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
     if films := metrics.failed_recordings:
         told = f"failed recordings: {films}; film again with: clrobot record {run.path}"
-        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(told, style="yellow", soft_wrap=True)
     if diverged := metrics.diverged_simulations:
         told = f"simulations that diverged and were reset: {diverged}"
-        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(told, style="yellow", soft_wrap=True)
 
 
 def _comparison(runs: list[RunFolder]) -> Table:
