@@ -10,6 +10,7 @@ from rich.table import Table
 
 from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
+from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
 from clrobot.terminal import LiteralConsole
 
@@ -294,7 +295,7 @@ def with_page(run: RunFolder, observer: Observer) -> RunFolder:
     try:
         write_report(run.path)
     except Exception as error:
-        observer.warn(f"no report was written ({error}); `clrobot report {run.path}` tries again")
+        observer.warn(f"no report was written ({error}); `{command('report', run.path)}` tries again")
     return run
 
 
@@ -310,7 +311,7 @@ def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
     if films := metrics.failed_recordings:
-        told = f"failed recordings: {films}; film again with: clrobot record {run.path}"
+        told = f"failed recordings: {films}; film again with: {command('record', run.path)}"
         console.print(told, style="yellow", soft_wrap=True)
     if diverged := metrics.diverged_simulations:
         told = f"simulations that diverged and were reset: {diverged}"

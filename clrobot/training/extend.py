@@ -18,6 +18,7 @@ from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.experiment.machine import Machine
 from clrobot.files import atomic
 from clrobot.results.scores import Score
+from clrobot.imports import command
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
@@ -51,7 +52,7 @@ def extend(
     run, out = run if isinstance(run, RunFolder) else RunFolder.open(Path(run)), Path(out)
     config = run.config
     if not run.finished:
-        raise UserError(f"{run.path} is not finished; go on with it first: clrobot resume {run.path}")
+        raise UserError(f"{run.path} is not finished; go on with it first: {command('resume', run.path)}")
     if not config.plasticity.reset_optimizer:
         raise UserError(
             f"{run.path} was trained with --plasticity.no-reset-optimizer, whose moments no checkpoint keeps; "

@@ -16,6 +16,7 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
+from clrobot.imports import command
 from clrobot.results.run_metrics import Parameters, run_metrics
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
@@ -208,7 +209,7 @@ class Training:
             self._let_go()
             raise UserError(
                 f"{self.folder.path} cannot be written ({write_failure(error)}); "
-                f"mend that, then go on with: clrobot resume {self.folder.path}"
+                f"mend that, then go on with: {command('resume', self.folder.path)}"
             ) from error
         except BaseException:
             self._let_go()
