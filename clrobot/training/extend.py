@@ -22,6 +22,8 @@ from clrobot.imports import command
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.score_book import read_scores
+from clrobot.runs.metrics_file import rebuild_metrics
+from clrobot.runs.references import default_store, reference_areas
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
@@ -80,6 +82,8 @@ def extend(
         rebind_checkpoints(copy)
         copy.record()
     return RunFolder.open(out)
+        # Of the longer curriculum too: a copy that is stopped before its new stage is over can be shown and compared.
+        rebuild_metrics(copy, reference_areas(extended, default_store(RunFolder(out))))
 
 
 def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str, float]) -> RunConfig:
