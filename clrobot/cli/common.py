@@ -133,6 +133,17 @@ def at_least(value: int, flag: str, least: int = 1) -> None:
         raise UserError(f"{flag} {value}; expected {least} or more")
 
 
+_MOST_THREADS = 1_024  # as in the settings
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise UserError unless the physics can take so many threads (None: as the settings say)."""
+    if threads is not None:
+        at_least(threads, "--threads", 0)
+        if threads > _MOST_THREADS:
+            raise UserError(f"--threads {threads}; expected {_MOST_THREADS:,} at most")
+
+
 def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:
     """Return the runs at these paths, one or more."""
     from clrobot.comparison.runs import expand

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
 
 
+# What a figure's name may end with.
+_FIGURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg")
+
+
 def report(runs: RunPaths, out: Path | None = None, videos: Literal["link", "embed"] = "link") -> None:
     """Write a page of one run, or of several side by side.
 
@@ -50,6 +54,8 @@ def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", 
     from clrobot.report.figures.files import write_all_figures
 
     folders = expand_runs(runs)
+    if out is not None and out.suffix.lower() in _FIGURES and not out.is_dir():
+        raise UserError(f"--out {out} names one figure, and there are several; give a folder")
     name = folders[0].path.resolve().name if len(folders) == 1 else "comparison"
     target = out or Path("figures") / name
     for path in write_all_figures(folders, target, ("png", "svg") if format == "both" else (format,)):

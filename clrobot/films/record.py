@@ -46,9 +46,12 @@ class Film(NamedTuple):
     success_rate: float | None
 
 
-def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
-    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e."""
-    env = stage_env(curriculum.stages[slot], episodes)
+def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, seed: int, threads: int = 0) -> Rollout:
+    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e.
+
+    The physics takes `threads` threads (0: all cores that the process may use).
+    """
+    env = stage_env(curriculum.stages[slot], episodes, threads=threads)
     obs, _ = env.reset(seed=seed)
     states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
     # The last step would come back as the next episode's start: its picture is left out.
@@ -62,15 +65,23 @@ def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, see
 
 
 def record(
-    path: Path, agent: Agent, curriculum: Curriculum, slot: int, film: Film, *, episodes: int, seed: int
+    path: Path,
+    agent: Agent,
+    curriculum: Curriculum,
+    slot: int,
+    film: Film,
+    *,
+    episodes: int,
+    seed: int,
+    threads: int = 0,
 ) -> None:
-    """Write an H.264 film of slot index `slot` to `path`, with a caption.
+    """Write an H.264 film of slot index `slot` to `path`, with a caption; `threads` are those of the physics.
 
     Raises:
         VideoError: the film cannot be encoded or written.
         RenderError: the pictures cannot be drawn.
     """
-    rollout = roll_out(agent, curriculum, slot, episodes, seed)
+    rollout = roll_out(agent, curriculum, slot, episodes, seed, threads)
     env = stage_env(curriculum.stages[slot])
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -112,6 +123,7 @@ def record_grid(
     *,
     episodes: int,
     seed: int,
+    threads: int = 0,
 ) -> None:
     """Write one film, .mp4 or .gif, whose cells play at the same time, from the same start state in each task.
 
@@ -124,6 +136,7 @@ def record_grid(
         title: what stands above the cells, on the left and on the right.
         episodes: how many, one after the other.
         seed: of the start states; evaluation's episode e starts like this film's.
+        threads: of the physics; 0: all cores that the process may use.
 
     Raises:
         VideoError: the film cannot be encoded or written.
@@ -132,9 +145,9 @@ def record_grid(
     size = tile_width(max(map(len, rows)), GRID_WIDTH, CELL[path.suffix])
     cells = [cell for row in rows for cell in row]
     rollouts = [
-        roll_out(cell.agent, curriculum, cell.slot, episodes, seed)
+        roll_out(cell.agent, curriculum, cell.slot, episodes, seed, threads)
         if cell.success_rate is not None
-        else _start(curriculum, cell.slot, episodes, seed)
+        else _start(curriculum, cell.slot, episodes, seed, threads)
         for cell in cells
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,9 +174,9 @@ def record_grid(
     write(path, frames(), fps=FPS / STRIDE)
 
 
-def _start(curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
+def _start(curriculum: Curriculum, slot: int, episodes: int, seed: int, threads: int) -> Rollout:
     """Return the start states alone, each an episode of one picture."""
-    env = stage_env(curriculum.stages[slot], episodes)
+    env = stage_env(curriculum.stages[slot], episodes, threads=threads)
     env.reset(seed=seed)
     return Rollout(env.sim.batch.state.copy()[:, None], env.sim.solved.copy()[:, None])
 

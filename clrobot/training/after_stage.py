@@ -104,7 +104,16 @@ def film(
         caption = Film(plan.stage, config.method, row[slot].success_any)
         seed, episodes = config.evaluation.seed, config.video.episodes
         try:
-            record(path, agent, config.curriculum, slot, caption, episodes=episodes, seed=seed)
+            record(
+                path,
+                agent,
+                config.curriculum,
+                slot,
+                caption,
+                episodes=episodes,
+                seed=seed,
+                threads=config.threads,
+            )
         except Exception as error:
             ledger.film_failures += 1
             stop.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")

@@ -94,6 +94,7 @@ ONE_TASK = ["--task", "reach", "--stage", "1", "--episodes", "1"]
 VERBS: dict[str, tuple[list[str], str]] = {
     "evaluate": (["evaluate", "RUN", "--task", "reach", "--episodes", "2"], "NAME, after stage 3"),
     "record": (["record", "RUN", *ONE_TASK], "videos/NAME/stage_01/reach.mp4  success "),
+    "record a film": (["record", "RUN", *ONE_TASK, "--out", "NAME.mp4"], "NAME.mp4  success "),
     "a grid": (["record", "RUN", *ONE_TASK, "--grid", "--out", "NAME.gif"], "NAME.gif\n"),
     "export": (["export", "RUN", "--format", "sb3", "--task", "reach"], "exports/NAME/stage_03-reach.zip  open it"),
     "report": (["report", "RUN"], "NAME/report.html\n"),
