@@ -47,15 +47,16 @@ def ask(python: Path, *words: str) -> dict[str, Any]:
     return found
 
 
-def metaworld_speed(python: Path, num_envs: int, seconds: float) -> dict[str, Any]:
+def metaworld_speed(python: Path, num_envs: int, seconds: float, threads: int = 0) -> dict[str, Any]:
     """Return control steps a second of Meta-World's tasks and of ours like them, and their ratios.
 
     Meta-World's simulations run in a process each, as Stable-Baselines3's `SubprocVecEnv` has them; of several
-    numbers of processes the fastest is taken. Both take turns, and of each the fastest turn counts.
+    numbers of processes the fastest is taken. Both take turns, and of each the fastest turn counts. Ours take
+    `threads` threads (0: all cores that the process may use).
     """
     tasks = {}
     for ours, theirs in PAIRS.items():
-        env = make_vector_env(ours, num_envs)
+        env = make_vector_env(ours, num_envs, threads=threads)
         found = ask(python, theirs, str(seconds))
         processes = max(found["steps_per_second"], key=found["steps_per_second"].get)
         own, other = [_steps_per_second(env, seconds)], [found["steps_per_second"][processes]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
-from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
+from clrobot.cli.common import RunPath, RunPaths, at_least, check_threads, expand_runs, open_console
 from clrobot.errors import Busy, UserError
 from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
 
 
-def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> None:
+def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, threads: int = 0) -> None:
     """Train `quick` with three methods and compare what each kept.
 
     The methods are finetune, ewc and progressive; all goes into OUT/demo-N.
@@ -33,11 +33,12 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
         out: the folder in which demo-N is made.
         seed: of everything random.
         steps: control steps in every stage, in place of the curriculum's own.
+        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
     from clrobot.experiment.config import make_config
     from clrobot.runs.folder import next_free
 
-    settings = {"curriculum": "quick", "seed": seed} | ({} if steps is None else {"steps": steps})
+    settings = {"curriculum": "quick", "seed": seed, "threads": threads} | ({} if steps is None else {"steps": steps})
     configs = [make_config(method=method, **settings) for method in _DEMO_METHODS]
     folder = next_free(out, "demo")
     console = open_console()
@@ -116,6 +117,7 @@ def sweep(
     jobs: int = 2,
     references: bool = True,
     out: Path | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train methods × seeds (× values of one setting), compare them, and write a page.
 
@@ -131,6 +133,7 @@ def sweep(
         jobs: trainings at a time.
         references: also train each task from scratch, once, which forward transfer needs.
         out: the folder of the runs; by default runs/CURRICULUM.
+        threads: of the physics, in each training; 0: all cores. By default those of --config, or all.
     """
     from clrobot.comparison.comparison import compare as compare_runs
     from clrobot.comparison.tables import print_comparison
@@ -144,8 +147,8 @@ def sweep(
     if (vary is None) != (not values):
         raise UserError("--vary and --values go together: one setting's name, and its values")
     base = make_config() if config is None else read_config(config)
-    if curriculum is not None:
-        base = make_config(**base.model_dump(mode="json") | {"curriculum": curriculum})
+    given = {"curriculum": curriculum, "threads": threads}
+    base = make_config(**base.model_dump(mode="json") | {k: v for k, v in given.items() if v is not None})
     folder = out or Path("runs") / base.curriculum.name
     plans = plan(base, folder, method, seed, vary, values)
     console = open_console()
@@ -155,7 +158,7 @@ def sweep(
 
     runs = run_all(plans, jobs, tell)
     if references:
-        add_references(runs, jobs, tell)
+        add_references(runs, jobs, tell, base.threads)
         for run in runs:
             write_report(run.path)
     print_comparison(compare_runs(runs, "mean"), console)
@@ -204,7 +207,7 @@ def extend(
     summarise(resume_run(extended.path, console, machine), console)
 
 
-def references(runs: RunPaths, store: Path | None = None) -> None:
+def references(runs: RunPaths, store: Path | None = None, threads: int | None = None) -> None:
     """Train each stage's task alone, and measure forward transfer against it.
 
     A reference that several runs need is trained once, and found again later.
@@ -212,18 +215,21 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
     Args:
         runs: run folders; a folder that holds runs stands for those in it.
         store: where references are kept; by default the folder references beside each run.
+        threads: of the physics; 0: all cores that the process may use. By default as in the runs.
     """
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
     from clrobot.studies.sweep import when_free
 
+    check_threads(threads)
     folders = expand_runs(runs)
     for folder in folders:
         folder.read_metrics()  # refused before anything is trained
     console = open_console()
     for path, config in missing_references(folders, store).items():
         console.print(f"reference  {path}", soft_wrap=True)
-        when_free(partial(_train_reference, path, config, console))
+        here = config if threads is None else config.model_copy(update={"threads": threads})
+        when_free(partial(_train_reference, path, here, console))
     for folder in folders:
         metrics = when_free(partial(use_references, folder, store))
         write_report(folder.path)
@@ -238,6 +244,7 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
 
 def _train_reference(path: Path, config: RunConfig, console: LiteralConsole) -> None:
     """Train a reference, or what is left of it; a Busy says that another process does that now."""
+    from clrobot.experiment.machine import Machine
     from clrobot.runs.folder import RunFolder
 
     if (path / "config.yaml").exists():
@@ -246,7 +253,7 @@ def _train_reference(path: Path, config: RunConfig, console: LiteralConsole) -> 
             return
         run.lock()  # a Busy comes before anything is shown
         run.unlock()
-        resume_run(path, console)
+        resume_run(path, console, Machine(threads=config.threads))
         return
     try:
         train_run(config, path, console)

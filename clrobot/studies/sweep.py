@@ -115,13 +115,19 @@ def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> li
     return [RunFolder.open(p.folder) for p in plans]
 
 
-def add_references(runs: Sequence[RunFolder], jobs: int, tell: Callable[[str], None]) -> None:
+def add_references(
+    runs: Sequence[RunFolder], jobs: int, tell: Callable[[str], None], threads: int | None = None
+) -> None:
     """Train each task of these runs alone, where that was not done yet, and measure forward transfer against it.
+
+    The physics takes `threads` threads; None: as many as the runs say.
 
     Raises:
         UserError, TrainingStopped: as `run_all`.
     """
     missing = missing_references(runs, None)
+    if threads is not None:
+        missing = {path: config.model_copy(update={"threads": threads}) for path, config in missing.items()}
     run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
     for run in runs:
         when_free(partial(use_references, run, None))  # a second sweep may write the same

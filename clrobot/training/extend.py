@@ -16,17 +16,18 @@ from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.experiment.machine import Machine
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import atomic
-from clrobot.results.scores import Score
 from clrobot.imports import command
+from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
-from clrobot.runs.score_book import read_scores
 from clrobot.runs.metrics_file import rebuild_metrics
 from clrobot.runs.references import default_store, reference_areas
+from clrobot.runs.score_book import read_scores
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
-from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
+from clrobot.training.untrained import check_method_memory, untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
 _NOT_COPIED = {"report.html", "resume", "tracker.json"}
@@ -81,9 +82,9 @@ def extend(
         copy.note_sources(extended)
         rebind_checkpoints(copy)
         copy.record()
-    return RunFolder.open(out)
         # Of the longer curriculum too: a copy that is stopped before its new stage is over can be shown and compared.
         rebuild_metrics(copy, reference_areas(extended, default_store(RunFolder(out))))
+    return RunFolder.open(out)
 
 
 def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str, float]) -> RunConfig:

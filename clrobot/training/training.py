@@ -16,6 +16,7 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.imports import command
 from clrobot.results.run_metrics import Parameters, run_metrics
 from clrobot.results.scores import Score
@@ -37,7 +38,7 @@ from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
-from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
+from clrobot.training.untrained import check_method_memory, untrained
 
 
 def train(config: RunConfig, out: Path | str, observer: Observer | None = None) -> RunFolder:

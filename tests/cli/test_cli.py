@@ -501,6 +501,11 @@ OTHER = {
     "demo into a file": (["demo", "--out", "afile", "--steps", "64"], "afile/demo-1"),
     "bench without simulations": (["bench", "--num-envs", "0"], "--num-envs 0"),
     "bench without time": (["bench", "--seconds", "0"], "--seconds 0.0"),
+    "bench with -1 threads": (["bench", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "overhead with a million threads": (["overhead", "--threads", "1000000"], "--threads 1000000; expected 1,024 at"),
+    "learning with -1 threads": (["learning", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "demo with -1 threads": (["demo", "--threads", "-1"], "`threads` is -1"),
+    "a sweep with a million threads": (["sweep", "--threads", "1000000"], "`threads` is 1000000"),
     "bench with an unknown task": (["bench", "--ppo-task", "rech"], "did you mean reach?"),
     "bench beside what is no Python": (
         ["bench", "--metaworld", "nowhere"],
