@@ -109,7 +109,9 @@ VERBS: dict[str, tuple[list[str], str]] = {
 @pytest.mark.usefixtures("quick_training")
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(
-    ("name", "shown"), [("[b]a[red]:fire:", "[b]a[red]:fire:"), ("[c]\x1b[31m", "[c]?[31m")], ids=["markup", "colours"]
+    ("name", "shown"),
+    [("[b]a[red]:fire:", "[b]a[red]:fire:"), ("[c]\x1b[31m", "[c]?[31m")],
+    ids=["markup", "colours"],
 )
 def test_a_verb_shows_a_name_as_it_is(
     verb: str, name: str, shown: str, cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -194,7 +194,7 @@ def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
 
 TWO = {"name": "two", "stages": [{"task": "reach", "steps": 64}, {"task": "button-press", "steps": 64}]}
 ONE = {"name": "one", "stages": [{"task": "reach", "steps": 1_000_000}]}
-FILMED = TINY | {"curriculum": TWO, "steps": None, "method": "finetune", "video": {"enabled": True, "episodes": 3}}
+FILMED = TINY | {"curriculum": TWO, "steps": None, "method": "finetune", "video": {"enabled": True, "episodes": 2}}
 ALONE = TINY | {"curriculum": ONE, "steps": None, "method": "finetune"}
 RUN = "out/one-finetune-0"
 
@@ -245,7 +245,7 @@ def test_a_training_that_is_stopped_while_it_films_loses_nothing(moment: str, tm
         try:
             for tell in told:
                 tell(process.pid, process.pid)
-            code = process.wait(timeout=60)
+            code = process.wait(timeout=600)
         finally:
             process.kill()
     film = run / "videos" / "stage_01" / "reach.mp4"
@@ -276,7 +276,7 @@ def test_a_reference_that_is_stopped_is_saved_and_nothing_trains_on(moment: str,
             time.sleep(0.5)  # it trains
             for tell in told:
                 tell(process.pid, process.pid)
-            assert process.wait(timeout=60) == 130
+            assert process.wait(timeout=600) == 130
         finally:
             process.kill()
     (config_file,) = store.glob("reach-*/config.yaml")
