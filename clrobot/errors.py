@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 import sys
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ class Busy(UserError):
 
 def warn(message: str) -> None:
     """Write a warning to the standard error."""
-    print(f"clrobot: warning: {message}", file=sys.stderr)
+    print(f"clrobot: warning: {cut(message, 480)}", file=sys.stderr)
 
 
 class TrainingStopped(Exception):
@@ -45,8 +46,12 @@ def shown(value: Any) -> str:
 
 
 def cut(text: str, room: int = 160) -> str:
-    """Return text in one line without unprintable characters, and with its middle left out when it is long."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    """Return text in one line without unprintable characters, and with its middle left out when it is long.
+
+    Spaces stay as they are: a path may have two.
+    """
+    words = [part for part in (part.strip() for part in re.split(r"[^\S ]+", text)) if part]
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(words))
     return line if len(line) <= room else f"{line[: room // 2 - 1]}…{line[-room // 2 :]}"
 
 

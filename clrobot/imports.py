@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,14 @@ _given: list[str] = []  # to this process
 def import_words() -> list[str]:
     """Return the words with which another `clrobot` imports what this process was given."""
     return [word for module in _given for word in (_FLAG, module)]
+
+
+def command(verb: str, run: Path) -> str:
+    """Return the command that a user types to go on with a run, in the words of a shell.
+
+    It imports what this process was given: without it the run's own task may be missing.
+    """
+    return shlex.join(["clrobot", verb, str(run), *import_words()])
 
 
 def import_given(words: Sequence[str]) -> list[str]:

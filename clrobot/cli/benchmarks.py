@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from clrobot.cli.common import at_least, open_console
+from clrobot.cli.common import at_least, check_threads, open_console
 from clrobot.results.numbers import grouped, number
 
 
@@ -16,6 +16,7 @@ def bench(
     ppo_task: str = "pick-place",
     metaworld: Path | None = None,
     json: Path | None = None,
+    threads: int = 0,
 ) -> None:
     """Measure the speed of the simulations and of PPO, and what a picture costs.
 
@@ -36,14 +37,16 @@ def bench(
         metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
             each in a process of its own.
         json: also write the figures to this file.
+        threads: of the physics; 0: all cores that the process may use.
     """
     from clrobot.benchmarks.bench import run_bench
 
     at_least(num_envs, "--num-envs")
-    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console())
+    check_threads(threads)
+    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console(), threads)
 
 
-def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
+def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15, threads: int = 0) -> None:
     """Measure what methods add to the time of learning.
 
     Updates with a method and without take turns; three tasks are protected.
@@ -51,14 +54,16 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     Args:
         method: the methods.
         rounds: updates of each.
+        threads: of the physics; 0: all cores that the process may use.
     """
     from clrobot.benchmarks.overhead import measure_overhead
 
     at_least(rounds, "--rounds")
+    check_threads(threads)
     table = Table("method", title="one update of PPO, learning alone", title_justify="left")
     table.add_column("milliseconds", justify="right")
     table.add_column("against finetune", justify="right")
-    for found in measure_overhead(method, rounds):
+    for found in measure_overhead(method, rounds, threads):
         change = number(100 * (found.ratio - 1), signed=True, decimals=1)
         table.add_row(found.method, number(1000 * found.seconds, decimals=1), f"{change} %")
     open_console().print(table)
@@ -72,6 +77,7 @@ def learning(
     config: Path | None = None,
     label: str = "",
     out: Path | None = None,
+    threads: int | None = None,
 ) -> None:
     """Measure how soon each task is learned alone: steps and seconds to .5 and .9.
 
@@ -86,6 +92,7 @@ def learning(
         label: a name for these settings among the rows of --out.
         out: keep each training as a line of JSON in this file; what is there is not trained again, unless it gave
             up before --steps.
+        threads: of the physics; 0: all cores that the process may use. By default those of --config, or all.
     """
     from clrobot.benchmarks.learning import learn_all, medians
     from clrobot.envs.tasks import TASKS_BY_ID
@@ -94,14 +101,17 @@ def learning(
 
     at_least(steps, "--steps")
     at_least(every, "--every")
+    check_threads(threads)
     for name in task:
         _ = TASKS_BY_ID[name]  # refused before anything is trained
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     base = make_config() if config is None else read_config(config)
+    if threads is not None:
+        base = base.model_copy(update={"threads": threads})
     rows = learn_all(base, task or tuple(TASKS_BY_ID), seed, steps, every, label, out, tell)
     table = Table("task", title=f"{base.algo} alone on each task, medians of {len(seed)} seeds", title_justify="left")
     for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import sys
@@ -14,12 +13,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import tyro
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from clrobot.envs.rendering.base import RenderError
 from clrobot.errors import TrainingStopped, UserError, cut, shown
+from clrobot.terminal import LiteralConsole, json_text
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
@@ -90,7 +88,7 @@ def errors_as_sentences() -> Iterator[None]:
             _fail(f"what it prints cannot be written ({error.strerror}); give it another place")
         _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
     except TrainingStopped as error:
-        print(f"clrobot: {error}", file=sys.stderr)
+        print(f"clrobot: {cut(str(error), 480)}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -124,15 +122,26 @@ def _fail(sentence: str) -> None:
     sys.exit(2)
 
 
-def open_console() -> Console:
+def open_console() -> LiteralConsole:
     """Return the terminal, or what stands in its place; what happens to it stops no training."""
-    return Console(file=cast("IO[str]", _LastingOutput(sys.stdout)))
+    return LiteralConsole(cast("IO[str]", _LastingOutput(sys.stdout)))
 
 
 def at_least(value: int, flag: str, least: int = 1) -> None:
     """Raise UserError where a flag's value is below its least."""
     if value < least:
         raise UserError(f"{flag} {value}; expected {least} or more")
+
+
+_MOST_THREADS = 1_024  # as in the settings
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise UserError unless the physics can take so many threads (None: as the settings say)."""
+    if threads is not None:
+        at_least(threads, "--threads", 0)
+        if threads > _MOST_THREADS:
+            raise UserError(f"--threads {threads}; expected {_MOST_THREADS:,} at most")
 
 
 def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:
@@ -187,15 +196,14 @@ def show_rows(
     if format == "json":
         print_json([dict(row) for row in rows])
         return
-    # As Text: names may hold what would be markup.
-    table = Table(title=None if title is None else Text(title, "table.title"), title_justify="left")
+    table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column.heading, justify="right" if column.numbers else "left")
     for row in rows:
-        table.add_row(*(Text(column.show(row[column.name])) for column in columns))
+        table.add_row(*(column.show(row[column.name]) for column in columns))
     open_console().print(table)
 
 
 def print_json(content: Any) -> None:
     """Print one JSON document, and nothing else."""
-    print(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+    print(json_text(content))

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
 
 
+# What a figure's name may end with.
+_FIGURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg")
+
+
 def report(runs: RunPaths, out: Path | None = None, videos: Literal["link", "embed"] = "link") -> None:
     """Write a page of one run, or of several side by side.
 
@@ -34,7 +38,7 @@ def report(runs: RunPaths, out: Path | None = None, videos: Literal["link", "emb
         page = write_report(folders[0].path, out, videos)
     else:
         page = write_comparison(folders, out or _common_folder(folders) / "report.html", videos)
-    open_console().print(str(page), highlight=False, soft_wrap=True)
+    open_console().print(str(page), soft_wrap=True)
 
 
 def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", "both"] = "both") -> None:
@@ -50,10 +54,12 @@ def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", 
     from clrobot.report.figures.files import write_all_figures
 
     folders = expand_runs(runs)
+    if out is not None and out.suffix.lower() in _FIGURES and not out.is_dir():
+        raise UserError(f"--out {out} names one figure, and there are several; give a folder")
     name = folders[0].path.resolve().name if len(folders) == 1 else "comparison"
     target = out or Path("figures") / name
     for path in write_all_figures(folders, target, ("png", "svg") if format == "both" else (format,)):
-        open_console().print(str(path), highlight=False, soft_wrap=True)
+        open_console().print(str(path), soft_wrap=True)
 
 
 def compare(
@@ -81,7 +87,7 @@ def compare(
     if out is not None:
         with atomic(out) as unfinished:
             unfinished.write_text(as_text(comparison, format), encoding="utf-8")
-        console.print(str(out), highlight=False, soft_wrap=True)
+        console.print(str(out), soft_wrap=True)
     elif format == "table":
         print_comparison(comparison, console)
     else:

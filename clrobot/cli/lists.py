@@ -58,7 +58,7 @@ def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 
     at_least(seed, "--seed", 0)
     default_backend()  # refused before anything is made
     write_sheet(out, tuple(TASKS_BY_ID.values()), size=size, columns=columns, seed=seed)
-    open_console().print(str(out), highlight=False, soft_wrap=True)
+    open_console().print(str(out), soft_wrap=True)
 
 
 def methods(format: Format = "table") -> None:

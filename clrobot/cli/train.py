@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
-from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
+from clrobot.cli.common import RunPath, RunPaths, at_least, check_threads, expand_runs, open_console
 from clrobot.errors import Busy, UserError
 from clrobot.experiment.machine import Machine
+from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
+from clrobot.terminal import LiteralConsole
 
 if TYPE_CHECKING:
     from clrobot.experiment.config import RunConfig
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
 
 
-def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> None:
+def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, threads: int = 0) -> None:
     """Train `quick` with three methods and compare what each kept.
 
     The methods are finetune, ewc and progressive; all goes into OUT/demo-N.
@@ -32,11 +33,12 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
         out: the folder in which demo-N is made.
         seed: of everything random.
         steps: control steps in every stage, in place of the curriculum's own.
+        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
     from clrobot.experiment.config import make_config
     from clrobot.runs.folder import next_free
 
-    settings = {"curriculum": "quick", "seed": seed} | ({} if steps is None else {"steps": steps})
+    settings = {"curriculum": "quick", "seed": seed, "threads": threads} | ({} if steps is None else {"steps": steps})
     configs = [make_config(method=method, **settings) for method in _DEMO_METHODS]
     folder = next_free(out, "demo")
     console = open_console()
@@ -45,8 +47,8 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
     episodes = configs[0].evaluation.episodes
     console.print(f"Success at any step, over {episodes} episodes of each task after the last stage.", style="dim")
     for run in runs:
-        console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
-        console.print(f"videos  {run.videos}", highlight=False, soft_wrap=True)
+        console.print(f"report  {run.path / 'report.html'}", soft_wrap=True)
+        console.print(f"videos  {run.videos}", soft_wrap=True)
         _tell_failures(run, console)
 
 
@@ -78,6 +80,7 @@ def sweep(
     jobs: int = 2,
     references: bool = True,
     out: Path | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train methods × seeds (× values of one setting), compare them, and write a page.
 
@@ -93,6 +96,7 @@ def sweep(
         jobs: trainings at a time.
         references: also train each task from scratch, once, which forward transfer needs.
         out: the folder of the runs; by default runs/CURRICULUM.
+        threads: of the physics, in each training; 0: all cores. By default those of --config, or all.
     """
     from clrobot.comparison.comparison import compare as compare_runs
     from clrobot.comparison.tables import print_comparison
@@ -106,23 +110,23 @@ def sweep(
     if (vary is None) != (not values):
         raise UserError("--vary and --values go together: one setting's name, and its values")
     base = make_config() if config is None else read_config(config)
-    if curriculum is not None:
-        base = make_config(**base.model_dump(mode="json") | {"curriculum": curriculum})
+    given = {"curriculum": curriculum, "threads": threads}
+    base = make_config(**base.model_dump(mode="json") | {k: v for k, v in given.items() if v is not None})
     folder = out or Path("runs") / base.curriculum.name
     plans = plan(base, folder, method, seed, vary, values)
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a folder may be called `[b]`
+        console.print(line, soft_wrap=True)  # a folder may be called `[b]`
 
     runs = run_all(plans, jobs, tell)
     if references:
-        add_references(runs, jobs, tell)
+        add_references(runs, jobs, tell, base.threads)
         for run in runs:
             write_report(run.path)
     print_comparison(compare_runs(runs, "mean"), console)
     page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
-    console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report  {page}", soft_wrap=True)
 
 
 def extend(
@@ -155,7 +159,7 @@ def extend(
     summarise(resume_run(extended.path, console, machine), console)
 
 
-def references(runs: RunPaths, store: Path | None = None) -> None:
+def references(runs: RunPaths, store: Path | None = None, threads: int | None = None) -> None:
     """Train each stage's task alone, and measure forward transfer against it.
 
     A reference that several runs need is trained once, and found again later.
@@ -163,18 +167,21 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
     Args:
         runs: run folders; a folder that holds runs stands for those in it.
         store: where references are kept; by default the folder references beside each run.
+        threads: of the physics; 0: all cores that the process may use. By default as in the runs.
     """
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
     from clrobot.studies.sweep import when_free
 
+    check_threads(threads)
     folders = expand_runs(runs)
     for folder in folders:
         folder.read_metrics()  # refused before anything is trained
     console = open_console()
     for path, config in missing_references(folders, store).items():
-        console.print(f"reference  {path}", highlight=False, markup=False, soft_wrap=True)
-        when_free(partial(_train_reference, path, config, console))
+        console.print(f"reference  {path}", soft_wrap=True)
+        here = config if threads is None else config.model_copy(update={"threads": threads})
+        when_free(partial(_train_reference, path, here, console))
     for folder in folders:
         metrics = when_free(partial(use_references, folder, store))
         write_report(folder.path)
@@ -187,8 +194,9 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         console.print(table)
 
 
-def _train_reference(path: Path, config: RunConfig, console: Console) -> None:
+def _train_reference(path: Path, config: RunConfig, console: LiteralConsole) -> None:
     """Train a reference, or what is left of it; a Busy says that another process does that now."""
+    from clrobot.experiment.machine import Machine
     from clrobot.runs.folder import RunFolder
 
     if (path / "config.yaml").exists():
@@ -197,7 +205,7 @@ def _train_reference(path: Path, config: RunConfig, console: Console) -> None:
             return
         run.lock()  # a Busy comes before anything is shown
         run.unlock()
-        resume_run(path, console)
+        resume_run(path, console, Machine(threads=config.threads))
         return
     try:
         train_run(config, path, console)
@@ -211,7 +219,7 @@ def train_in_help() -> None:
     """Train one agent through a curriculum, into a new run folder."""
 
 
-def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
+def train_run(config: RunConfig, out: Path, console: LiteralConsole) -> RunFolder:
     """Train into the new folder `out`, and show in the terminal how it goes."""
     from clrobot.runs.folder import check_free
     from clrobot.training.display import TerminalObserver
@@ -225,7 +233,7 @@ def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
             return with_page(training.run(), observer)
 
 
-def resume_run(run: Path, console: Console, machine: Machine | None = None) -> RunFolder:
+def resume_run(run: Path, console: LiteralConsole, machine: Machine | None = None) -> RunFolder:
     """Go on with an unfinished training, and show in the terminal how it goes."""
     from clrobot.runs.folder import RunFolder
     from clrobot.training.display import TerminalObserver
@@ -246,27 +254,27 @@ def with_page(run: RunFolder, observer: Observer) -> RunFolder:
     try:
         write_report(run.path)
     except Exception as error:
-        observer.warn(f"no report was written ({error}); `clrobot report {run.path}` tries again")
+        observer.warn(f"no report was written ({error}); `{command('report', run.path)}` tries again")
     return run
 
 
-def summarise(run: RunFolder, console: Console) -> None:
+def summarise(run: RunFolder, console: LiteralConsole) -> None:
     """Show how a training ended."""
     console.print(_comparison([run]))
     if (page := run.path / "report.html").exists():
-        console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"report  {page}", soft_wrap=True)
     _tell_failures(run, console)
 
 
-def _tell_failures(run: RunFolder, console: Console) -> None:
+def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
     if films := metrics.failed_recordings:
-        line = f"failed recordings: {films}; film again with: clrobot record {run.path}"
-        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        line = f"failed recordings: {films}; film again with: {command('record', run.path)}"
+        console.print(line, style="yellow", soft_wrap=True)
     if diverged := metrics.diverged_simulations:
         line = f"simulations that diverged and were reset: {diverged}"
-        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(line, style="yellow", soft_wrap=True)
 
 
 def _comparison(runs: list[RunFolder]) -> Table:

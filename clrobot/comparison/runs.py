@@ -61,6 +61,17 @@ class ComparedRun:
         in_use = settings_in_use(self.folder.config)
         return dict(flatten({name: value for name, value in in_use.items() if name not in NOT_COMPARED}))
 
+    @cached_property
+    def learned(self) -> str:
+        """What is equal of runs that were trained in the same way so far, whatever else was planned for them."""
+        from clrobot.experiment.build import make_method
+
+        config, done = self.folder.config, self.metrics.stages_done
+        stages = config.curriculum.stages
+        settings = {name: value for name, value in self.settings.items() if not name.startswith("curriculum.")}
+        slots = [list(make_method(config).trained_slots(k, len(stages))) for k in range(done)]
+        return json.dumps([self.method, settings, [stage.model_dump(mode="json") for stage in stages[:done]], slots])
+
     @property
     def row(self) -> str:
         """What is equal of runs that are one row."""
@@ -88,7 +99,7 @@ def read_runs(folders: Sequence[RunFolder]) -> tuple[list[ComparedRun], list[str
     """Read the runs that have a finished stage.
 
     Returns:
-        The runs, and a sentence for each one that is left out or unfinished.
+        The runs, and a sentence for each one that is left out.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -100,11 +111,15 @@ def read_runs(folders: Sequence[RunFolder]) -> tuple[list[ComparedRun], list[str
         if metrics is None or not metrics.stages_done:
             notes.append(f"{name} has no finished stage and is left out.")
             continue
-        run = ComparedRun(folder, _environment(folder), metrics)
-        if run.stages:
-            notes.append(f"{name} is unfinished ({run.stages}): its numbers are of those stages.")
-        read.append(run)
+        read.append(ComparedRun(folder, _environment(folder), metrics))
     return read, notes
+
+
+def unfinished(runs: Sequence[ComparedRun]) -> list[str]:
+    """Return a sentence for each run that is."""
+    return [
+        f"{run.name} is unfinished ({run.stages}): its numbers are of those stages." for run in runs if run.stages
+    ]
 
 
 def _environment(folder: RunFolder) -> dict[str, Any]:
@@ -119,6 +134,9 @@ def _environment(folder: RunFolder) -> dict[str, Any]:
 def without_doubles(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], list[str]]:
     """Leave out runs with the settings and the seed of another: the same bits twice are no second sample.
 
+    So is an unfinished run that was trained as far as a finished one and in the same way: what `clrobot extend` has
+    copied, until its new stage is over.
+
     Returns:
         The runs that stay, and a sentence for each one that is left out.
     """
@@ -128,4 +146,11 @@ def without_doubles(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], lis
         first = seen.setdefault((run.seed, run.row), run)
         if first is not run:
             notes.append(f"{run.name} has the settings and the seed of {first.name} and is left out.")
-    return list(seen.values()), notes
+    finished = {(run.seed, run.learned): run for run in seen.values() if not run.stages}
+    stay = []
+    for run in seen.values():
+        if run.stages and (other := finished.get((run.seed, run.learned))) is not None:
+            notes.append(f"{run.name} was trained no further than {other.name} yet and is left out.")
+        else:
+            stay.append(run)
+    return stay, notes

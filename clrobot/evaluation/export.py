@@ -44,7 +44,7 @@ _ACTION = (
 def check_new(path: Path) -> None:
     """Raise UserError unless a file can be made at `path`."""
     if path.exists() or path.is_symlink():
-        raise UserError(f"{path} already exists; give another --out, or remove it first")
+        raise UserError(f"{path} already exists; give another --out, or move it elsewhere first")
 
 
 # ONNX ------------------------------------------------------------------------------------------------------

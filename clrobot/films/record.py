@@ -45,9 +45,12 @@ class Film(NamedTuple):
     success_rate: float
 
 
-def roll_out(agent: Agent, slot: int, episodes: int) -> Rollout:
-    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e."""
-    env = stage_env(agent.curriculum.stages[slot], episodes)
+def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0) -> Rollout:
+    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e.
+
+    The physics takes `threads` threads (0: all cores that the process may use).
+    """
+    env = stage_env(agent.curriculum.stages[slot], episodes, threads=threads)
     obs, _ = env.reset(seed=agent.seed)
     states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
     # The last step would come back as the next episode's start: its picture is left out.
@@ -60,14 +63,14 @@ def roll_out(agent: Agent, slot: int, episodes: int) -> Rollout:
     return Rollout(np.stack(states, axis=1), np.stack(solved, axis=1))
 
 
-def record(path: Path, agent: Agent, slot: int, film: Film, episodes: int) -> None:
-    """Write an H.264 film of slot index `slot` to `path`, with a caption.
+def record(path: Path, agent: Agent, slot: int, film: Film, episodes: int, threads: int = 0) -> None:
+    """Write an H.264 film of slot index `slot` to `path`, with a caption; `threads` are those of the physics.
 
     Raises:
         VideoError: the film cannot be encoded or written.
         RenderError: the pictures cannot be drawn.
     """
-    rollout, curriculum = roll_out(agent, slot, episodes), agent.curriculum
+    rollout, curriculum = roll_out(agent, slot, episodes, threads), agent.curriculum
     env = stage_env(curriculum.stages[slot])
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -106,7 +109,9 @@ class Cell(NamedTuple):
         return self.agent.curriculum.stages[self.slot]
 
 
-def record_grid(path: Path, rows: Sequence[Sequence[Cell]], title: tuple[str, str], episodes: int) -> None:
+def record_grid(
+    path: Path, rows: Sequence[Sequence[Cell]], title: tuple[str, str], episodes: int, threads: int = 0
+) -> None:
     """Write one film, .mp4 or .gif, whose cells play at the same time, from the same start state in each task.
 
     A skill that was not trained yet is a dimmed picture of its start.
@@ -116,6 +121,7 @@ def record_grid(path: Path, rows: Sequence[Sequence[Cell]], title: tuple[str, st
         rows: of cells, as many in each; the agents are all of one run.
         title: what stands above the cells, on the left and on the right.
         episodes: how many, one after the other; each starts as evaluation's of the same number.
+        threads: of the physics; 0: all cores that the process may use.
 
     Raises:
         VideoError: the film cannot be encoded or written.
@@ -124,7 +130,9 @@ def record_grid(path: Path, rows: Sequence[Sequence[Cell]], title: tuple[str, st
     size = tile_width(max(map(len, rows)), GRID_WIDTH, CELL[path.suffix])
     cells = [cell for row in rows for cell in row]
     rollouts = [
-        _start(cell, episodes) if cell.success_rate is None else roll_out(cell.agent, cell.slot, episodes)
+        _start(cell, episodes, threads)
+        if cell.success_rate is None
+        else roll_out(cell.agent, cell.slot, episodes, threads)
         for cell in cells
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,9 +159,9 @@ def record_grid(path: Path, rows: Sequence[Sequence[Cell]], title: tuple[str, st
     write(path, frames(), fps=FPS / STRIDE)
 
 
-def _start(cell: Cell, episodes: int) -> Rollout:
+def _start(cell: Cell, episodes: int, threads: int) -> Rollout:
     """Return the start states alone, each an episode of one picture."""
-    env = stage_env(cell.stage, episodes)
+    env = stage_env(cell.stage, episodes, threads=threads)
     env.reset(seed=cell.agent.seed)
     return Rollout(env.sim.batch.state.copy()[:, None], env.sim.solved.copy()[:, None])
 

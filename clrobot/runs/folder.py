@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from clrobot.errors import Busy, UserError, explain, warn
+from clrobot.errors import Busy, UserError, cut, explain, warn
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import (
@@ -95,14 +96,24 @@ class RunFolder:
         return run
 
     def _check_entries(self) -> None:
-        """Raise UserError unless all is where and what it should be; a link would lead out of the run."""
+        """Raise UserError unless all is where and what it should be; a link would lead out of the run.
+
+        No sentence here advises to delete anything: it may be all that there is of the run.
+        """
         if (stray := find_stray(self.path)) is not None:
-            raise UserError(f"{stray} is a link or a device; remove it: a run holds only its own files")
+            if not stray.is_symlink():
+                raise UserError(f"{stray} is a pipe or a device; move it elsewhere: a run holds only its own files")
+            # A cache of downloads, such as the Hub's, makes every file of a run a link to a blob.
+            copying = shlex.join(["cp", "-rL", str(self.path), "COPY"])
+            raise UserError(
+                f"{stray} is a link to {cut(os.readlink(stray), 80)}, and a run holds only its own files; "
+                f"if you trust what it leads to, copy the run with links followed, and use the copy: {copying}"
+            )
         for entry in self.path.iterdir():
             if entry.name in _FILES and entry.is_dir():
-                raise UserError(f"{entry} is a folder; expected a file: remove it, or train again")
+                raise UserError(f"{entry} is a folder; expected a file: move it elsewhere, or train again")
             if (entry.name in _FOLDERS or _STAGE.fullmatch(entry.name)) and entry.is_file():
-                raise UserError(f"{entry} is a file; expected a folder: remove it, or train again")
+                raise UserError(f"{entry} is a file; expected a folder: move it elsewhere, or train again")
 
     @property
     def config_file(self) -> Path:
@@ -248,7 +259,7 @@ def check_free(path: Path) -> None:
     if path.is_dir():
         if not all(is_left_over(entry) for entry in path.iterdir()):
             what = "a run" if (path / "config.yaml").exists() else "files"
-            raise UserError(f"{path} already holds {what}; give another --out, or remove it first")
+            raise UserError(f"{path} already holds {what}; give another --out, or move it elsewhere first")
     elif path.exists():
         raise UserError(f"{path} is a file; give a new folder with --out")
 

@@ -204,7 +204,7 @@ class Snapshot:
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             reason = cut(str(error), 200) or type(error).__name__
             raise UserError(
-                f"{self.folder} is damaged ({reason}); remove it, and the training goes on from an older one"
+                f"{self.folder} is damaged ({reason}); move it elsewhere, and the training goes on from an older one"
             ) from error
 
     def simulation(self) -> EnvState:

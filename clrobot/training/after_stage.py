@@ -86,7 +86,7 @@ def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score
         path = context.folder.videos / stage_name(plan.stage) / f"{name}.mp4"
         caption = Film(config.method, row[slot].success_any)
         try:
-            record(path, agent, slot, caption, config.video.episodes)
+            record(path, agent, slot, caption, config.video.episodes, config.threads)
         except Exception as error:
             context.ledger.film_failures += 1
             context.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")

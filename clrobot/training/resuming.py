@@ -7,6 +7,7 @@ from pathlib import Path
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.machine import Machine
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import MANIFEST
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import load_agent, load_method_state
@@ -16,7 +17,7 @@ from clrobot.runs.snapshot import Damaged, Snapshot, snapshots
 from clrobot.training.observer import Observer, Silent
 from clrobot.training.tracking import Tracking
 from clrobot.training.training import Training
-from clrobot.training.untrained import torch_threads_put_back, untrained
+from clrobot.training.untrained import untrained
 
 
 def resume(path: Path | str, observer: Observer | None = None, machine: Machine | None = None) -> RunFolder:

@@ -16,6 +16,8 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.torch_threads import torch_threads_put_back
+from clrobot.imports import command
 from clrobot.results.run_metrics import Parameters, run_metrics
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
@@ -37,7 +39,7 @@ from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
-from clrobot.training.untrained import torch_threads_put_back, untrained
+from clrobot.training.untrained import untrained
 
 
 def train(config: RunConfig, out: Path | str, observer: Observer | None = None) -> RunFolder:
@@ -191,7 +193,7 @@ class Training:
             self._let_go()
             raise UserError(
                 f"{self.folder.path} cannot be written ({write_failure(error)}); "
-                f"mend that, then go on with: clrobot resume {self.folder.path}"
+                f"mend that, then go on with: {command('resume', self.folder.path)}"
             ) from error
         except BaseException:
             self._let_go()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch as th
 
 # The first optimizer imports it, and the frames of that moment live on in it: here they hold no training.
@@ -18,16 +15,6 @@ from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import check_memory
 from clrobot.training.seeds import seed_for
 from clrobot.training.training_env import training_env
-
-
-@contextmanager
-def torch_threads_put_back() -> Iterator[None]:
-    """Give torch back the number of threads that it had before the block, whatever a training in it needs."""
-    before = th.get_num_threads()
-    try:
-        yield
-    finally:
-        th.set_num_threads(before)
 
 
 def untrained(config: RunConfig) -> tuple[Learner, Method]:

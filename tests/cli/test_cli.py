@@ -190,6 +190,23 @@ def test_record_films_a_task(render: str, cli: Cli, tiny_run: Path, tmp_path: Pa
     assert not (tiny_run / "videos").exists()
 
 
+@pytest.mark.parametrize("out", ["film.mp4", "deep/film.mp4", "a folder", "folder.mp4/"])
+def test_record_writes_one_film_under_its_own_name_or_into_a_folder(
+    out: str, cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CLROBOT_RENDER", "raycast")
+    if out.endswith("/"):
+        (tmp_path / out).mkdir()
+    expected = out if out.endswith(".mp4") else f"{out.rstrip('/')}/reach.mp4"
+    for _ in range(2):  # as in a folder, the film that was there is replaced
+        outcome = cli("record", tiny_run, "--task", "reach", "--stage", "1", "--episodes", "1", "--out", out)
+        assert outcome.code == 0, outcome
+        assert outcome.out.startswith(f"{expected}  success ")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == [expected]
+    with av.open(str(tmp_path / expected)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 50
+
+
 @pytest.mark.parametrize("render", ["raycast", pytest.param("gl", marks=pytest.mark.gl)])
 def test_record_films_every_skill_after_each_stage(
     render: str, cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -432,6 +449,23 @@ RUN = {
     "a grid of no known kind": (["record", "--grid", "--out", "grid.avi"], "ends with .mp4 or .gif"),
     "a grid without episodes": (["record", "--grid", "--episodes", "0"], "--episodes 0"),
     "record no episodes": (["record", "--episodes", "0"], "--episodes 0; expected 1 or more"),
+    "record several films as one": (
+        ["record", "--out", "film.mp4"],
+        "--out film.mp4 names one film, and there are 3 films, one for each task; give a folder, a --task, or --grid",
+    ),
+    "record a film of another kind": (
+        ["record", "--task", "reach", "--out", "film.mov"],
+        "--out film.mov; expected a name that ends with .mp4, or a folder",
+    ),
+    "record with -1 threads": (["record", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "plot several figures as one": (
+        ["plot", "--out", "figure.png"],
+        "--out figure.png names one figure, and there are several; give a folder",
+    ),
+    "references with a million threads": (
+        ["references", "--threads", "1000000"],
+        "--threads 1000000; expected 1,024 at most",
+    ),
 }
 
 
@@ -467,6 +501,11 @@ OTHER = {
     "demo into a file": (["demo", "--out", "afile", "--steps", "64"], "afile/demo-1"),
     "bench without simulations": (["bench", "--num-envs", "0"], "--num-envs 0"),
     "bench without time": (["bench", "--seconds", "0"], "--seconds 0.0"),
+    "bench with -1 threads": (["bench", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "overhead with a million threads": (["overhead", "--threads", "1000000"], "--threads 1000000; expected 1,024 at"),
+    "learning with -1 threads": (["learning", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "demo with -1 threads": (["demo", "--threads", "-1"], "`threads` is -1"),
+    "a sweep with a million threads": (["sweep", "--threads", "1000000"], "`threads` is 1000000"),
     "bench with an unknown task": (["bench", "--ppo-task", "rech"], "did you mean reach?"),
     "bench beside what is no Python": (
         ["bench", "--metaworld", "nowhere"],

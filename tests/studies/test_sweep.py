@@ -285,9 +285,9 @@ def test_two_references_at_once_train_each_once(
 # Links beside a run -----------------------------------------------------------------------------------------
 
 LINKS = {
-    "the log": ("quick-finetune-0.log", r"quick-finetune-0\.log is a link or no plain file; remove it"),
-    "the run": ("quick-finetune-0", "quick-finetune-0 is a link; remove it, or give another --out"),
-    "the references": ("references", "references is a link; remove it, or say where references go"),
+    "the log": ("quick-finetune-0.log", r"quick-finetune-0\.log is a link or no plain file; move it elsewhere"),
+    "the run": ("quick-finetune-0", "quick-finetune-0 is a link; give another --out"),
+    "the references": ("references", "references is a link; say where references go"),
 }
 
 

@@ -167,13 +167,16 @@ def _networks(learner: Learner) -> list[SlotNetwork]:
 
 
 def _hidden_parameters(learner: Learner) -> dict[str, nn.Parameter]:
-    """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic."""
-    return {
-        f"{i}.{j}.{name}": p
-        for i, network in enumerate(_networks(learner))
-        for j, layer in enumerate(network.layers(network.newest)[:-1])
-        for name, p in layer.named_parameters()
-    }
+    """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic.
+
+    They go by their networks' own names for them: of a network with a column for each slot, no two columns share one.
+    """
+    found = {}
+    for i, network in enumerate(_networks(learner)):
+        names = {p: name for name, p in network.named_parameters()}
+        for layer in network.layers(network.newest)[:-1]:
+            found.update({f"{i}.{names[p]}": p for p in layer.parameters()})
+    return found
 
 
 def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
