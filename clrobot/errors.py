@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 import sys
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,7 +15,10 @@ from pydantic import (
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: the message names the bad value and what was expected."""
+    """A mistake in what the user gave: the message names the bad value and what was expected, and may be printed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class Busy(UserError):
@@ -23,7 +27,7 @@ class Busy(UserError):
 
 def warn(message: str) -> None:
     """Write a warning to the standard error."""
-    print(f"clrobot: warning: {message}", file=sys.stderr)
+    print(f"clrobot: warning: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
 class TrainingStopped(Exception):
@@ -46,9 +50,20 @@ def shown(value: Any, room: int = 60) -> str:
     return cut(text, room)
 
 
+def printable(text: str) -> str:
+    """Return text that commands no terminal: ESC, carriage returns, marks that turn text around, … are `?`.
+
+    Lines and every kind of space stay. Whatever a terminal, a log or a caption shows of somebody's names goes through
+    here.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" or unicodedata.category(c) == "Zs" else "?" for c in text)
+
+
 def cut(text: str, room: int = 160) -> str:
     """Return text in one line without unprintable characters, and with its middle left out when it is long."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    line = printable(" ".join(text.split()))
     return line if len(line) <= room else f"{line[: room // 2 - 1]}…{line[-room // 2 :]}"
 
 

@@ -52,7 +52,7 @@ def run_bench(
         "tasks": {},
     }
     console.print(
-        f"[italic]control steps a second, {num_envs} simulations; of each turn the fastest[/italic]", highlight=False
+        f"control steps a second, {num_envs} simulations; of each turn the fastest", style="italic", highlight=False
     )
     console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold", highlight=False)
     for task in TASKS_BY_ID:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import sys
@@ -14,17 +13,25 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import tyro
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from clrobot.envs.rendering.base import RenderError
-from clrobot.errors import TrainingStopped, UserError, shown
+from clrobot.errors import TrainingStopped, UserError, cut, printable, shown
+from clrobot.files import at_home
+from clrobot.results.numbers import json_text
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
 
 _YEAR_10000 = 253_402_300_800  # in seconds since 1970; no library knows a later date
+
+# The most that a verb takes of what it asks for beside settings, which have bounds of their own.
+MOST_EPISODES = 10_000  # as the settings' own, `evaluation.episodes`
+MOST_THREADS = 1_024
+MOST_SEED = 2**31 - 1
 
 # What a verb that shows rows prints.
 Format = Literal["table", "json"]
@@ -90,7 +97,7 @@ def errors_as_sentences() -> Iterator[None]:
             _fail(f"what it prints cannot be written ({error.strerror}); give it another place")
         _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
     except TrainingStopped as error:
-        print(f"clrobot: {error}", file=sys.stderr)
+        print(f"clrobot: {cut(str(error), 480)}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -120,21 +127,43 @@ def check_environment() -> None:
 
 
 def _fail(sentence: str) -> None:
-    from clrobot.errors import cut
-
     print(f"clrobot: {cut(sentence, 480)}", file=sys.stderr)
     sys.exit(2)
 
 
+class _Terminal(Console):
+    """A console on which no name commands the terminal: rich passes ESC on as it comes."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as rich does; a string is one line, whatever the names in it hold."""
+        super().print(*(" ".join(o.split("\n")) if isinstance(o, str) else o for o in objects), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield rich's segments, with the text of each made printable."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
 def open_console() -> Console:
-    """Return the terminal, or what stands in its place; what happens to it stops no training."""
-    return Console(file=cast("IO[str]", _LastingOutput(sys.stdout)))
+    """Return the terminal, or what stands in its place; what happens to it stops no training.
+
+    What is printed there is literal: without control characters, and no markup unless a line says so.
+    """
+    return _Terminal(file=cast("IO[str]", _LastingOutput(sys.stdout)), markup=False)  # `[b]` may be a folder's name
 
 
-def at_least(value: int, flag: str, least: int = 1) -> None:
-    """Raise UserError where a flag's value is below its least."""
+def at_least(value: int, flag: str, least: int = 1, most: int | None = None) -> None:
+    """Raise UserError where a flag's value is below its least, or above its most."""
     if value < least:
         raise UserError(f"{flag} {value}; expected {least} or more")
+    if most is not None and value > most:
+        raise UserError(f"{flag} {shown(value)}; expected {most:,} at most")
+
+
+def check_file(path: Path | None, flag: str = "--out") -> None:
+    """Raise UserError where a file is to be written and its path names a folder, as `--out ''` names this one."""
+    if path is not None and (not path.name or at_home(path).is_dir()):
+        raise UserError(f"{flag} {cut(str(path))} is a folder; give the file's own name")
 
 
 def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:
@@ -200,4 +229,4 @@ def show_rows(
 
 def print_json(content: Any) -> None:
     """Print one JSON document, and nothing else."""
-    print(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+    print(json_text(content))

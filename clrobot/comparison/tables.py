@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final, Literal
@@ -16,8 +15,9 @@ from rich.text import Text
 
 from clrobot.comparison.comparison import Comparison, Group
 from clrobot.comparison.sections import Cell, Section, metric_sections, task_section
+from clrobot.errors import printable
 from clrobot.results.catalogue import COST_SECTIONS, LEARNING_SECTIONS
-from clrobot.results.numbers import DASH, percent
+from clrobot.results.numbers import DASH, json_text, percent
 from clrobot.results.statistics import CONFIDENCE, Estimate
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
@@ -26,20 +26,23 @@ _COLUMNS: Final = 5  # the most in one table: with intervals they still fit a te
 
 
 def as_text(comparison: Comparison, form: Format, *, width: int = 80) -> str:
-    """Return the comparison in a format, notes included (but in `csv`, which has no place for them)."""
+    """Return the comparison in a format, notes included (but in `csv`, which has no place for them).
+
+    It may be printed: no name in it commands a terminal.
+    """
     if form == "csv":
-        return _csv(comparison)
+        return printable(_csv(comparison))
     if form == "json":
-        return json.dumps(as_json(comparison), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        return json_text(as_json(comparison)) + "\n"
     if form == "table":
-        console = Console(file=io.StringIO(), width=width, color_system=None)
+        console = Console(file=io.StringIO(), width=width, color_system=None, markup=False)
         print_comparison(comparison, console)
         assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue()
+        return printable(console.file.getvalue())
     render = _markdown if form == "markdown" else _latex
     parts = [render(section, comparison) for section in _sections(comparison)]
     comment = "% " if form == "latex" else ""
-    return "\n\n".join([*parts, *(f"{comment}{line}" for line in _foot(comparison))]) + "\n"
+    return printable("\n\n".join([*parts, *(f"{comment}{line}" for line in _foot(comparison))])) + "\n"
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
