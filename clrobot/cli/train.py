@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.table import Table
 
-from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
+from clrobot.cli.common import MOST_THREADS, RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
 from clrobot.results.numbers import grouped, number
 
@@ -139,7 +139,7 @@ def sweep(
     from clrobot.report.page import write_report
     from clrobot.studies.sweep import add_references, plan, run_all
 
-    at_least(jobs, "--jobs")
+    at_least(jobs, "--jobs", most=MOST_THREADS)
     if (vary is None) != (not values):
         raise UserError("--vary and --values go together: one setting's name, and its values")
     base = make_config() if config is None else read_config(config)
@@ -192,10 +192,13 @@ def extend(
         snapshot_seconds: seconds between two snapshots.
         threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
+    from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
+    _ = TASKS_BY_ID[task]  # refused before it names a folder
+    run = run if run.name not in ("", "..") else run.resolve()  # of `.` there is no folder beside it by name
     target = out or run.with_name(f"{run.resolve().name}-{task}")
     machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)

@@ -15,13 +15,13 @@ class Machine(FrozenSettings):
 
     tracker: Tracker = "none"
     """An experiment tracker to tell as well: never the one that the run's files name."""
-    device: str | None = None
+    device: Annotated[str, Field(max_length=100)] | None = None
     """Where the networks live; another one than the run's gives other bits."""
-    memory_limit_mb: Annotated[int, Field(ge=0)] | None = None
+    memory_limit_mb: Annotated[int, Field(ge=0, le=2**24)] | None = None
     """The most that the method may keep beside the policy, in MiB."""
     films: bool | None = None
     """Whether to record each task seen so far after each stage."""
-    snapshot_seconds: Annotated[float, Field(ge=0)] | None = None
+    snapshot_seconds: Annotated[float, Field(ge=0, le=1e9)] | None = None
     """Seconds between two snapshots."""
     threads: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Threads of the physics; 0: all cores that the process may use."""
