@@ -15,6 +15,7 @@ from clrobot.envs.rendering import Renderer, open_renderer
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.vector_env import FPS
 from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.evaluator import check_actions, check_sizes
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.stage_env import stage_env
@@ -49,12 +50,13 @@ class Film(NamedTuple):
 def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
     """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e."""
     env = stage_env(curriculum.stages[slot], episodes)
+    check_sizes(agent.policy, env)
     obs, _ = env.reset(seed=seed)
     states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
     # The last step would come back as the next episode's start: its picture is left out.
     for step in range(1, HORIZON):
         actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
-        obs, *_ = env.step(actions)
+        obs, *_ = env.step(check_actions(actions))
         if step % STRIDE == 0:
             states.append(env.sim.batch.state.copy())
             solved.append(env.sim.solved.copy())
