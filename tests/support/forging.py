@@ -114,9 +114,8 @@ class Forger:
     def forge(self, run: Path) -> set[str]:
         """Change a run's files, make the checksums agree, and return the names of what was changed."""
         changed = set()
-        for _ in range(self.rng.choice([1, 1, 1, 2, 3])):
-            files = sorted(path for path in run.rglob("*") if path.is_file() and "tensorboard" not in path.parts)
-            path = self.rng.choice(files)
+        files = sorted(path for path in run.rglob("*") if path.is_file() and "tensorboard" not in path.parts)
+        for path in self.rng.sample(files, self.rng.choice([1, 1, 1, 2, 3])):
             changed.add(str(path.relative_to(run)))
             self._forge_file(path)
         self._agree(run, {run / name for name in changed})
