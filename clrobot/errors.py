@@ -6,6 +6,7 @@ import difflib
 import re
 import reprlib
 import sys
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +14,10 @@ from pydantic import ValidationError
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: the message names the bad value and what was expected."""
+    """A mistake in what the user gave: the message names the bad value and what was expected, and may be printed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class Busy(UserError):
@@ -45,13 +49,24 @@ def shown(value: Any) -> str:
     return cut(text, 60)
 
 
+def printable(text: str) -> str:
+    """Return text that commands no terminal: ESC, carriage returns, marks that turn text around, … are `?`.
+
+    Lines and every kind of space stay. Whatever a terminal, a log or a caption shows of somebody's names goes through
+    here.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" or unicodedata.category(c) == "Zs" else "?" for c in text)
+
+
 def cut(text: str, room: int = 160) -> str:
     """Return text in one line without unprintable characters, and with its middle left out when it is long.
 
     Spaces stay as they are: a path may have two.
     """
     words = [part for part in (part.strip() for part in re.split(r"[^\S ]+", text)) if part]
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(words))
+    line = printable(" ".join(words))
     return line if len(line) <= room else f"{line[: room // 2 - 1]}…{line[-room // 2 :]}"
 
 

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import IO, Any, Final
+from collections.abc import Iterator
+from typing import IO, Any
 
-from rich.console import Console
-from rich.text import Text
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from typing_extensions import override
 
-# What a terminal obeys instead of showing it: control characters but tabs and line ends, and what turns the order of
-# letters round.
-_OBEYED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def unobeyed(text: str) -> str:
-    """Return text with a `?` for each character that a terminal would obey."""
-    return _OBEYED.sub("?", text)
-
-
-def json_text(content: Any) -> str:
-    """Return one JSON document, every character of which a terminal shows: what it would obey is escaped."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+from clrobot.errors import printable
 
 
 class LiteralConsole(Console):
@@ -41,5 +27,12 @@ class LiteralConsole(Console):
         super().__init__(file=file, markup=False, emoji=False, highlight=False, **how)
 
     @override
-    def render_str(self, text: str, **how: Any) -> Text:
-        return super().render_str(unobeyed(text), **how)
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as rich does; a string is one line, whatever the names in it hold."""
+        super().print(*(" ".join(o.split("\n")) if isinstance(o, str) else o for o in objects), **how)
+
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield rich's segments, with the text of each made printable: rich passes ESC on as it comes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)

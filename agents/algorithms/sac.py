@@ -16,6 +16,7 @@ from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.policies.sac import SACSlotPolicy
+from clrobot.agents.tensors import check_numbers
 
 # What the replay buffer holds, by the names of its arrays.
 _STORED = ("observations", "actions", "next_observations", "dones", "rewards", "timeouts")
@@ -126,16 +127,25 @@ class SACAlgorithm(Algorithm):
 
     @override
     def load_tensors(self, model: BaseAlgorithm, tensors: Mapping[str, th.Tensor]) -> None:
-        """Restore what `tensors` returned."""
+        """Restore what `tensors` returned.
+
+        Raises:
+            KeyError, ValueError: it is of another model.
+        """
         assert isinstance(model, SAC)
         assert model.log_ent_coef is not None
-        with th.no_grad():
-            model.log_ent_coef.copy_(tensors["log_ent_coef"])
         buffer: Any = model.replay_buffer
         rows = len(tensors["buffer.rewards"])
+        position, starts, episodes = (int(tensors[name]) for name in ("buffer_pos", "learning_starts", "episodes"))
+        full = rows == buffer.buffer_size
+        if not (0 <= position < buffer.buffer_size if full else position == rows) or min(starts, episodes) < 0:
+            raise ValueError(f"position {position} in a buffer with {rows} rows")
+        check_numbers("log_ent_coef", tensors["log_ent_coef"], (1,))
+        with th.no_grad():
+            model.log_ent_coef.copy_(tensors["log_ent_coef"])
         for name in _STORED:
-            getattr(buffer, name)[:rows] = tensors[f"buffer.{name}"].numpy()
-        buffer.pos = int(tensors["buffer_pos"])
-        buffer.full = rows == buffer.buffer_size
-        model.learning_starts = int(tensors["learning_starts"])
-        model._episode_num = int(tensors["episodes"])
+            own, stored = getattr(buffer, name), tensors[f"buffer.{name}"]
+            check_numbers(name, stored, (rows, *own.shape[1:]))
+            own[:rows] = stored.numpy()
+        buffer.pos, buffer.full = position, full
+        model.learning_starts, model._episode_num = starts, episodes

@@ -19,6 +19,7 @@ from clrobot.agents.methods.shared.method import Collect, Method, named
 from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, why_not_both_rehearse
 from clrobot.agents.methods.shared.state_vae import StateVAE
 from clrobot.agents.policies.policy import SlotPolicy
+from clrobot.agents.tensors import check_numbers
 
 _FIT_BATCH = 256
 _VAE = "state_vae"  # the kind of its tensors in the method's state
@@ -69,12 +70,30 @@ class GenerativeReplay(Method):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Move the scholar to the networks' device; in the first task, take the run's seed."""
+        """Move the scholar to the networks' device; in the first task, take the run's seed.
+
+        Raises:
+            ValueError: what was loaded is of other networks.
+        """
+        self._check(learner)
         if k == 0:
             self._random.manual_seed(learner.seed)
         if self._vae is not None:
             self._vae.to(learner.device)
         self._teacher = {name: p.to(learner.device) for name, p in self._teacher.items()}
+
+    def _check(self, learner: Learner) -> None:
+        if self._vae is None:
+            return
+        for name, tensor in self._vae.state_dict().items():
+            if tensor.is_floating_point():
+                check_numbers(f"{_VAE}.{name}", tensor, tensor.shape)
+        if self._vae.size != learner.observation_size - 1:
+            raise ValueError(f"{_VAE} is of states of {self._vae.size} numbers")
+        # The teacher has the parameters that the actor had, when it had fewer heads; each is as it was then.
+        actor = dict(_Gaussian(learner.policy).named_parameters())
+        for name, tensor in self._teacher.items():
+            check_numbers(f"teacher.{name}", tensor, actor[name].shape)
 
     def recall(self, policy: SlotPolicy, n: int) -> Behaviour:
         """Return n generated states, of each earlier task as many, with what the teacher does there."""

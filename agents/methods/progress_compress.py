@@ -127,6 +127,11 @@ class ProgressCompress(Method):
         return {"network_class": ProgressNetwork, "critic_class": MultiHeadNetwork}
 
     @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Look now whether what was remembered is of these networks: it is needed at the stage's end."""
+        self._ewc.before_task(learner, k)
+
+    @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Compress task k into the knowledge base, and remember what of it the task needs."""
         policy = learner.policy

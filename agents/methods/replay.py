@@ -111,6 +111,14 @@ class Replay(Rehearsal):
     def before_task(self, learner: Learner, k: int) -> None:
         """Move the memories to the networks' device, and mix old transitions into a replay buffer's batches."""
         super().before_task(learner, k)
+        observation = learner.observation_size
+        self.transitions.check(
+            observations=observation,
+            actions=learner.action_size,
+            next_observations=observation,
+            dones=1,
+            rewards=1,
+        )
         self.transitions.to(learner.device)
         if k == 0:
             self.transitions.seed(learner.seed + 1)

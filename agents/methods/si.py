@@ -18,6 +18,7 @@ from clrobot.agents.methods.shared.quadratic import (
     protected_parameters,
     recentred,
 )
+from clrobot.agents.tensors import check_numbers
 
 
 class SI(QuadraticMethod):
@@ -57,6 +58,7 @@ class SI(QuadraticMethod):
         for name, parameter in protected_parameters(learner).items():
             for kept in (self._path, self._start):
                 if name in kept:
+                    check_numbers(name, kept[name], parameter.shape)
                     kept[name] = kept[name].to(parameter.device)
 
     @override

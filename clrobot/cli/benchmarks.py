@@ -6,8 +6,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from clrobot.cli.common import at_least, check_threads, open_console
+from clrobot.cli.common import MOST_SEED, MOST_THREADS, at_least, check_file, open_console
 from clrobot.results.numbers import grouped, number
+
+_MOST_SIMULATIONS = 65_536  # as the settings' own: `ppo.num-envs`
+_MOST_ROUNDS = 100_000
 
 
 def bench(
@@ -41,8 +44,9 @@ def bench(
     """
     from clrobot.benchmarks.bench import run_bench
 
-    at_least(num_envs, "--num-envs")
-    check_threads(threads)
+    at_least(num_envs, "--num-envs", most=_MOST_SIMULATIONS)
+    at_least(threads, "--threads", 0, MOST_THREADS)
+    check_file(json, "--json")
     run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console(), threads)
 
 
@@ -58,8 +62,8 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     """
     from clrobot.benchmarks.overhead import measure_overhead
 
-    at_least(rounds, "--rounds")
-    check_threads(threads)
+    at_least(rounds, "--rounds", most=_MOST_ROUNDS)
+    at_least(threads, "--threads", 0, MOST_THREADS)
     table = Table("method", title="one update of PPO, learning alone", title_justify="left")
     table.add_column("milliseconds", justify="right")
     table.add_column("against finetune", justify="right")
@@ -98,10 +102,15 @@ def learning(
     from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.experiment.config import make_config
     from clrobot.experiment.config_file import read_config
+    from clrobot.experiment.curriculum import MAX_STEPS
 
-    at_least(steps, "--steps")
-    at_least(every, "--every")
-    check_threads(threads)
+    at_least(steps, "--steps", most=MAX_STEPS)
+    at_least(every, "--every", most=MAX_STEPS)
+    if threads is not None:
+        at_least(threads, "--threads", 0, MOST_THREADS)
+    for own in seed:
+        at_least(own, "--seed", 0, MOST_SEED)
+    check_file(out)
     for name in task:
         _ = TASKS_BY_ID[name]  # refused before anything is trained
     console = open_console()

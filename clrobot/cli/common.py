@@ -17,12 +17,19 @@ from rich.table import Table
 
 from clrobot.envs.rendering.base import RenderError
 from clrobot.errors import TrainingStopped, UserError, cut, shown
-from clrobot.terminal import LiteralConsole, json_text
+from clrobot.files import at_home
+from clrobot.results.numbers import json_text
+from clrobot.terminal import LiteralConsole
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
 
 _YEAR_10000 = 253_402_300_800  # in seconds since 1970; no library knows a later date
+
+# The most that a verb takes of what it asks for beside settings, which have bounds of their own.
+MOST_EPISODES = 10_000  # as the settings' own, `evaluation.episodes`
+MOST_THREADS = 1_024
+MOST_SEED = 2**31 - 1
 
 # What a verb that shows rows prints.
 Format = Literal["table", "json"]
@@ -127,21 +134,18 @@ def open_console() -> LiteralConsole:
     return LiteralConsole(cast("IO[str]", _LastingOutput(sys.stdout)))
 
 
-def at_least(value: int, flag: str, least: int = 1) -> None:
-    """Raise UserError where a flag's value is below its least."""
+def at_least(value: int, flag: str, least: int = 1, most: int | None = None) -> None:
+    """Raise UserError where a flag's value is below its least, or above its most."""
     if value < least:
         raise UserError(f"{flag} {value}; expected {least} or more")
+    if most is not None and value > most:
+        raise UserError(f"{flag} {shown(value)}; expected {most:,} at most")
 
 
-_MOST_THREADS = 1_024  # as in the settings
-
-
-def check_threads(threads: int | None) -> None:
-    """Raise UserError unless the physics can take so many threads (None: as the settings say)."""
-    if threads is not None:
-        at_least(threads, "--threads", 0)
-        if threads > _MOST_THREADS:
-            raise UserError(f"--threads {threads}; expected {_MOST_THREADS:,} at most")
+def check_file(path: Path | None, flag: str = "--out") -> None:
+    """Raise UserError where a file is to be written and its path names a folder, as `--out ''` names this one."""
+    if path is not None and (not path.name or at_home(path).is_dir()):
+        raise UserError(f"{flag} {cut(str(path))} is a folder; give the file's own name")
 
 
 def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clrobot.cli.common import RunPaths, expand_runs, open_console
+from clrobot.cli.common import RunPaths, check_file, expand_runs, open_console
 from clrobot.errors import UserError
+from clrobot.files import at_home
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
@@ -32,7 +33,7 @@ def report(runs: RunPaths, out: Path | None = None, videos: Literal["link", "emb
     from clrobot.report.page import write_report
 
     folders = expand_runs(runs)
-    if out is not None and out.is_dir():
+    if out is not None and at_home(out).is_dir():
         raise UserError(f"--out {out} is a folder; give the page's own name, such as {out / 'report.html'}")
     if len(folders) == 1:
         page = write_report(folders[0].path, out, videos)
@@ -82,6 +83,7 @@ def compare(
     from clrobot.comparison.tables import as_text, print_comparison
     from clrobot.files import atomic
 
+    check_file(out)
     comparison = compare_runs(expand_runs(runs), statistic)
     console = open_console()
     if out is not None:

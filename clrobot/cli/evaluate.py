@@ -7,9 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clrobot.cli.common import Column, Format, RunPath, at_least, check_threads, open_console, open_run, show_rows
+from clrobot.cli.common import (
+    MOST_EPISODES,
+    MOST_SEED,
+    MOST_THREADS,
+    Column,
+    Format,
+    RunPath,
+    at_least,
+    check_file,
+    open_console,
+    open_run,
+    show_rows,
+)
 from clrobot.errors import UserError
 from clrobot.results.numbers import number
+
+_MOST_FILMED = 1_000  # episodes, as the settings' own: `video.episodes`
 
 if TYPE_CHECKING:
     from clrobot.evaluation.agent import Agent
@@ -48,10 +62,10 @@ def evaluate(
     """
     from clrobot.evaluation.evaluator import Evaluator, finite_mean
 
-    at_least(episodes, "--episodes")
-    check_threads(threads)
+    at_least(episodes, "--episodes", most=MOST_EPISODES)
+    at_least(threads, "--threads", 0, MOST_THREADS)
     if seed is not None:
-        at_least(seed, "--seed", 0)
+        at_least(seed, "--seed", 0, MOST_SEED)
     folder, agent = open_run(run, stage)
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     seed = folder.config.evaluation.seed if seed is None else seed
@@ -171,8 +185,8 @@ def record(
     from clrobot.runs.folder import stage_name
 
     if episodes is not None:
-        at_least(episodes, "--episodes")
-    check_threads(threads)
+        at_least(episodes, "--episodes", most=_MOST_FILMED)
+    at_least(threads, "--threads", 0, MOST_THREADS)
     if grid:
         _record_grid(run, task, stage, out, episodes or 1, threads)
         return
@@ -223,6 +237,7 @@ def _record_grid(
     slots = range(len(newest.slots)) if task is None else [newest.slot_index(task)]
     default = "grid.mp4" if task is None else f"grid-{task}.mp4"
     path = out or Path("videos") / run.resolve().name / default
+    check_file(path)
     if path.suffix not in CELL:
         raise UserError(f"--out {path}; expected a name that ends with {' or '.join(CELL)}")
     default_backend()  # refused before anything is made
@@ -284,6 +299,7 @@ def export(
         raise UserError(f"--task {task}: an onnx file holds every task; leave it out, or use --format sb3")
     name = stage_name(agent.stage)
     default = f"{name}.onnx" if task is None else f"{name}-{task}.zip"
+    check_file(out)
     path = out or Path("exports") / run.resolve().name / default
     if task is None:
         difference = export_onnx(agent, path)

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clrobot.cli.common import Column, Format, at_least, open_console, show_rows
+from clrobot.cli.common import MOST_SEED, Column, Format, at_least, check_file, open_console, show_rows
+
+# Of a sheet: a picture larger than a screen, and more columns than there are tasks.
+_MOST_SIZE, _MOST_COLUMNS = 1_000, 1_000
 
 _NO_DOCSTRING = "(PYTHONOPTIMIZE=2 leaves descriptions out)"
 
@@ -53,9 +56,10 @@ def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 
     from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.films.sheet import write_sheet
 
-    at_least(size, "--size", 16)
-    at_least(columns, "--columns")
-    at_least(seed, "--seed", 0)
+    at_least(size, "--size", 16, _MOST_SIZE)
+    at_least(columns, "--columns", most=_MOST_COLUMNS)
+    at_least(seed, "--seed", 0, MOST_SEED)
+    check_file(out)
     default_backend()  # refused before anything is made
     write_sheet(out, tuple(TASKS_BY_ID.values()), size=size, columns=columns, seed=seed)
     open_console().print(str(out), soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.table import Table
 
-from clrobot.cli.common import RunPath, RunPaths, at_least, check_threads, expand_runs, open_console
+from clrobot.cli.common import MOST_THREADS, RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
 from clrobot.experiment.machine import Machine
 from clrobot.imports import command
@@ -106,7 +106,7 @@ def sweep(
     from clrobot.report.page import write_report
     from clrobot.studies.sweep import add_references, plan, run_all
 
-    at_least(jobs, "--jobs")
+    at_least(jobs, "--jobs", most=MOST_THREADS)
     if (vary is None) != (not values):
         raise UserError("--vary and --values go together: one setting's name, and its values")
     base = make_config() if config is None else read_config(config)
@@ -149,10 +149,13 @@ def extend(
         overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
         machine: what is given anew here.
     """
+    from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
+    _ = TASKS_BY_ID[task]  # refused before it names a folder
+    run = run if run.name not in ("", "..") else run.resolve()  # of `.` there is no folder beside it by name
     target = out or run.with_name(f"{run.resolve().name}-{task}")
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
     console = open_console()
@@ -173,7 +176,8 @@ def references(runs: RunPaths, store: Path | None = None, threads: int | None = 
     from clrobot.runs.references import missing_references, use_references
     from clrobot.studies.sweep import when_free
 
-    check_threads(threads)
+    if threads is not None:
+        at_least(threads, "--threads", 0, MOST_THREADS)
     folders = expand_runs(runs)
     for folder in folders:
         folder.read_metrics()  # refused before anything is trained

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from clrobot.errors import UserError
+from clrobot.errors import UserError, shown
 from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
-from clrobot.files import read_plain
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 
@@ -123,12 +122,12 @@ def unfinished(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def _environment(folder: RunFolder) -> dict[str, Any]:
-    path = folder.path / "environment.json"
-    try:
-        environment = json.loads(read_plain(path, follow=False))
-        return dict(environment) | {"versions": dict(environment["versions"])}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UserError(f"{path} is missing or damaged ({error}); put it back") from None
+    environment = folder.read_environment()
+    versions = environment.get("versions")
+    if not isinstance(versions, dict):
+        path = folder.path / "environment.json"
+        raise UserError(f"{path} is damaged: `versions` is {shown(versions)}; expected an object: put it back")
+    return environment
 
 
 def without_doubles(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], list[str]]:

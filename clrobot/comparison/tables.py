@@ -15,10 +15,11 @@ from rich.text import Text
 
 from clrobot.comparison.comparison import Comparison, Group
 from clrobot.comparison.sections import Cell, Section, metric_sections, task_section
+from clrobot.errors import printable
 from clrobot.results.catalogue import COST_SECTIONS, LEARNING_SECTIONS
-from clrobot.results.numbers import DASH, percent
+from clrobot.results.numbers import DASH, json_text, percent
 from clrobot.results.statistics import CONFIDENCE, Estimate
-from clrobot.terminal import LiteralConsole, json_text, unobeyed
+from clrobot.terminal import LiteralConsole
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 
@@ -26,22 +27,25 @@ _COLUMNS: Final = 5  # the most in one table: with intervals they still fit a te
 
 
 def as_text(comparison: Comparison, form: Format, *, width: int = 80) -> str:
-    """Return the comparison in a format, notes included (but in `csv`, which has no place for them)."""
+    """Return the comparison in a format, notes included (but in `csv`, which has no place for them).
+
+    It may be printed: no name in it commands a terminal.
+    """
     if form == "csv":
-        return _csv(comparison)
+        return printable(_csv(comparison))
     if form == "json":
         return json_text(as_json(comparison)) + "\n"
     if form == "table":
         console = LiteralConsole(io.StringIO(), width=width, color_system=None)
         print_comparison(comparison, console)
         assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue()
+        return printable(console.file.getvalue())
     render = _markdown if form == "markdown" else _latex
     parts = [render(section, comparison) for section in _sections(comparison)]
     # In one line each: what follows a line's end is no comment of LaTeX's.
     foot = [_in_one_line(line) for line in _foot(comparison)]
     notes = [_literal(line) if form == "markdown" else f"% {line}" for line in foot]
-    return "\n\n".join([*parts, *notes]) + "\n"
+    return printable("\n\n".join([*parts, *notes])) + "\n"
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def _markdown(section: Section, comparison: Comparison) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    return unobeyed(" ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
 def _literal(text: str) -> str:

@@ -15,6 +15,7 @@ from clrobot.envs.rendering import Renderer, open_renderer
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.vector_env import FPS
 from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.evaluator import check_actions, check_sizes
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
@@ -51,12 +52,13 @@ def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0) -> Rollou
     The physics takes `threads` threads (0: all cores that the process may use).
     """
     env = stage_env(agent.curriculum.stages[slot], episodes, threads=threads)
+    check_sizes(agent.policy, env)
     obs, _ = env.reset(seed=agent.seed)
     states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
     # The last step would come back as the next episode's start: its picture is left out.
     for step in range(1, HORIZON):
         actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
-        obs, *_ = env.step(actions)
+        obs, *_ = env.step(check_actions(actions))
         if step % STRIDE == 0:
             states.append(env.sim.batch.state.copy())
             solved.append(env.sim.solved.copy())

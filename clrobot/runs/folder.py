@@ -17,26 +17,27 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from clrobot.errors import Busy, UserError, cut, explain, warn
+from clrobot.errors import Busy, UserError, cut, explain, shown, warn
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import (
     MANIFEST,
+    TEXT_LIMIT,
     at_home,
     atomic,
     check_record,
     find_stray,
     is_left_over,
     read_own,
-    read_plain,
     write_record,
 )
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.foreign import missing, sources
 
-_STAGE = re.compile(r"stage_(\d\d+)")
+_STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
+_MOST_LEVELS = 20  # of environment.json; it has four
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 _MOST_BYTES = 64 * 2**20  # of metrics.json; a run of 100 stages has 1 MB
@@ -195,6 +196,25 @@ class RunFolder:
         except ValidationError as error:
             raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
 
+    def read_environment(self) -> dict[str, Any]:
+        """Return the content of `environment.json`: what the run was made with.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        path = self.path / "environment.json"
+        try:
+            content = json.loads(read_own(path, TEXT_LIMIT))
+            # JSON can spell half of a surrogate pair, which no page can hold.
+            json.dumps(content, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} is not JSON ({cut(str(error))}); restore the file") from None
+        if not isinstance(content, dict) or _depth(content) > _MOST_LEVELS:
+            raise UserError(
+                f"{path}: expected an object of at most {_MOST_LEVELS} levels, got {shown(content)}; restore the file"
+            )
+        return content
+
     def lock(self) -> None:
         """Keep every other process from training into this folder until `unlock` or the end of this process.
 
@@ -240,17 +260,26 @@ class RunFolder:
             UserError: the file is damaged.
         """
         if noted := _foreign(config):
-            path = self.path / "environment.json"
-            try:
-                environment = dict(json.loads(read_plain(path)))
-            except (ValueError, TypeError, RecursionError) as error:
-                raise UserError(f"{path} is damaged ({type(error).__name__}); put it back") from None
-            self.write_json("environment.json", environment | noted)
+            self.write_json("environment.json", self.read_environment() | noted)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file in one step."""
         with atomic(self.path / name) as file:
             file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _depth(content: Any) -> int:
+    """Return how many levels JSON has; this loop has no limit of its own."""
+    levels, found = [content], 0
+    while levels:
+        found += 1
+        levels = [
+            inner
+            for outer in levels
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return found
 
 
 def check_free(path: Path) -> None:

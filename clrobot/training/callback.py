@@ -10,7 +10,7 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
-from clrobot.runs.snapshot import Snapshot
+from clrobot.runs.snapshot import Progress
 from clrobot.training.context import RunContext
 from clrobot.training.ledger import LearningClock
 from clrobot.training.measuring import Measuring
@@ -49,11 +49,10 @@ class StageCallback(BaseCallback):
         self._due = [plan.start + plan.steps * (i + 1) // (curve_points + 1) for i in range(curve_points)]
         self._success: float | None = None
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on where the snapshot was taken."""
-        progress, model = snapshot.progress, self._learner.model
+    def restore(self, progress: Progress) -> None:
+        """Go on where a snapshot was taken."""
+        model = self._learner.model
         self._due, self._success = list(progress.curve_due), progress.curve_success
-        self._env.set_state(snapshot.simulation())
         episodes = [{"r": total, "l": length} for total, length in progress.episodes]
         model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(progress.successes, maxlen=model._stats_window_size)

@@ -217,11 +217,15 @@ class Simulation(SimState):
         """Continue from what `get_state` returned.
 
         Raises:
-            ValueError: it is the state of other simulations.
+            KeyError, ValueError: it is the state of other simulations, or no state at all.
         """
         rows = state.arrays["rows"]
-        if rows.shape != self.batch.state.shape or len(state.generators) != self.n:
-            raise ValueError(f"state rows {rows.shape}; expected {self.batch.state.shape}")
+        if rows.shape != self.batch.state.shape or len(state.generators) != self.n or not np.isfinite(rows).all():
+            raise ValueError(f"state rows {rows.shape}; expected {self.batch.state.shape}, finite")
+        for name in ("elapsed", "solved", "solved_now"):
+            own: NDArray[Any] = getattr(self, name)
+            if (state.arrays[name].shape, state.arrays[name].dtype) != (own.shape, own.dtype):
+                raise ValueError(f"{name} of shape {state.arrays[name].shape}; expected {own.shape} of {own.dtype}")
         if self._disturbance is not None:
             self._disturbance.set_state(state.arrays)
         self.batch.state[:] = rows

@@ -20,7 +20,8 @@ from clrobot.comparison.comparison import Comparison, compare
 from clrobot.comparison.tables import Format, as_text
 from clrobot.errors import cut, warn
 from clrobot.experiment.curriculum import Curriculum
-from clrobot.terminal import LiteralConsole, json_text
+from clrobot.results.numbers import json_text
+from clrobot.terminal import LiteralConsole
 from clrobot.training.display import TerminalObserver
 
 Cli = Callable[..., Any]

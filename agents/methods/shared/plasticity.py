@@ -14,6 +14,7 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Family, Method
 from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
+from clrobot.agents.tensors import check_numbers
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
 
@@ -101,6 +102,8 @@ class Plasticity(Method):
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
             self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
+            for name, initial in self._initial.items():
+                check_numbers(name, initial, trainable[name].shape)
 
     def _shrink_and_perturb(self, network: SlotNetwork) -> None:
         if not list(network.shared_parameters()):

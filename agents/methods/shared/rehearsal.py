@@ -45,7 +45,19 @@ class Rehearsal(Method, ABC):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Move the memory to the networks' device; in the first task, seed it with the run's seed."""
+        """Move the memory to the networks' device; in the first task, seed it with the run's seed.
+
+        Raises:
+            ValueError: what was loaded is of other networks.
+        """
+        actions = learner.action_size
+        self.memory.check(
+            observations=learner.observation_size,
+            actions=actions,
+            mean=actions,
+            log_std=actions,
+            values=len(learner.policy.critic_nets),
+        )
         self.memory.to(learner.device)
         if k == 0:
             self.memory.seed(learner.seed)
