@@ -7,6 +7,7 @@ from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 from typing_extensions import override
 
 from clrobot.errors import printable
@@ -30,6 +31,11 @@ class LiteralConsole(Console):
     def print(self, *objects: Any, **how: Any) -> None:
         """Print as rich does; a string is one line, whatever the names in it hold."""
         super().print(*(" ".join(o.split("\n")) if isinstance(o, str) else o for o in objects), **how)
+
+    @override
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Return a string as rich's text; a character that commands is shown as `?`, which rich would leave out."""
+        return super().render_str(printable(text), **how)
 
     @override
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:

@@ -16,6 +16,7 @@ from support.forging import Forgery, Tensors, doubles, fields, filled, lacking, 
 from support.models import forge_manifest
 
 from clrobot.errors import UserError
+from clrobot.files import checksum
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 
@@ -127,7 +128,7 @@ def test_what_builds_a_network_is_believed_only_as_far_as_its_weights_go(tiny_co
     text = (tiny_copy / "config.yaml").read_text()
     assert "  - 8\n" in text
     (tiny_copy / "config.yaml").write_text(text.replace("  - 8\n", "  - 2000\n" * 32))
-    fields(INFO, config=None)(folder)
+    fields(INFO, config=checksum(tiny_copy / "config.yaml"))(folder)
     tensors(WEIGHTS, lambda held: held.update(more=held[min(held)].new_zeros(3000)))(folder)
     shutil.rmtree(tiny_copy / "stage_02")
     shutil.rmtree(tiny_copy / "stage_01")

@@ -20,12 +20,12 @@ from rich.table import Table
 from rich.text import Text
 from support.made_up_runs import made_up_run
 
-from clrobot.cli import common
-from clrobot.cli.common import open_console, print_json, show_rows
+from clrobot.cli.common import Column, open_console, print_json, show_rows
 from clrobot.errors import UserError, cut, printable, warn
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.films.captions import Label, label, mosaic
 from clrobot.films.pen import CaptionText, Pen
+from clrobot.terminal import LiteralConsole
 from clrobot.training.display import TerminalObserver
 
 Cli = Callable[..., Any]
@@ -97,7 +97,7 @@ def test_everything_that_prints_is_clean(name: str, capsys: pytest.CaptureFixtur
     table = Table(bad, title=Text(bad))
     table.add_row(Text(bad))
     console.print(table)
-    show_rows([{"a": bad}], [common.Column("a", bad)], "table", title=bad)
+    show_rows([{"a": bad}], [Column("a", bad)], "table", title=bad)
     show_rows([{"a": bad}], [], "json")
     print_json({bad: bad})
     warn(bad)
@@ -115,7 +115,7 @@ def test_everything_that_prints_is_clean(name: str, capsys: pytest.CaptureFixtur
 
 
 def test_what_a_command_styles_is_still_styled() -> None:
-    console = common._Terminal(file=io.StringIO(), force_terminal=True, color_system="standard")
+    console = LiteralConsole(io.StringIO(), force_terminal=True, color_system="standard")
     console.print(Text("red\x1b[2J", style="red"))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == "\x1b[31mred?[2J\x1b[0m\n"
