@@ -47,9 +47,9 @@ def memory_parts(config: RunConfig) -> dict[str, float]:
     widths = (OBS_SIZE + 1, *config.network.widths)
     blocks = 1.0
     for part in method_classes(config.method):
-        if issubclass(part.network_class, IndependentNetwork):
+        if issubclass(part.network_class(), IndependentNetwork):
             blocks = len(stages)
-        elif issubclass(part.network_class, ProgressiveNetwork):
+        elif issubclass(part.network_class(), ProgressiveNetwork):
             blocks = len(stages) * (len(stages) + 1) / 2
     networks = 2 if config.algo == "ppo" else 5
     weights = sum(a * b for a, b in pairwise(widths)) * blocks * networks

@@ -6,15 +6,22 @@ the generator's state is saved with the rows, so that a resumed training draws t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
-import torch as th
 from typing_extensions import override
+
+from clrobot.agents.deferred import th
 
 Rows = TypeVar("Rows", bound=NamedTuple)
 
 _GENERATOR = "generator"
-GENERATOR_BYTES = th.Generator().get_state().numel()
+
+
+@cache
+def generator_bytes() -> int:
+    """Return the bytes of a generator's state."""
+    return th.Generator().get_state().numel()
 
 
 class Memory(Generic[Rows]):
