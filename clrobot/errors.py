@@ -6,11 +6,10 @@ import difflib
 import reprlib
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import (
-    ValidationError,
-)
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(Exception):
@@ -24,6 +23,10 @@ class Busy(UserError):
 def warn(message: str) -> None:
     """Write a warning to the standard error."""
     print(f"clrobot: warning: {message}", file=sys.stderr)
+
+
+class RenderError(RuntimeError):
+    """No picture can be made with this renderer here; the message says what is missing."""
 
 
 class TrainingStopped(Exception):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.table import Table
-
 from clrobot.cli.common import at_least, open_console
 from clrobot.results.numbers import grouped, number
 
@@ -52,6 +50,8 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
         method: the methods.
         rounds: updates of each.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.overhead import measure_overhead
 
     at_least(rounds, "--rounds")
@@ -87,6 +87,8 @@ def learning(
         out: keep each training as a line of JSON in this file; what is there is not trained again, unless it gave
             up before --steps.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.learning import learn_all, medians
     from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.experiment.config import make_config

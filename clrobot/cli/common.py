@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import tyro
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from clrobot.envs.rendering.base import RenderError
-from clrobot.errors import TrainingStopped, UserError, shown
+from clrobot.errors import RenderError, TrainingStopped, UserError, shown
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from clrobot.runs.folder import RunFolder
 
 _YEAR_10000 = 253_402_300_800  # in seconds since 1970; no library knows a later date
@@ -128,6 +126,8 @@ def _fail(sentence: str) -> None:
 
 def open_console() -> Console:
     """Return the terminal, or what stands in its place; what happens to it stops no training."""
+    from rich.console import Console
+
     return Console(file=cast("IO[str]", _LastingOutput(sys.stdout)))
 
 
@@ -189,6 +189,9 @@ def show_rows(
     if format == "json":
         print_json([dict(row) for row in rows])
         return
+    from rich.table import Table
+    from rich.text import Text
+
     # As Text: names may hold what would be markup.
     table = Table(title=None if title is None else Text(title, "table.title"), title_justify="left")
     for column in columns:

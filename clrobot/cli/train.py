@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
-from rich.table import Table
-
 from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
 from clrobot.results.numbers import grouped, number
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from clrobot.experiment.config import RunConfig
     from clrobot.experiment.machine import Machine
     from clrobot.runs.folder import RunFolder
@@ -212,6 +212,8 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         runs: run folders; a folder that holds runs stands for those in it.
         store: where references are kept; by default the folder references beside each run.
     """
+    from rich.table import Table
+
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
     from clrobot.studies.sweep import when_free
@@ -319,6 +321,8 @@ def _tell_failures(run: RunFolder, console: Console) -> None:
 
 def _comparison(runs: list[RunFolder]) -> Table:
     """Return the table of a few runs' headline numbers."""
+    from rich.table import Table
+
     table = Table("method")
     for column in ("average success", "forgetting", "seconds", "parameters"):
         table.add_column(column, justify="right")

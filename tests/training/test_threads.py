@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mujoco.batch
 import pytest
 from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import settings
@@ -24,14 +25,14 @@ pytestmark = pytest.mark.usefixtures("quick_training")
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The threads of each batch of more than three simulations that is made; here the process may use seven cores."""
     found: list[int] = []
-    batch = state.Batch
+    batch = mujoco.batch.Batch
 
     def counted(model: Any, n: int, threads: int, **kwargs: Any) -> Any:
         if n > 3:
             found.append(threads)
         return batch(model, n, threads, **kwargs)
 
-    monkeypatch.setattr(state, "Batch", counted)
+    monkeypatch.setattr(mujoco.batch, "Batch", counted)
     monkeypatch.setattr(state, "usable_cores", lambda: 7)
     return found
 
