@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch as th
+from clrobot.agents.deferred import th
 
 
 def check_like(found: Mapping[str, th.Tensor], expected: Mapping[str, th.Tensor]) -> None:

@@ -8,9 +8,10 @@ import reprlib
 import sys
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(Exception):
@@ -27,6 +28,10 @@ class Busy(UserError):
 def warn(message: str) -> None:
     """Write a warning to the standard error."""
     print(f"clrobot: warning: {cut(message, 480)}", file=sys.stderr)
+
+
+class RenderError(RuntimeError):
+    """No picture can be made with this renderer here; the message says what is missing."""
 
 
 class TrainingStopped(Exception):

@@ -15,8 +15,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from clrobot.errors import UserError, cut, explain, shown
 from clrobot.registry import coming_from
 
@@ -59,6 +57,8 @@ def import_given(words: Sequence[str]) -> list[str]:
 
 
 def _import(given: str) -> None:
+    from pydantic import ValidationError
+
     is_file = given.endswith(".py") or os.sep in given
     if not given or (given.startswith("-") and not is_file):
         raise UserError(f"{_FLAG} {shown(given)}; expected a module's name, or a file as ./my_task.py")

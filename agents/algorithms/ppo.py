@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import proxy
 
 from pydantic import Field, model_validator
-from stable_baselines3 import PPO
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.utils import FloatSchedule
-from stable_baselines3.common.vec_env import VecEnv
 from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.policies.ppo import PPOSlotPolicy
+
+if TYPE_CHECKING:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 
 class PPOSettings(AlgorithmSettings):
@@ -63,10 +65,16 @@ class PPOAlgorithm(Algorithm):
     """Proximal policy optimisation."""
 
     name: ClassVar = "ppo"
-    policy_class: ClassVar = PPOSlotPolicy
     Settings: ClassVar = PPOSettings
     roles: ClassVar = {"policy.optimizer": Role.ACTOR | Role.CRITIC}
     settings: PPOSettings
+
+    @staticmethod
+    @override
+    def policy_class() -> type[PPOSlotPolicy]:
+        from clrobot.agents.policies.ppo import PPOSlotPolicy
+
+        return PPOSlotPolicy
 
     @property
     @override
@@ -75,9 +83,11 @@ class PPOAlgorithm(Algorithm):
 
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:
+        from stable_baselines3 import PPO
+
         s = self.settings
         return PPO(
-            PPOSlotPolicy,
+            self.policy_class(),
             env,
             learning_rate=s.learning_rate,
             n_steps=s.n_steps,
@@ -101,6 +111,8 @@ class PPOAlgorithm(Algorithm):
 
     @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        from stable_baselines3.common.utils import FloatSchedule
+
         start, end = model.num_timesteps, model.num_timesteps + steps
         model._total_timesteps = end  # where a phase ends earlier, `learn` says so
         first, last = self.settings.learning_rate, self.settings.final_learning_rate

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch as th
 from pydantic import Field
-from stable_baselines3 import SAC
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
-from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.policies.sac import SACSlotPolicy
+from clrobot.agents.deferred import th
 from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from stable_baselines3 import SAC
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
 _STORED = ("observations", "actions", "next_observations", "dones", "rewards", "timeouts")
@@ -55,7 +57,6 @@ class SACAlgorithm(Algorithm):
     """Soft actor-critic."""
 
     name: ClassVar = "sac"
-    policy_class: ClassVar = SACSlotPolicy
     Settings: ClassVar = SACSettings
     roles: ClassVar = {
         "actor.optimizer": Role.ACTOR,
@@ -63,6 +64,13 @@ class SACAlgorithm(Algorithm):
         "ent_coef_optimizer": Role.TEMPERATURE,
     }
     settings: SACSettings
+
+    @staticmethod
+    @override
+    def policy_class() -> type[SACSlotPolicy]:
+        from clrobot.agents.policies.sac import SACSlotPolicy
+
+        return SACSlotPolicy
 
     @property
     @override
@@ -77,9 +85,13 @@ class SACAlgorithm(Algorithm):
 
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:
+        from stable_baselines3 import SAC
+
+        from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+
         s = self.settings
         return SAC(
-            SACSlotPolicy,
+            self.policy_class(),
             env,
             learning_rate=s.learning_rate,
             buffer_size=s.buffer_size,
@@ -99,8 +111,10 @@ class SACAlgorithm(Algorithm):
 
     @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        from stable_baselines3 import SAC
+
         assert isinstance(model, SAC)
-        assert isinstance(model.policy, SACSlotPolicy)
+        assert isinstance(model.policy, self.policy_class())
         assert model.replay_buffer is not None
         # Temperature, targets and buffer would carry one task into the next.
         model.policy.reset_targets()
@@ -113,6 +127,8 @@ class SACAlgorithm(Algorithm):
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
         """Return the temperature, the replay buffer, and the count of episodes, by which rows are logged."""
+        from stable_baselines3 import SAC
+
         assert isinstance(model, SAC)
         assert model.log_ent_coef is not None
         buffer: Any = model.replay_buffer
@@ -132,6 +148,8 @@ class SACAlgorithm(Algorithm):
         Raises:
             KeyError, ValueError: it is of another model.
         """
+        from stable_baselines3 import SAC
+
         assert isinstance(model, SAC)
         assert model.log_ent_coef is not None
         buffer: Any = model.replay_buffer

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.table import Table
-
 from clrobot.cli.common import MOST_SEED, MOST_THREADS, at_least, check_file, open_console
 from clrobot.results.numbers import grouped, number
 
@@ -60,6 +58,8 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
         rounds: updates of each.
         threads: of the physics; 0: all cores that the process may use.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.overhead import measure_overhead
 
     at_least(rounds, "--rounds", most=_MOST_ROUNDS)
@@ -98,6 +98,8 @@ def learning(
             up before --steps.
         threads: of the physics; 0: all cores that the process may use. By default those of --config, or all.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.learning import learn_all, medians
     from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.experiment.config import make_config

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import tyro
-from rich.table import Table
 
-from clrobot.envs.rendering.base import RenderError
-from clrobot.errors import TrainingStopped, UserError, cut, shown
+from clrobot.errors import RenderError, TrainingStopped, UserError, cut, shown
 from clrobot.files import at_home
 from clrobot.results.numbers import json_text
-from clrobot.terminal import LiteralConsole
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
+    from clrobot.terminal import LiteralConsole
 
 _YEAR_10000 = 253_402_300_800  # in seconds since 1970; no library knows a later date
 
@@ -131,6 +129,8 @@ def _fail(sentence: str) -> None:
 
 def open_console() -> LiteralConsole:
     """Return the terminal, or what stands in its place; what happens to it stops no training."""
+    from clrobot.terminal import LiteralConsole
+
     return LiteralConsole(cast("IO[str]", _LastingOutput(sys.stdout)))
 
 
@@ -200,6 +200,8 @@ def show_rows(
     if format == "json":
         print_json([dict(row) for row in rows])
         return
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column.heading, justify="right" if column.numbers else "left")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from clrobot.cli.common import MOST_SEED, Column, Format, at_least, check_file, open_console, show_rows
 
@@ -92,23 +90,19 @@ def curricula(format: Format = "table") -> None:
     rows = [
         {
             "curriculum": name,
-            "stages": [stage.model_dump(mode="json") for stage in curriculum.stages],
+            "stages": [stage.model_dump(mode="json") for stage in curriculum.stages]
+            if format == "json"
+            else ", ".join(map(str, curriculum.stages)),
             "source": CURRICULA.source(name),
         }
         for name, curriculum in CURRICULA.items()
     ]
     columns = (
         Column("curriculum", "curriculum"),
-        Column("stages", "stages (task, control steps)", _stages),
+        Column("stages", "stages (task, control steps)"),
         Column("source", "source"),
     )
     show_rows(rows, columns, format)
-
-
-def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
-    from clrobot.experiment.curriculum import Stage
-
-    return ", ".join(str(Stage(**stage)) for stage in stages)
 
 
 def _first_line(text: str | None) -> str:

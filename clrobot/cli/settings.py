@@ -23,10 +23,10 @@ def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
     if not (isinstance(info.type, type) and issubclass(info.type, FrozenSettings)):
         return None
     inner = info.default if isinstance(info.default, FrozenSettings) else info.type.model_construct()
-    hints = get_type_hints(info.type, include_extras=True)
+    hints, plain = get_type_hints(info.type, include_extras=True), get_type_hints(info.type)
 
     def type_of(name: str) -> Any:
-        word = NUMBER_WORDS.get(get_type_hints(info.type)[name])
+        word = NUMBER_WORDS.get(plain[name])
         return hints[name] if word is None else Annotated[hints[name], word]
 
     fields = tuple(

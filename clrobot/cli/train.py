@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.table import Table
 
 from clrobot.cli.common import MOST_THREADS, RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
 from clrobot.experiment.machine import Machine
 from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
-from clrobot.terminal import LiteralConsole
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from clrobot.experiment.config import RunConfig
     from clrobot.runs.folder import RunFolder
+    from clrobot.terminal import LiteralConsole
     from clrobot.training.observer import Observer
 
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
@@ -172,6 +173,8 @@ def references(runs: RunPaths, store: Path | None = None, threads: int | None = 
         store: where references are kept; by default the folder references beside each run.
         threads: of the physics; 0: all cores that the process may use. By default as in the runs.
     """
+    from rich.table import Table
+
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
     from clrobot.studies.sweep import when_free
@@ -283,6 +286,8 @@ def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
 
 def _comparison(runs: list[RunFolder]) -> Table:
     """Return the table of a few runs' headline numbers."""
+    from rich.table import Table
+
     table = Table("method")
     for column in ("average success", "forgetting", "seconds", "parameters"):
         table.add_column(column, justify="right")

@@ -6,7 +6,6 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
-from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.observation import OBS_SIZE
 from clrobot.errors import UserError
@@ -70,11 +69,13 @@ def hidden_weights(config: RunConfig, slots: int) -> float:
     columns, where column k also reads the k - 1 before it: N (N + 1) / 2 blocks in all (N where no column reads
     another).
     """
+    from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+
     blocks = 1.0
     for part in method_classes(config.method):
-        if issubclass(part.network_class, IndependentNetwork):
+        if issubclass(part.network_class(), IndependentNetwork):
             blocks = slots
-        elif issubclass(part.network_class, ProgressiveNetwork):
+        elif issubclass(part.network_class(), ProgressiveNetwork):
             blocks = slots * (slots + 1) / 2
     return sum(a * b for a, b in pairwise((OBS_SIZE + 1, *config.network.widths))) * blocks
 

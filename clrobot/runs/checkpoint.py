@@ -141,7 +141,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
         sizes = (info.observation_size, info.action_size, *config.network.widths, info.slots)
         if max(sizes) > numbers or hidden_weights(config, info.slots) > _BUILT + 64 * numbers:
             raise ValueError("sizes that its weights do not have")
-        policy: Any = algorithm_class(config.algo).policy_class(
+        policy: Any = algorithm_class(config.algo).policy_class()(
             gym.spaces.Box(-np.inf, np.inf, (info.observation_size,), np.float32),
             gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32),
             lambda _: 0.0,

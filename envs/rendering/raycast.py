@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from clrobot.envs.cores import usable_cores
-from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
+from clrobot.envs.rendering.base import Image, Renderer, place, smooth
 from clrobot.envs.rendering.raster import SIGNS, Doubles, Floats, Groups, Mask, Numbers, Raster, camera_axes, dots
 from clrobot.envs.rendering.surfaces import (
     SUN_DISTANCE,
@@ -31,6 +31,7 @@ from clrobot.envs.rendering.surfaces import (
     shadow_map,
     to_bytes,
 )
+from clrobot.errors import RenderError
 
 GROUPS_SHOWN: Final = (0, 1, 2)  # MuJoCo's default: geoms in groups 3, 4 and 5 are not drawn
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array, clip
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.actions import FINGER_STEP, LEASH, MAX_STEP, checked_actions
 from clrobot.envs.simulation.disturbance import Disturbance

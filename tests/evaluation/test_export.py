@@ -21,9 +21,9 @@ from support.models import next_slot, tiny_env, tiny_learner
 
 import clrobot
 from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
-from clrobot.agents.methods.packnet import PackedNetwork
-from clrobot.agents.methods.progress_compress import ProgressNetwork
+from clrobot.agents.networks.knowledge_base import ProgressNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.packed import PackedNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_SIZE

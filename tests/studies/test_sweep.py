@@ -65,7 +65,7 @@ def test_a_plan_is_the_product_of_its_parts() -> None:
 
 
 def test_a_run_with_other_threads_of_the_physics_is_the_same_run(tmp_path: Path) -> None:
-    run = train(BASE.model_copy(update={"threads": 1}), tmp_path / "run")
+    run = train(BASE.model_copy(update={"threads": 2}), tmp_path / "run")
     assert run_all([Plan(run.path, BASE)], 1, print)[0].path == run.path
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mujoco.batch
 import pytest
 from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import TINY, settings
@@ -34,14 +35,14 @@ pytestmark = pytest.mark.usefixtures("quick_training")
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The threads of each batch of more than three simulations that is made; here the process may use seven cores."""
     found: list[int] = []
-    batch = state.Batch
+    batch = mujoco.batch.Batch
 
     def counted(model: Any, n: int, threads: int, **kwargs: Any) -> Any:
         if n > 3:
             found.append(threads)
         return batch(model, n, threads, **kwargs)
 
-    monkeypatch.setattr(state, "Batch", counted)
+    monkeypatch.setattr(mujoco.batch, "Batch", counted)
     monkeypatch.setattr(state, "usable_cores", lambda: 7)
     return found
 
@@ -59,14 +60,14 @@ def test_a_training_keeps_to_its_threads_and_ends_with_the_same_bits(
 ) -> None:
     whole = whole_runs["ewc"].outcome
     threads.clear()
-    run = train(make_config(**settings("ewc"), threads=2), tmp_path / "run")
+    run = train(make_config(**settings("ewc") | {"threads": 2}), tmp_path / "run")
     assert set(threads) == {2}
     assert run.config.threads == 2
     assert _same(run.path, whole)
 
 
 def test_by_default_it_takes_what_the_process_may_use(tmp_path: Path, threads: list[int]) -> None:
-    train(make_config(**settings("finetune") | {"steps": 64, "curriculum": "quick"}), tmp_path / "run")
+    train(make_config(**settings("finetune") | {"steps": 64, "curriculum": "quick", "threads": 0}), tmp_path / "run")
     assert set(threads) <= {4, 5, 6, 7}  # never more than simulations
     assert 7 in threads
 
@@ -81,7 +82,7 @@ def test_they_are_given_anew_to_resume_and_extend(whole_runs: WholeRuns, tmp_pat
     threads.clear()
     extended = extend(whole.run, "push", 64, tmp_path / "more", machine=Machine(threads=3))
     assert set(threads) <= {3}
-    assert extended.config.threads == 0
+    assert extended.config.threads == whole.run.config.threads == 1
 
 
 def test_evaluate_takes_threads(tiny_run: Path, threads: list[int], cli: Callable[..., Any]) -> None:

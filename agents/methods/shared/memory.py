@@ -6,19 +6,24 @@ the generator's state is saved with the rows, so that a resumed training draws t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
-import torch as th
 from typing_extensions import override
 
+from clrobot.agents.deferred import th
 from clrobot.agents.tensors import check_numbers
-from clrobot.agents.vec_env import MAX_SLOT
 
 Rows = TypeVar("Rows", bound=NamedTuple)
 
 _GENERATOR = "generator"
 _WITH_SLOT = ("observations", "next_observations")  # fields whose last component is a slot's index
-GENERATOR_BYTES = th.Generator().get_state().numel()
+
+
+@cache
+def generator_bytes() -> int:
+    """Return the bytes of a generator's state."""
+    return th.Generator().get_state().numel()
 
 
 class Memory(Generic[Rows]):
@@ -92,6 +97,8 @@ class Memory(Generic[Rows]):
         Raises:
             ValueError: a field has another size, or holds what is no number, or a slot that none can have.
         """
+        from clrobot.agents.vec_env import MAX_SLOT
+
         if self._rows is None:
             return
         for field, tensor in self.rows._asdict().items():

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch as th
 from pydantic import Field
-from torch import nn
-from torch.optim import Optimizer
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Family, Method
-from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
 from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.algorithms.role import Role
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
 
@@ -198,6 +201,8 @@ def _recent_inputs(learner: Learner, network: SlotNetwork) -> th.Tensor:
 
 
 def _fresh(layer: nn.Linear) -> nn.Linear:
+    from clrobot.agents.networks.slot_network import HIDDEN_GAIN, linear
+
     return linear(layer.in_features, layer.out_features, HIDDEN_GAIN)
 
 
