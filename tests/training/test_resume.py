@@ -87,6 +87,8 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path: P
             if not (folder / "config.yaml").exists():
                 break  # killed before there was a run: nothing to resume
             hit += 1
+            if RunFolder.open(folder).finished:
+                break  # killed between its last measurement and its end
             target = resume_tiny
         if (folder / "config.yaml").exists():
             if not RunFolder.open(folder).finished:
