@@ -15,6 +15,7 @@ from typing_extensions import override
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.policies.flat_adam import FlatAdam
 from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
@@ -91,7 +92,7 @@ class SACAlgorithm(Algorithm):
             gradient_steps=s.gradient_steps,
             ent_coef=f"auto_{s.ent_coef}",
             target_entropy=s.target_entropy,
-            policy_kwargs={**network, "log_std_init": s.log_std_init, "optimizer_kwargs": {"fused": True}},
+            policy_kwargs={**network, "log_std_init": s.log_std_init},
             seed=seed,
             device=device,
         )
@@ -104,7 +105,7 @@ class SACAlgorithm(Algorithm):
         # Temperature, targets and buffer would carry one task into the next.
         model.policy.reset_targets()
         model.log_ent_coef = th.full((1,), self.settings.ent_coef, device=model.device).log().requires_grad_(True)
-        model.ent_coef_optimizer = th.optim.Adam([model.log_ent_coef], lr=self.settings.learning_rate)
+        model.ent_coef_optimizer = FlatAdam([model.log_ent_coef], self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
