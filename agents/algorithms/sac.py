@@ -104,7 +104,7 @@ class SACAlgorithm(Algorithm):
             gradient_steps=s.gradient_steps,
             ent_coef=f"auto_{s.ent_coef}",
             target_entropy=s.target_entropy,
-            policy_kwargs={**network, "log_std_init": s.log_std_init, "optimizer_kwargs": {"fused": True}},
+            policy_kwargs={**network, "log_std_init": s.log_std_init},
             seed=seed,
             device=device,
         )
@@ -113,13 +113,15 @@ class SACAlgorithm(Algorithm):
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
         from stable_baselines3 import SAC
 
+        from clrobot.agents.policies.flat_adam import FlatAdam
+
         assert isinstance(model, SAC)
         assert isinstance(model.policy, self.policy_class())
         assert model.replay_buffer is not None
         # Temperature, targets and buffer would carry one task into the next.
         model.policy.reset_targets()
         model.log_ent_coef = th.full((1,), self.settings.ent_coef, device=model.device).log().requires_grad_(True)
-        model.ent_coef_optimizer = th.optim.Adam([model.log_ent_coef], lr=self.settings.learning_rate)
+        model.ent_coef_optimizer = FlatAdam([model.log_ent_coef], self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage

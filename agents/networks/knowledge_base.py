@@ -8,8 +8,8 @@ import torch as th
 from torch import nn
 from typing_extensions import override
 
+from clrobot.agents.networks.column import Column
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.progressive import Column
 from clrobot.agents.networks.slot_network import SlotNetwork
 
 
@@ -50,7 +50,17 @@ class ProgressNetwork(SlotNetwork):
     @override
     def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         knowledge = self.base.activations(x, slot)
-        return knowledge if slot < int(self.compressed) else self.active(x, [knowledge])
+        return knowledge if slot < int(self.compressed) else self.active(x, knowledge[:-1])
+
+    @override
+    def precompute(self, x: th.Tensor, slot: int) -> th.Tensor | None:
+        if slot < int(self.compressed) or any(p.requires_grad for p in self.base.parameters()):
+            return None
+        return th.cat(self.base.activations(x, slot)[:-1], dim=1)
+
+    @override
+    def forward_precomputed(self, x: th.Tensor, slot: int, precomputed: th.Tensor) -> th.Tensor:
+        return self.active.output(x, th.split(precomputed, list(self.widths), dim=1))
 
     @override
     def layers(self, slot: int) -> list[nn.Linear]:

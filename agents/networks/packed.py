@@ -9,6 +9,7 @@ from torch import nn
 from typing_extensions import override
 
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.tanh_layers import Layer
 
 FREE = 0  # in a table of owners: a weight that no slot owns
 
@@ -45,20 +46,31 @@ class PackedNetwork(MultiHeadNetwork):
         """Return who owns each weight of a trunk layer, in the weight's shape: FREE, or a slot by `owner_of`."""
         return self.get_buffer(f"owners_{layer}")
 
+    def _weight(self, layer: int, slot: int) -> th.Tensor:
+        """Return a trunk layer's weight with which a slot acts: zero where it may not look."""
+        weight: th.Tensor = self.trunk[layer].weight  # type: ignore[assignment]
+        packed = int(self.packed)
+        if not packed:
+            return weight
+        owners = self.owners(layer)
+        hidden = owners > owner_of(slot)
+        if slot < packed:
+            hidden = hidden | (owners == FREE)
+        return weight.masked_fill(hidden, 0.0)
+
+    @override
+    def plain_layers(self, slot: int) -> list[Layer] | None:
+        if self.layer_norm:
+            return None
+        trunk: list[Layer] = [(self._weight(i, slot), layer.bias) for i, layer in enumerate(self.trunk)]  # type: ignore[misc]
+        return [*trunk, (self.heads[slot].weight, self.heads[slot].bias)]  # type: ignore[list-item]
+
     @override
     def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         activations = []
-        packed = int(self.packed)
         for i, layer in enumerate(self.trunk):
             assert isinstance(layer, nn.Linear)
-            weight = layer.weight
-            if packed:
-                owners = self.owners(i)
-                hidden = owners > owner_of(slot)
-                if slot < packed:
-                    hidden = hidden | (owners == FREE)
-                weight = weight.masked_fill(hidden, 0.0)
-            x = nn.functional.linear(x, weight, layer.bias)
+            x = nn.functional.linear(x, self._weight(i, slot), layer.bias)
             x = th.tanh(self.norms[i](x) if self.layer_norm else x)
             activations.append(x)
         return *activations, self.heads[slot](x)

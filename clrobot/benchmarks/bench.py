@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clrobot.benchmarks.against_metaworld import ask, metaworld_speed
 from clrobot.benchmarks.against_metaworld import show as show_metaworld
+from clrobot.benchmarks.learning_speed import learning_speed
 from clrobot.envs.rendering import RenderError, open_renderer
 from clrobot.envs.scene.arm import SUBSTEPS, TIME_STEP
 from clrobot.envs.simulation.actions import ACTION_SIZE
@@ -75,6 +76,10 @@ def run_bench(
     shares = ", ".join(f"{name} {percent(share)}" for name, share in ppo["shares"].items())
     pace = f"{ppo['steps_per_second']:,} steps/s ({shares})"
     console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}")
+
+    learning = result["learning"] = learning_speed(ppo_task, seconds)
+    times = f"{learning['step_ms']} ms, {learning['ratio']} times its products and tanh ({learning['floor_ms']} ms)"
+    console.print(f"PPO's gradient step: {times}", highlight=False)
 
     render = result["render"] = render_speed(ppo_task, seconds)
     costs = ", ".join(f"{name} {cost} ms" for name, cost in render.items() if name != "task")

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.algorithms.algorithm import Algorithm
-from clrobot.agents.algorithms.learner import optimizers
+from clrobot.agents.algorithms.learner import load_moments, optimizers
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.agents.vec_env import EnvState
@@ -275,7 +275,7 @@ class Snapshot:
                 state = {n.removeprefix(prefix): t for n, t in self._optimizer.items() if n.startswith(prefix)}
                 if state:
                     _check_moments(prefix, state, parameter)
-                    optimizer.state[parameter] = state
+                    load_moments(optimizer, parameter, state)
         model.num_timesteps = self.progress.step
         model._n_updates = self.progress.updates
         assert model.observation_space.shape is not None
@@ -337,7 +337,7 @@ def _told(error: Exception) -> str:
 def _moments(model: BaseAlgorithm) -> dict[str, th.Tensor]:
     """Return Adam's moments by the optimizer's name, the parameter's place in it and the moment's name."""
     return {
-        f"{name}.{index}.{moment}": tensor
+        f"{name}.{index}.{moment}": tensor.clone()  # they may share memory, which the file does not allow
         for name, optimizer in optimizers(model).items()
         for index, parameter in enumerate(optimizer.param_groups[0]["params"])
         for moment, tensor in optimizer.state.get(parameter, {}).items()
