@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from clrobot.benchmarks.against_envpool import check_envpool, envpool_speed, show_speed
 from clrobot.benchmarks.against_metaworld import ask, metaworld_speed
 from clrobot.benchmarks.against_metaworld import show as show_metaworld
 from clrobot.envs.rendering import RenderError, open_renderer
@@ -34,7 +35,14 @@ _BLOCK = 10  # control steps in a turn: short, so that a drifting machine slows 
 
 
 def run_bench(
-    num_envs: int, seconds: float, ppo_task: str, metaworld: Path | None, path: Path | None, console: Console
+    num_envs: int,
+    seconds: float,
+    ppo_task: str,
+    metaworld: Path | None,
+    path: Path | None,
+    console: Console,
+    *,
+    envpool: Path | None = None,
 ) -> dict[str, Any]:
     """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
     _ = TASKS_BY_ID[ppo_task]  # refused before anything is measured
@@ -44,6 +52,8 @@ def run_bench(
         raise UserError(f"--json {path}: there is no folder {path.parent}; make it first")
     if metaworld is not None:
         ask(metaworld)  # before minutes are spent
+    if envpool is not None:
+        check_envpool(envpool)
     result: dict[str, Any] = {
         "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
         "num_envs": num_envs,
@@ -78,6 +88,9 @@ def run_bench(
     if metaworld is not None:
         result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds)
         show_metaworld(result["metaworld"], num_envs, console)
+    if envpool is not None:
+        result["envpool"] = envpool_speed(envpool, num_envs, seconds)
+        show_speed(result["envpool"], console)
     if path is not None:
         try:
             with atomic(path) as unfinished:

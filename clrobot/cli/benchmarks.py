@@ -15,6 +15,7 @@ def bench(
     seconds: float = 2.0,
     ppo_task: str = "pick-place",
     metaworld: Path | None = None,
+    envpool: Path | None = None,
     json: Path | None = None,
 ) -> None:
     """Measure the speed of the simulations and of PPO, and what a picture costs.
@@ -29,18 +30,34 @@ def bench(
 
     clrobot bench --metaworld mw/bin/python
 
+    EnvPool is large, and an environment of its own does:
+
+    python -m venv ep; ep/bin/pip install envpool
+
+    clrobot bench --envpool ep/bin/python
+
     Args:
         num_envs: simulations stepped together.
         seconds: how long each measurement lasts, about.
         ppo_task: the task that PPO is measured on.
         metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
             each in a process of its own.
+        envpool: a Python with EnvPool 1.2 or later, to measure its native simulations (Meta-World's and Playground's)
+            beside ours, as many on as many threads.
         json: also write the figures to this file.
     """
     from clrobot.benchmarks.bench import run_bench
 
     at_least(num_envs, "--num-envs")
-    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console())
+    run_bench(
+        num_envs,
+        seconds,
+        ppo_task,
+        metaworld,
+        json,
+        open_console(),
+        envpool=envpool,
+    )
 
 
 def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
