@@ -43,6 +43,7 @@ def run_bench(
     console: Console,
     *,
     envpool: Path | None = None,
+    envpool_learning: Path | None = None,
 ) -> dict[str, Any]:
     """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
     _ = TASKS_BY_ID[ppo_task]  # refused before anything is measured
@@ -54,6 +55,12 @@ def run_bench(
         ask(metaworld)  # before minutes are spent
     if envpool is not None:
         check_envpool(envpool)
+    if envpool_learning is not None:
+        if envpool is None:
+            raise UserError(f"--envpool-learning {envpool_learning}: give --envpool a Python that has EnvPool too")
+        from clrobot.benchmarks.envpool_learning import check_learning
+
+        check_learning(envpool, envpool_learning)
     result: dict[str, Any] = {
         "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
         "num_envs": num_envs,
@@ -91,6 +98,14 @@ def run_bench(
     if envpool is not None:
         result["envpool"] = envpool_speed(envpool, num_envs, seconds)
         show_speed(result["envpool"], console)
+    if envpool is not None and envpool_learning is not None:
+        from clrobot.benchmarks.envpool_learning import measure_learning, show_learning
+
+        def tell(line: str) -> None:
+            console.print(line, highlight=False, soft_wrap=True)
+
+        result["envpool"]["learning"] = measure_learning(envpool, envpool_learning, tell)
+        show_learning(result["envpool"]["learning"], console)
     if path is not None:
         try:
             with atomic(path) as unfinished:

@@ -16,6 +16,7 @@ def bench(
     ppo_task: str = "pick-place",
     metaworld: Path | None = None,
     envpool: Path | None = None,
+    envpool_learning: Path | None = None,
     json: Path | None = None,
 ) -> None:
     """Measure the speed of the simulations and of PPO, and what a picture costs.
@@ -32,7 +33,7 @@ def bench(
 
     EnvPool is large, and an environment of its own does:
 
-    python -m venv ep; ep/bin/pip install envpool
+    python -m venv ep; ep/bin/pip install envpool stable-baselines3
 
     clrobot bench --envpool ep/bin/python
 
@@ -44,6 +45,9 @@ def bench(
             each in a process of its own.
         envpool: a Python with EnvPool 1.2 or later, to measure its native simulations (Meta-World's and Playground's)
             beside ours, as many on as many threads.
+        envpool_learning: also measure how soon PPO learns a skill there (which needs Stable-Baselines3 there) and
+            here, after a short search of settings for each, and keep each training as a line of JSON in this file:
+            up to two hours; what is there is not trained again.
         json: also write the figures to this file.
     """
     from clrobot.benchmarks.bench import run_bench
@@ -57,6 +61,7 @@ def bench(
         json,
         open_console(),
         envpool=envpool,
+        envpool_learning=envpool_learning,
     )
 
 
