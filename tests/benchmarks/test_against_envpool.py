@@ -15,7 +15,7 @@ import pytest
 from clrobot.benchmarks import bench
 from clrobot.benchmarks.against_envpool import PAIRS, check_envpool, envpool_simulations, envpool_speed, show_speed
 from clrobot.envs.scene.arm import CONTROL_STEP
-from clrobot.envs.simulation.state import usable_cores
+from clrobot.envs.simulation import state
 from clrobot.envs.tasks.reach import Reach
 from clrobot.errors import UserError
 from clrobot.terminal import LiteralConsole
@@ -37,7 +37,7 @@ def test_both_sides_step_as_many_simulations_and_time_is_simulated_time(envpool_
         panda = "Panda" in pair["envpool_task"]
         assert pair["envpool_control_step"] == pytest.approx(0.02 if panda else 0.0125)
         assert pair["envpool_horizon"] == (150 if panda else 500)
-        assert pair["threads"] == min(usable_cores(), 4)
+        assert pair["threads"] == min(state.usable_cores(), 4)
         own, other = pair["env_steps_per_second"], pair["envpool_steps_per_second"]
         assert pair["ratio"] == pytest.approx(own / other, abs=0.01)
         assert pair["env_simulated_per_second"] == pytest.approx(own * CONTROL_STEP, abs=0.1)
