@@ -78,7 +78,7 @@ def run_bench(
     pace = f"{ppo['steps_per_second']:,} steps/s ({shares})"
     console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}")
 
-    learning = result["learning"] = learning_speed(ppo_task, seconds)
+    learning = result["learning"] = learning_speed(ppo_task, seconds, threads)
     times = f"{learning['step_ms']} ms, {learning['ratio']} times its products and tanh ({learning['floor_ms']} ms)"
     console.print(f"PPO's gradient step: {times}")
 
