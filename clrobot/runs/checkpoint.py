@@ -19,7 +19,7 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.agent import Agent
-from clrobot.experiment.build import make_method, network_arguments
+from clrobot.experiment.build import leave_out_task_inference, make_method, network_arguments
 from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
@@ -143,6 +143,8 @@ def _load(run: RunFolder, stage: int) -> Agent:
             slots=info.slots,
             **network_arguments(config),
         )
+        if not config.task_inference.enabled:
+            leave_out_task_inference(policy)
         policy.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise _damaged(weights, " ".join(str(error).split())[:200]) from error

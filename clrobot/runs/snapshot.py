@@ -64,6 +64,12 @@ class Progress(BaseModel):
     """Stable-Baselines3's own count: of epochs (PPO) or gradient steps (SAC)."""
     gradient_steps: int = Field(ge=0, le=MAX_COUNT)
     """Of the actor, in the whole run."""
+    method_gradient_steps: int = Field(ge=0, le=MAX_COUNT)
+    """Of the method's own optimizers."""
+    method_environment_steps: int = Field(ge=0, le=MAX_COUNT)
+    """Control steps in which the method collected experience."""
+    task_inference_steps: int = Field(ge=0, le=MAX_COUNT)
+    """Control steps from which the agent learned how its tasks look at first."""
     scores: int = Field(ge=0, le=MAX_COUNT)
     """Lines of `scores.jsonl` that belong to the training so far."""
     curve_due: list[int]

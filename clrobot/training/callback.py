@@ -49,6 +49,7 @@ class StageCallback(BaseCallback):
         self._saver = saver
         self._observer = observer
         self._stop = stop
+        self.ledger = ledger
         self._clock = LearningClock(ledger)
         # The stage's end is evaluated with all slots: the points lie before it.
         self._due = [plan.start + plan.steps * (i + 1) // (curve_points + 1) for i in range(curve_points)]

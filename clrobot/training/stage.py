@@ -48,7 +48,8 @@ def train_stage(
     model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
     learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
     if snapshot is None:
-        method.before_task(learner, plan.slot)
+        with callback.ledger.steps_of_method():
+            method.before_task(learner, plan.slot)
     else:
         with snapshot.restoring():
             _check_within(plan, snapshot)
@@ -83,7 +84,8 @@ def _learn(
             continue
         callback.phase = i
         if begun is None or i > begun:
-            method.before_phase(learner, plan.slot, phase.name)
+            with callback.ledger.steps_of_method():
+                method.before_phase(learner, plan.slot, phase.name)
         if end > learner.step:
             _learn_until(end, config, learner, callback)
 

@@ -21,17 +21,32 @@ Family = Literal["bound", "regularisation", "architecture", "distillation", "rep
 
 
 class Experience(NamedTuple):
-    """On-policy experience of the task just finished."""
+    """On-policy experience of the task just finished, some of it of the policy one update before."""
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
     actions: th.Tensor  # (n, A), sampled from the policy, before clipping or squashing
 
 
+class Trajectories(NamedTuple):
+    """Stretches of T on-policy steps of the task just finished, each within one episode."""
+
+    observations: th.Tensor  # (n, T + 1, d + 1), the slot's index last; the last one is what the last step led to
+    actions: th.Tensor  # (n, T, A), sampled from the policy, before clipping or squashing
+    rewards: th.Tensor  # (n, T)
+    ended: th.Tensor  # (n, T), 1 where nothing follows a step; 0 also where an episode was cut by its length
+
+
 class Collect(Protocol):
-    """Gathers experience with the current policy, in an environment and from a generator of its own."""
+    """Gathers on-policy experience: what the algorithm has learned from last, and the rest from an environment anew.
+
+    It draws from a generator of its own.
+    """
 
     def __call__(self, n: int) -> Experience:
         """Return n steps."""
+
+    def trajectories(self, n: int, length: int) -> Trajectories:
+        """Return n stretches of `length` steps, or fewer where episodes are shorter than that."""
 
 
 class Phase(NamedTuple):
