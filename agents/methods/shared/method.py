@@ -54,6 +54,7 @@ class Phase(NamedTuple):
 
     name: str
     steps: int  # control steps, rounded up to whole iterations by the algorithm
+    curve: bool = True  # whether it is part of the learning curve, or lies outside, as retraining after pruning does
 
 
 class Method:
@@ -100,6 +101,10 @@ class Method:
     def heads(self, k: int, n: int) -> int:
         """Return how many slots have a head once stage k of n has begun."""
         return 1 + max(max(self.trained_slots(stage, n)) for stage in range(k + 1))
+
+    def why_not_here(self, algorithm: str, tasks: int) -> str | None:
+        """Return why, as it is set, it cannot learn so many tasks by an algorithm (`sac`): a sentence, or None."""
+        return None
 
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""
