@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch as th
 from pydantic import Field
@@ -11,7 +11,7 @@ from typing_extensions import override
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Collect
 from clrobot.agents.methods.shared.per_sample import per_sample_gradients
-from clrobot.agents.methods.shared.quadratic import Importance, Quadratic, QuadraticMethod, recentred
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod
 from clrobot.agents.policies.policy import SlotPolicy
 
 
@@ -47,6 +47,8 @@ class MAS(QuadraticMethod):
 
         strength: float = Field(0.01, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
+        anchor: Literal["summed", "newest"] = "newest"
+        """θ*: of the sum of all tasks' quadratics, or where the newest task ended."""
         states: int = Field(2000, ge=1)
         """On-policy states over which a task's sensitivities are averaged."""
 
@@ -56,8 +58,3 @@ class MAS(QuadraticMethod):
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's sensitivities."""
         return sensitivity(learner.policy, collect(self.settings.states).observations)
-
-    @override
-    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
-        """Add the importances, and move the anchor."""
-        return recentred(old, new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch as th
 from pydantic import Field
@@ -11,13 +11,7 @@ from typing_extensions import override
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Collect, named
-from clrobot.agents.methods.shared.quadratic import (
-    Importance,
-    Quadratic,
-    QuadraticMethod,
-    protected_parameters,
-    recentred,
-)
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, protected_parameters
 
 
 class SI(QuadraticMethod):
@@ -39,6 +33,8 @@ class SI(QuadraticMethod):
 
         strength: float = Field(0.01, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
+        anchor: Literal["summed", "newest"] = "newest"
+        """θ*: of the sum of all tasks' quadratics, or where the newest task ended."""
         damping: float = Field(0.01, gt=0)
         """ξ: keeps the importance of weights that hardly moved finite."""
 
@@ -95,11 +91,6 @@ class SI(QuadraticMethod):
             found[name] = path.clamp_min(0) / (displacement.square() + self.settings.damping)
         self._path, self._start = {}, {}
         return found
-
-    @override
-    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
-        """Add the importances, and move the anchor."""
-        return recentred(old, new)
 
     @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
