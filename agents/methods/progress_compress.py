@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Literal
 
 import torch as th
 from pydantic import Field
@@ -28,20 +29,41 @@ class ProgressNetwork(SlotNetwork):
     own heads; the newest one acts with the active column until it is. The knowledge base requires no
     gradients but while a task is compressed.
 
-    A new slot keeps the active column's hidden layers, as the paper does, and gets a new head (and lateral into it),
-    so that it starts with outputs near zero.
+    A new slot keeps the active column's hidden layers and gets a new head (and lateral into it), so that it starts
+    with outputs near zero; or all of the column is new. The paper compares both: what is kept helps where tasks are
+    alike, and a new column where they are not.
+
+    Args:
+        inputs: the size of an observation without its slot index.
+        widths: of the hidden layers of both columns.
+        outputs: the size of a head's output.
+        head_gain: the orthogonal gain of a new head.
+        layer_norm: normalise each hidden layer before its tanh.
+        reset_column: whether a new slot begins with a new column.
     """
 
     compressed: th.Tensor  # (), the number of slots that are in the knowledge base; saved with the weights
 
     def __init__(
-        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        outputs: int,
+        head_gain: float,
+        *,
+        layer_norm: bool = False,
+        reset_column: bool = False,
     ) -> None:
         super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
+        self.reset_column = reset_column
         self.register_buffer("compressed", th.zeros((), dtype=th.int64))
         self.base = MultiHeadNetwork(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
         self.base.requires_grad_(False)
-        self.active = Column(inputs, widths, outputs, [widths], head_gain, layer_norm=layer_norm)
+        self.active = self._new_column()
+
+    def _new_column(self) -> Column:
+        sizes = self.inputs, self.widths, self.outputs, [self.widths], self.head_gain
+        return Column(*sizes, layer_norm=self.layer_norm)
 
     @property
     @override
@@ -52,7 +74,10 @@ class ProgressNetwork(SlotNetwork):
     def add_slot(self) -> None:
         self.base.add_slot()
         self.base.requires_grad_(False)
-        self.active.renew_head()
+        if self.reset_column:
+            self.active.load_state_dict(self._new_column().state_dict())
+        else:
+            self.active.renew_head()
 
     @override
     def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
@@ -98,6 +123,8 @@ class ProgressCompress(Method):
 
         strength: float = Field(0.3, ge=0)
         """λ: the weight of the penalty on moving the knowledge base's weights that earlier tasks need."""
+        column: Literal["kept", "reset"] = "kept"
+        """What a task's active column begins with: what the one before learned, but for its head, or new weights."""
         compress_states: int = Field(20_000, ge=1)
         """On-policy states of the task from which the knowledge base learns."""
         compress_steps: int = Field(6_000, ge=1)
@@ -124,7 +151,8 @@ class ProgressCompress(Method):
     @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return an actor of two columns and an ordinary critic."""
-        return {"network_class": ProgressNetwork, "critic_class": MultiHeadNetwork}
+        reset = self.settings.column == "reset"
+        return {"network_class": partial(ProgressNetwork, reset_column=reset), "critic_class": MultiHeadNetwork}
 
     @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
