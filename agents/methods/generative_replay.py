@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch as th
 from pydantic import Field
@@ -17,7 +17,7 @@ from clrobot.agents.methods.shared.distillation_loss import Behaviour, distillat
 from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
 from clrobot.agents.methods.shared.method import Collect, Method, named
 from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, why_not_both_rehearse
-from clrobot.agents.methods.shared.state_vae import StateVAE
+from clrobot.agents.methods.shared.state_vae import StateGaussian, StateGenerator, StateVAE
 from clrobot.agents.policies.policy import SlotPolicy
 
 _FIT_BATCH = 256
@@ -32,10 +32,14 @@ class GenerativeReplay(Method):
     seen. While later tasks are learned,
 
         β · KL(π_teacher(·|s) ‖ π(·|s)),  s generated anew at every gradient step, for each earlier task as often.
+
+    The paper's generator is a GAN of images. Here it is a variational autoencoder around each slot's exact mean and
+    principal directions, which alone are a Gaussian generator already: what the autoencoder adds to it is seen with
+    `generator: gaussian`, which leaves it out.
     """
 
     name: ClassVar = "generative-replay"
-    summary: ClassVar = "no old data: states of old tasks are generated, and a frozen copy of the policy labels them"
+    summary: ClassVar = "old states are generated (moments, VAE; the paper: GAN) and labelled by a frozen policy copy"
     family: ClassVar = "replay"
 
     class Settings(Method.Settings):
@@ -45,6 +49,8 @@ class GenerativeReplay(Method):
         """β, the divergence's weight; 0 is fine-tuning, to the bit."""
         batch_size: int = Field(256, ge=1)
         """States of all earlier tasks together, generated anew at every gradient step."""
+        generator: Literal["vae", "gaussian"] = "vae"
+        """What generates states: the autoencoder, or each task's Gaussian alone, of the same mean and covariance."""
         states: int = Field(10_000, ge=2)
         """On-policy states from which the generator learns a task; they are not kept."""
         iterations: int = Field(1500, ge=1)
@@ -59,7 +65,7 @@ class GenerativeReplay(Method):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._random = th.Generator()
-        self._vae: StateVAE | None = None
+        self._vae: StateGenerator | None = None
         self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `_Gaussian`
 
     @classmethod
@@ -81,7 +87,7 @@ class GenerativeReplay(Method):
         vae = self._vae
         assert vae is not None
         with th.no_grad():
-            slot = th.arange(n, device=vae.log_noise.device) % vae.slots
+            slot = th.arange(n, device=vae.frames.mean.device) % vae.slots
             states = vae.sample(slot, self._random)
             obs = th.cat([states, slot[:, None].to(states)], dim=1)
             mean, log_std = functional_call(_Gaussian(policy), self._teacher, (obs,))
@@ -118,15 +124,17 @@ class GenerativeReplay(Method):
             if _is_of(p, policy.actor_net)
         }
 
-    def _new_vae(self, size: int) -> StateVAE:
-        return StateVAE(size, self.settings.width, self.settings.latent, self._random)
+    def _new_vae(self, size: int, generator: th.Generator | None = None) -> StateGenerator:
+        if self.settings.generator == "gaussian":
+            return StateGaussian(size)
+        return StateVAE(size, self.settings.width, self.settings.latent, generator or self._random)
 
     @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the scholar: the generator, and the actor with a head for each task."""
         size = learner.observation_size - 1
         with th.no_grad():
-            vae = StateVAE(size, self.settings.width, self.settings.latent, th.Generator())
+            vae = self._new_vae(size, th.Generator())
             actor = _numbers(learner.policy.actor_net)
             head = actor - sum(p.numel() for _, p in learner.policy.actor_net.shared_parameters())
             one = _numbers(vae)
