@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch as th
@@ -43,11 +43,61 @@ class SACSettings(AlgorithmSettings):
     tau: float = Field(0.01, gt=0, le=1)
     """How far the targets follow the critics in one step."""
     ent_coef: float = Field(0.1, gt=0, le=1e6)
-    """The temperature at a stage's start; it is learned."""
+    """A task's temperature at its stage's start; each task has its own, and it is learned."""
     target_entropy: float = Field(-4.0, ge=-1e6, le=1e6)
     """The entropy that the temperature aims at."""
     log_std_init: float = Field(-0.5, ge=-20, le=2)
     """Log standard deviation of a new head's actions, before squashing."""
+
+
+class SlotSAC(SAC):
+    """Stable-Baselines3's SAC with one temperature for each slot (as Continual World's): of a batch, each row's own.
+
+    Where a batch is of the stage's slot alone, that is Stable-Baselines3's SAC, to the bit. Where it holds
+    transitions of several slots, each is learned at its slot's temperature: one that the stage trains, or of a slot
+    whose transitions are mixed in, the constant at which that slot's stage ended. (At the stage's own, a finished
+    skill would be made as random again as one that has just begun.)
+
+    Attributes:
+        log_temperatures: of the slots that the stage trains, logs, (T,); they are learned.
+    """
+
+    log_temperatures: th.Tensor | None
+
+    @property
+    def log_ent_coef(self) -> th.Tensor | None:
+        """What Stable-Baselines3 takes for the log of the temperature: of the newest batch, (1,) or (B, 1)."""
+        own, buffer = self.log_temperatures, self.replay_buffer
+        if own is None or not isinstance(buffer, MixedReplayBuffer) or buffer.slots is None:
+            return own
+        earlier = buffer.log_temperatures
+        if len(own) == 1 and earlier is None:
+            return own
+        every = own if earlier is None else th.cat([earlier, own])
+        return every.index_select(0, buffer.slots)[:, None].as_subclass(_OfRows)
+
+    @log_ent_coef.setter
+    def log_ent_coef(self, value: th.Tensor | None) -> None:
+        self.log_temperatures = value
+
+    @override
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        state_dicts, _ = super()._get_torch_save_params()
+        return state_dicts, ["log_temperatures"]
+
+
+class _OfRows(th.Tensor):
+    """Temperatures of a batch's rows, (B, 1), where Stable-Baselines3 reckons with a single one."""
+
+    @override
+    def item(self) -> float:
+        """Return the mean: what is logged."""
+        return float(self.as_subclass(th.Tensor).mean())
+
+    @override
+    def __mul__(self, other: Any) -> th.Tensor:
+        product: th.Tensor = self.as_subclass(th.Tensor) * other
+        return product
 
 
 class SACAlgorithm(Algorithm):
@@ -75,9 +125,9 @@ class SACAlgorithm(Algorithm):
         return (self.settings.learning_starts // self.iteration + 1) * self.iteration
 
     @override
-    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SlotSAC:
         s = self.settings
-        return SAC(
+        return SlotSAC(
             SACSlotPolicy,
             env,
             learning_rate=s.learning_rate,
@@ -97,28 +147,43 @@ class SACAlgorithm(Algorithm):
         )
 
     @override
+    def begin_slot(
+        self,
+        model: BaseAlgorithm,
+        trained: Sequence[int],
+        env: VecEnv,
+        steps: int,
+        *,
+        keep_moments: bool = False,
+    ) -> None:
+        assert isinstance(model, SlotSAC)
+        start = th.full((len(trained),), self.settings.ent_coef, device=model.device)
+        model.log_temperatures = start.log().requires_grad_(True)
+        super().begin_slot(model, trained, env, steps, keep_moments=keep_moments)
+
+    @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
-        assert isinstance(model, SAC)
+        assert isinstance(model, SlotSAC)
+        assert model.log_temperatures is not None
         assert isinstance(model.policy, SACSlotPolicy)
         assert model.replay_buffer is not None
         # Temperature, targets and buffer would carry one task into the next.
         model.policy.reset_targets()
-        model.log_ent_coef = th.full((1,), self.settings.ent_coef, device=model.device).log().requires_grad_(True)
-        model.ent_coef_optimizer = th.optim.Adam([model.log_ent_coef], lr=self.settings.learning_rate)
+        model.ent_coef_optimizer = th.optim.Adam([model.log_temperatures], lr=self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
 
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
-        """Return the temperature, the replay buffer, and the count of episodes, by which rows are logged."""
-        assert isinstance(model, SAC)
-        assert model.log_ent_coef is not None
+        """Return the temperatures, the replay buffer, and the count of episodes, by which rows are logged."""
+        assert isinstance(model, SlotSAC)
+        assert model.log_temperatures is not None
         buffer: Any = model.replay_buffer
         rows = buffer.buffer_size if buffer.full else buffer.pos
         stored = {f"buffer.{name}": th.from_numpy(getattr(buffer, name)[:rows].copy()) for name in _STORED}
         return stored | {
-            "log_ent_coef": model.log_ent_coef.detach().clone(),
+            "log_temperatures": model.log_temperatures.detach().clone(),
             "buffer_pos": th.tensor(buffer.pos),
             "learning_starts": th.tensor(model.learning_starts),
             "episodes": th.tensor(model._episode_num),
@@ -127,10 +192,10 @@ class SACAlgorithm(Algorithm):
     @override
     def load_tensors(self, model: BaseAlgorithm, tensors: Mapping[str, th.Tensor]) -> None:
         """Restore what `tensors` returned."""
-        assert isinstance(model, SAC)
-        assert model.log_ent_coef is not None
+        assert isinstance(model, SlotSAC)
+        assert model.log_temperatures is not None
         with th.no_grad():
-            model.log_ent_coef.copy_(tensors["log_ent_coef"])
+            model.log_temperatures.copy_(tensors["log_temperatures"])
         buffer: Any = model.replay_buffer
         rows = len(tensors["buffer.rewards"])
         for name in _STORED:

@@ -21,6 +21,7 @@ from clrobot.agents.policies.policy import SlotPolicy
 
 _DRAW_BYTES = 8
 UNROLL = 20  # steps in a stretch for V-trace, as in IMPALA: five are an episode
+_TEMPERATURES = "log_temperatures"
 _TRANSITIONS = "transitions"  # the kind of their tensors in the method's state
 
 
@@ -102,6 +103,7 @@ class Replay(Rehearsal):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.transitions = Reservoir(Transitions, settings.memory)
+        self._log_temperatures = th.zeros(0)  # at which SAC's stages ended, of each slot whose transitions are kept
 
     @classmethod
     @override
@@ -188,7 +190,8 @@ class Replay(Rehearsal):
             self.transitions.seed(learner.seed + 1)
         buffer = learner.replay_buffer
         if buffer is not None and len(self.transitions):
-            buffer.mix_in(self._old_transitions, self.settings.share)
+            self._log_temperatures = self._log_temperatures.to(learner.device)
+            buffer.mix_in(self._old_transitions, self.settings.share, self._log_temperatures)
 
     @property
     def _mixes_in(self) -> bool:
@@ -205,6 +208,9 @@ class Replay(Rehearsal):
             buffer.stop_mixing()
             if self._mixes_in:
                 self.transitions.add(self._drawn_from(buffer))
+                temperatures = learner.log_temperatures
+                assert temperatures is not None
+                self._log_temperatures = th.cat([self._log_temperatures.to(temperatures), temperatures.detach()])
         policy = learner.policy
         if self._traces:
             self.memory.add(_unrolls(policy, collect.trajectories(self._unrolls, UNROLL)))
@@ -225,7 +231,7 @@ class Replay(Rehearsal):
 
     @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
-        """Return the bytes of full reservoirs, however many tasks there are."""
+        """Return the bytes of full reservoirs, and with SAC of a temperature for each task."""
         d, a = learner.observation_size, learner.action_size
         c = len(learner.policy.critic_nets)
         if self._traces:
@@ -235,19 +241,22 @@ class Replay(Rehearsal):
         bound = GENERATOR_BYTES + self.settings.memory * row
         if learner.replay_buffer is not None and self._mixes_in:
             bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
+            bound += FLOAT_BYTES * tasks
         return bound
 
     @override
     def state_dict(self) -> dict[str, th.Tensor]:
-        """Return both memories."""
+        """Return both memories, and the temperatures."""
         transitions = self.transitions.state_dict()
-        return super().state_dict() | {f"{_TRANSITIONS}.{name}": tensor for name, tensor in transitions.items()}
+        state = super().state_dict() | {f"{_TRANSITIONS}.{name}": tensor for name, tensor in transitions.items()}
+        return state | ({_TEMPERATURES: self._log_temperatures} if transitions else {})
 
     @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
-        """Restore both memories."""
+        """Restore both memories, and the temperatures."""
         super().load_state_dict(state)
         self.transitions.load_state_dict(named(state, _TRANSITIONS))
+        self._log_temperatures = state.get(_TEMPERATURES, th.zeros(0))
 
 
 def _unrolls(policy: SlotPolicy, found: Trajectories) -> Unrolls:
