@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from clrobot.agents.algorithms.algorithm import Algorithm, slot_policy
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.policies.flat_adam import FlatAdam
 from clrobot.agents.policies.policy import SlotPolicy
 
 
@@ -29,6 +30,18 @@ class Rollout(NamedTuple):
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
     actions: th.Tensor  # (n, A), as they were sampled, before clipping
+
+
+def load_moments(optimizer: Optimizer, parameter: th.Tensor, moments: dict[str, th.Tensor]) -> None:
+    """Give a parameter its moments back, as the optimizer's `state` showed them.
+
+    Raises:
+        KeyError, RuntimeError: they are none of this parameter.
+    """
+    if isinstance(optimizer, FlatAdam):
+        optimizer.load_moments(parameter, moments)
+    else:
+        optimizer.state[parameter] = moments
 
 
 class Learner:

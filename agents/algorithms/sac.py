@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch as th
 from pydantic import Field
-from stable_baselines3 import SAC
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
-from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.policies.sac import SACSlotPolicy
+from clrobot.agents.deferred import th
+from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from clrobot.agents.algorithms.slot_sac import SlotSAC
+    from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
 _STORED = ("observations", "actions", "next_observations", "dones", "rewards", "timeouts")
@@ -50,61 +53,10 @@ class SACSettings(AlgorithmSettings):
     """Log standard deviation of a new head's actions, before squashing."""
 
 
-class SlotSAC(SAC):
-    """Stable-Baselines3's SAC with one temperature for each slot (as Continual World's): of a batch, each row's own.
-
-    Where a batch is of the stage's slot alone, that is Stable-Baselines3's SAC, to the bit. Where it holds
-    transitions of several slots, each is learned at its slot's temperature: one that the stage trains, or of a slot
-    whose transitions are mixed in, the constant at which that slot's stage ended. (At the stage's own, a finished
-    skill would be made as random again as one that has just begun.)
-
-    Attributes:
-        log_temperatures: of the slots that the stage trains, logs, (T,); they are learned.
-    """
-
-    log_temperatures: th.Tensor | None
-
-    @property
-    def log_ent_coef(self) -> th.Tensor | None:
-        """What Stable-Baselines3 takes for the log of the temperature: of the newest batch, (1,) or (B, 1)."""
-        own, buffer = self.log_temperatures, self.replay_buffer
-        if own is None or not isinstance(buffer, MixedReplayBuffer) or buffer.slots is None:
-            return own
-        earlier = buffer.log_temperatures
-        if len(own) == 1 and earlier is None:
-            return own
-        every = own if earlier is None else th.cat([earlier, own])
-        return every.index_select(0, buffer.slots)[:, None].as_subclass(_OfRows)
-
-    @log_ent_coef.setter
-    def log_ent_coef(self, value: th.Tensor | None) -> None:
-        self.log_temperatures = value
-
-    @override
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        state_dicts, _ = super()._get_torch_save_params()
-        return state_dicts, ["log_temperatures"]
-
-
-class _OfRows(th.Tensor):
-    """Temperatures of a batch's rows, (B, 1), where Stable-Baselines3 reckons with a single one."""
-
-    @override
-    def item(self) -> float:
-        """Return the mean: what is logged."""
-        return float(self.as_subclass(th.Tensor).mean())
-
-    @override
-    def __mul__(self, other: Any) -> th.Tensor:
-        product: th.Tensor = self.as_subclass(th.Tensor) * other
-        return product
-
-
 class SACAlgorithm(Algorithm):
     """Soft actor-critic."""
 
     name: ClassVar = "sac"
-    policy_class: ClassVar = SACSlotPolicy
     Settings: ClassVar = SACSettings
     roles: ClassVar = {
         "actor.optimizer": Role.ACTOR,
@@ -112,6 +64,13 @@ class SACAlgorithm(Algorithm):
         "ent_coef_optimizer": Role.TEMPERATURE,
     }
     settings: SACSettings
+
+    @staticmethod
+    @override
+    def policy_class() -> type[SACSlotPolicy]:
+        from clrobot.agents.policies.sac import SACSlotPolicy
+
+        return SACSlotPolicy
 
     @property
     @override
@@ -126,9 +85,12 @@ class SACAlgorithm(Algorithm):
 
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SlotSAC:
+        from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
+
         s = self.settings
         return SlotSAC(
-            SACSlotPolicy,
+            self.policy_class(),
             env,
             learning_rate=s.learning_rate,
             buffer_size=s.buffer_size,
@@ -141,7 +103,7 @@ class SACAlgorithm(Algorithm):
             gradient_steps=s.gradient_steps,
             ent_coef=f"auto_{s.ent_coef}",
             target_entropy=s.target_entropy,
-            policy_kwargs={**network, "log_std_init": s.log_std_init, "optimizer_kwargs": {"fused": True}},
+            policy_kwargs={**network, "log_std_init": s.log_std_init},
             seed=seed,
             device=device,
         )
@@ -156,6 +118,8 @@ class SACAlgorithm(Algorithm):
         *,
         keep_moments: bool = False,
     ) -> None:
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
+
         assert isinstance(model, SlotSAC)
         start = th.full((len(trained),), self.settings.ent_coef, device=model.device)
         model.log_temperatures = start.log().requires_grad_(True)
@@ -163,13 +127,16 @@ class SACAlgorithm(Algorithm):
 
     @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
+        from clrobot.agents.policies.flat_adam import FlatAdam
+
         assert isinstance(model, SlotSAC)
         assert model.log_temperatures is not None
-        assert isinstance(model.policy, SACSlotPolicy)
+        assert isinstance(model.policy, self.policy_class())
         assert model.replay_buffer is not None
         # Temperature, targets and buffer would carry one task into the next.
         model.policy.reset_targets()
-        model.ent_coef_optimizer = th.optim.Adam([model.log_temperatures], lr=self.settings.learning_rate)
+        model.ent_coef_optimizer = FlatAdam([model.log_temperatures], self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
@@ -177,6 +144,8 @@ class SACAlgorithm(Algorithm):
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
         """Return the temperatures, the replay buffer, and the count of episodes, by which rows are logged."""
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
+
         assert isinstance(model, SlotSAC)
         assert model.log_temperatures is not None
         buffer: Any = model.replay_buffer
@@ -191,16 +160,27 @@ class SACAlgorithm(Algorithm):
 
     @override
     def load_tensors(self, model: BaseAlgorithm, tensors: Mapping[str, th.Tensor]) -> None:
-        """Restore what `tensors` returned."""
+        """Restore what `tensors` returned.
+
+        Raises:
+            KeyError, ValueError: it is of another model.
+        """
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
+
         assert isinstance(model, SlotSAC)
         assert model.log_temperatures is not None
-        with th.no_grad():
-            model.log_temperatures.copy_(tensors["log_temperatures"])
         buffer: Any = model.replay_buffer
         rows = len(tensors["buffer.rewards"])
+        position, starts, episodes = (int(tensors[name]) for name in ("buffer_pos", "learning_starts", "episodes"))
+        full = rows == buffer.buffer_size
+        if not (0 <= position < buffer.buffer_size if full else position == rows) or min(starts, episodes) < 0:
+            raise ValueError(f"position {position} in a buffer with {rows} rows")
+        check_numbers("log_temperatures", tensors["log_temperatures"], model.log_temperatures.shape)
+        with th.no_grad():
+            model.log_temperatures.copy_(tensors["log_temperatures"])
         for name in _STORED:
-            getattr(buffer, name)[:rows] = tensors[f"buffer.{name}"].numpy()
-        buffer.pos = int(tensors["buffer_pos"])
-        buffer.full = rows == buffer.buffer_size
-        model.learning_starts = int(tensors["learning_starts"])
-        model._episode_num = int(tensors["episodes"])
+            own, stored = getattr(buffer, name), tensors[f"buffer.{name}"]
+            check_numbers(name, stored, (rows, *own.shape[1:]))
+            own[:rows] = stored.numpy()
+        buffer.pos, buffer.full = position, full
+        model.learning_starts, model._episode_num = starts, episodes

@@ -2,102 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch as th
 from pydantic import Field
-from torch import nn
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.online_ewc import OnlineEWC
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.method import Collect, Method
-from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.progressive import Column
-from clrobot.agents.networks.slot_network import SlotNetwork
 
-
-class ProgressNetwork(SlotNetwork):
-    """A knowledge base with a head for each slot, and a column that reads it (Schwarz et al. 2018, section 3).
-
-    Active column:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{KB})),  as in a progressive network of two
-    columns, but of a size that does not grow. Slots that are compressed act with the knowledge base, through their
-    own heads; the newest one acts with the active column until it is. The knowledge base requires no
-    gradients but while a task is compressed.
-
-    A new slot keeps the active column's hidden layers and gets a new head (and lateral into it), so that it starts
-    with outputs near zero; or all of the column is new. The paper compares both: what is kept helps where tasks are
-    alike, and a new column where they are not.
-
-    Args:
-        inputs: the size of an observation without its slot index.
-        widths: of the hidden layers of both columns.
-        outputs: the size of a head's output.
-        head_gain: the orthogonal gain of a new head.
-        layer_norm: normalise each hidden layer before its tanh.
-        reset_column: whether a new slot begins with a new column.
-    """
-
-    compressed: th.Tensor  # (), the number of slots that are in the knowledge base; saved with the weights
-
-    def __init__(
-        self,
-        inputs: int,
-        widths: Sequence[int],
-        outputs: int,
-        head_gain: float,
-        *,
-        layer_norm: bool = False,
-        reset_column: bool = False,
-    ) -> None:
-        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
-        self.reset_column = reset_column
-        self.register_buffer("compressed", th.zeros((), dtype=th.int64))
-        self.base = MultiHeadNetwork(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
-        self.base.requires_grad_(False)
-        self.active = self._new_column()
-
-    def _new_column(self) -> Column:
-        sizes = self.inputs, self.widths, self.outputs, [self.widths], self.head_gain
-        return Column(*sizes, layer_norm=self.layer_norm)
-
-    @property
-    @override
-    def slots(self) -> int:
-        return self.base.slots
-
-    @override
-    def add_slot(self) -> None:
-        self.base.add_slot()
-        self.base.requires_grad_(False)
-        if self.reset_column:
-            self.active.load_state_dict(self._new_column().state_dict())
-        else:
-            self.active.renew_head()
-
-    @override
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
-        knowledge = self.base.activations(x, slot)
-        return knowledge if slot < int(self.compressed) else self.active(x, [knowledge])
-
-    @override
-    def layers(self, slot: int) -> list[nn.Linear]:
-        compressed = slot < int(self.compressed)
-        return self.base.layers(slot) if compressed else list(self.active.layers)  # type: ignore[arg-type]
-
-    @override
-    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the knowledge base's trunk: compressing a later slot changes it."""
-        for name, parameter in self.base.shared_parameters():
-            yield f"base.{name}", parameter
-
-    def knowledge_of(self, slot: int) -> list[nn.Parameter]:
-        """Return the parameters with which the knowledge base learns a slot: its trunk and the slot's head."""
-        return [*(p for _, p in self.base.shared_parameters()), *self.base.heads[slot].parameters()]
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.networks.knowledge_base import ProgressNetwork
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 
 class ProgressCompress(Method):
@@ -116,7 +37,6 @@ class ProgressCompress(Method):
     name: ClassVar = "progress-compress"
     summary: ClassVar = "a column learns each task; a knowledge base takes it in by distillation and online EWC"
     family: ClassVar = "architecture"
-    network_class: ClassVar = ProgressNetwork
 
     class Settings(OnlineEWC.Settings):
         """How the knowledge base takes a task in."""
@@ -142,6 +62,13 @@ class ProgressCompress(Method):
 
     @classmethod
     @override
+    def network_class(cls) -> type[ProgressNetwork]:
+        from clrobot.agents.networks.knowledge_base import ProgressNetwork
+
+        return ProgressNetwork
+
+    @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return (
             f"{cls.name} changes what earlier tasks act with only while it compresses a task, "
@@ -151,15 +78,20 @@ class ProgressCompress(Method):
     @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return an actor of two columns and an ordinary critic."""
-        reset = self.settings.column == "reset"
-        return {"network_class": partial(ProgressNetwork, reset_column=reset), "critic_class": MultiHeadNetwork}
+        network = partial(self.network_class(), reset_column=self.settings.column == "reset")
+        return {"network_class": network, "critic_class": super().network_class()}
+
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Look now whether what was remembered is of these networks: it is needed at the stage's end."""
+        self._ewc.before_task(learner, k)
 
     @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Compress task k into the knowledge base, and remember what of it the task needs."""
         policy = learner.policy
         network = policy.actor_net
-        assert isinstance(network, ProgressNetwork)
+        assert isinstance(network, self.network_class())
         teacher = behaviour(policy, collect(self.settings.compress_states).observations)
         network.compressed.fill_(k + 1)  # from here on the policy acts with the knowledge base
         self._ewc.before_task(learner, k)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch as th
 from pydantic import Field
-from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss, gaussian_kl
-from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Reservoir
+from clrobot.agents.methods.shared.memory import Reservoir, RowSize, generator_bytes
 from clrobot.agents.methods.shared.method import Collect, Method, Trajectories, named
 from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal, why_not_both_rehearse
 from clrobot.agents.methods.shared.v_trace import gaussian_log_density, v_trace
-from clrobot.agents.policies.policy import SlotPolicy
+from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.type_aliases import ReplayBufferSamples
+
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+    from clrobot.agents.policies.policy import SlotPolicy
 
 _DRAW_BYTES = 8
 UNROLL = 20  # steps in a stretch for V-trace, as in IMPALA: five are an episode
@@ -182,14 +186,37 @@ class Replay(Rehearsal):
         return th.stack(losses).sum()
 
     @override
+    def row_sizes(self, learner: Learner) -> dict[str, RowSize]:
+        """Return what a row of the memory is, by field: a step, or with V-trace a stretch of them."""
+        sizes = super().row_sizes(learner)
+        if not self._traces or not len(self.memory):
+            return sizes
+        steps = self.memory.rows.rewards.shape[-1]  # the same in all stretches: episodes may be short
+        stretch: dict[str, RowSize] = {field: (steps, size) for field, size in sizes.items() if isinstance(size, int)}
+        return stretch | {
+            "observations": (steps + 1, learner.observation_size),
+            "rewards": (steps,),
+            "ended": (steps,),
+        }
+
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Move the memories to the networks' device, and mix old transitions into a replay buffer's batches."""
         super().before_task(learner, k)
+        observation = learner.observation_size
+        self.transitions.check(
+            observations=observation,
+            actions=learner.action_size,
+            next_observations=observation,
+            dones=1,
+            rewards=1,
+        )
         self.transitions.to(learner.device)
         if k == 0:
             self.transitions.seed(learner.seed + 1)
         buffer = learner.replay_buffer
         if buffer is not None and len(self.transitions):
+            check_numbers(_TEMPERATURES, self._log_temperatures, (k,))  # of each slot before this one
             self._log_temperatures = self._log_temperatures.to(learner.device)
             buffer.mix_in(self._old_transitions, self.settings.share, self._log_temperatures)
 
@@ -198,6 +225,8 @@ class Replay(Rehearsal):
         return self.settings.share > 0 and self.settings.strength > 0
 
     def _old_transitions(self, n: int) -> ReplayBufferSamples:
+        from stable_baselines3.common.type_aliases import ReplayBufferSamples
+
         return ReplayBufferSamples(*self.transitions.sample(n))
 
     @override
@@ -236,11 +265,11 @@ class Replay(Rehearsal):
         c = len(learner.policy.critic_nets)
         if self._traces:
             row = FLOAT_BYTES * (d + UNROLL * (d + 3 * a + c + 2)) + _DRAW_BYTES
-            return GENERATOR_BYTES + self._unrolls * row
+            return generator_bytes() + self._unrolls * row
         row = FLOAT_BYTES * (d + 3 * a + c) + _DRAW_BYTES
-        bound = GENERATOR_BYTES + self.settings.memory * row
+        bound = generator_bytes() + self.settings.memory * row
         if learner.replay_buffer is not None and self._mixes_in:
-            bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
+            bound += generator_bytes() + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
             bound += FLOAT_BYTES * tasks
         return bound
 

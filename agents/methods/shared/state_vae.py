@@ -126,6 +126,11 @@ class StateGenerator(nn.Module, ABC):
     frames: Frames
 
     @property
+    def size(self) -> int:
+        """The numbers in a state, d."""
+        return self.frames.mean.shape[1]
+
+    @property
     def slots(self) -> int:
         """The number of slots whose states it generates."""
         return len(self.frames.mean)
@@ -218,7 +223,7 @@ class StateVAE(StateGenerator):
 
     def __init__(self, size: int, width: int, latent: int, generator: th.Generator) -> None:
         super().__init__()
-        self.size, self.width, self.latent = size, width, latent
+        self.width, self.latent = width, latent
         self.frames = Frames(size)
         self.encoder = nn.ModuleList(
             [Linear(size, width, generator), Linear(width, width, generator), Linear(width, 2 * latent, generator)]

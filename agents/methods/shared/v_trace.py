@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch as th
+from clrobot.agents.deferred import th
 
 
 class VTrace(NamedTuple):

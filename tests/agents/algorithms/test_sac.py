@@ -141,6 +141,24 @@ def test_transitions_of_an_earlier_task_are_learned_at_its_own_temperature() -> 
     assert same_bits(again.state_dict(), state)
 
 
+@pytest.mark.parametrize("wrong", [th.zeros(0), th.zeros(2), th.zeros(1, 1), th.zeros(1).long(), th.tensor([np.nan])])
+def test_loaded_temperatures_of_other_tasks_are_refused(wrong: th.Tensor) -> None:
+    method = Replay(Replay.Settings(memory=40, share=0.25))
+    learner = Learner(TINY_SAC, tiny_sac())
+    method.before_task(learner, 0)
+    learner.model.learn(64)
+    method.after_task(learner, 0, collector(learner, 0))
+    tensors = learner.algorithm.tensors(learner.model)
+    learner.algorithm.load_tensors(learner.model, tensors)
+    with pytest.raises(ValueError, match="log_temperatures"):
+        learner.algorithm.load_tensors(learner.model, tensors | {"log_temperatures": wrong})
+    second_slot(learner.model)
+    other = Replay(method.settings)
+    other.load_state_dict(method.state_dict() | {"log_temperatures": wrong})
+    with pytest.raises(ValueError, match="log_temperatures"):
+        other.before_task(learner, 1)
+
+
 def test_the_temperature_that_trains_learns_from_its_own_rows_alone() -> None:
     """∂/∂log α of -mean(log α_i (log π_i + H)): the sum over the own rows, by the batch's size."""
     model = tiny_sac()

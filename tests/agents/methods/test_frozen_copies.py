@@ -10,9 +10,10 @@ import torch as th
 from support.models import box_policy, same_bits, snapshot, tiny_learner, train_stage
 from support.outcomes import WholeRuns
 
-from clrobot.agents.methods.frozen_copies import CopiedNetwork, FrozenCopies
+from clrobot.agents.methods.frozen_copies import FrozenCopies
 from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
+from clrobot.agents.networks.copied import CopiedNetwork
 from clrobot.experiment.build import leave_out_task_inference
 from clrobot.results.scores import Score
 from clrobot.runs.score_book import read_scores

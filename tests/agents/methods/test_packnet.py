@@ -10,11 +10,12 @@ import torch as th
 from support.models import next_slot, same_bits, snapshot, tiny_env, tiny_learner, train_stage
 from support.trainings import settings
 
-from clrobot.agents.methods.packnet import FREE, PackedNetwork, PackNet, owner_of
+from clrobot.agents.methods.packnet import PackNet
 from clrobot.agents.methods.shared.composite import Composite
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.packed import FREE, PackedNetwork, owner_of
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config

@@ -6,8 +6,9 @@ import numpy as np
 import torch as th
 from support.models import tiny_learner, train_stage
 
-from clrobot.agents.methods.progressive import Progressive, RandomlyReadingNetwork
+from clrobot.agents.methods.progressive import Progressive
 from clrobot.agents.networks.progressive import ProgressiveNetwork
+from clrobot.agents.networks.randomly_reading import RandomlyReadingNetwork
 
 
 def built(slots: int) -> RandomlyReadingNetwork:

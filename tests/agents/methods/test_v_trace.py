@@ -13,7 +13,7 @@ from torch.distributions import Normal
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.methods.replay import UNROLL, Replay
+from clrobot.agents.methods.replay import UNROLL, Replay, Unrolls
 from clrobot.agents.methods.shared.distillation_loss import gaussian_kl
 from clrobot.agents.methods.shared.method import Experience, Trajectories
 from clrobot.agents.methods.shared.v_trace import gaussian_log_density, v_trace
@@ -181,6 +181,21 @@ def test_the_memory_is_of_stretches_and_no_larger_than_it_says() -> None:
         sizes.append(method.memory_bytes())
         assert method.memory_bytes() == method.memory_bound(learner, tasks)
     assert len(set(sizes)) == 1
+
+
+@pytest.mark.parametrize("field", Unrolls._fields)
+def test_a_loaded_memory_of_other_stretches_is_refused(field: str) -> None:
+    learner, method = after(1)
+    state = method.state_dict()
+    whole = Replay(method.settings)
+    whole.load_state_dict(state)
+    whole.before_task(learner, 1)
+    held = state[field]
+    for wrong in (held[..., None], held[:, :3], held.long(), th.full_like(held, np.nan)):
+        other = Replay(method.settings)
+        other.load_state_dict(state | {field: wrong})
+        with pytest.raises(ValueError, match=r"expected numbers of shape|not finite"):
+            other.before_task(learner, 1)
 
 
 def test_the_loss_is_cloning_and_v_trace_written_out() -> None:
