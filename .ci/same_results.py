@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 METHODS = (  # noqa: SIM905
     "finetune ewc online-ewc l2 si mas progressive packnet progress-compress distillation replay generative-replay "
-    "a-gem multitask scratch ewc+replay si+distillation ewc+generative-replay"
+    "a-gem multitask scratch frozen-copies ewc+replay si+distillation ewc+generative-replay"
 ).split()
 
 SMALL = """

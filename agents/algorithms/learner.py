@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import NamedTuple
 
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -22,6 +23,13 @@ def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
     names, _ = model._get_torch_save_params()
     found = {name: attrgetter(name)(model) for name in names}
     return {name: entry for name, entry in found.items() if isinstance(entry, Optimizer)}
+
+
+class Rollout(NamedTuple):
+    """What an on-policy algorithm has learned from last, each row a step."""
+
+    observations: th.Tensor  # (n, d + 1), the slot's index last
+    actions: th.Tensor  # (n, A), as they were sampled, before clipping
 
 
 def load_moments(optimizer: Optimizer, parameter: th.Tensor, moments: dict[str, th.Tensor]) -> None:
@@ -85,6 +93,24 @@ class Learner:
         """What an off-policy algorithm learns from; None with an on-policy one."""
         buffer = getattr(self.model, "replay_buffer", None)
         return buffer if isinstance(buffer, MixedReplayBuffer) else None
+
+    @property
+    def last_rollout(self) -> Rollout | None:
+        """The steps that an on-policy algorithm has learned from last; None with another, or before it has learned.
+
+        They are of the policy as it was one update ago: a trust region's step from what it is now.
+        """
+        buffer = getattr(self.model, "rollout_buffer", None)
+        if buffer is None or not buffer.full:
+            return None
+        arrays = (buffer.observations, buffer.actions)
+        return Rollout(*(th.as_tensor(array, device=self.device).flatten(0, -2) for array in arrays))
+
+    @property
+    def log_temperatures(self) -> th.Tensor | None:
+        """Logs of the temperatures of the slots that the stage trains, (T,); None with an algorithm that has none."""
+        found: th.Tensor | None = getattr(self.model, "log_temperatures", None)
+        return found
 
     @property
     def optimizers(self) -> dict[str, Optimizer]:

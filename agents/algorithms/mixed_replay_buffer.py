@@ -19,15 +19,25 @@ Source = Callable[[int], ReplayBufferSamples]  # from a number of transitions to
 class MixedReplayBuffer(ReplayBuffer):
     """Stable-Baselines3's replay buffer; until `mix_in` is called it gives the same bits."""
 
+    log_temperatures: th.Tensor | None = None
+    """Logs of the temperatures of the slots whose transitions are mixed in, (k,); None where none are."""
+    slots: th.Tensor | None = None
+    """The slot's index of each transition of the newest batch, (B,)."""
     _mixed_in: tuple[Source, float] | None = None
 
-    def mix_in(self, source: Source, share: float) -> None:
-        """From now on let `source` give a share of every batch, in (0, 1), rounded to whole transitions."""
-        self._mixed_in = source, share
+    def mix_in(self, source: Source, share: float, log_temperatures: th.Tensor) -> None:
+        """From now on let `source` give a share of every batch.
+
+        Args:
+            source: of transitions of earlier slots.
+            share: in (0, 1), rounded to whole transitions.
+            log_temperatures: logs of the temperatures at which those slots' stages ended, (k,).
+        """
+        self._mixed_in, self.log_temperatures = (source, share), log_temperatures
 
     def stop_mixing(self) -> None:
         """From now on give this buffer's own experience alone."""
-        self._mixed_in = None
+        self._mixed_in = self.log_temperatures = None
 
     def transitions(self, rows: NDArray[np.int64], envs: NDArray[np.int64]) -> ReplayBufferSamples:
         """Return what simulations `envs` (n,) did at buffer rows `rows` (n,), in the form of a batch."""
@@ -44,6 +54,11 @@ class MixedReplayBuffer(ReplayBuffer):
     @override
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
         """Return a batch: what is mixed in first, then this buffer's own."""
+        batch = self._batch(batch_size, env)
+        self.slots = batch.observations[:, -1].long()
+        return batch
+
+    def _batch(self, batch_size: int, env: VecNormalize | None) -> ReplayBufferSamples:
         if self._mixed_in is None:
             return super().sample(batch_size, env)
         source, share = self._mixed_in

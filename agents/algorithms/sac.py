@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -14,10 +14,10 @@ from clrobot.agents.deferred import th
 from clrobot.agents.tensors import check_numbers
 
 if TYPE_CHECKING:
-    from stable_baselines3 import SAC
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.vec_env import VecEnv
 
+    from clrobot.agents.algorithms.slot_sac import SlotSAC
     from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
@@ -46,7 +46,7 @@ class SACSettings(AlgorithmSettings):
     tau: float = Field(0.01, gt=0, le=1)
     """How far the targets follow the critics in one step."""
     ent_coef: float = Field(0.1, gt=0, le=1e6)
-    """The temperature at a stage's start; it is learned."""
+    """A task's temperature at its stage's start; each task has its own, and it is learned."""
     target_entropy: float = Field(-4.0, ge=-1e6, le=1e6)
     """The entropy that the temperature aims at."""
     log_std_init: float = Field(-0.5, ge=-20, le=2)
@@ -84,13 +84,12 @@ class SACAlgorithm(Algorithm):
         return (self.settings.learning_starts // self.iteration + 1) * self.iteration
 
     @override
-    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:
-        from stable_baselines3 import SAC
-
+    def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SlotSAC:
         from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
 
         s = self.settings
-        return SAC(
+        return SlotSAC(
             self.policy_class(),
             env,
             learning_rate=s.learning_rate,
@@ -110,34 +109,50 @@ class SACAlgorithm(Algorithm):
         )
 
     @override
-    def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
-        from stable_baselines3 import SAC
+    def begin_slot(
+        self,
+        model: BaseAlgorithm,
+        trained: Sequence[int],
+        env: VecEnv,
+        steps: int,
+        *,
+        keep_moments: bool = False,
+    ) -> None:
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
 
+        assert isinstance(model, SlotSAC)
+        start = th.full((len(trained),), self.settings.ent_coef, device=model.device)
+        model.log_temperatures = start.log().requires_grad_(True)
+        super().begin_slot(model, trained, env, steps, keep_moments=keep_moments)
+
+    @override
+    def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
         from clrobot.agents.policies.flat_adam import FlatAdam
 
-        assert isinstance(model, SAC)
+        assert isinstance(model, SlotSAC)
+        assert model.log_temperatures is not None
         assert isinstance(model.policy, self.policy_class())
         assert model.replay_buffer is not None
         # Temperature, targets and buffer would carry one task into the next.
         model.policy.reset_targets()
-        model.log_ent_coef = th.full((1,), self.settings.ent_coef, device=model.device).log().requires_grad_(True)
-        model.ent_coef_optimizer = FlatAdam([model.log_ent_coef], self.settings.learning_rate)
+        model.ent_coef_optimizer = FlatAdam([model.log_temperatures], self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
 
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
-        """Return the temperature, the replay buffer, and the count of episodes, by which rows are logged."""
-        from stable_baselines3 import SAC
+        """Return the temperatures, the replay buffer, and the count of episodes, by which rows are logged."""
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
 
-        assert isinstance(model, SAC)
-        assert model.log_ent_coef is not None
+        assert isinstance(model, SlotSAC)
+        assert model.log_temperatures is not None
         buffer: Any = model.replay_buffer
         rows = buffer.buffer_size if buffer.full else buffer.pos
         stored = {f"buffer.{name}": th.from_numpy(getattr(buffer, name)[:rows].copy()) for name in _STORED}
         return stored | {
-            "log_ent_coef": model.log_ent_coef.detach().clone(),
+            "log_temperatures": model.log_temperatures.detach().clone(),
             "buffer_pos": th.tensor(buffer.pos),
             "learning_starts": th.tensor(model.learning_starts),
             "episodes": th.tensor(model._episode_num),
@@ -150,19 +165,19 @@ class SACAlgorithm(Algorithm):
         Raises:
             KeyError, ValueError: it is of another model.
         """
-        from stable_baselines3 import SAC
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
 
-        assert isinstance(model, SAC)
-        assert model.log_ent_coef is not None
+        assert isinstance(model, SlotSAC)
+        assert model.log_temperatures is not None
         buffer: Any = model.replay_buffer
         rows = len(tensors["buffer.rewards"])
         position, starts, episodes = (int(tensors[name]) for name in ("buffer_pos", "learning_starts", "episodes"))
         full = rows == buffer.buffer_size
         if not (0 <= position < buffer.buffer_size if full else position == rows) or min(starts, episodes) < 0:
             raise ValueError(f"position {position} in a buffer with {rows} rows")
-        check_numbers("log_ent_coef", tensors["log_ent_coef"], (1,))
+        check_numbers("log_temperatures", tensors["log_temperatures"], model.log_temperatures.shape)
         with th.no_grad():
-            model.log_ent_coef.copy_(tensors["log_ent_coef"])
+            model.log_temperatures.copy_(tensors["log_temperatures"])
         for name in _STORED:
             own, stored = getattr(buffer, name), tensors[f"buffer.{name}"]
             check_numbers(name, stored, (rows, *own.shape[1:]))

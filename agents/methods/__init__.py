@@ -9,6 +9,7 @@ from clrobot.agents.methods.agem import AGEM
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.finetune import Finetune
+from clrobot.agents.methods.frozen_copies import FrozenCopies
 from clrobot.agents.methods.generative_replay import GenerativeReplay
 from clrobot.agents.methods.l2 import L2
 from clrobot.agents.methods.mas import MAS
@@ -29,6 +30,7 @@ METHODS: tuple[type[Method], ...] = (
     Finetune,
     Scratch,
     Multitask,
+    FrozenCopies,
     # Penalties on moving what earlier tasks need.
     EWC,
     OnlineEWC,

@@ -33,10 +33,14 @@ def projected(gradient: th.Tensor, reference: th.Tensor) -> th.Tensor:
 
 
 class AGEM(StateRehearsal):
-    """Averaged gradient episodic memory (Chaudhry et al. 2019) of the distillation loss on old states."""
+    """Averaged gradient episodic memory (Chaudhry et al. 2019) of the distillation loss on old states.
+
+    In the paper the reference is the gradient of the old tasks' own loss on remembered examples. PPO's own loss is
+    not defined on old experience; here it is that of cloning what the policy did in old states.
+    """
 
     name: ClassVar = "a-gem"
-    summary: ClassVar = "gradients are projected so that, to first order, no step undoes what earlier tasks need"
+    summary: ClassVar = "gradients are projected so that old outputs stay (the paper: so that old losses do not grow)"
     family: ClassVar = "replay"
 
     @classmethod

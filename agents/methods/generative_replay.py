@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -18,7 +18,7 @@ from clrobot.agents.tensors import check_numbers
 
 if TYPE_CHECKING:
     from clrobot.agents.algorithms.learner import Learner
-    from clrobot.agents.methods.shared.state_vae import StateVAE
+    from clrobot.agents.methods.shared.state_vae import StateGenerator
     from clrobot.agents.policies.policy import SlotPolicy
 
 _FIT_BATCH = 256
@@ -33,10 +33,14 @@ class GenerativeReplay(Method):
     seen. While later tasks are learned,
 
         β · KL(π_teacher(·|s) ‖ π(·|s)),  s generated anew at every gradient step, for each earlier task as often.
+
+    The paper's generator is a GAN of images. Here it is a variational autoencoder around each slot's exact mean and
+    principal directions, which alone are a Gaussian generator already: what the autoencoder adds to it is seen with
+    `generator: gaussian`, which leaves it out.
     """
 
     name: ClassVar = "generative-replay"
-    summary: ClassVar = "no old data: states of old tasks are generated, and a frozen copy of the policy labels them"
+    summary: ClassVar = "old states are generated (moments, VAE; the paper: GAN) and labelled by a frozen policy copy"
     family: ClassVar = "replay"
 
     class Settings(Method.Settings):
@@ -46,6 +50,8 @@ class GenerativeReplay(Method):
         """β, the divergence's weight; 0 is fine-tuning, to the bit."""
         batch_size: int = Field(256, ge=1)
         """States of all earlier tasks together, generated anew at every gradient step."""
+        generator: Literal["vae", "gaussian"] = "vae"
+        """What generates states: the autoencoder, or each task's Gaussian alone, of the same mean and covariance."""
         states: int = Field(10_000, ge=2)
         """On-policy states from which the generator learns a task; they are not kept."""
         iterations: int = Field(1500, ge=1)
@@ -60,7 +66,7 @@ class GenerativeReplay(Method):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._random = th.Generator()
-        self._vae: StateVAE | None = None
+        self._vae: StateGenerator | None = None
         self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `Gaussian`
 
     @classmethod
@@ -104,7 +110,7 @@ class GenerativeReplay(Method):
         vae = self._vae
         assert vae is not None
         with th.no_grad():
-            slot = th.arange(n, device=vae.log_noise.device) % vae.slots
+            slot = th.arange(n, device=vae.frames.mean.device) % vae.slots
             states = vae.sample(slot, self._random)
             obs = th.cat([states, slot[:, None].to(states)], dim=1)
             mean, log_std = th.func.functional_call(Gaussian(policy), self._teacher, (obs,))
@@ -141,9 +147,11 @@ class GenerativeReplay(Method):
             name: p.detach().clone() for name, p in Gaussian(policy).named_parameters() if _is_of(p, policy.actor_net)
         }
 
-    def _new_vae(self, size: int, random: th.Generator) -> StateVAE:
-        from clrobot.agents.methods.shared.state_vae import StateVAE
+    def _new_vae(self, size: int, random: th.Generator) -> StateGenerator:
+        from clrobot.agents.methods.shared.state_vae import StateGaussian, StateVAE
 
+        if self.settings.generator == "gaussian":
+            return StateGaussian(size)
         return StateVAE(size, self.settings.width, self.settings.latent, random)
 
     @override

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
 from clrobot.agents.deferred import th
-from clrobot.agents.methods.shared.quadratic import Importance, Quadratic, QuadraticMethod, recentred
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod
 
 if TYPE_CHECKING:
     from clrobot.agents.algorithms.learner import Learner
@@ -50,6 +50,8 @@ class MAS(QuadraticMethod):
 
         strength: float = Field(0.01, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
+        anchor: Literal["summed", "newest"] = "newest"
+        """θ*: of the sum of all tasks' quadratics, or where the newest task ended."""
         states: int = Field(2000, ge=1)
         """On-policy states over which a task's sensitivities are averaged."""
 
@@ -59,8 +61,3 @@ class MAS(QuadraticMethod):
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return task k's sensitivities."""
         return sensitivity(learner.policy, collect(self.settings.states).observations)
-
-    @override
-    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
-        """Add the importances, and move the anchor."""
-        return recentred(old, new)

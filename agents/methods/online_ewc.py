@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
 from clrobot.agents.methods.ewc import EWC
-from clrobot.agents.methods.shared.quadratic import Quadratic, recentred
 
 
 class OnlineEWC(EWC):
@@ -27,12 +26,14 @@ class OnlineEWC(EWC):
     class Settings(EWC.Settings):
         """Online EWC's penalty."""
 
+        anchor: Literal["summed", "newest"] = "newest"
+        """θ*: of the sum of all tasks' quadratics, or where the newest task ended."""
         decay: float = Field(0.95, ge=0, le=1)
         """γ: what a later task leaves of the earlier ones' Fisher information."""
 
     settings: Settings
 
+    @property
     @override
-    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
-        """Let the earlier importances fade, and move the anchor."""
-        return recentred(old, new, self.settings.decay)
+    def decay(self) -> float:
+        return self.settings.decay

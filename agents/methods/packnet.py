@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -29,12 +29,16 @@ def packed_network(learner: Learner) -> PackedNetwork:
 class PackNet(Method):
     """PackNet (Mallya & Lazebnik 2018): train, prune by magnitude, retrain what was kept, freeze it.
 
-    How many tasks will come is not known. Task k keeps of each layer's free weights the share
+    Where it is not known how many tasks will come, task k keeps of each layer's free weights the share
 
         keep / (1 + k · keep),   that is 1/c, 1/(c + 1), 1/(c + 2), …  with c = 1 / keep,
 
     so that after k tasks (c - 1) / (c - 1 + k) of all weights are free: the room falls as 1/k, where a constant share
-    would use it up exponentially.
+    would use it up exponentially. Where N tasks are known to come, task k keeps 1 / (N - k) of what is free: each
+    owns 1/N of all weights, and the last one takes all that is left.
+
+    What a task does right after pruning is no part of its learning: the learning curve goes from before it to the
+    stage's end.
 
     Only the actor is packed. Acting never asks the critic, whose value of an old task is not needed again: it is an
     ordinary multi-head network, so that all of it goes on learning.
@@ -49,6 +53,11 @@ class PackNet(Method):
 
         keep: float = Field(0.3, gt=0, lt=1)
         """Share of the free weights that the first task keeps; task k (from 0) keeps keep / (1 + k keep)."""
+        tasks: int = Field(0, ge=0)
+        """N, how many tasks will come: each then keeps as many weights as another, and `keep` counts for nothing.
+        0: not known."""
+        free: Literal["zeros", "drawn"] = "zeros"
+        """What the free weights are when a task begins: the zeros that pruning left, or drawn anew."""
         train_share: float = Field(0.6, gt=0, lt=1)
         """Share of a stage's steps before pruning; the rest retrain what was kept."""
 
@@ -76,16 +85,37 @@ class PackNet(Method):
         return {"network_class": self.network_class(), "critic_class": super().network_class()}
 
     @override
+    def why_not_here(self, algorithm: str, tasks: int) -> str | None:
+        """Return that fewer tasks were announced than come."""
+        announced = self.settings.tasks
+        if 0 < announced < tasks:
+            return (
+                f"--packnet.tasks is {announced}, and the curriculum has {tasks} tasks; give {tasks}, or 0: not known"
+            )
+        return None
+
+    @override
     def phases(self, steps: int) -> list[Phase]:
         """Return training and retraining."""
         train = round(self.settings.train_share * steps)
-        return [Phase("train", train), Phase("retrain", steps - train)]
+        return [Phase("train", train), Phase("retrain", steps - train, curve=False)]
+
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Draw the free weights anew, if that is wanted; in the first task they are new."""
+        if k > 0 and self.settings.free == "drawn":
+            packed_network(learner).draw_free()
 
     @override
     def before_phase(self, learner: Learner, k: int, phase: str) -> None:
         """Prune before retraining."""
         if phase == "retrain":
-            packed_network(learner).pack(self.settings.keep / (1 + k * self.settings.keep))
+            packed_network(learner).pack(self._share(k))
+
+    def _share(self, k: int) -> float:
+        """Return the share of the free weights that task k (from 0) keeps."""
+        keep, tasks = self.settings.keep, self.settings.tasks
+        return 1 / (tasks - k) if tasks else keep / (1 + k * keep)
 
     @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:

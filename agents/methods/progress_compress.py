@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -42,6 +43,8 @@ class ProgressCompress(Method):
 
         strength: float = Field(0.3, ge=0)
         """λ: the weight of the penalty on moving the knowledge base's weights that earlier tasks need."""
+        column: Literal["kept", "reset"] = "kept"
+        """What a task's active column begins with: what the one before learned, but for its head, or new weights."""
         compress_states: int = Field(20_000, ge=1)
         """On-policy states of the task from which the knowledge base learns."""
         compress_steps: int = Field(6_000, ge=1)
@@ -75,7 +78,8 @@ class ProgressCompress(Method):
     @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return an actor of two columns and an ordinary critic."""
-        return {"network_class": self.network_class(), "critic_class": super().network_class()}
+        network = partial(self.network_class(), reset_column=self.settings.column == "reset")
+        return {"network_class": network, "critic_class": super().network_class()}
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:

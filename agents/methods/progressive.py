@@ -1,10 +1,14 @@
-"""Progressive networks: a column for each task, earlier ones frozen and read through laterals."""
+"""Progressive networks: a column for each task, earlier ones frozen and read through laterals.
+
+What a later column gains by it may be features that were learned, or merely more of them. The control tells them
+apart: its columns read as many frozen columns of random weights.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -29,6 +33,9 @@ class Progressive(Method):
         later_width: float = Field(1.0, gt=0, le=1)
         """Units in the hidden layers of every column after the first, as a share of the first one's."""
 
+        reads: Literal["trained", "random"] = "trained"
+        """What later columns read: the earlier tasks' columns, or as many of random weights, which is the control."""
+
     settings: Settings
 
     @classmethod
@@ -46,4 +53,9 @@ class Progressive(Method):
     @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return the columns of actor and critic, with the later ones' width."""
-        return {"network_class": partial(self.network_class(), later_width=self.settings.later_width)}
+        network = self.network_class()
+        if self.settings.reads == "random":
+            from clrobot.agents.networks.randomly_reading import RandomlyReadingNetwork
+
+            network = RandomlyReadingNetwork
+        return {"network_class": partial(network, later_width=self.settings.later_width)}

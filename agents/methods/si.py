@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -10,13 +10,7 @@ from typing_extensions import override
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Collect, named
-from clrobot.agents.methods.shared.quadratic import (
-    Importance,
-    Quadratic,
-    QuadraticMethod,
-    protected_parameters,
-    recentred,
-)
+from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, protected_parameters
 from clrobot.agents.tensors import check_numbers
 
 if TYPE_CHECKING:
@@ -42,6 +36,8 @@ class SI(QuadraticMethod):
 
         strength: float = Field(0.01, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
+        anchor: Literal["summed", "newest"] = "newest"
+        """θ*: of the sum of all tasks' quadratics, or where the newest task ended."""
         damping: float = Field(0.01, gt=0)
         """ξ: keeps the importance of weights that hardly moved finite."""
 
@@ -99,11 +95,6 @@ class SI(QuadraticMethod):
             found[name] = path.clamp_min(0) / (displacement.square() + self.settings.damping)
         self._path, self._start = {}, {}
         return found
-
-    @override
-    def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
-        """Add the importances, and move the anchor."""
-        return recentred(old, new)
 
     @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:

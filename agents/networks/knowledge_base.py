@@ -21,20 +21,41 @@ class ProgressNetwork(SlotNetwork):
     own heads; the newest one acts with the active column until it is. The knowledge base requires no
     gradients but while a task is compressed.
 
-    A new slot keeps the active column's hidden layers, as the paper does, and gets a new head (and lateral into it),
-    so that it starts with outputs near zero.
+    A new slot keeps the active column's hidden layers and gets a new head (and lateral into it), so that it starts
+    with outputs near zero; or all of the column is new. The paper compares both: what is kept helps where tasks are
+    alike, and a new column where they are not.
+
+    Args:
+        inputs: the size of an observation without its slot index.
+        widths: of the hidden layers of both columns.
+        outputs: the size of a head's output.
+        head_gain: the orthogonal gain of a new head.
+        layer_norm: normalise each hidden layer before its tanh.
+        reset_column: whether a new slot begins with a new column.
     """
 
     compressed: th.Tensor  # (), the number of slots that are in the knowledge base; saved with the weights
 
     def __init__(
-        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        outputs: int,
+        head_gain: float,
+        *,
+        layer_norm: bool = False,
+        reset_column: bool = False,
     ) -> None:
         super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
+        self.reset_column = reset_column
         self.register_buffer("compressed", th.zeros((), dtype=th.int64))
         self.base = MultiHeadNetwork(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
         self.base.requires_grad_(False)
-        self.active = Column(inputs, widths, outputs, [widths], head_gain, layer_norm=layer_norm)
+        self.active = self._new_column()
+
+    def _new_column(self) -> Column:
+        sizes = self.inputs, self.widths, self.outputs, [self.widths], self.head_gain
+        return Column(*sizes, layer_norm=self.layer_norm)
 
     @property
     @override
@@ -45,7 +66,10 @@ class ProgressNetwork(SlotNetwork):
     def add_slot(self) -> None:
         self.base.add_slot()
         self.base.requires_grad_(False)
-        self.active.renew_head()
+        if self.reset_column:
+            self.active.load_state_dict(self._new_column().state_dict())
+        else:
+            self.active.renew_head()
 
     @override
     def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:

@@ -9,6 +9,7 @@ from torch import nn
 from typing_extensions import override
 
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.slot_network import HIDDEN_GAIN, linear
 from clrobot.agents.networks.tanh_layers import Layer
 
 FREE = 0  # in a table of owners: a weight that no slot owns
@@ -91,6 +92,14 @@ class PackedNetwork(MultiHeadNetwork):
             owners[free[order[:kept]]] = owner_of(slot)
             weight[free[order[kept:]]] = 0.0
         self.packed.fill_(self.slots)
+
+    @th.no_grad()
+    def draw_free(self) -> None:
+        """Give the free weights, which packing left at zero, new random ones in their place, as a new layer has."""
+        for i, layer in enumerate(self.trunk):
+            assert isinstance(layer, nn.Linear)
+            fresh = linear(layer.in_features, layer.out_features, HIDDEN_GAIN).weight.to(layer.weight.device)
+            layer.weight.copy_(th.where(self.owners(i) == FREE, fresh, layer.weight))
 
     @override
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:

@@ -11,14 +11,12 @@ from typing import Any
 import torch as th
 
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
-from clrobot.agents.methods.shared.method import Experience
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.errors import UserError
-from clrobot.evaluation.collect import collect
+from clrobot.evaluation.collect import Collector
 from clrobot.experiment.build import make_algorithm, make_learner, make_method
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curricula import CURRICULA
-from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
 from clrobot.experiment.torch_threads import torch_threads_put_back
 
@@ -60,7 +58,6 @@ class _Training:
 
     def __init__(self, method: str, threads: int) -> None:
         config = make_config(method=method, curriculum="cr4", threads=threads)
-        self._threads = threads
         self.method = make_method(config)
         if any(phase.name != "train" for phase in self.method.phases(1)):
             raise UserError(f"{method} has phases of its own, whose updates differ; give a method of one phase")
@@ -78,10 +75,10 @@ class _Training:
             self.method.before_task(self.learner, k)
             if k + 1 < len(stages):
                 self.update()
-                self.method.after_task(self.learner, k, lambda n, k=k, stage=stage: self._collect(stage, k, n))
-
-    def _collect(self, stage: Stage, k: int, n: int) -> Experience:
-        return collect(self.learner.policy, stage, k, n, seed=k, threads=self._threads)
+                policy, rollout = self.learner.policy, self.learner.last_rollout
+                self.method.after_task(
+                    self.learner, k, Collector(policy, stage, k, seed=k, rollout=rollout, threads=threads)
+                )
 
     def update(self) -> float:
         """Collect one rollout and learn from it; return the seconds of the learning alone.

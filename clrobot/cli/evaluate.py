@@ -72,6 +72,11 @@ def evaluate(
     evaluator = Evaluator(folder.config.curriculum, seed, threads)
     title = f"{run.name}, after stage {agent.stage}"
     if task_id == "none":
+        if not folder.config.task_inference.enabled:
+            raise UserError(
+                f"{run} was trained with --task-inference.no-enabled and cannot tell its tasks apart; "
+                "evaluate it without --task-id none, or train again with task inference"
+            )
         _show_without_label(_without_label(evaluator, agent, run, slots, episodes), format, title, episodes)
         return
     rows = []

@@ -7,12 +7,88 @@ from typing import Any
 import numpy as np
 import torch as th
 
-from clrobot.agents.methods.shared.method import Experience
+from clrobot.agents.algorithms.learner import Rollout
+from clrobot.agents.methods.shared.method import Experience, Trajectories
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
+
+
+class Collector:
+    """Gathers what a method asks for of a slot, and counts the control steps that it takes.
+
+    What can be had for nothing is: an on-policy algorithm's last rollout holds steps of the policy as it was one
+    update ago, which a trust region has kept close, in as many episodes as there are simulations and from all their
+    phases. Earlier rollouts are of other policies: where tasks are learned in tens of thousands of steps, five
+    rollouts back is another skill. So the rest is collected anew.
+
+    Args:
+        policy: whose experience it is, as it is when it is asked for.
+        stage: of the slot.
+        slot: its index (from 0).
+        seed: determines, alone, start states, actions, and which steps are taken of a rollout.
+        rollout: what the algorithm learned from last, if it is on-policy.
+        threads: of the physics.
+
+    Attributes:
+        steps: control steps taken so far.
+    """
+
+    def __init__(
+        self,
+        policy: SlotPolicy,
+        stage: Stage,
+        slot: int,
+        seed: int,
+        *,
+        rollout: Rollout | None = None,
+        threads: int = 0,
+    ) -> None:
+        self._policy = policy
+        self._rollout = rollout
+        self._stage = stage
+        self._slot = slot
+        self._seed = seed
+        self._threads = threads
+        self.steps = 0
+
+    def __call__(self, n: int) -> Experience:
+        """Return n steps: of the last rollout, and what is missing collected anew."""
+        had = self._from_rollout(n)
+        missing = n - len(had.observations)
+        if not missing:
+            return had
+        self.steps += control_steps(missing)
+        new = collect(self._policy, self._stage, self._slot, missing, self._seed, threads=self._threads)
+        return Experience(*(th.cat(pair) for pair in zip(had, new, strict=True)))
+
+    def _from_rollout(self, n: int) -> Experience:
+        """Return as many of n steps as the last rollout has of the slot, drawn without replacement."""
+        size, actions = self._policy.observation_space.shape[0], self._policy.action_space.shape[0]  # type: ignore[index]
+        if self._rollout is None:
+            nothing = th.zeros(0, device=self._policy.device)
+            return Experience(nothing.view(0, size), nothing.view(0, actions))
+        rows = (self._rollout.observations[:, -1] == self._slot).nonzero().squeeze(1).cpu().numpy()
+        chosen = np.sort(np.random.default_rng(self._seed).permutation(rows)[:n])
+        return Experience(*(t[th.as_tensor(chosen, device=t.device)] for t in self._rollout))
+
+    def trajectories(self, n: int, length: int) -> Trajectories:
+        """Return n stretches of `length` steps, or fewer where episodes are shorter than that."""
+        in_each = max(1, HORIZON // length)
+        self.steps += control_steps(-(-n // in_each) * HORIZON)
+        env = SlotVecEnv(stage_env(self._stage, -(-n // in_each), threads=self._threads), self._slot)
+        return trajectories(self._policy, env, n, length, self._seed)
+
+
+def control_steps(n: int, steps: int = HORIZON) -> int:
+    """Return the control steps that it takes to `collect` n samples: so many whole beginnings of episodes."""
+    return _simulations(n, steps) * steps
+
+
+def _simulations(n: int, steps: int) -> int:
+    return max(1, -(-n // steps))
 
 
 def collect(
@@ -23,7 +99,7 @@ def collect(
     They are of slot index `slot`, from start states and a generator that `seed` alone determines;
     `threads` are those of the physics.
     """
-    env = SlotVecEnv(stage_env(stage, max(1, -(-n // steps)), threads=threads), slot)
+    env = SlotVecEnv(stage_env(stage, _simulations(n, steps), threads=threads), slot)
     env.seed(seed)
     obs: Any = env.reset()
     generator = th.Generator().manual_seed(seed)
@@ -42,3 +118,55 @@ def collect(
     chosen = np.random.default_rng(seed).permutation(len(all_actions))[:n]
     chosen.sort()
     return Experience(all_observations[chosen], all_actions[chosen])
+
+
+def trajectories(policy: SlotPolicy, env: SlotVecEnv, n: int, length: int, seed: int) -> Trajectories:
+    """Return n stretches of `length` steps of the policy, out of the first episodes of each simulation.
+
+    An episode gives as many stretches as it holds, from its start on; what is left over at its end is left out, and
+    so is a stretch with a number that is not finite. There are fewer than n where episodes are short.
+
+    Args:
+        policy: acts, by samples.
+        env: simulations of one slot; they are closed at the end.
+        n: how many stretches.
+        length: of each, in control steps.
+        seed: determines start states, actions and which stretches are returned.
+    """
+    env.seed(seed)
+    obs: Any = env.reset()
+    generator = th.Generator().manual_seed(seed)
+    found: list[tuple[th.Tensor, ...]] = []
+    stretch: list[tuple[th.Tensor, ...]] = []  # steps of all simulations since the newest stretch began
+    since = np.zeros(env.num_envs, np.int64)  # steps of each simulation in its stretch so far
+    for _ in range(HORIZON):
+        with th.no_grad():
+            tensor = th.as_tensor(obs, device=policy.device)
+            mean, log_std = policy.gaussian(tensor)
+            action = mean + log_std.exp() * th.randn(mean.shape, generator=generator).to(mean.device)
+        obs, rewards, dones, infos = env.step(policy.to_action(action).cpu().numpy())
+        led_to, ended = np.array(obs), np.zeros(env.num_envs, np.float32)
+        for i in np.flatnonzero(dones):
+            led_to[i] = infos[i]["terminal_observation"]
+            ended[i] = not infos[i]["TimeLimit.truncated"]
+        columns = (tensor, action, *(th.as_tensor(c, device=policy.device) for c in (rewards, ended, led_to)))
+        stretch = [*stretch[1 - length :], columns] if length > 1 else [columns]
+        since += 1
+        for i in np.flatnonzero(since == length):
+            found.append(_stretch(stretch, int(i)))
+            since[i] = 0
+        since[dones] = 0
+    env.close()
+    whole = [rows for rows in found if all(bool(column.isfinite().all()) for column in rows)]
+    chosen = sorted(np.random.default_rng(seed).permutation(len(whole))[:n].tolist())
+    if not chosen:
+        size, actions = obs.shape[1], env.action_space.shape[0]  # type: ignore[index]
+        shapes = ((0, length + 1, size), (0, length, actions), (0, length), (0, length))
+        return Trajectories(*(th.zeros(shape, device=policy.device) for shape in shapes))
+    return Trajectories(*(th.stack(column) for column in zip(*(whole[i] for i in chosen), strict=True)))
+
+
+def _stretch(steps: list[tuple[th.Tensor, ...]], i: int) -> tuple[th.Tensor, ...]:
+    """Return simulation i's steps: observations (T + 1, d + 1), actions (T, A), rewards (T,) and ends (T,)."""
+    observations, actions, rewards, ended = (th.stack([step[j][i] for step in steps]) for j in range(4))
+    return th.cat([observations, steps[-1][4][i][None]]), actions, rewards, ended

@@ -9,6 +9,7 @@ import torch as th
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.composite import Composite
 from clrobot.agents.methods.shared.plasticity import Plasticity
+from clrobot.agents.policies.task_inference import TaskInference
 from clrobot.errors import UserError, cut
 from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.config import RunConfig
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from clrobot.agents.algorithms.algorithm import Algorithm
     from clrobot.agents.methods.shared.method import Method
+    from clrobot.agents.policies.policy import SlotPolicy
 
 
 def network_arguments(config: RunConfig) -> dict[str, Any]:
@@ -49,7 +51,15 @@ def make_algorithm(config: RunConfig) -> Algorithm:
 def make_learner(config: RunConfig, env: VecEnv, seed: int) -> Learner:
     """Return an untrained learner with one slot, as configured; `env` gives it its spaces, and `seed` its weights."""
     algorithm = make_algorithm(config)
-    return Learner(algorithm, algorithm.make(env, network_arguments(config), seed, config.device))
+    learner = Learner(algorithm, algorithm.make(env, network_arguments(config), seed, config.device))
+    if not config.task_inference.enabled:
+        leave_out_task_inference(learner.policy)
+    return learner
+
+
+def leave_out_task_inference(policy: SlotPolicy) -> None:
+    """Let a policy keep no number of how its tasks look at first."""
+    policy.task_inference = TaskInference(0, policy.slots).to(policy.device)
 
 
 def make_method(config: RunConfig) -> Method:

@@ -93,6 +93,13 @@ class NetworkSettings(FrozenSettings):
         return widths
 
 
+class TaskInferenceSettings(FrozenSettings):
+    """Telling tasks apart by an episode's first observations, for acting without a label."""
+
+    enabled: bool = True
+    """Learn how each task looks at first, and keep it: 2.2 kB and 1,000 control steps a task."""
+
+
 class RunConfig(FrozenSettings):
     """Train one agent through a curriculum."""
 
@@ -118,6 +125,7 @@ class RunConfig(FrozenSettings):
     """An experiment tracker to tell as well, if it is installed."""
     network: NetworkSettings = NetworkSettings()
     plasticity: PlasticitySettings = PlasticitySettings()
+    task_inference: TaskInferenceSettings = TaskInferenceSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     video: VideoSettings = VideoSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()

@@ -67,13 +67,14 @@ def hidden_weights(config: RunConfig, slots: int) -> float:
 
     Let w₁ … w_L be the widths. A network has Σ wᵢ wᵢ₊₁ weights between hidden layers, and a progressive network N
     columns, where column k also reads the k - 1 before it: N (N + 1) / 2 blocks in all (N where no column reads
-    another).
+    another, or where there is a frozen copy for each slot).
     """
+    from clrobot.agents.networks.copied import CopiedNetwork
     from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 
     blocks = 1.0
     for part in method_classes(config.method):
-        if issubclass(part.network_class(), IndependentNetwork):
+        if issubclass(part.network_class(), IndependentNetwork | CopiedNetwork):
             blocks = slots
         elif issubclass(part.network_class(), ProgressiveNetwork):
             blocks = slots * (slots + 1) / 2

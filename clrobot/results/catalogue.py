@@ -62,13 +62,38 @@ RUN_METRICS: Final = (
         optional=True,
     ),
     Metric("parameters.total", "parameters", "lower", "weights of the whole policy, at the end", "count"),
-    Metric("memory_bytes", "memory", "lower", "what the method keeps beside the policy", "bytes"),
+    Metric("memory_bytes", "memory", "lower", "what is kept beside one actor and critic", "bytes"),
     Metric("seconds.train", "seconds training", "lower", "spent learning the tasks", "seconds"),
     Metric("seconds.evaluate", "seconds evaluating", "lower", "spent measuring", "seconds"),
     Metric("seconds.method", "seconds of the method", "lower", "what the method adds to learning", "seconds"),
     Metric("seconds.total", "seconds", "lower", "all of the run’s time", "seconds"),
-    Metric("environment_steps", "environment steps", "lower", "control steps trained", "count"),
-    Metric("gradient_steps", "gradient steps", "lower", "steps of the optimizers", "count"),
+    Metric(
+        "environment_steps.learning",
+        "environment steps (learning)",
+        "lower",
+        "control steps in which the tasks were learned",
+        "count",
+    ),
+    Metric(
+        "environment_steps.method",
+        "environment steps (method)",
+        "lower",
+        "control steps in which the method collected experience of its own",
+        "count",
+    ),
+    Metric(
+        "gradient_steps.learning", "gradient steps (learning)", "lower", "steps of the actor’s optimizer", "count"
+    ),
+    Metric(
+        "gradient_steps.method", "gradient steps (method)", "lower", "steps of the method’s own optimizers", "count"
+    ),
+    Metric(
+        "task_inference_steps",
+        "environment steps (task inference)",
+        "lower",
+        "control steps from which the agent learned how its tasks look at first",
+        "count",
+    ),
 )
 
 # What is shown of each task: names of `per_task`.
@@ -122,8 +147,13 @@ LEARNING_SECTIONS: Final[dict[str, tuple[Metric, ...]]] = {
     ),
 }
 COST_SECTIONS: Final[dict[str, tuple[Metric, ...]]] = {
-    "What it cost": _named(
-        "parameters.total", "memory_bytes", "seconds.total", "environment_steps", "gradient_steps"
+    "What it cost": _named("parameters.total", "memory_bytes", "seconds.total"),
+    "Who took how many steps": _named(
+        "environment_steps.learning",
+        "environment_steps.method",
+        "gradient_steps.learning",
+        "gradient_steps.method",
+        "task_inference_steps",
     ),
     "Where the seconds went": _named("seconds.train", "seconds.evaluate", "seconds.method"),
 }

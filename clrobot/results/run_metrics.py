@@ -56,6 +56,13 @@ class Seconds(Record):
         return dict(self)
 
 
+class Steps(Record):
+    """How many steps were taken, by who took them: the algorithm that learns the tasks, or the method beside it."""
+
+    learning: Count
+    method: Count
+
+
 class DormantShare(Record):
     """The shares of hidden units that no longer do anything."""
 
@@ -101,6 +108,11 @@ class RunMetrics(Record):
         diverged_simulations: how often a simulation went to infinity and was reset.
         failed_recordings: the films that could not be made.
         per_stage: one for each finished stage, in order.
+        environment_steps: control steps; the algorithm's are those of the finished stages, the method's those in
+            which it collects experience.
+        gradient_steps: of the actor; the method's are those of optimizers of its own.
+        task_inference_steps: control steps from which the agent learned how its tasks look at first; they are neither
+            the algorithm's nor the method's.
         stages: N.
         stages_done: how many of them are finished.
         stage_ends: the step at which each finished stage ended.
@@ -137,8 +149,9 @@ class RunMetrics(Record):
     parameters: Parameters
     memory_bytes: Count
     seconds: Seconds
-    environment_steps: Count
-    gradient_steps: Count
+    environment_steps: Steps
+    gradient_steps: Steps
+    task_inference_steps: Count
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -178,9 +191,11 @@ class Costs:
 
     Attributes:
         parameters: of the policy, at the end.
-        memory_bytes: what the method keeps beside it.
+        memory_bytes: what is kept beside one actor and critic, see `clrobot.agents.methods.shared.kept`.
         seconds: wall-clock time.
-        gradient_steps: steps of the optimizers.
+        gradient_steps: of the actor, and of the method's own optimizers.
+        method_environment_steps: control steps in which the method collected experience.
+        task_inference_steps: control steps from which the agent learned how its tasks look at first.
         per_stage: one for each finished stage.
         diverged_simulations: how often a simulation went to infinity and was reset.
         failed_recordings: the films that could not be made.
@@ -189,7 +204,9 @@ class Costs:
     parameters: Parameters
     memory_bytes: int
     seconds: Seconds
-    gradient_steps: int
+    gradient_steps: Steps
+    method_environment_steps: int
+    task_inference_steps: int
     per_stage: tuple[StageRecord, ...]
     diverged_simulations: int = 0
     failed_recordings: int = 0
@@ -202,6 +219,8 @@ class Costs:
             memory_bytes=metrics.memory_bytes,
             seconds=metrics.seconds,
             gradient_steps=metrics.gradient_steps,
+            method_environment_steps=metrics.environment_steps.method,
+            task_inference_steps=metrics.task_inference_steps,
             per_stage=metrics.per_stage,
             diverged_simulations=metrics.diverged_simulations,
             failed_recordings=metrics.failed_recordings,
@@ -293,8 +312,9 @@ def run_metrics(
         parameters=costs.parameters,
         memory_bytes=costs.memory_bytes,
         seconds=costs.seconds,
-        environment_steps=int(ends[done - 1]) if done else 0,
+        environment_steps=Steps(learning=int(ends[done - 1]) if done else 0, method=costs.method_environment_steps),
         gradient_steps=costs.gradient_steps,
+        task_inference_steps=costs.task_inference_steps,
     )
 
 

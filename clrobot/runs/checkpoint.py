@@ -20,7 +20,7 @@ from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.errors import UserError, cut, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.agent import Agent
-from clrobot.experiment.build import make_method, network_arguments
+from clrobot.experiment.build import leave_out_task_inference, make_method, network_arguments
 from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import hidden_weights
@@ -148,6 +148,8 @@ def _load(run: RunFolder, stage: int) -> Agent:
             slots=info.slots,
             **network_arguments(config),
         )
+        if not config.task_inference.enabled:
+            leave_out_task_inference(policy)
         check_like(tensors, policy.state_dict())
         policy.load_state_dict(tensors)
         _check_acts(policy, info)

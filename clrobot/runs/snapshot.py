@@ -70,6 +70,12 @@ class Progress(BaseModel):
     """Stable-Baselines3's own count: of epochs (PPO) or gradient steps (SAC)."""
     gradient_steps: _Count
     """Of the actor, in the whole run."""
+    method_gradient_steps: _Count
+    """Of the method's own optimizers."""
+    method_environment_steps: _Count
+    """Control steps in which the method collected experience."""
+    task_inference_steps: _Count
+    """Control steps from which the agent learned how its tasks look at first."""
     scores: _Count
     """Lines of `scores.jsonl` that belong to the training so far."""
     curve_due: list[_Count]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch as th
 
 from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Experience, Method
 from clrobot.agents.methods.shared.plasticity import dormant_share
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.evaluation.agent import Agent
-from clrobot.evaluation.collect import collect
+from clrobot.evaluation.collect import Collector, collect, control_steps
 from clrobot.evaluation.evaluator import INFERENCE_STEPS
 from clrobot.experiment.config import RunConfig
 from clrobot.films.record import Film, record
@@ -19,6 +20,7 @@ from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import stage_name
 from clrobot.training.context import RunContext
+from clrobot.training.ledger import Ledger
 from clrobot.training.measuring import Measuring
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
@@ -41,9 +43,9 @@ def after_stage(
     policy, stage, step = learner.policy, plan.stage, learner.step
     with ledger.timed("method"):
         stop.pause(f"{config.method}: remembering {config.curriculum.slots[plan.slot]}", stage, step)
-        remember(config, learner, method, plan)
+        remember(config, learner, method, plan, ledger)
     with ledger.timed("train"):  # a part of the agent that learns too
-        learn_first_states(config, policy, plan)
+        learn_first_states(config, policy, plan, ledger)
     stop.pause("evaluating", stage, step)
     row = measuring.all_slots(policy, stage, step)
     with ledger.timed("save"):
@@ -53,22 +55,31 @@ def after_stage(
             film(context, learner, plan, row)
     with ledger.timed("evaluate"):
         dormant = dormant_shares(config, policy, plan)
-    ledger.close_stage(stage, Parameters(**policy.parameter_counts()), method.memory_bytes(), dormant)
+    ledger.close_stage(stage, Parameters(**policy.parameter_counts()), bytes_beside(policy, method), dormant)
     return row
 
 
-def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePlan) -> None:
-    """Let the method keep what matters of the task."""
+def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePlan, ledger: Ledger) -> None:
+    """Let the method keep what matters of the task, and count what it takes for that."""
     seed = seed_for(config.seed, "collecting", plan.stage)
-    method.after_task(learner, plan.slot, lambda n: _collect(config, learner.policy, plan.slot, n, seed))
+    stage = config.curriculum.stages[plan.slot]
+    collector = Collector(
+        learner.policy, stage, plan.slot, seed, rollout=learner.last_rollout, threads=config.threads
+    )
+    with ledger.steps_of_method():
+        method.after_task(learner, plan.slot, collector)
+    ledger.method_environment_steps += collector.steps
 
 
-def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> None:
-    """Learn how the stage's task looks at first, for acting without a label."""
+def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan, ledger: Ledger) -> None:
+    """Learn how the stage's task looks at first, for acting without a label; not where that is left out."""
+    if not config.task_inference.enabled:
+        return
     seed = seed_for(config.seed, "inference", plan.stage)
     for slot in plan.trained:
         seen = _collect(config, policy, slot, INFERENCE_STATES, seed, INFERENCE_STEPS)
         policy.task_inference.learn(slot, seen.observations[:, :-1])
+        ledger.task_inference_steps += control_steps(INFERENCE_STATES, INFERENCE_STEPS)
 
 
 def _collect(config: RunConfig, policy: SlotPolicy, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:

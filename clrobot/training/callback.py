@@ -43,6 +43,7 @@ class StageCallback(BaseCallback):
         self._saver = saver
         self._observer = context.observer
         self._stop = context.stop
+        self.ledger = context.ledger
         self._clock = LearningClock(context.ledger)
         # The stage's end is evaluated with all slots: the points lie before it.
         curve_points = context.config.evaluation.curve_points
@@ -81,14 +82,21 @@ class StageCallback(BaseCallback):
     def _on_rollout_start(self) -> None:
         plan, step = self._plan, self.num_timesteps
         self.check_weights()
-        if self._due and step >= self._due[0]:
-            self._due = [due for due in self._due if due > step]
-            score = self._measuring.curve_point(self._learner.policy, plan.stage, plan.slot, step)
-            self._success = score.success_any
+        self._measure_curve()
         if self._stop.asked or self._saver.is_due(step) or step == plan.start:
             self._save()
         self._stop.check(plan.stage, step)
         self._observer.advanced(step - plan.start, self._success)
+
+    def _measure_curve(self) -> None:
+        """Measure the learning curve's point that is due; in a phase outside the curve it is left out."""
+        plan, step = self._plan, self.num_timesteps
+        if not self._due or step < self._due[0]:
+            return
+        self._due = [due for due in self._due if due > step]
+        if plan.phases[self.phase].curve:
+            score = self._measuring.curve_point(self._learner.policy, plan.stage, plan.slot, step)
+            self._success = score.success_any
 
     def _save(self) -> None:
         if not self._saver.enabled:
@@ -101,4 +109,7 @@ class StageCallback(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
+        following = self._plan.phases[self.phase + 1 :]
+        if following and not following[0].curve:
+            self._measure_curve()  # before that phase changes the network
         self._observer.advanced(self.num_timesteps - self._plan.start, self._success)

@@ -1,4 +1,4 @@
-"""What a training has cost so far: seconds by what they went into, gradient steps, divergences, films that failed."""
+"""What a training has cost: seconds by what they went into, steps by who took them, divergences, failed films."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
-from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord
+from clrobot.agents.methods.shared.own_steps import optimizer_steps
+from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord, Steps
 
 _KINDS = ("train", "evaluate", "method", "record", "save")
 _NOT_LEARNING = ("evaluate", "save", "method", "record")
@@ -21,7 +22,13 @@ class Ledger:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_KINDS, 0.0))
     """Wall-clock time by kind."""
     gradient_steps: int = 0
-    """Of the actor."""
+    """Of the actor, while it learned the tasks."""
+    method_gradient_steps: int = 0
+    """Of optimizers of the method's own."""
+    method_environment_steps: int = 0
+    """Control steps in which the method collected experience."""
+    task_inference_steps: int = 0
+    """Control steps from which the agent learned how its tasks look at first."""
     divergences: int = 0
     """Simulations that went to infinity, in finished stages."""
     film_failures: int = 0
@@ -33,13 +40,18 @@ class Ledger:
         *,
         seconds: Mapping[str, float],
         gradient_steps: int,
+        method_gradient_steps: int,
+        method_environment_steps: int,
+        task_inference_steps: int,
         divergences: int,
         film_failures: int,
         per_stage: Sequence[StageRecord],
     ) -> None:
         """Go on from what was written."""
         self.seconds |= seconds
-        self.gradient_steps, self.divergences, self.film_failures = gradient_steps, divergences, film_failures
+        self.gradient_steps, self.method_gradient_steps = gradient_steps, method_gradient_steps
+        self.method_environment_steps, self.task_inference_steps = method_environment_steps, task_inference_steps
+        self.divergences, self.film_failures = divergences, film_failures
         self.per_stage = list(per_stage)
 
     @contextmanager
@@ -48,6 +60,13 @@ class Ledger:
         started = time.perf_counter()
         yield
         self.seconds[kind] += time.perf_counter() - started
+
+    @contextmanager
+    def steps_of_method(self) -> Iterator[None]:
+        """Count the gradient steps that are taken in the block as the method's own."""
+        with optimizer_steps() as taken:
+            yield
+        self.method_gradient_steps += taken.steps
 
     def close_stage(self, stage: int, parameters: Parameters, memory_bytes: int, dormant: DormantShare) -> None:
         """Note what the agent has become after `stage` (from 1), and the seconds since the stage before."""
@@ -71,7 +90,9 @@ class Ledger:
             parameters=parameters,
             memory_bytes=memory_bytes,
             seconds=Seconds(**{kind: round(value, 3) for kind, value in self.seconds.items()}),
-            gradient_steps=self.gradient_steps,
+            gradient_steps=Steps(learning=self.gradient_steps, method=self.method_gradient_steps),
+            method_environment_steps=self.method_environment_steps,
+            task_inference_steps=self.task_inference_steps,
             per_stage=tuple(self.per_stage),
             diverged_simulations=self.divergences,
             failed_recordings=self.film_failures,

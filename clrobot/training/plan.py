@@ -38,7 +38,7 @@ def plan_stage(config: RunConfig, learner: Learner, method: Method, stage: int, 
     return StagePlan(
         stage=stage,
         slot=slot,
-        phases=tuple(Phase(phase.name, whole(phase.steps)) for phase in phases),
+        phases=tuple(phase._replace(steps=whole(phase.steps)) for phase in phases),
         start=start,
         trained=method.trained_slots(slot, len(stages)),
     )

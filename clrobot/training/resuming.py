@@ -168,6 +168,9 @@ def _go_on_at(training: Training, snapshot: Snapshot) -> None:
     training.ledger.restore(
         seconds=progress.seconds,
         gradient_steps=progress.gradient_steps,
+        method_gradient_steps=progress.method_gradient_steps,
+        method_environment_steps=progress.method_environment_steps,
+        task_inference_steps=progress.task_inference_steps,
         divergences=progress.divergences,
         film_failures=progress.film_failures,
         per_stage=progress.per_stage,
@@ -242,7 +245,10 @@ def _go_on_after(training: Training, end: _EndOfStage) -> None:
     metrics = end.metrics
     training.ledger.restore(
         seconds=metrics.seconds.by_kind,
-        gradient_steps=metrics.gradient_steps,
+        gradient_steps=metrics.gradient_steps.learning,
+        method_gradient_steps=metrics.gradient_steps.method,
+        method_environment_steps=metrics.environment_steps.method,
+        task_inference_steps=metrics.task_inference_steps,
         divergences=metrics.diverged_simulations,
         film_failures=metrics.failed_recordings,
         per_stage=metrics.per_stage,

@@ -40,8 +40,11 @@ def train_stage(
         Stopped: the callback was asked to stop.
     """
     model = learner.model
-    begin_stage(config, learner, method, plan, env, snapshot)
-    if snapshot is not None:
+    if snapshot is None:
+        with callback.ledger.steps_of_method():
+            begin_stage(config, learner, method, plan, env)
+    else:  # what the method did before the task is among what the snapshot has counted
+        begin_stage(config, learner, method, plan, env, snapshot)
         callback.restore(snapshot.progress)
     with gradient_hooks(learner, method) as cost:
         callback.cost = cost
@@ -102,7 +105,8 @@ def _learn(
             continue
         callback.phase = i
         if begun is None or i > begun:
-            method.before_phase(learner, plan.slot, phase.name)
+            with callback.ledger.steps_of_method():
+                method.before_phase(learner, plan.slot, phase.name)
         if end > learner.step:
             _learn_until(end, config, learner, callback)
 

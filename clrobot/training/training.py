@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
@@ -177,7 +178,7 @@ class Training:
 
     def _write_metrics(self) -> None:
         parameters = Parameters(**self.learner.policy.parameter_counts())
-        costs = self.ledger.costs(parameters, self.method.memory_bytes())
+        costs = self.ledger.costs(parameters, bytes_beside(self.learner.policy, self.method))
         references = reference_areas(self.config, default_store(self.folder))
         metrics = run_metrics(self.book.scores, self.config.curriculum.slots, self.stage_ends, costs, references)
         write_metrics(self.folder, metrics)

@@ -36,7 +36,9 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
 
 
 def check_learns(config: RunConfig, method: Method) -> None:
-    """Raise UserError where a stage is over before its algorithm makes the first gradient step."""
+    """Raise UserError where the method says why not, or a stage is over before its first gradient step."""
+    if (reason := method.why_not_here(config.algo, len(config.curriculum.stages))) is not None:
+        raise UserError(reason)
     algorithm = make_algorithm(config)
     first = algorithm.first_update
     for stage, name in zip(config.curriculum.stages, config.curriculum.slots, strict=True):

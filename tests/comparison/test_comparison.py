@@ -42,7 +42,8 @@ def test_the_seeds_of_one_method_are_one_row(tmp_path: Path) -> None:
     assert finetune.estimates["average_success_final_step"].value == pytest.approx(1 / 3)
     assert finetune.estimates["parameters.total"].value == 120
     assert finetune.estimates["seconds.total"].value == 10.0
-    assert finetune.estimates["environment_steps"].value == 192
+    assert finetune.estimates["environment_steps.learning"].value == 192
+    assert finetune.estimates["environment_steps.method"].value == 30
     assert list(ewc.final_success) == ["reach", "button-press", "drawer-open"]
     assert ewc.final_success["reach"].value == pytest.approx(0.9)
     assert ewc.final_success["drawer-open"].low == 1.0

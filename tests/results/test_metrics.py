@@ -9,7 +9,7 @@ import pytest
 from support.made_up_runs import costs, score
 
 from clrobot.results import metrics
-from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
+from clrobot.results.run_metrics import Costs, RunMetrics, Steps, run_metrics
 from clrobot.results.scores import Score, learning_curve, stage_ends, success_matrix
 
 NAN = math.nan
@@ -300,8 +300,11 @@ def test_plasticity() -> None:
 
 def test_what_a_run_cost() -> None:
     result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, COSTS)
-    assert (result.environment_steps, result.gradient_steps) == (300, 12)
-    assert one_stage(TWO_TASKS[:7]).environment_steps == 100
+    assert result.environment_steps == Steps(learning=300, method=30)
+    assert result.gradient_steps == Steps(learning=12, method=7)
+    assert result.task_inference_steps == 5
+    assert one_stage(TWO_TASKS[:7]).environment_steps.learning == 100
+    assert (result.value("environment_steps.learning"), result.value("gradient_steps.method")) == (300, 7)
 
 
 def test_success_with_sampled_actions_stands_beside_the_headline() -> None:

@@ -256,6 +256,6 @@ def test_scores_that_do_not_fit_are_refused(tiny_copy: Path) -> None:
 
 def test_steps_are_counted(tiny_run: Path) -> None:
     metrics = json.loads((tiny_run / "metrics.json").read_text())
-    assert metrics["environment_steps"] == 3 * 128
     # Two iterations of 64 samples in each stage, in one pass of two minibatches.
-    assert metrics["gradient_steps"] == 3 * 2 * 1 * 2
+    assert metrics["gradient_steps"] == {"learning": 3 * 2 * 1 * 2, "method": 0}
+    assert metrics["environment_steps"]["learning"] == 3 * 128

@@ -200,11 +200,21 @@ def test_metrics_that_do_not_fit_are_named(run: RunFolder, damage: dict[str, Any
     sentence(refused)
 
 
-@pytest.mark.parametrize("name", ["gradient_steps", "memory_bytes", "environment_steps", "diverged_simulations"])
+@pytest.mark.parametrize("name", ["memory_bytes", "task_inference_steps", "diverged_simulations"])
 @pytest.mark.parametrize("value", [10**400, 2**63, -1, 1.5, True, None], ids=lambda value: repr(value)[:12])
 def test_counts_are_bounded(run: RunFolder, name: str, value: object) -> None:
     change(run, {name: value})
     with pytest.raises(UserError, match=f"metrics.json is damaged: `{name}`") as refused:
+        run.read_metrics()
+    sentence(refused)
+
+
+@pytest.mark.parametrize("name", ["environment_steps", "gradient_steps"])
+@pytest.mark.parametrize("who", ["learning", "method"])
+@pytest.mark.parametrize("value", [2**63, -1, 1.5, None], ids=lambda value: repr(value)[:12])
+def test_steps_are_bounded_whoever_took_them(run: RunFolder, name: str, who: str, value: object) -> None:
+    change(run, {name: {"learning": 1, "method": 1, who: value}})
+    with pytest.raises(UserError, match=f"metrics.json is damaged: `{name}.{who}`") as refused:
         run.read_metrics()
     sentence(refused)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clrobot.experiment.config import make_config
-from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord, run_metrics
+from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord, Steps, run_metrics
 from clrobot.results.scores import Score
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import write_metrics
@@ -50,7 +50,13 @@ def costs(stages: int, seconds: Seconds = SECONDS, **others: Any) -> Costs:
         StageRecord(stage=n, parameters=parameters, memory_bytes=0, dormant_share=shares, seconds=seconds)
         for n in range(1, stages + 1)
     ]
-    usual = {"parameters": parameters, "memory_bytes": 0, "gradient_steps": 12}
+    usual = {
+        "parameters": parameters,
+        "memory_bytes": 0,
+        "gradient_steps": Steps(learning=12, method=7),
+        "method_environment_steps": 30,
+        "task_inference_steps": 5,
+    }
     return Costs(seconds=seconds, per_stage=tuple(records), **usual | others)
 
 

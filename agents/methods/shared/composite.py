@@ -36,6 +36,10 @@ class Composite(Method):
         return any(part.uses(verb) for part in self.parts)
 
     @override
+    def why_not_here(self, algorithm: str, tasks: int) -> str | None:
+        return next(filter(None, (part.why_not_here(algorithm, tasks) for part in self.parts)), None)
+
+    @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         return self.parts[-1].networks()
 

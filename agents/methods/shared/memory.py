@@ -7,7 +7,7 @@ the generator's state is saved with the rows, so that a resumed training draws t
 from __future__ import annotations
 
 from functools import cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from typing_extensions import override
 
@@ -15,6 +15,7 @@ from clrobot.agents.deferred import th
 from clrobot.agents.tensors import check_numbers
 
 Rows = TypeVar("Rows", bound=NamedTuple)
+RowSize: TypeAlias = "int | tuple[int, ...]"  # of one field of a row
 
 _GENERATOR = "generator"
 _WITH_SLOT = ("observations", "next_observations")  # fields whose last component is a slot's index
@@ -88,11 +89,11 @@ class Memory(Generic[Rows]):
                 raise ValueError("a memory whose columns have other numbers of rows")
             self.generator.set_state(state[_GENERATOR].cpu())
 
-    def check(self, **sizes: int) -> None:
+    def check(self, **sizes: RowSize) -> None:
         """Look whether the rows that were loaded are of these sizes.
 
         Args:
-            sizes: of one row, by field.
+            sizes: of one row, by field: how many numbers, or a shape.
 
         Raises:
             ValueError: a field has another size, or holds what is no number, or a slot that none can have.
@@ -103,8 +104,9 @@ class Memory(Generic[Rows]):
             return
         for field, tensor in self.rows._asdict().items():
             if field in sizes:
-                check_numbers(field, tensor, (len(self), sizes[field]))
-            if field in _WITH_SLOT and not bool(((tensor[:, -1] >= 0) & (tensor[:, -1] <= MAX_SLOT)).all()):
+                size = sizes[field]
+                check_numbers(field, tensor, (len(self), *((size,) if isinstance(size, int) else size)))
+            if field in _WITH_SLOT and not bool(((tensor[..., -1] >= 0) & (tensor[..., -1] <= MAX_SLOT)).all()):
                 raise ValueError(f"{field} with a slot that none can have")
 
 

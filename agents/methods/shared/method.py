@@ -22,17 +22,32 @@ Family = Literal["bound", "regularisation", "architecture", "distillation", "rep
 
 
 class Experience(NamedTuple):
-    """On-policy experience of the task just finished."""
+    """On-policy experience of the task just finished, some of it of the policy one update before."""
 
     observations: th.Tensor  # (n, d + 1), the slot's index last
     actions: th.Tensor  # (n, A), sampled from the policy, before clipping or squashing
 
 
+class Trajectories(NamedTuple):
+    """Stretches of T on-policy steps of the task just finished, each within one episode."""
+
+    observations: th.Tensor  # (n, T + 1, d + 1), the slot's index last; the last one is what the last step led to
+    actions: th.Tensor  # (n, T, A), sampled from the policy, before clipping or squashing
+    rewards: th.Tensor  # (n, T)
+    ended: th.Tensor  # (n, T), 1 where nothing follows a step; 0 also where an episode was cut by its length
+
+
 class Collect(Protocol):
-    """Gathers experience with the current policy, in an environment and from a generator of its own."""
+    """Gathers on-policy experience: what the algorithm has learned from last, and the rest from an environment anew.
+
+    It draws from a generator of its own.
+    """
 
     def __call__(self, n: int) -> Experience:
         """Return n steps."""
+
+    def trajectories(self, n: int, length: int) -> Trajectories:
+        """Return n stretches of `length` steps, or fewer where episodes are shorter than that."""
 
 
 class Phase(NamedTuple):
@@ -40,6 +55,7 @@ class Phase(NamedTuple):
 
     name: str
     steps: int  # control steps, rounded up to whole iterations by the algorithm
+    curve: bool = True  # whether it is part of the learning curve, or lies outside, as retraining after pruning does
 
 
 class Method:
@@ -92,6 +108,10 @@ class Method:
     def heads(self, k: int, n: int) -> int:
         """Return how many slots have a head once stage k of n has begun."""
         return 1 + max(max(self.trained_slots(stage, n)) for stage in range(k + 1))
+
+    def why_not_here(self, algorithm: str, tasks: int) -> str | None:
+        """Return why, as it is set, it cannot learn so many tasks by an algorithm (`sac`): a sentence, or None."""
+        return None
 
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""

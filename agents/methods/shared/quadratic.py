@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
 from typing_extensions import override
@@ -66,6 +66,10 @@ class QuadraticMethod(Method, ABC):
     A task's own importances are scaled to mean 1 over the protected parameters, so that λ means the same for every
     network, task and method, and `merge` adds them to what earlier tasks left: the memory is two numbers for each
     protected parameter however many tasks there were.
+
+    The anchor θ* is that of the sum of the tasks' quadratics, as EWC's paper has it, or the newest solution, as
+    online EWC's, MAS's and SI's have it. Where all parameters are equally important (L2) the sum's is the mean of all
+    old solutions, where no head works; the newest is where every old head still did when the task ended.
     """
 
     family: ClassVar = "regularisation"
@@ -75,6 +79,8 @@ class QuadraticMethod(Method, ABC):
 
         strength: float = Field(ge=0)
         """λ; 0 is fine-tuning, to the bit."""
+        anchor: Literal["summed", "newest"] = "summed"
+        """θ*: of the sum of all tasks' quadratics, or where the newest task ended."""
 
     settings: Settings
 
@@ -94,9 +100,16 @@ class QuadraticMethod(Method, ABC):
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return how much task k, just finished, needs each protected parameter; not negative, any scale."""
 
+    @property
+    def decay(self) -> float:
+        """γ: what a later task leaves of the earlier ones' importances."""
+        return 1.0
+
     def merge(self, old: Quadratic, new: Quadratic) -> Quadratic:
-        """Return what to remember of a parameter: here the sum of the tasks' quadratics, Σ_k F_k (θ - θ*_k)²."""
-        return summed(old, new)
+        """Return what to remember of a parameter: Σ_k γ^(K-k) F_k (θ - θ*_k)² of K tasks, or that F around θ*_K."""
+        if self.settings.anchor == "newest":
+            return recentred(old, new, self.decay)
+        return summed(Quadratic(self.decay * old.importance, old.anchor), new)
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour
-from clrobot.agents.methods.shared.memory import Memory, generator_bytes
+from clrobot.agents.methods.shared.memory import Memory, RowSize, generator_bytes
 from clrobot.agents.methods.shared.method import Collect, Method
 
 if TYPE_CHECKING:
@@ -46,6 +46,17 @@ class Rehearsal(Method, ABC):
     def new_memory(self) -> Memory[Any]:
         """Return the empty memory."""
 
+    def row_sizes(self, learner: Learner) -> dict[str, RowSize]:
+        """Return what a row of the memory is with the learner's networks, by field: so a loaded memory is checked."""
+        actions = learner.action_size
+        return {
+            "observations": learner.observation_size,
+            "actions": actions,
+            "mean": actions,
+            "log_std": actions,
+            "values": len(learner.policy.critic_nets),
+        }
+
     @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Move the memory to the networks' device; in the first task, seed it with the run's seed.
@@ -53,14 +64,7 @@ class Rehearsal(Method, ABC):
         Raises:
             ValueError: what was loaded is of other networks.
         """
-        actions = learner.action_size
-        self.memory.check(
-            observations=learner.observation_size,
-            actions=actions,
-            mean=actions,
-            log_std=actions,
-            values=len(learner.policy.critic_nets),
-        )
+        self.memory.check(**self.row_sizes(learner))
         self.memory.to(learner.device)
         if k == 0:
             self.memory.seed(learner.seed)

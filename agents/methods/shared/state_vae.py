@@ -1,15 +1,17 @@
-"""A generator of states: a conditional variational autoencoder with one distribution for each slot.
+"""Generators of states, with a distribution for each slot: a conditional variational autoencoder, or Gaussians alone.
 
-It keeps no state that it was shown: of each slot a mean and principal directions, and the networks' weights.
+They keep no state that they were shown: of each slot a mean and principal directions, and networks' weights.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch as th
 from torch import nn
+from typing_extensions import override
 
 COMPONENTS = 16  # of each slot's prior
 CONSTANT = 1e-5  # a direction of a smaller deviation (in the observation's scaled numbers) does not vary
@@ -39,17 +41,22 @@ class Frames(nn.Module):
 
     A direction that does not vary, because an observation is constant or is a linear combination of others, has no
     coordinate, so that whatever is generated reproduces it exactly. They are moments of the states, no states.
+
+    Args:
+        size: of a state, d.
+        both_ways: whether they lead to the coordinates too, or only from them to the states.
     """
 
     mean: th.Tensor  # (K, d)
     directions: th.Tensor  # (K, d, d): columns, principal directions times deviations; zero where nothing varies
     whitening: th.Tensor  # (K, d, d): rows of coordinates, the directions' inverse
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, both_ways: bool = True) -> None:
         super().__init__()
         self.register_buffer("mean", th.zeros(0, size))
         self.register_buffer("directions", th.zeros(0, size, size))
-        self.register_buffer("whitening", th.zeros(0, size, size))
+        if both_ways:
+            self.register_buffer("whitening", th.zeros(0, size, size))
 
     def add_slot(self, states: th.Tensor) -> None:
         """Take the next slot's moments from its states (n, d)."""
@@ -65,9 +72,9 @@ class Frames(nn.Module):
         # eigh leaves rounding errors of 1e-17 in the rows of constant observations.
         directions[constant] = 0.0
         whitening = th.where(varies, vectors / deviation.clamp_min(CONSTANT), 0.0).T
-        for name, new in (("mean", mean), ("directions", directions), ("whitening", whitening)):
-            old = getattr(self, name)
-            setattr(self, name, th.cat([old, new.to(old)[None]]))
+        found = {"mean": mean, "directions": directions, "whitening": whitening}
+        for name, old in list(self.named_buffers()):
+            setattr(self, name, th.cat([old, found[name].to(old)[None]]))
 
     def to_coordinates(self, states: th.Tensor, slot: int) -> th.Tensor:
         """Return the coordinates (n, d) of states (n, d) of one slot."""
@@ -113,7 +120,87 @@ class Prior(nn.Module):
         return mean + log_std.exp() * _normal(mean, generator)
 
 
-class StateVAE(nn.Module):
+class StateGenerator(nn.Module, ABC):
+    """Generates states of the slots that it has learned; every draw is from the `generator` that is passed in."""
+
+    frames: Frames
+
+    @property
+    def size(self) -> int:
+        """The numbers in a state, d."""
+        return self.frames.mean.shape[1]
+
+    @property
+    def slots(self) -> int:
+        """The number of slots whose states it generates."""
+        return len(self.frames.mean)
+
+    @abstractmethod
+    def add_slot(self, states: th.Tensor, generator: th.Generator) -> None:
+        """Prepare for the states (n, d) of the next slot; `fit` is still to come."""
+
+    @abstractmethod
+    def sample_coordinates(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
+        """Return generated coordinates (n, d) for slots (n,)."""
+
+    def sample(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
+        """Return generated states (n, d) for slots (n,)."""
+        return self.frames.to_states(self.sample_coordinates(slot, generator), slot)
+
+    @abstractmethod
+    def fit(
+        self,
+        states: th.Tensor,
+        earlier: Callable[[th.Tensor], th.Tensor],
+        *,
+        iterations: int,
+        batch_size: int,
+        generator: th.Generator,
+    ) -> None:
+        """Learn the newest slot's states (n, d) beside the earlier slots' coordinates, which `earlier` gives.
+
+        Args:
+            states: of the newest slot.
+            earlier: from slots (m,) to generated coordinates (m, d).
+            iterations: minibatches.
+            batch_size: rows of each.
+            generator: of all draws.
+        """
+
+
+class StateGaussian(StateGenerator):
+    """Each slot's Gaussian, N(mean, covariance) of its states: what the autoencoder is to be better than.
+
+    Args:
+        size: of a state, d.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.frames = Frames(size, both_ways=False)
+
+    @override
+    def add_slot(self, states: th.Tensor, generator: th.Generator) -> None:
+        self.frames.add_slot(states)
+
+    @override
+    def sample_coordinates(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
+        return _normal(self.frames.mean[:1].expand(len(slot), -1), generator)
+
+    @override
+    def fit(
+        self,
+        states: th.Tensor,
+        earlier: Callable[[th.Tensor], th.Tensor],
+        *,
+        iterations: int,
+        batch_size: int,
+        generator: th.Generator,
+    ) -> None:
+        """Do nothing: the moments are all that it learns."""
+
+
+class StateVAE(StateGenerator):
     """A variational autoencoder of coordinates c (in `Frames`), conditioned on the slot k (Kingma & Welling 2014).
 
         E_{z~q(z|c,k)} [log N(c; μ(z, k), σ_k²) + log p(z|k) - log q(z|c,k)]   is maximised.
@@ -136,7 +223,7 @@ class StateVAE(nn.Module):
 
     def __init__(self, size: int, width: int, latent: int, generator: th.Generator) -> None:
         super().__init__()
-        self.size, self.width, self.latent = size, width, latent
+        self.width, self.latent = width, latent
         self.frames = Frames(size)
         self.encoder = nn.ModuleList(
             [Linear(size, width, generator), Linear(width, width, generator), Linear(width, 2 * latent, generator)]
@@ -147,13 +234,8 @@ class StateVAE(nn.Module):
         self.prior = Prior(latent)
         self.log_noise = nn.Parameter(th.zeros(0, size))
 
-    @property
-    def slots(self) -> int:
-        """The number of slots whose states it generates."""
-        return len(self.log_noise)
-
+    @override
     def add_slot(self, states: th.Tensor, generator: th.Generator) -> None:
-        """Prepare for the states (n, d) of the next slot; `fit` is still to come."""
         self.frames.add_slot(states)
         self.prior.add_slot(generator)
         for layer in [*self.encoder, *self.decoder]:
@@ -178,16 +260,13 @@ class StateVAE(nn.Module):
         log_posterior = (-0.5 * noise.square() - log_std).sum(1)  # of z itself
         return (log_posterior - self.prior.log_density(z, slot) - log_likelihood).mean()
 
+    @override
     @th.no_grad()
     def sample_coordinates(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
-        """Return generated coordinates (n, d) for slots (n,)."""
         mean = _through(self.decoder, self.prior.sample(slot, generator), slot)
         return mean + self._noise(slot).exp() * _normal(mean, generator)
 
-    def sample(self, slot: th.Tensor, generator: th.Generator) -> th.Tensor:
-        """Return generated states (n, d) for slots (n,)."""
-        return self.frames.to_states(self.sample_coordinates(slot, generator), slot)
-
+    @override
     def fit(
         self,
         states: th.Tensor,
@@ -201,13 +280,6 @@ class StateVAE(nn.Module):
 
         Every slot has the same share of each minibatch (Shin et al. 2017, section 3, with equal importance). Adam's
         step size falls along a half cosine.
-
-        Args:
-            states: of the newest slot.
-            earlier: from slots (m,) to generated coordinates (m, d).
-            iterations: minibatches.
-            batch_size: rows of each.
-            generator: of all draws.
         """
         self.requires_grad_(True)
         newest = self.slots - 1

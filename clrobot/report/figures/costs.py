@@ -36,7 +36,7 @@ class Cost(NamedTuple):
         seconds: by kind, as in `SECONDS`.
         trainable: parameters.
         total: parameters, frozen ones included.
-        memory: bytes that the method keeps beside the policy.
+        memory: bytes that are kept beside one actor and critic.
     """
 
     label: str
@@ -86,7 +86,7 @@ class StageCosts(NamedTuple):
     Attributes:
         label: the method's.
         parameters: of the whole policy after each stage.
-        memory: bytes kept beside the policy after each stage.
+        memory: bytes kept beside one actor and critic after each stage.
         seconds: training and the method itself, for each 100,000 control steps of the stage.
     """
 

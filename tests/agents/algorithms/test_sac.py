@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
@@ -28,6 +29,8 @@ from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
+from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
+from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.runs.snapshot import Snapshot, snapshots
@@ -82,11 +85,123 @@ def test_old_slots_are_frozen_and_targets_follow(network_class) -> None:
 def test_a_stage_starts_with_fresh_temperature_and_an_empty_buffer() -> None:
     model = tiny_sac()
     model.learn(128)
-    assert model.log_ent_coef.item() != pytest.approx(np.log(0.1), abs=1e-6)
+    assert model.log_temperatures.item() != pytest.approx(np.log(0.1), abs=1e-6)
     second_slot(model)
-    assert model.log_ent_coef.item() == pytest.approx(np.log(0.1))
+    assert model.log_temperatures.item() == pytest.approx(np.log(0.1))
     assert model.replay_buffer.pos == 0
     assert model.learning_starts == model.num_timesteps + 32
+
+
+def spied(model) -> list[tuple[th.Tensor, th.Tensor]]:
+    """Note of each gradient step its batch's slots, and what stood for the log temperature."""
+    seen, kind = [], type(model)
+
+    class Spy(kind):
+        @property
+        def log_ent_coef(self):
+            found = super().log_ent_coef
+            seen.append((self.replay_buffer.slots, found.detach().as_subclass(th.Tensor).clone()))
+            return found
+
+        @log_ent_coef.setter
+        def log_ent_coef(self, value) -> None:
+            self.log_temperatures = value
+
+    model.__class__ = Spy
+    return seen
+
+
+def test_transitions_of_an_earlier_task_are_learned_at_its_own_temperature() -> None:
+    """The constant at which its stage ended, whatever the new task's own does."""
+    method = Replay(Replay.Settings(memory=40, share=0.25))
+    learner = Learner(TINY_SAC, tiny_sac())
+    method.before_task(learner, 0)
+    learner.model.learn(128)
+    ended = learner.log_temperatures.item()
+    assert ended != pytest.approx(np.log(0.1), abs=1e-6)
+    method.after_task(learner, 0, collector(learner, 0))
+    second_slot(learner.model)
+    assert learner.log_temperatures.item() == pytest.approx(np.log(0.1))
+    method.before_task(learner, 1)
+    seen = spied(learner.model)
+    learner.model.learn(128, reset_num_timesteps=False)
+    assert seen
+    own = set()
+    for slots, logs in seen:
+        assert logs.shape == (16, 1)
+        assert th.bincount(slots).tolist() == [4, 12]
+        assert (logs[slots == 0] == ended).all()
+        assert len(set(logs[slots == 1].flatten().tolist())) == 1
+        own |= set(logs[slots == 1].flatten().tolist())
+    assert len(own) > 1  # which is learned
+    state = method.state_dict()
+    assert state["log_temperatures"].tolist() == [ended]
+    again = Replay(Replay.Settings(memory=40, share=0.25))
+    again.load_state_dict(state)
+    assert same_bits(again.state_dict(), state)
+
+
+@pytest.mark.parametrize("wrong", [th.zeros(0), th.zeros(2), th.zeros(1, 1), th.zeros(1).long(), th.tensor([np.nan])])
+def test_loaded_temperatures_of_other_tasks_are_refused(wrong: th.Tensor) -> None:
+    method = Replay(Replay.Settings(memory=40, share=0.25))
+    learner = Learner(TINY_SAC, tiny_sac())
+    method.before_task(learner, 0)
+    learner.model.learn(64)
+    method.after_task(learner, 0, collector(learner, 0))
+    tensors = learner.algorithm.tensors(learner.model)
+    learner.algorithm.load_tensors(learner.model, tensors)
+    with pytest.raises(ValueError, match="log_temperatures"):
+        learner.algorithm.load_tensors(learner.model, tensors | {"log_temperatures": wrong})
+    second_slot(learner.model)
+    other = Replay(method.settings)
+    other.load_state_dict(method.state_dict() | {"log_temperatures": wrong})
+    with pytest.raises(ValueError, match="log_temperatures"):
+        other.before_task(learner, 1)
+
+
+def test_the_temperature_that_trains_learns_from_its_own_rows_alone() -> None:
+    """∂/∂log α of -mean(log α_i (log π_i + H)): the sum over the own rows, by the batch's size."""
+    model = tiny_sac()
+    model.learn(64)
+    second_slot(model)
+    model.learn(64, reset_num_timesteps=False)
+    buffer = model.replay_buffer
+    buffer.mix_in(lambda n: None, 0.5, th.tensor([np.log(0.3)], dtype=th.float32))
+    buffer.slots = th.tensor([0, 1, 1, 0])
+    log_prob = th.tensor([[1.0], [2.0], [3.0], [4.0]])
+    model.log_temperatures.grad = None
+    loss = -(model.log_ent_coef * (log_prob - 4.0).detach()).mean()
+    loss.backward()
+    assert model.log_temperatures.grad.item() == pytest.approx(-((2 - 4) + (3 - 4)) / 4)
+    rows = th.exp(model.log_ent_coef.detach())
+    assert (rows * log_prob)[0].item() == pytest.approx(0.3)
+    assert isinstance(rows.item(), float)
+
+
+def test_a_batch_of_one_slot_is_stable_baselines3s_sac_to_the_bit() -> None:
+    ours = tiny_sac()
+    ours.learn(128)
+    theirs = tiny_sac()
+    theirs.__class__ = SAC
+    theirs.__dict__["log_ent_coef"] = theirs.__dict__.pop("log_temperatures")
+    theirs.learn(128)
+    assert same_bits(snapshot(ours.policy), snapshot(theirs.policy))
+    assert ours.log_temperatures.item() == theirs.log_ent_coef.item() != pytest.approx(np.log(0.1), abs=1e-6)
+
+
+def test_several_tasks_at_once_have_a_temperature_each() -> None:
+    model = tiny_sac()
+    parts = [SlotVecEnv(make_vector_env(task, 2, threads=1), k) for k, task in enumerate(("reach", "button-press"))]
+    env = JointVecEnv(parts)
+    env.seed(0)
+    TINY_SAC.begin_slot(model, (0, 1), env, 256)
+    model.learn(256, reset_num_timesteps=False)
+    first, second = model.log_temperatures.tolist()
+    assert first != second
+    other = tiny_sac()
+    TINY_SAC.begin_slot(other, (0, 1), env, 256)
+    TINY_SAC.load_tensors(other, TINY_SAC.tensors(model))
+    assert th.equal(other.log_temperatures, model.log_temperatures)
 
 
 def test_a_restored_model_logs_after_the_same_episodes() -> None:

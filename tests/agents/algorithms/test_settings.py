@@ -65,7 +65,7 @@ def test_the_greatest_of_everything_ends_in_one_sentence_at_most(
 def test_two_samples_are_enough(shape: tuple[int, int], tmp_path: Path) -> None:
     settings = {"num_envs": shape[0], "n_steps": shape[1], "batch_size": 2}
     run = train(make_config(**TINY | {"steps": 4, "method": "finetune", "ppo": settings}), tmp_path / "run")
-    assert run.read_metrics().gradient_steps > 0
+    assert run.read_metrics().gradient_steps.learning > 0
 
 
 @pytest.mark.parametrize("starts", [0, 1, 31, 32, 33, 64])

@@ -95,6 +95,7 @@ def test_ewc_and_distillation_each_do_their_part() -> None:
         ("ewc+finetune", "finetune protects nothing, so it adds nothing to ewc;"),
         ("ewc+scratch", "scratch gives every task a network of its own, so ewc has nothing to protect;"),
         ("ewc+multitask", "multitask trains every task in every stage, so ewc has nothing to protect;"),
+        ("ewc+frozen-copies", "frozen-copies keeps what every task acts with, so ewc has nothing to protect;"),
         ("ewc+progressive", "progressive freezes each task's column, so ewc has nothing to protect;"),
         ("replay+packnet", "packnet freezes the weights that a task acts with, so replay has nothing to protect;"),
         (

@@ -16,7 +16,7 @@ from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.generative_replay import GenerativeReplay
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
-from clrobot.agents.methods.shared.state_vae import Frames, StateVAE
+from clrobot.agents.methods.shared.state_vae import Frames, StateGaussian, StateVAE
 
 
 @cache
@@ -135,6 +135,25 @@ def test_an_earlier_task_is_still_generated_after_a_later_one() -> None:
     assert distances(vae, 0, "reach", random)["generated"] > 0.1  # and each slot has its own
 
 
+def test_the_gaussian_alone_generates_states_of_the_slots_exact_moments_and_learns_nothing_else() -> None:
+    """Mean and covariance of 40,000 states; constants and linear combinations to the bit, or nearly."""
+    gaussian, random = StateGaussian(23), th.Generator().manual_seed(0)
+    for task in ("reach", "button-press"):
+        gaussian.add_slot(real_states(task, 0), random)
+    assert gaussian.slots == 2
+    assert {name for name, _ in gaussian.named_buffers()} == {"frames.mean", "frames.directions"}
+    assert not list(gaussian.parameters())
+    states = real_states("button-press", 0)
+    made = gaussian.sample(th.ones(40_000).long(), random)
+    deviation = states.std(0)
+    assert ((made.mean(0) - states.mean(0)).abs() <= 0.03 * deviation + 1e-6).all()
+    apart = (made.T.cov() - states.T.cov(correction=0)).abs()
+    assert (apart <= 0.03 * deviation[:, None] * deviation + 1e-7).all()
+    constant = (states == states[0]).all(0)
+    assert constant.any()
+    assert (made[:, constant] == states[0, constant]).all()
+
+
 def test_learning_and_generating_leave_the_global_generator_alone() -> None:
     before = th.get_rng_state()
     random = th.Generator().manual_seed(0)
@@ -221,10 +240,25 @@ def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
     assert policy.value_net.trunk[0].weight.grad is None
 
 
-def test_a_restored_scholar_goes_on_with_the_same_bits() -> None:
-    method = small()
+def test_the_autoencoder_can_be_left_out() -> None:
+    """Then the method keeps of each task a mean and directions, d + d², and no network."""
+    method = small(generator="gaussian")
     learner = after(2, method)
-    twin = small()
+    kept = {name for name in method.state_dict() if name.startswith("state_vae.")}
+    assert kept == {"state_vae.frames.mean", "state_vae.frames.directions"}
+    assert method.memory_bytes() == method.memory_bound(tiny_learner(), 2)
+    assert method.memory_bytes() < small(generator="vae").memory_bound(tiny_learner(), 2)
+    recalled = method.recall(learner.policy, 32)
+    assert recalled.observations[:, -1].tolist() == [0.0, 1.0] * 16
+    assert method.auxiliary_loss(learner, Role.ACTOR | Role.CRITIC).requires_grad
+    assert kept_states(method, learner) == 0
+
+
+@pytest.mark.parametrize("generator", ["vae", "gaussian"])
+def test_a_restored_scholar_goes_on_with_the_same_bits(generator: str) -> None:
+    method = small(generator=generator)
+    learner = after(2, method)
+    twin = small(generator=generator)
     twin.load_state_dict(load(save(method.state_dict())))
     twin.before_task(learner, 2)
     assert all(

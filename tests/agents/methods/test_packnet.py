@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch as th
 from support.models import next_slot, same_bits, snapshot, tiny_env, tiny_learner, train_stage
+from support.trainings import settings
 
 from clrobot.agents.methods.packnet import PackNet
 from clrobot.agents.methods.shared.composite import Composite
@@ -14,6 +17,11 @@ from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySetti
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.packed import FREE, PackedNetwork, owner_of
 from clrobot.agents.policies.ppo import PPOSlotPolicy
+from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.runs.score_book import read_scores
+from clrobot.training.training import train
+from clrobot.training.untrained import untrained
 
 SHAPE = (5, (8, 6), 3)
 
@@ -76,6 +84,62 @@ def test_the_shares_of_unknown_many_tasks_leave_room_that_falls_as_one_over_k() 
         method.before_phase(learner, k, "retrain")
         free.append(float((learner.policy.action_net.owners(1) == FREE).float().mean()))
     assert free == pytest.approx([3 / 4, 3 / 5, 3 / 6, 3 / 7], abs=1e-3)
+
+
+@pytest.mark.parametrize("tasks", [1, 4])
+def test_where_it_is_known_how_many_tasks_come_each_owns_as_many_weights(tasks: int) -> None:
+    """Of 40 · 40 weights, 1/N each, and the last one leaves none."""
+    method = PackNet(PackNet.Settings(tasks=tasks))
+    learner = tiny_learner(**method.networks(), widths=(40, 40))
+    for k in range(tasks):
+        learner.begin_slot((k,), tiny_env(slot=k), 64)
+        method.before_phase(learner, k, "retrain")
+    owners = learner.policy.action_net.owners(1)
+    assert [int((owners == owner_of(k)).sum()) for k in range(tasks)] == [1600 // tasks] * tasks
+    assert not (owners == FREE).any()
+
+
+def test_fewer_tasks_than_the_curriculum_has_are_refused_in_a_sentence() -> None:
+    config = make_config(method="packnet", packnet={"tasks": 2})
+    with pytest.raises(UserError, match=r"^--packnet.tasks is 2, and the curriculum has 3 tasks; give 3, or 0"):
+        untrained(config)
+    assert PackNet(PackNet.Settings(tasks=3)).why_not_here("ppo", 3) is None
+    assert PackNet(PackNet.Settings()).why_not_here("ppo", 300) is None
+
+
+def test_free_weights_can_be_drawn_anew_and_nothing_else_is() -> None:
+    """As a new layer's, orthogonal of gain √2, in the free places; without it they stay the zeros of pruning."""
+    for free, drawn in (("zeros", False), ("drawn", True)):
+        method = PackNet(PackNet.Settings(free=free))
+        learner = tiny_learner(**method.networks())
+        train_stage(learner, method, 0)
+        old = np.column_stack([np.random.default_rng(0).normal(size=(4, 23)), np.zeros(4)]).astype(np.float32)
+        acts = learner.model.predict(old, deterministic=True)[0]
+        next_slot(learner, 1)
+        before = snapshot(learner.policy.action_net)
+        method.before_task(learner, 1)
+        after = snapshot(learner.policy.action_net)
+        places = {name: before[name] != after[name] for name in before if not th.equal(before[name], after[name])}
+        assert set(places) == ({"trunk.0.weight", "trunk.1.weight"} if drawn else set())
+        for i in (0, 1) if drawn else ():
+            assert th.equal(places[f"trunk.{i}.weight"], learner.policy.action_net.owners(i) == FREE)
+        np.testing.assert_array_equal(learner.model.predict(old, deterministic=True)[0], acts)
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_the_dip_of_pruning_is_outside_the_learning_curve(tmp_path: Path) -> None:
+    """Ten points in 640 steps, of which pruning ends the first 384: six of them, all before it; and then the end."""
+    evaluation = {"episodes": 2, "curve_points": 9, "curve_episodes": 2}
+    run = train(make_config(**settings("packnet") | {"steps": 640, "evaluation": evaluation}), tmp_path / "run")
+    scores = [score for score in read_scores(run.scores_file) if score.stage == 1]
+    assert [score.step for score in scores if score.step < 640] == [64, 128, 192, 256, 320, 384]
+    finetune = train(
+        make_config(**settings("finetune") | {"steps": 640, "evaluation": evaluation}), tmp_path / "other"
+    )
+    other = [score for score in read_scores(finetune.scores_file) if score.stage == 1]
+    assert [score.step for score in other if score.step < 640] == [64 * n for n in range(1, 10)]
+    # The last one is the network before it was pruned: fine-tuning's, which is the same until then.
+    assert scores[:6] == other[:6]
 
 
 def test_a_slot_reads_its_own_and_earlier_weights_alone() -> None:
@@ -245,4 +309,4 @@ def test_a_policy_built_anew_acts_the_same_in_the_middle_of_a_stage() -> None:
 
 
 def test_the_phases_share_out_the_steps() -> None:
-    assert PackNet(PackNet.Settings()).phases(100_001) == [("train", 60_001), ("retrain", 40_000)]
+    assert PackNet(PackNet.Settings()).phases(100_001) == [("train", 60_001, True), ("retrain", 40_000, False)]

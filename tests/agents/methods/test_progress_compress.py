@@ -73,6 +73,26 @@ def test_progress_trains_the_active_column_and_a_new_slot_keeps_its_hidden_layer
     assert changed == {"active.layers.2.weight", "active.laterals.1.project.weight", "active.laterals.1.out.weight"}
 
 
+def test_a_new_slot_may_begin_with_a_new_column() -> None:
+    """Of the active column every weight is drawn anew, and the knowledge base stays."""
+    chosen = method(column="reset")
+    network = learner_of(chosen).policy.actor_net
+    assert isinstance(network, ProgressNetwork)
+    with th.no_grad():
+        for p in network.active.parameters():
+            p.add_(0.5)  # biases and scales too
+    before = snapshot(network)
+    network.add_slot()
+    after = snapshot(network)
+    unchanged = {name for name, tensor in before.items() if th.equal(after[name], tensor)}
+    assert {name.split(".")[0] for name in unchanged} == {"base", "compressed"}
+    th.manual_seed(0)
+    kept = learner_of(method()).policy.actor_net
+    weight = kept.active.layers[0].weight.clone()
+    kept.add_slot()
+    assert th.equal(kept.active.layers[0].weight, weight)
+
+
 def test_the_size_does_not_grow_but_for_heads() -> None:
     count = [sum(p.numel() for p in build(slots, 0).parameters()) for slots in (1, 2, 3)]
     assert count[1] - count[0] == count[2] - count[1] == 6 * 3 + 3

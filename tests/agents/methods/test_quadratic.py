@@ -33,7 +33,7 @@ FAMILY = tuple(m for m in METHODS if issubclass(m, QuadraticMethod))
 EVERY = pytest.mark.parametrize("method_class", FAMILY, ids=lambda m: m.name)
 
 
-def new(method_class: type[QuadraticMethod], **settings: float) -> QuadraticMethod:
+def new(method_class: type[QuadraticMethod], **settings: float | str) -> QuadraticMethod:
     """Return a method that is quick: few states where it has any."""
     few = {"states": 60} if "states" in method_class.Settings.model_fields else {}
     return method_class(method_class.Settings(**few | settings))
@@ -119,6 +119,41 @@ def test_the_merged_quadratic_has_the_gradient_of_the_sum(method_class: type[Qua
     for name, p in protected.items():
         expected = sum(2.0 * f * (p.detach() - anchor) for f, anchor in (task[name] for task in tasks))
         th.testing.assert_close(p.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+@EVERY
+@pytest.mark.parametrize("anchor", ["summed", "newest"])
+def test_the_anchor_is_a_choice_of_the_whole_family(method_class: type[QuadraticMethod], anchor: str) -> None:
+    """F_1 = 1 around 0, F_2 = 3 around 4: both have F = γ + 3; the anchor is 12 / (γ + 3), the sum's least, or 4."""
+    method = new(method_class, anchor=anchor)
+    decay = method.settings.decay if isinstance(method, OnlineEWC) else 1.0
+    found = method.merge(quadratic([1.0], [0.0]), quadratic([3.0], [4.0]))
+    assert found.importance.item() == pytest.approx(decay + 3)
+    assert found.anchor.item() == pytest.approx(12 / (decay + 3) if anchor == "summed" else 4.0)
+
+
+def test_what_each_of_the_family_anchors_to_if_nothing_is_said() -> None:
+    """As their papers have it."""
+    anchors = {method.name: method.Settings().anchor for method in FAMILY}
+    assert anchors == {"ewc": "summed", "online-ewc": "newest", "l2": "summed", "si": "newest", "mas": "newest"}
+
+
+def test_l2s_summed_anchor_is_the_mean_of_all_solutions() -> None:
+    """The trap: no head was trained there. The newest one is where the last of them was."""
+    learner = tiny_learner()
+    methods = {anchor: new(L2, anchor=anchor) for anchor in ("summed", "newest")}
+    weight = learner.policy.actor_net.trunk[0].weight
+    solutions = []
+    for k in range(3):
+        with th.no_grad():
+            weight.add_(th.randn(weight.shape, generator=th.Generator().manual_seed(k)))
+        solutions.append(weight.detach().clone())
+        for method in methods.values():
+            method.after_task(learner, k, collector(learner, k))
+    mean = th.stack(solutions).mean(0)
+    found = {anchor: method.state_dict()["anchor.trunk.0.weight"] for anchor, method in methods.items()}
+    th.testing.assert_close(found["summed"], mean)
+    assert th.equal(found["newest"], solutions[-1])
 
 
 def test_online_ewc_lets_the_earlier_fisher_information_fade_around_the_newest_anchor() -> None:

@@ -8,14 +8,23 @@ from functools import partial
 import pytest
 import torch as th
 
+from clrobot.agents.networks.copied import CopiedNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.agents.networks.randomly_reading import RandomlyReadingNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 
 EVERY = pytest.mark.parametrize(
     "network_class",
-    [MultiHeadNetwork, ProgressiveNetwork, partial(ProgressiveNetwork, later_width=0.4), IndependentNetwork],
-    ids=["multi-head", "progressive", "narrower", "independent"],
+    [
+        MultiHeadNetwork,
+        ProgressiveNetwork,
+        partial(ProgressiveNetwork, later_width=0.4),
+        IndependentNetwork,
+        CopiedNetwork,
+        RandomlyReadingNetwork,
+    ],
+    ids=["multi-head", "progressive", "narrower", "independent", "copied", "randomly-reading"],
 )
 
 
