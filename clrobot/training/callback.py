@@ -17,6 +17,7 @@ from clrobot.training.measuring import Measuring
 from clrobot.training.observer import Observer
 from clrobot.training.plan import StagePlan
 from clrobot.training.saver import Saver, StageProgress
+from clrobot.training.slot_advantages import normalise_by_slot
 from clrobot.training.stopping import StopSwitch
 
 
@@ -102,6 +103,10 @@ class StageCallback(BaseCallback):
         self.account()
         progress = StageProgress(self._plan, self.phase, self._due, self._success)
         self._saver.save(progress, self._env)
+
+    def _on_rollout_end(self) -> None:
+        if len(self._plan.trained) > 1:
+            normalise_by_slot(self.model)
 
     def _on_step(self) -> bool:
         return True

@@ -86,6 +86,10 @@ class Method:
         """Return how many slots have a head once stage k of n has begun."""
         return 1 + max(max(self.trained_slots(stage, n)) for stage in range(k + 1))
 
+    def in_sequence(self, n: int) -> bool:
+        """Return whether each of n stages trains its own slot alone: what forgetting and transfer are defined by."""
+        return all(len(self.trained_slots(k, n)) == 1 for k in range(n))
+
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""
         return [Phase("train", steps)]
