@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clrobot.comparison.comparison import Comparison, Group
+from clrobot.comparison.comparison import Comparison
+from clrobot.comparison.groups import Group
 from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.dotted import flatten
 from clrobot.results.statistics import Estimate, estimate
@@ -72,7 +73,7 @@ def trade_offs(comparison: Comparison) -> list[TradeOff]:
 
 def _point(group: Group, value: float) -> Point:
     matrices = [np.array(metrics.success_matrix, float) for metrics in group.metrics]
-    parts = {name: estimate([part(R) for R in matrices]) for name, part in PARTS.items()}
+    parts = {name: estimate([part(R) for R in matrices], bounds=(0.0, 1.0)) for name, part in PARTS.items()}
     return Point(value, parts)
 
 

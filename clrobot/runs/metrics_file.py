@@ -5,6 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from clrobot.errors import UserError
+from clrobot.experiment.build import make_method
 from clrobot.files import MANIFEST
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.results.scores import stage_ends
@@ -36,8 +37,10 @@ def rebuild_metrics(run: RunFolder, reference: ArrayLike | None = None) -> RunMe
     costs = Costs.of(run.read_metrics())
     scores = read_scores(run.scores_file)
     slots = run.config.curriculum.slots
+    in_sequence = make_method(run.config).in_sequence(len(slots))
     try:
-        metrics = run_metrics(scores, slots, stage_ends(scores, len(slots)), costs, reference)
+        ends = stage_ends(scores, len(slots))
+        metrics = run_metrics(scores, slots, ends, costs, reference, in_sequence=in_sequence)
     except ValueError as error:
         raise UserError(
             f"{run.path / 'metrics.json'} does not fit the run's scores ({error}); train again"

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
-from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord
+from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord
+from clrobot.results.units import Units
 
 _KINDS = ("train", "evaluate", "method", "record", "save")
 _NOT_LEARNING = ("evaluate", "save", "method", "record")
@@ -49,7 +50,7 @@ class Ledger:
         yield
         self.seconds[kind] += time.perf_counter() - started
 
-    def close_stage(self, stage: int, parameters: Parameters, memory_bytes: int, dormant: DormantShare) -> None:
+    def close_stage(self, stage: int, parameters: Parameters, memory_bytes: int, units: Units) -> None:
         """Note what the agent has become after `stage` (from 1), and the seconds since the stage before."""
         before = [record.seconds.by_kind for record in self.per_stage]
         seconds = {
@@ -60,7 +61,7 @@ class Ledger:
                 stage=stage,
                 parameters=parameters,
                 memory_bytes=memory_bytes,
-                dormant_share=dormant,
+                units=units,
                 seconds=Seconds(**seconds),
             )
         )

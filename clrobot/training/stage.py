@@ -48,6 +48,7 @@ def train_stage(
     model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
     learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
     if snapshot is None:
+        callback.measure_start()
         method.before_task(learner, plan.slot)
     else:
         with snapshot.restoring():

@@ -28,7 +28,7 @@ TINY: dict[str, Any] = {
     "checkpoint": {"seconds": 0.0},
 }
 
-FEW_STATES = {"INFERENCE_STATES": 100, "DORMANT_STATES": 100}
+FEW_STATES = {"INFERENCE_STATES": 100, "UNIT_STATES": 100}
 
 
 def settings(method: str) -> dict[str, Any]:

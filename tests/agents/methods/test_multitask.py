@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from support.models import TINY_PPO, tiny_env
+from support.outcomes import WholeRuns
 from support.trainings import TINY
 
 from clrobot.agents.vec_env import JointVecEnv
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.runs.references import missing_references
 from clrobot.training.slot_advantages import normalise_by_slot
 from clrobot.training.training import train
 from clrobot.training.training_env import shares, training_env
@@ -91,6 +93,24 @@ def test_a_training_normalises_them_before_each_update(tmp_path: Path, monkeypat
     seen.clear()
     train(make_config(**TINY | {"method": "finetune", "steps": 64}), tmp_path / "one")
     assert seen == []
+
+
+def test_of_multitask_only_what_it_can_do_at_the_end_is_defined(whole_runs: WholeRuns) -> None:
+    metrics = whole_runs["multitask"].run.read_metrics()
+    assert metrics.average_success is not None
+    assert metrics.steps_to_success is not None
+    for name in (
+        *("forgetting", "backward_transfer", "forward_transfer", "forward_transfer_from_2", "zero_shot_transfer"),
+        *("zero_shot_transfer_best", "retention", "unlearned_share", "plasticity", "relative_return"),
+        *("forgetting_steps", "forgetting_return"),
+    ):
+        assert metrics.value(name) is None, name
+    assert all(task.final is not None and task.learned is None for task in metrics.per_task)
+
+
+def test_what_trains_all_at_once_needs_no_references(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    assert missing_references([whole_runs["multitask"].run], tmp_path / "store") == {}
+    assert len(missing_references([whole_runs["finetune"].run], tmp_path / "store")) == 3
 
 
 def test_one_task_alone_is_a_sequence() -> None:

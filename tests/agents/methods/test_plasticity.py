@@ -204,6 +204,10 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
     run = train(make_config(**settings), tmp_path / "run")
     metrics = run.read_metrics()
     assert [stage.stage for stage in metrics.per_stage] == [1, 2, 3]
+    for record in metrics.per_stage:
+        for layers in (record.units.actor, record.units.critic):
+            assert [layer.width for layer in layers] == [8, 8]
+            assert all(1 <= layer.effective_rank <= 8 for layer in layers)
     method = load_file(run.checkpoint(3) / "method.safetensors")
     assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
     assert sum(t.numel() * t.element_size() for t in method.values()) == metrics.memory_bytes
