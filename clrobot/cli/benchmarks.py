@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.table import Table
-
-from clrobot.cli.common import at_least, open_console
+from clrobot.cli.common import MOST_SEED, MOST_THREADS, at_least, check_file, open_console
 from clrobot.results.numbers import grouped, number
+
+_MOST_SIMULATIONS = 65_536  # as the settings' own: `ppo.num-envs`
+_MOST_ROUNDS = 100_000
 
 
 def bench(
@@ -16,6 +17,7 @@ def bench(
     ppo_task: str = "pick-place",
     metaworld: Path | None = None,
     json: Path | None = None,
+    threads: int = 0,
 ) -> None:
     """Measure the speed of the simulations and of PPO, and what a picture costs.
 
@@ -36,14 +38,17 @@ def bench(
         metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
             each in a process of its own.
         json: also write the figures to this file.
+        threads: of the physics; 0: all cores that the process may use.
     """
     from clrobot.benchmarks.bench import run_bench
 
-    at_least(num_envs, "--num-envs")
-    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console())
+    at_least(num_envs, "--num-envs", most=_MOST_SIMULATIONS)
+    at_least(threads, "--threads", 0, MOST_THREADS)
+    check_file(json, "--json")
+    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console(), threads)
 
 
-def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
+def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15, threads: int = 0) -> None:
     """Measure what methods add to the time of learning.
 
     Updates with a method and without take turns; three tasks are protected.
@@ -51,14 +56,18 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     Args:
         method: the methods.
         rounds: updates of each.
+        threads: of the physics; 0: all cores that the process may use.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.overhead import measure_overhead
 
-    at_least(rounds, "--rounds")
+    at_least(rounds, "--rounds", most=_MOST_ROUNDS)
+    at_least(threads, "--threads", 0, MOST_THREADS)
     table = Table("method", title="one update of PPO, learning alone", title_justify="left")
     table.add_column("milliseconds", justify="right")
     table.add_column("against finetune", justify="right")
-    for found in measure_overhead(method, rounds):
+    for found in measure_overhead(method, rounds, threads):
         change = number(100 * (found.ratio - 1), signed=True, decimals=1)
         table.add_row(found.method, number(1000 * found.seconds, decimals=1), f"{change} %")
     open_console().print(table)
@@ -72,6 +81,7 @@ def learning(
     config: Path | None = None,
     label: str = "",
     out: Path | None = None,
+    threads: int | None = None,
 ) -> None:
     """Measure how soon each task is learned alone: steps and seconds to .5 and .9.
 
@@ -86,22 +96,33 @@ def learning(
         label: a name for these settings among the rows of --out.
         out: keep each training as a line of JSON in this file; what is there is not trained again, unless it gave
             up before --steps.
+        threads: of the physics; 0: all cores that the process may use. By default those of --config, or all.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.learning import learn_all, medians
     from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.experiment.config import make_config
     from clrobot.experiment.config_file import read_config
+    from clrobot.experiment.curriculum import MAX_STEPS
 
-    at_least(steps, "--steps")
-    at_least(every, "--every")
+    at_least(steps, "--steps", most=MAX_STEPS)
+    at_least(every, "--every", most=MAX_STEPS)
+    if threads is not None:
+        at_least(threads, "--threads", 0, MOST_THREADS)
+    for own in seed:
+        at_least(own, "--seed", 0, MOST_SEED)
+    check_file(out)
     for name in task:
         _ = TASKS_BY_ID[name]  # refused before anything is trained
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     base = make_config() if config is None else read_config(config)
+    if threads is not None:
+        base = base.model_copy(update={"threads": threads})
     rows = learn_all(base, task or tuple(TASKS_BY_ID), seed, steps, every, label, out, tell)
     table = Table("task", title=f"{base.algo} alone on each task, medians of {len(seed)} seeds", title_justify="left")
     for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):

@@ -11,7 +11,7 @@ from clrobot.comparison.differences import Difference, paired
 from clrobot.comparison.groups import Group
 from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
-from clrobot.comparison.runs import ComparedRun, read_runs, without_doubles
+from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
 from clrobot.errors import UserError
 from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
 from clrobot.results.statistics import Estimate, Statistic, estimate, forward_transfer_estimate
@@ -99,7 +99,7 @@ def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean", metrics
     )
     shown = tuple(m for m in chosen if not m.optional or metrics or any(g.estimates[m.name].n for g in groups))
     seeds = other_seeds([(group.label, group.seeds) for group in groups])
-    notes = [*notes, *doubles, *differences(runs), *seeds, *other_algorithms(runs)]
+    notes = [*notes, *doubles, *unfinished(runs), *differences(runs), *seeds, *other_algorithms(runs)]
     return Comparison(groups, paired(groups), shown, not metrics, tuple(notes), statistic)
 
 

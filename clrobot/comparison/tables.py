@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final, Literal
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -27,9 +26,11 @@ from clrobot.comparison.sections import (
     task_sections,
     with_differences,
 )
+from clrobot.errors import printable
 from clrobot.results.catalogue import COST_SECTIONS, LEARNING_SECTIONS
-from clrobot.results.numbers import DASH, percent
+from clrobot.results.numbers import DASH, json_text, percent
 from clrobot.results.statistics import CONFIDENCE, MANY, Estimate, least_p
+from clrobot.terminal import LiteralConsole
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 
@@ -38,20 +39,25 @@ _LABEL: Final = 12  # characters of a label that a terminal has room for beside 
 
 
 def as_text(comparison: Comparison, form: Format, *, width: int = 80) -> str:
-    """Return the comparison in a format, notes included (but in `csv`, which has no place for them)."""
+    """Return the comparison in a format, notes included (but in `csv`, which has no place for them).
+
+    It may be printed: no name in it commands a terminal.
+    """
     if form == "csv":
-        return _csv(comparison)
+        return printable(_csv(comparison))
     if form == "json":
-        return json.dumps(as_json(comparison), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        return json_text(as_json(comparison)) + "\n"
     if form == "table":
-        console = Console(file=io.StringIO(), width=width, color_system=None)
+        console = LiteralConsole(io.StringIO(), width=width, color_system=None)
         print_comparison(comparison, console)
         assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue()
+        return printable(console.file.getvalue())
     render = _markdown if form == "markdown" else _latex
     parts = [render(section) for section in _sections(comparison)]
-    comment = "% " if form == "latex" else ""
-    return "\n\n".join([*parts, *(f"{comment}{line}" for line in _foot(comparison))]) + "\n"
+    # In one line each: what follows a line's end is no comment of LaTeX's.
+    foot = [_in_one_line(line) for line in _foot(comparison)]
+    notes = [_literal(line) if form == "markdown" else f"% {line}" for line in foot]
+    return printable("\n\n".join([*parts, *notes])) + "\n"
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -94,10 +100,12 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
+def print_comparison(comparison: Comparison, console: LiteralConsole) -> None:
     """Show the comparison in the terminal: the value, below it the interval, and in bold what stands out."""
     for section in (part for whole in _sections(comparison) for part in _fitting(whole, console.width)):
-        console.print(Text(section.title, "table.title"))  # a table's own would be folded to the table's width
+        console.print(
+            Text(_in_one_line(section.title), "table.title")
+        )  # a table's own would be folded to the table's width
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("method", overflow="fold", min_width=_LABEL)
         table.add_column("seeds", justify="right")
@@ -111,7 +119,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             table.add_row(row.label, str(row.seeds), *texts)
         console.print(table)
     for line in _foot(comparison):
-        console.print(line, style="dim", markup=False, highlight=False)
+        console.print(line, style="dim")
 
 
 def _fitting(section: Section, width: int) -> Iterable[Section]:
@@ -191,12 +199,21 @@ def _left_out(groups: Iterable[Group]) -> list[str]:
 
 def _markdown(section: Section) -> str:
     headings = ["method", "seeds", *(column.title for column in section.columns)]
-    lines = [f"**{section.title}**", "", _markdown_row(headings)]
+    lines = [f"**{_literal(section.title)}**", "", _markdown_row(map(_literal, headings))]
     lines.append(_markdown_row(["---", *["---:"] * (len(headings) - 1)]))
     for row, cells in _rows(section):
         words = [" ".join(filter(None, (f"**{c.value}**" if c.bold else c.value, c.interval()))) for c in cells]
-        lines.append(_markdown_row([row.label.replace("|", "\\|"), str(row.seeds), *words]))
+        lines.append(_markdown_row([_literal(row.label), str(row.seeds), *words]))
     return "\n".join(lines)
+
+
+def _in_one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def _literal(text: str) -> str:
+    """Return text that Markdown shows as it is, in one line: names are the user's, and none is markup or HTML."""
+    return re.sub(r"[\\`*_\[\]<>&|~#]", r"\\\g<0>", _in_one_line(text))
 
 
 def _markdown_row(words: Iterable[str]) -> str:
@@ -206,7 +223,7 @@ def _markdown_row(words: Iterable[str]) -> str:
 def _latex(section: Section) -> str:
     headings = ["method", "seeds", *(column.title for column in section.columns)]
     lines = [
-        f"% {section.title}",
+        f"% {_in_one_line(section.title)}",
         f"\\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
         "\\hline",
         " & ".join(map(_escaped, headings)) + r" \\",
@@ -221,6 +238,11 @@ def _latex(section: Section) -> str:
 
 
 _LATEX: Final = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
     "&": r"\&",
     "%": r"\%",
     "_": r"\_",
@@ -235,7 +257,7 @@ _LATEX: Final = {
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in _in_one_line(text))
 
 
 def _csv(comparison: Comparison) -> str:
@@ -244,15 +266,14 @@ def _csv(comparison: Comparison) -> str:
     names = list(dict.fromkeys(name for numbers in found for name in numbers))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["label", "method", "seeds", *(f"{name}{end}" for name in names for end in ("", "_low", "_high", "_n"))]
-    )
+    headings = (f"{name}{end}" for name in names for end in ("", "_low", "_high", "_n"))
+    writer.writerow(["label", "method", "seeds", *map(_in_one_line, headings)])
     nothing = Estimate(None, None, None, 0)
     for group, numbers in zip(comparison.groups, found, strict=True):
         estimates = [numbers.get(name, nothing) for name in names]
         writer.writerow(
             [
-                group.label,
+                _in_one_line(group.label),
                 group.method,
                 " ".join(map(str, group.seeds)),
                 *(value for e in estimates for value in (e.value, e.low, e.high, e.n)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def network_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return what a policy is told of its networks: their classes, `widths`, `layer_norm`."""
+    """Return what a policy's constructor takes of its networks: their classes, `widths`, `layer_norm`."""
     return make_method(config).networks() | dict(config.network)
 
 

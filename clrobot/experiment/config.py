@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     Field,
@@ -25,10 +25,12 @@ from clrobot.errors import UserError, explain, shown
 from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Steps
+from clrobot.experiment.machine import Device, Machine, MemoryLimit, PhysicsThreads, SnapshotSeconds, Tracker
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
-Tracker = Literal["none", "wandb", "mlflow", "trackio"]
+# Settings that change no weight and no score: how a training is saved, filmed, tracked, limited, spread over cores.
+CHANGES_NO_SCORE: Final = ("video", "checkpoint", "memory_limit_mb", "tracker", "threads")
 
 # More than anybody will use; what is beyond would fill a machine before it fails.
 _UNITS = 16_384
@@ -67,7 +69,7 @@ class VideoSettings(FrozenSettings):
 class CheckpointSettings(FrozenSettings):
     """When a training is saved within a stage, to be resumed from."""
 
-    seconds: float = Field(20.0, ge=0, le=1e9)
+    seconds: SnapshotSeconds = 20.0
     """Seconds between two; 0 saves at every update."""
     steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
     """Control steps between two, in place of seconds."""
@@ -106,11 +108,11 @@ class RunConfig(FrozenSettings):
     """Control steps in every stage, in place of the curriculum's own."""
     torch_threads: int = Field(1, ge=1, le=1_024)
     """Threads of torch; another number gives other bits."""
-    threads: int = Field(0, ge=0, le=1_024)
+    threads: PhysicsThreads = 0
     """Threads of the physics; 0: all cores that the process may use. Any number gives the same bits."""
-    device: str = Field("cpu", max_length=100)
+    device: Device = "cpu"
     """Where the networks live: cpu, cuda, …"""
-    memory_limit_mb: int = Field(4096, ge=0, le=2**24)
+    memory_limit_mb: MemoryLimit = 4096
     """The most that a method may keep beside the policy, in MiB; checked before training."""
     tracker: Tracker = "none"
     """An experiment tracker to tell as well, if it is installed."""
@@ -119,6 +121,16 @@ class RunConfig(FrozenSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     video: VideoSettings = VideoSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+
+    def on(self, machine: Machine) -> Self:
+        """Return the settings as they hold on a machine; the run's own file stays as it is."""
+        given = machine.model_dump(exclude_none=True, exclude={"films", "snapshot_seconds"})
+        video, checkpoint = self.video, self.checkpoint
+        if machine.films is not None:
+            video = video.model_copy(update={"enabled": machine.films})
+        if machine.snapshot_seconds is not None:  # which control steps between two would come before
+            checkpoint = checkpoint.model_copy(update={"seconds": machine.snapshot_seconds, "steps": None})
+        return self.model_copy(update=given | {"video": video, "checkpoint": checkpoint})
 
     @field_validator("curriculum", mode="before")
     @classmethod
@@ -145,7 +157,7 @@ class RunConfig(FrozenSettings):
         return self
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _no_absurd_number(self) -> Self:
         groups = {"plasticity", *METHODS_BY_NAME}
         for group in sorted(groups & self.__class__.model_fields.keys()):
             for name, value in getattr(self, group):

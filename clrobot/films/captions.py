@@ -26,7 +26,7 @@ class Label:
         stage: the last stage trained, from 1; 0 is the untrained agent.
         stages: how many the curriculum has.
         method: the continual-learning method's name.
-        success_rate: of the skill at this stage, in [0, 1]; None if it was not measured.
+        success_rate: of the skill at this stage, in [0, 1].
         episode: the episode shown, from 1.
         episodes: how many the film shows.
         solved: whether the task has been solved in this episode, up to this frame.
@@ -36,7 +36,7 @@ class Label:
     stage: int
     stages: int
     method: str
-    success_rate: float | None
+    success_rate: float
     episode: int
     episodes: int
     solved: bool = False
@@ -67,12 +67,9 @@ def _caption(width: int, text: Label) -> Frame:
     task = pen.fitted(task, room - pen.width(stage), smallest=18)
     pen.write(left, _LINE_1, task, TEXT)
     pen.write(right - pen.width(stage), _LINE_1, stage, QUIET)
-    if text.success_rate is None:
-        pen.write(left, _LINE_2, CaptionText("success not measured", 20), QUIET)
-    else:
-        pen.write(left, _LINE_2, CaptionText(f"success {percent(text.success_rate)}", 20), TEXT)
-        # The gauge stands where the widest text would end, so that it does not jump from film to film.
-        pen.gauge(left + pen.width(CaptionText("success 100 %", 20)) + 12, _LINE_2 - 12, text.success_rate)
+    pen.write(left, _LINE_2, CaptionText(f"success {percent(text.success_rate)}", 20), TEXT)
+    # The gauge stands where the widest text would end, so that it does not jump from film to film.
+    pen.gauge(left + pen.width(CaptionText("success 100 %", 20)) + 12, _LINE_2 - 12, text.success_rate)
     if text.solved:
         pen.badge(right, _LINE_2, CaptionText("solved", 18, bold=True))
     else:

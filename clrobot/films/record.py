@@ -15,8 +15,9 @@ from clrobot.envs.rendering import Renderer, open_renderer
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.vector_env import FPS
 from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.evaluator import check_actions, check_sizes
 from clrobot.evaluation.observations import append_slot
-from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
 from clrobot.films.captions import Label, Tile, label, mosaic, tile, tile_width
 from clrobot.films.encode import write_gif, write_video
@@ -39,38 +40,39 @@ class Rollout(NamedTuple):
 
 
 class Film(NamedTuple):
-    """What a film's caption says."""
+    """What a film's caption says of the agent beside its stage."""
 
-    stage: int
     method: str
-    success_rate: float | None
+    success_rate: float
 
 
-def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
-    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e."""
-    env = stage_env(curriculum.stages[slot], episodes)
-    obs, _ = env.reset(seed=seed)
+def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0) -> Rollout:
+    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e.
+
+    The physics takes `threads` threads (0: all cores that the process may use).
+    """
+    env = stage_env(agent.curriculum.stages[slot], episodes, threads=threads)
+    check_sizes(agent.policy, env)
+    obs, _ = env.reset(seed=agent.seed)
     states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
     # The last step would come back as the next episode's start: its picture is left out.
     for step in range(1, HORIZON):
         actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
-        obs, *_ = env.step(actions)
+        obs, *_ = env.step(check_actions(actions))
         if step % STRIDE == 0:
             states.append(env.sim.batch.state.copy())
             solved.append(env.sim.solved.copy())
     return Rollout(np.stack(states, axis=1), np.stack(solved, axis=1))
 
 
-def record(
-    path: Path, agent: Agent, curriculum: Curriculum, slot: int, film: Film, *, episodes: int, seed: int
-) -> None:
-    """Write an H.264 film of slot index `slot` to `path`, with a caption.
+def record(path: Path, agent: Agent, slot: int, film: Film, episodes: int, threads: int = 0) -> None:
+    """Write an H.264 film of slot index `slot` to `path`, with a caption; `threads` are those of the physics.
 
     Raises:
         VideoError: the film cannot be encoded or written.
         RenderError: the pictures cannot be drawn.
     """
-    rollout = roll_out(agent, curriculum, slot, episodes, seed)
+    rollout, curriculum = roll_out(agent, slot, episodes, threads), agent.curriculum
     env = stage_env(curriculum.stages[slot])
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -83,7 +85,7 @@ def record(
                         picture,
                         Label(
                             task=curriculum.slots[slot],
-                            stage=film.stage,
+                            stage=agent.stage,
                             stages=len(curriculum.stages),
                             method=film.method,
                             success_rate=film.success_rate,
@@ -103,15 +105,14 @@ class Cell(NamedTuple):
     slot: int
     success_rate: float | None  # None: the skill was not trained yet
 
+    @property
+    def stage(self) -> Stage:
+        """The stage of the curriculum that trains the slot."""
+        return self.agent.curriculum.stages[self.slot]
+
 
 def record_grid(
-    path: Path,
-    rows: Sequence[Sequence[Cell]],
-    curriculum: Curriculum,
-    title: tuple[str, str],
-    *,
-    episodes: int,
-    seed: int,
+    path: Path, rows: Sequence[Sequence[Cell]], title: tuple[str, str], episodes: int, threads: int = 0
 ) -> None:
     """Write one film, .mp4 or .gif, whose cells play at the same time, from the same start state in each task.
 
@@ -119,11 +120,10 @@ def record_grid(
 
     Args:
         path: the film.
-        rows: of cells, as many in each.
-        curriculum: whose slots the cells show.
+        rows: of cells, as many in each; the agents are all of one run.
         title: what stands above the cells, on the left and on the right.
-        episodes: how many, one after the other.
-        seed: of the start states; evaluation's episode e starts like this film's.
+        episodes: how many, one after the other; each starts as evaluation's of the same number.
+        threads: of the physics; 0: all cores that the process may use.
 
     Raises:
         VideoError: the film cannot be encoded or written.
@@ -132,23 +132,23 @@ def record_grid(
     size = tile_width(max(map(len, rows)), GRID_WIDTH, CELL[path.suffix])
     cells = [cell for row in rows for cell in row]
     rollouts = [
-        roll_out(cell.agent, curriculum, cell.slot, episodes, seed)
-        if cell.success_rate is not None
-        else _start(curriculum, cell.slot, episodes, seed)
+        _start(cell, episodes, threads)
+        if cell.success_rate is None
+        else roll_out(cell.agent, cell.slot, episodes, threads)
         for cell in cells
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def frames() -> Iterator[Frame]:
         with ExitStack() as stack:
-            stages = {stage.world: stage for stage in (curriculum.stages[cell.slot] for cell in cells)}
+            stages = {cell.stage.world: cell.stage for cell in cells}
             renderers = {
                 world: stack.enter_context(open_renderer(stage_env(stage).sim.model, size, size))
                 for world, stage in stages.items()
             }
             for e in range(episodes):
                 tiles: list[Iterator[Frame]] = [
-                    _tiles(cell, rollout, e, curriculum, renderers[curriculum.stages[cell.slot].world])
+                    _tiles(cell, rollout, e, renderers[cell.stage.world])
                     for cell, rollout in zip(cells, rollouts, strict=True)
                 ]
                 columns = len(rows[0])
@@ -161,16 +161,16 @@ def record_grid(
     write(path, frames(), fps=FPS / STRIDE)
 
 
-def _start(curriculum: Curriculum, slot: int, episodes: int, seed: int) -> Rollout:
+def _start(cell: Cell, episodes: int, threads: int) -> Rollout:
     """Return the start states alone, each an episode of one picture."""
-    env = stage_env(curriculum.stages[slot], episodes)
-    env.reset(seed=seed)
+    env = stage_env(cell.stage, episodes, threads=threads)
+    env.reset(seed=cell.agent.seed)
     return Rollout(env.sim.batch.state.copy()[:, None], env.sim.solved.copy()[:, None])
 
 
-def _tiles(cell: Cell, rollout: Rollout, e: int, curriculum: Curriculum, renderer: Renderer) -> Iterator[Frame]:
+def _tiles(cell: Cell, rollout: Rollout, e: int, renderer: Renderer) -> Iterator[Frame]:
     """Yield the captioned pictures of a cell's episode e; one that stands still is drawn once."""
-    text = Tile(curriculum.slots[cell.slot], cell.agent.stage, cell.success_rate)
+    text = Tile(cell.agent.slots[cell.slot], cell.agent.stage, cell.success_rate)
     pictures = renderer.frames(rollout.states[e])
     if cell.success_rate is None:
         yield from [tile(next(pictures), text)] * len(range(0, HORIZON, STRIDE))

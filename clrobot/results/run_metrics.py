@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
-from clrobot.results.fields import Change, Count, Matrix, Positive, Rate, Record, Slot
+from clrobot.results.fields import MAX_COUNT, MAX_NUMBER, Change, Count, Matrix, Number, Positive, Rate, Record, Slot
 from clrobot.results.measure import measure
 from clrobot.results.metrics import Array, isolated_forgetting
 from clrobot.results.scores import Score, finished_rows
@@ -27,12 +27,12 @@ class Parameters(Record):
 class Seconds(Record):
     """Wall-clock time by what it was spent on."""
 
-    # No bound: a difference of two rounded clocks may be a millisecond below zero, and must not end a training.
-    train: float
-    evaluate: float
-    method: float
-    record: float
-    save: float
+    # Not `Positive`: a difference of two rounded clocks may be a millisecond below zero, and must not end a training.
+    train: Number
+    evaluate: Number
+    method: Number
+    record: Number
+    save: Number
 
     @property
     def total(self) -> float:
@@ -48,7 +48,7 @@ class Seconds(Record):
 class StageRecord(Record):
     """What the agent had become after a stage, and what the stage took."""
 
-    stage: Annotated[int, Field(ge=1)]
+    stage: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     parameters: Parameters
     memory_bytes: Count
     units: Units
@@ -59,7 +59,7 @@ class TaskMetrics(Record):
     """What is measured of one slot; None where it is undefined, or not yet measured."""
 
     slot: Slot
-    task: str
+    task: Annotated[str, Field(max_length=1_000)]
     learned: Rate | None
     final: Rate | None
     learned_final_step: Rate | None
@@ -69,12 +69,12 @@ class TaskMetrics(Record):
     zero_shot_transfer: Change | None
     zero_shot_transfer_best: Change | None
     steps_to_success: Positive | None
-    forgetting_steps: float | None
-    relative_return: float | None
-    forgetting_return: float | None
+    forgetting_steps: Number | None
+    relative_return: Number | None
+    forgetting_return: Number | None
     auc: Positive | None
     auc_reference: Positive | None
-    forward_transfer: float | None
+    forward_transfer: Number | None
     plasticity: Positive | None
     final_stochastic: Rate | None
 
@@ -112,14 +112,14 @@ class RunMetrics(Record):
     forgetting: Change | None
     forgetting_all_tasks: Change | None
     backward_transfer: Change | None
-    forward_transfer: float | None
-    forward_transfer_from_2: float | None
+    forward_transfer: Number | None
+    forward_transfer_from_2: Number | None
     zero_shot_transfer: Change | None
     zero_shot_transfer_best: Change | None
     steps_to_success: Positive | None
-    forgetting_steps: float | None
-    relative_return: float | None
-    forgetting_return: float | None
+    forgetting_steps: Number | None
+    relative_return: Number | None
+    forgetting_return: Number | None
     retention: Positive | None
     unlearned_share: Rate | None
     plasticity: Positive | None
@@ -273,8 +273,8 @@ def run_metrics(
 
 
 def _defined(value: float) -> float | None:
-    """Return a number as Python has it, None for nan."""
-    return float(value) if np.isfinite(value) else None
+    """Return a number as Python has it; None for nan, and for a quotient by next to nothing."""
+    return float(value) if abs(value) <= MAX_NUMBER else None
 
 
 def _rows(values: Array) -> tuple[tuple[float | None, ...], ...]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from clrobot.results.fields import Count, Positive, Rate, Record, Slot, own_stage
+from clrobot.results.fields import MAX_COUNT, Count, Positive, Rate, Record, Slot, own_stage
 from clrobot.results.metrics import Array, auc
 
 # How an episode counts as a success: at any step (the headline), at its final step, or at any step with actions
@@ -56,7 +56,7 @@ class Score(Record):
     stage: Count
     step: Count
     slot: Slot
-    episodes: Annotated[int, Field(ge=1, lt=2**63)]
+    episodes: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     success_any: Rate
     success_final: Rate
     return_mean: float | None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 
-from clrobot.errors import UserError
+from clrobot.errors import UserError, cut, explain
 from clrobot.experiment.build import make_method
 from clrobot.files import MANIFEST
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
@@ -42,8 +43,9 @@ def rebuild_metrics(run: RunFolder, reference: ArrayLike | None = None) -> RunMe
         ends = stage_ends(scores, len(slots))
         metrics = run_metrics(scores, slots, ends, costs, reference, in_sequence=in_sequence)
     except ValueError as error:
+        reason = explain(error) if isinstance(error, ValidationError) else cut(str(error), 200)
         raise UserError(
-            f"{run.path / 'metrics.json'} does not fit the run's scores ({error}); train again"
+            f"{run.path / 'metrics.json'} does not fit the run's scores ({reason}); train again"
         ) from error
     write_metrics(run, metrics)
     return metrics

@@ -18,27 +18,18 @@ from clrobot.results.run_metrics import Parameters
 from clrobot.results.scores import Score
 from clrobot.results.units import LayerUnits, Units
 from clrobot.runs.checkpoint import save_checkpoint
-from clrobot.runs.folder import RunFolder, stage_name
-from clrobot.training.ledger import Ledger
+from clrobot.runs.folder import stage_name
+from clrobot.training.context import RunContext
 from clrobot.training.measuring import Measuring
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
-from clrobot.training.stopping import StopSwitch
 
 INFERENCE_STATES = 1_000
 UNIT_STATES = 500
 
 
 def after_stage(
-    config: RunConfig,
-    run: RunFolder,
-    learner: Learner,
-    method: Method,
-    plan: StagePlan,
-    *,
-    ledger: Ledger,
-    measuring: Measuring,
-    stop: StopSwitch,
+    context: RunContext, learner: Learner, method: Method, plan: StagePlan, measuring: Measuring
 ) -> list[Score]:
     """Do what follows the learning of `plan`, and return the scores of every slot.
 
@@ -47,6 +38,7 @@ def after_stage(
     Raises:
         Stopped: a stop was asked for; the stage's newest snapshot leads back to here.
     """
+    config, ledger, stop = context.config, context.ledger, context.stop
     policy, stage, step = learner.policy, plan.stage, learner.step
     with ledger.timed("method"):
         stop.pause(f"{config.method}: remembering {config.curriculum.slots[plan.slot]}", stage, step)
@@ -56,10 +48,10 @@ def after_stage(
     stop.pause("evaluating", stage, step)
     row = measuring.all_slots(policy, stage, step)
     with ledger.timed("save"):
-        save_checkpoint(run, stage, learner.model, method)
+        save_checkpoint(context.folder, stage, learner.model, method)
     if config.video.enabled:
         with ledger.timed("record"):
-            film(config, run, policy, plan, row, ledger=ledger, stop=stop, step=step)
+            film(context, learner, plan, row)
     with ledger.timed("evaluate"):
         units = hidden_units(config, policy, plan)
     ledger.close_stage(stage, Parameters(**policy.parameter_counts()), method.memory_bytes(), units)
@@ -85,30 +77,20 @@ def _collect(config: RunConfig, policy: SlotPolicy, slot: int, n: int, seed: int
     return collect(policy, stage, slot, n, seed, steps, threads=config.threads)
 
 
-def film(
-    config: RunConfig,
-    run: RunFolder,
-    policy: SlotPolicy,
-    plan: StagePlan,
-    row: list[Score],
-    *,
-    ledger: Ledger,
-    stop: StopSwitch,
-    step: int,
-) -> None:
+def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score]) -> None:
     """Record every task seen so far; a failure is a warning and never stops the training."""
-    agent = Agent.of(config, policy, plan.stage)
+    config = context.config
+    agent = Agent.of(config, learner.policy, plan.stage)
     for slot in range(plan.stage):
         name = config.curriculum.slots[slot]
-        stop.pause(f"recording {name}", plan.stage, step)
-        path = run.videos / stage_name(plan.stage) / f"{name}.mp4"
-        caption = Film(plan.stage, config.method, row[slot].success_any)
-        seed, episodes = config.evaluation.seed, config.video.episodes
+        context.stop.pause(f"recording {name}", plan.stage, learner.step)
+        path = context.folder.videos / stage_name(plan.stage) / f"{name}.mp4"
+        caption = Film(config.method, row[slot].success_any)
         try:
-            record(path, agent, config.curriculum, slot, caption, episodes=episodes, seed=seed)
+            record(path, agent, slot, caption, config.video.episodes, config.threads)
         except Exception as error:
-            ledger.film_failures += 1
-            stop.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
+            context.ledger.film_failures += 1
+            context.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
 
 
 def hidden_units(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> Units:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stable_baselines3.common.utils import set_random_seed
 
 from clrobot.agents.algorithms.learner import Learner
@@ -26,9 +28,6 @@ def train_stage(
 ) -> None:
     """Learn the stage's task in `env`; the callback measures, saves and stops on the way.
 
-    A stage depends on what it is given and on its own seed alone: a run can be taken further from any stage's
-    checkpoint, and ends as if it had been planned so.
-
     Args:
         config: the run's settings.
         learner: what learns; its model goes on from the stage before.
@@ -43,27 +42,60 @@ def train_stage(
         Stopped: the callback was asked to stop.
     """
     model = learner.model
-    model.num_timesteps = plan.start
-    set_random_seed(seed_for(config.seed, "stage", plan.stage))
-    model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
-    learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
-    if snapshot is None:
-        callback.measure_start()
-        method.before_task(learner, plan.slot)
-    else:
-        with snapshot.restoring():
-            _check_within(plan, snapshot)
-            snapshot.restore_method(method)
-            method.before_task(learner, plan.slot)
-            snapshot.restore_model(model, learner.algorithm)
-            callback.restore(model, snapshot)
-            snapshot.restore_generators(model)
+    begin_stage(config, learner, method, plan, env, snapshot, callback.measure_start)
+    if snapshot is not None:
+        callback.restore(snapshot.progress)
     with gradient_hooks(learner, method) as cost:
         callback.cost = cost
         _learn(config, learner, method, plan, callback, None if snapshot is None else snapshot.progress.phase)
     callback.account()
     # What Stable-Baselines3 would write in its next iteration belongs to this stage.
     model.logger.dump(model.num_timesteps)
+
+
+def begin_stage(
+    config: RunConfig,
+    learner: Learner,
+    method: Method,
+    plan: StagePlan,
+    env: TrainEnv,
+    snapshot: Snapshot | None = None,
+    with_head: Callable[[], None] | None = None,
+) -> None:
+    """Put everything where the stage begins, or where it was at a snapshot; nothing is written.
+
+    A stage depends on what it is given and on its own seed alone: a run can be taken further from any stage's
+    checkpoint, and ends as if it had been planned so.
+
+    Args:
+        config: the run's settings.
+        learner: what is to learn.
+        method: the continual-learning method.
+        plan: what is to be trained.
+        env: the stage's simulations, seeded.
+        snapshot: one within this stage; None: from the start.
+        with_head: called at the start, once the slot's head is there and before the method prepares anything.
+
+    Raises:
+        Damaged: the snapshot holds something else than this stage's.
+    """
+    model = learner.model
+    model.num_timesteps = plan.start
+    set_random_seed(seed_for(config.seed, "stage", plan.stage))
+    model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
+    learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
+    if snapshot is None:
+        if with_head is not None:
+            with_head()
+        method.before_task(learner, plan.slot)
+        return
+    with snapshot.restoring():
+        _check_within(plan, snapshot)
+        snapshot.restore_method(method)
+        method.before_task(learner, plan.slot)
+        snapshot.restore_model(model, learner.algorithm)
+        env.set_state(snapshot.simulation())
+        snapshot.restore_generators(model)
 
 
 def _check_within(plan: StagePlan, snapshot: Snapshot) -> None:

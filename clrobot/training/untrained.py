@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch as th
 
 # The first optimizer imports it, and the frames of that moment live on in it: here they hold no training.
@@ -20,21 +17,11 @@ from clrobot.training.seeds import seed_for
 from clrobot.training.training_env import training_env
 
 
-@contextmanager
-def torch_threads_put_back() -> Iterator[None]:
-    """Give torch back the number of threads that it had before the block, whatever a training in it needs."""
-    before = th.get_num_threads()
-    try:
-        yield
-    finally:
-        th.set_num_threads(before)
-
-
 def untrained(config: RunConfig) -> tuple[Learner, Method]:
     """Return an untrained learner with one slot and its method; torch then computes with the run's threads.
 
     Raises:
-        UserError: a setting cannot be used here.
+        UserError: a setting cannot be used here, or the method may keep more than it may.
     """
     check_memory(config)
     check_device(config.device)
@@ -43,7 +30,9 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     check_learns(config, method)
     slots = method.trained_slots(0, len(config.curriculum.stages))
     env = training_env(config, make_algorithm(config).settings.num_envs, slots, 1)
-    return make_learner(config, env, seed_for(config.seed, "learner")), method
+    learner = make_learner(config, env, seed_for(config.seed, "learner"))
+    check_method_memory(config, learner, method)
+    return learner, method
 
 
 def check_learns(config: RunConfig, method: Method) -> None:
@@ -60,7 +49,7 @@ def check_learns(config: RunConfig, method: Method) -> None:
 
 
 def check_method_memory(config: RunConfig, learner: Learner, method: Method) -> None:
-    """Raise UserError when the method could outgrow the bound, before anything is made."""
+    """Raise UserError when the method could outgrow `memory_limit_mb`, before anything is made."""
     bound = method.memory_bound(learner, len(config.curriculum.stages))
     limit = config.memory_limit_mb * 2**20
     if bound > limit:

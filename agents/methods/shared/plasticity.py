@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import torch as th
 from pydantic import Field
-from torch import nn
-from torch.optim import Optimizer
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Collect, Family, Method
-from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
+from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.algorithms.role import Role
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
 _SEEN = "seen."  # begins the names of kept states
@@ -117,6 +121,18 @@ class Plasticity(Method):
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
             self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
+            for name, initial in self._initial.items():
+                check_numbers(name, initial, trainable[name].shape)
+        self._check_seen(learner, k)
+
+    def _check_seen(self, learner: Learner, k: int) -> None:
+        """Raise ValueError unless the states kept are some of each task's, up to task k."""
+        for slot, inputs in self._seen.items():
+            count = inputs.states.shape[0]
+            if not 0 <= slot <= k or not 0 < count <= KEPT_STATES:
+                raise ValueError(f"{_SEEN}{slot} has {count} states, in task {k}")
+            check_numbers(f"{_SEEN}{slot}.states", inputs.states, (count, learner.observation_size - 1))
+            check_numbers(f"{_SEEN}{slot}.actions", inputs.actions, (count, learner.action_size))
 
     def _shrink_and_perturb(self, network: SlotNetwork) -> None:
         if not list(network.shared_parameters()):
@@ -219,13 +235,16 @@ def _networks(learner: Learner) -> list[SlotNetwork]:
 
 
 def _hidden_parameters(learner: Learner) -> dict[str, nn.Parameter]:
-    """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic."""
-    return {
-        f"{i}.{j}.{name}": p
-        for i, network in enumerate(_networks(learner))
-        for j, layer in enumerate(network.layers(network.newest)[:-1])
-        for name, p in layer.named_parameters()
-    }
+    """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic.
+
+    They go by their networks' own names for them: of a network with a column for each slot, no two columns share one.
+    """
+    found = {}
+    for i, network in enumerate(_networks(learner)):
+        names = {p: name for name, p in network.named_parameters()}
+        for layer in network.layers(network.newest)[:-1]:
+            found.update({f"{i}.{names[p]}": p for p in layer.parameters()})
+    return found
 
 
 def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
@@ -246,6 +265,8 @@ def _recent_inputs(learner: Learner) -> Inputs:
 
 
 def _fresh(layer: nn.Linear) -> nn.Linear:
+    from clrobot.agents.networks.slot_network import HIDDEN_GAIN, linear
+
     return linear(layer.in_features, layer.out_features, HIDDEN_GAIN)
 
 

@@ -6,12 +6,13 @@ dormancy stand saturation, spread over states, and the rank of the layer.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch as th
-
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.plasticity import DORMANT, dormant_units
-from clrobot.agents.networks.slot_network import SlotNetwork
+
+if TYPE_CHECKING:
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 SATURATED = 0.95  # |h| beyond which tanh passes less than a tenth of a gradient, and the share of states that counts
 STILL = 0.05  # the standard deviation over states up to which a unit tells none of them apart

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch as th
+from stable_baselines3.common.buffers import RolloutBuffer
 from support.models import TINY_PPO, tiny_env
 from support.outcomes import WholeRuns
 from support.trainings import TINY
 
+from clrobot.agents.algorithms.rollout_buffer import ShuffledRolloutBuffer
 from clrobot.agents.vec_env import JointVecEnv
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
 from clrobot.runs.references import missing_references
-from clrobot.training.slot_advantages import normalise_by_slot
 from clrobot.training.training import train
 from clrobot.training.training_env import shares, training_env
 
@@ -63,13 +65,15 @@ def test_each_task_has_simulations_in_proportion_to_its_own_steps() -> None:
 def test_advantages_are_normalised_within_each_slot() -> None:
     model = TINY_PPO.make(tiny_env(), {"widths": (8,)}, seed=0, device="cpu")
     buffer = model.rollout_buffer
+    assert isinstance(buffer, ShuffledRolloutBuffer)
     rng = np.random.default_rng(0)
     buffer.observations[..., -1] = [0, 0, 1, 1]
-    buffer.advantages[:, :2] = rng.normal(5.0, 100.0, size=(16, 2))
-    buffer.advantages[:, 2:] = rng.normal(-1.0, 0.01, size=(16, 2))
-    returns = buffer.returns.copy()
-    order = buffer.advantages[:, 2:].ravel().argsort()
-    normalise_by_slot(model)
+    buffer.rewards[:, :2] = rng.normal(5.0, 100.0, size=(16, 2))
+    buffer.rewards[:, 2:] = rng.normal(-1.0, 0.01, size=(16, 2))
+    RolloutBuffer.compute_returns_and_advantage(buffer, th.zeros(4), np.zeros(4))
+    returns, order = buffer.returns.copy(), buffer.advantages[:, 2:].ravel().argsort()
+    assert buffer.advantages[:, :2].std() > 10 * buffer.advantages[:, 2:].std()
+    buffer.compute_returns_and_advantage(th.zeros(4), np.zeros(4))
     for part in (buffer.advantages[:, :2], buffer.advantages[:, 2:]):
         assert part.mean() == pytest.approx(0, abs=1e-5)
         assert part.std() == pytest.approx(1, abs=1e-3)
@@ -80,19 +84,22 @@ def test_advantages_are_normalised_within_each_slot() -> None:
 def test_a_training_normalises_them_before_each_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def note(model: Any) -> None:
-        normalise_by_slot(model)
-        buffer = model.rollout_buffer
-        slots = buffer.observations[..., -1]
-        seen.extend((int(slot), float(buffer.advantages[slots == slot].std())) for slot in np.unique(slots))
+    get = ShuffledRolloutBuffer.get
 
-    monkeypatch.setattr("clrobot.training.callback.normalise_by_slot", note)
+    def noting(buffer: Any, batch_size: int | None = None) -> Any:
+        if not buffer.generator_ready:  # an update begins
+            slots = buffer.observations[..., -1]
+            seen.extend((int(slot), float(buffer.advantages[slots == slot].std())) for slot in np.unique(slots))
+        return get(buffer, batch_size)
+
+    monkeypatch.setattr(ShuffledRolloutBuffer, "get", noting)
     train(make_config(**TINY | {"method": "multitask", "steps": 64}), tmp_path / "run")
     assert [slot for slot, _ in seen] == [0, 1, 2] * 3
     assert all(spread == pytest.approx(1, abs=1e-3) for _, spread in seen)
     seen.clear()
     train(make_config(**TINY | {"method": "finetune", "steps": 64}), tmp_path / "one")
-    assert seen == []
+    assert {slot for slot, _ in seen} == {0, 1, 2}
+    assert not any(spread == pytest.approx(1, abs=1e-3) for _, spread in seen)
 
 
 def test_of_multitask_only_what_it_can_do_at_the_end_is_defined(whole_runs: WholeRuns) -> None:
