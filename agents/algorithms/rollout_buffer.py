@@ -1,4 +1,4 @@
-"""PPO's rollout, shuffled once an epoch instead of gathered sample by sample."""
+"""PPO's rollout: advantages of several tasks on one scale, shuffled once an epoch, not gathered sample by sample."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 import torch as th
+from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from typing_extensions import override
 
 _COLUMNS = ("observations", "actions", "values", "log_probs", "advantages", "returns")
+_LEAST_SPREAD = 1e-8  # Stable-Baselines3's
 
 
 class ShuffledRolloutBuffer(RolloutBuffer):
     """Stable-Baselines3's buffer, whose minibatches are slices of rows that one gather has shuffled.
 
-    The minibatches are the same, to the bit and in the same order. A minibatch's observations last until the next one
-    is asked for.
+    Of one task the minibatches are the same, to the bit and in the same order; of several trained at once, advantages
+    are normalised within each task first. A minibatch's observations last until the next one is asked for.
 
     Attributes:
         widen: called with an update's observations (N, d + 1) once, before they are shuffled; what it returns is
@@ -31,6 +33,30 @@ class ShuffledRolloutBuffer(RolloutBuffer):
         super().reset()
         self._rows: list[th.Tensor] = []  # an update's columns
         self._batch: th.Tensor = getattr(self, "_batch", th.empty(0, 0))  # a minibatch's observations
+
+    @override
+    def compute_returns_and_advantage(self, last_values: th.Tensor, dones: np.ndarray) -> None:
+        super().compute_returns_and_advantage(last_values, dones)
+        assert isinstance(self.observations, np.ndarray)
+        slots: NDArray[np.float32] = self.observations[..., -1]  # (steps, simulations), as the advantages
+        if (slots != slots[0, 0]).any():
+            self._normalise_within(slots)
+
+    def _normalise_within(self, slots: NDArray[np.float32]) -> None:
+        """Normalise advantages within each slot.
+
+        Stable-Baselines3 normalises a minibatch as a whole, in which a task of large rewards would drown the others.
+        With
+
+            A ← (A - mean_k A) / (std_k A + ε),   over the samples of slot k
+
+        before it, what it finds has mean 0 and spread 1 already, but for the draw of the minibatch. Returns, which
+        the critic learns, are computed before and stay as they are.
+        """
+        for slot in np.unique(slots):
+            own = slots == slot
+            advantages = self.advantages[own]
+            self.advantages[own] = (advantages - advantages.mean()) / (advantages.std() + _LEAST_SPREAD)
 
     @override
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:

@@ -10,7 +10,12 @@ from clrobot.agents.methods.shared.method import Method
 
 
 class Multitask(Method):
-    """Train one trunk and all heads on every task of the curriculum in every stage."""
+    """Train one trunk and all heads on every task of the curriculum in every stage.
+
+    Each task has its share of every stage's simulations, in proportion to its own stage's steps, and PPO's advantages
+    are normalised within each. What it can do at the end is defined; forgetting and transfer, which compare with a
+    stage of its own, are not.
+    """
 
     name: ClassVar = "multitask"
     family: ClassVar = "bound"

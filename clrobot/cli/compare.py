@@ -67,16 +67,22 @@ def compare(
     runs: RunPaths,
     format: Literal["table", "markdown", "csv", "latex", "json"] = "table",
     statistic: Literal["mean", "iqm"] = "mean",
+    metrics: tuple[str, ...] = (),
     out: Path | None = None,
 ) -> None:
     """Set several runs side by side, and say why they may not be comparable.
 
-    Runs that differ only in the seed are one row, with 95 % bootstrap intervals.
+    Runs that differ only in the seed are one row, with 95 % intervals:
+
+    Student's t below ten seeds, the bootstrap's from ten on.
+
+    Differences to finetune and to frozen-copies are paired by seed.
 
     Args:
         runs: run folders; a folder that holds runs stands for those in it.
         format: the terminal's table, or text for a page, a spreadsheet, a paper or a program.
         statistic: over the seeds: their mean, or interquartile mean.
+        metrics: show these alone, by their names in metrics.json, such as forgetting or seconds.total.
         out: write it to this file.
     """
     from clrobot.comparison.comparison import compare as compare_runs
@@ -84,7 +90,7 @@ def compare(
     from clrobot.files import atomic
 
     check_file(out)
-    comparison = compare_runs(expand_runs(runs), statistic)
+    comparison = compare_runs(expand_runs(runs), statistic, metrics)
     console = open_console()
     if out is not None:
         with atomic(out) as unfinished:

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from clrobot.comparison.differences import Difference, paired
+from clrobot.comparison.groups import Group
 from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
 from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
 from clrobot.errors import UserError
-from clrobot.results.catalogue import RUN_METRICS, Metric
-from clrobot.results.run_metrics import RunMetrics
+from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
 from clrobot.results.statistics import Estimate, Statistic, estimate, forward_transfer_estimate
 from clrobot.runs.folder import RunFolder
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one method and one set of settings, each with a seed of its own: a row.
-
-    Attributes:
-        label: the method, and what tells it from other rows of the same method.
-        method: its name.
-        runs: their folders, by rising seed.
-        metrics: of each run.
-        seeds: of each run.
-        estimates: of each of `RUN_METRICS`, by name.
-        final_success: R[N, j] of each slot, by the slot's name, in the curriculum's order.
-    """
-
-    label: str
-    method: str
-    runs: tuple[RunFolder, ...]
-    metrics: tuple[RunMetrics, ...]
-    seeds: tuple[int, ...]
-    estimates: Mapping[str, Estimate]
-    final_success: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -46,13 +24,17 @@ class Comparison:
 
     Attributes:
         groups: the rows.
+        differences: of each row to each baseline that there is, paired by seed.
         metrics: those of `RUN_METRICS` that are shown.
+        tasks: whether what each task is at the end is shown too.
         notes: sentences.
         statistic: how the seeds of a row are made one number.
     """
 
     groups: tuple[Group, ...]
+    differences: tuple[Difference, ...]
     metrics: tuple[Metric, ...]
+    tasks: bool
     notes: tuple[str, ...]
     statistic: Statistic
 
@@ -67,9 +49,7 @@ class Comparison:
     def leads(self, group: Group, metric: str) -> bool:
         """Return whether no other row is better than `group` in a metric, and at least one is worse."""
         (found,) = (m for m in self.metrics if m.name == metric)
-        values = [v for g in self.groups if (v := g.estimates[metric].value) is not None]
-        best = max(values, default=None) if found.better == "higher" else min(values, default=None)
-        return len(set(values)) > 1 and group.estimates[metric].value == best
+        return _leads(group.estimates[metric], [g.estimates[metric] for g in self.groups], found)
 
     @property
     def slots(self) -> tuple[str, ...] | None:
@@ -77,23 +57,35 @@ class Comparison:
         found = {tuple(group.final_success) for group in self.groups}
         return found.pop() if len(found) == 1 else None
 
-    def leads_in_task(self, group: Group, slot: str) -> bool:
-        """Return whether no other row ends higher than `group` in a slot, and at least one ends lower.
+    def leads_in_task(self, group: Group, slot: str, metric: str = "final") -> bool:
+        """Return whether no other row is better than `group` in a metric of a slot at the end, and one is worse.
 
         Args:
             group: one of the rows.
             slot: one of `slots`.
+            metric: one of the values of `TASK_SECTIONS`.
         """
-        values = [v for g in self.groups if (v := g.final_success[slot].value) is not None]
-        return len(set(values)) > 1 and group.final_success[slot].value == max(values)
+        return _leads(group.tasks[metric][slot], [g.tasks[metric][slot] for g in self.groups], task_metric(metric))
 
 
-def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean") -> Comparison:
+def _leads(own: Estimate, every: Sequence[Estimate], metric: Metric) -> bool:
+    values = [found.value for found in every if found.value is not None]
+    best = max(values, default=None) if metric.better == "higher" else min(values, default=None)
+    return len(set(values)) > 1 and own.value == best
+
+
+def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean", metrics: Sequence[str] = ()) -> Comparison:
     """Return the comparison of these runs; those that differ in the seed alone form one row.
 
+    Args:
+        folders: the runs.
+        statistic: how the seeds of a row are made one number.
+        metrics: the names of those of `RUN_METRICS` that are shown; none: all that were measured, and each task's.
+
     Raises:
-        UserError: no run has a finished stage, or a file is missing or damaged.
+        UserError: no run has a finished stage, a metric is unknown, or a file is missing or damaged.
     """
+    chosen = tuple(map(run_metric, metrics)) or RUN_METRICS
     runs, notes = read_runs(folders)
     if not runs:
         raise UserError("none of the runs has a finished stage; train first, or give other runs")
@@ -105,22 +97,29 @@ def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean") -> Comp
         _group(label, sorted(members, key=lambda run: run.seed), statistic)
         for label, members in zip(labels(list(rows.values())), rows.values(), strict=True)
     )
-    measured = tuple(m for m in RUN_METRICS if not m.optional or any(g.estimates[m.name].n for g in groups))
+    shown = tuple(m for m in chosen if not m.optional or metrics or any(g.estimates[m.name].n for g in groups))
     seeds = other_seeds([(group.label, group.seeds) for group in groups])
     notes = [*notes, *doubles, *unfinished(runs), *differences(runs), *seeds, *other_algorithms(runs)]
-    return Comparison(groups, measured, tuple(notes), statistic)
+    return Comparison(groups, paired(groups), shown, not metrics, tuple(notes), statistic)
 
 
 def _group(label: str, runs: Sequence[ComparedRun], statistic: Statistic) -> Group:
     metrics = tuple(run.metrics for run in runs)
-    estimates = {m.name: estimate([run.value(m.name) for run in metrics], statistic) for m in RUN_METRICS}
+    estimates = {
+        m.name: estimate([run.value(m.name) for run in metrics], statistic, bounds=m.bounds) for m in RUN_METRICS
+    }
     # (S, N) of S runs and N slots.
     areas = np.array([[task.auc for task in run.per_task] for run in metrics], float)
     references = np.array([[task.auc_reference for task in run.per_task] for run in metrics], float)
     estimates["forward_transfer"] = forward_transfer_estimate(areas, references, statistic)
-    final = {
-        tasks[0].task: estimate([task.final for task in tasks], statistic)
-        for tasks in zip(*(run.per_task for run in metrics), strict=True)
+    estimates["forward_transfer_from_2"] = forward_transfer_estimate(areas[:, 1:], references[:, 1:], statistic)
+    of_each_task = list(zip(*(run.per_task for run in metrics), strict=True))
+    tasks = {
+        m.name: {
+            each[0].task: estimate([getattr(task, m.name) for task in each], statistic, bounds=m.bounds)
+            for each in of_each_task
+        }
+        for m in map(task_metric, TASK_SECTIONS.values())
     }
     return Group(
         label=label,
@@ -129,5 +128,5 @@ def _group(label: str, runs: Sequence[ComparedRun], statistic: Statistic) -> Gro
         metrics=metrics,
         seeds=tuple(run.seed for run in runs),
         estimates=estimates,
-        final_success=final,
+        tasks=tasks,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from clrobot.comparison.comparison import Comparison
-from clrobot.results.catalogue import Metric
+from clrobot.comparison.differences import Difference
+from clrobot.results.catalogue import TASK_SECTIONS, Metric, task_metric
 from clrobot.results.numbers import Kind, number_of_kind
 from clrobot.results.statistics import Estimate
+
+_SHORT: Final = 5  # characters of a number that may stand twice in an interval without width
 
 
 class Cell(NamedTuple):
@@ -18,14 +21,40 @@ class Cell(NamedTuple):
     Attributes:
         estimate: the number and its interval.
         value: the number as text.
-        ends: the interval's ends as text; None without one, or where it has no width.
+        ends: the interval's ends as text; None without one.
         best: whether no other row is better, and at least one is worse.
+        clear: whether it is a difference whose interval leaves out zero.
     """
 
     estimate: Estimate
     value: str
     ends: tuple[str, str] | None
-    best: bool
+    best: bool = False
+    clear: bool = False
+
+    def interval(self, between: str = "…") -> str:
+        """Return the interval as it stands beside its number; one without width may say that the runs are equal."""
+        if self.ends is None:
+            return ""
+        equal = self.estimate.low == self.estimate.high
+        return "all equal" if equal and len(self.ends[0]) > _SHORT else between.join(self.ends)
+
+    @property
+    def bold(self) -> bool:
+        """Whether the number stands out."""
+        return self.best or self.clear
+
+
+class Row(NamedTuple):
+    """What a table has a line for.
+
+    Attributes:
+        label: its heading.
+        seeds: how many runs it is made of.
+    """
+
+    label: str
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -35,7 +64,7 @@ class Column:
     Attributes:
         title: its heading.
         better: which way.
-        cells: one for each of the comparison's groups.
+        cells: one for each row of its table.
     """
 
     title: str
@@ -45,50 +74,113 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """A table of a comparison: a row for each of its groups."""
+    """A table of a comparison."""
 
     title: str
+    rows: tuple[Row, ...]
     columns: tuple[Column, ...]
+
+    def part(self, first: int, end: int) -> Section:
+        """Return it with its columns from `first` on, without those from `end` on."""
+        return Section(self.title, self.rows, self.columns[first:end])
+
+    def parts(self, most: int) -> list[Section]:
+        """Return it as tables of at most so many columns."""
+        return [self.part(first, first + most) for first in range(0, len(self.columns), most)]
 
 
 def metric_sections(comparison: Comparison, titles: Mapping[str, tuple[Metric, ...]]) -> list[Section]:
-    """Return a table for each title, of those of its metrics that have been measured."""
+    """Return a table for each title, of those of its metrics that are shown; none of a title without any."""
+    return [
+        Section(title, _rows(comparison), tuple(_column(comparison, metric) for metric in metrics))
+        for title, every in titles.items()
+        if (metrics := [metric for metric in every if metric in comparison.metrics])
+    ]
+
+
+def with_differences(comparison: Comparison, titles: Mapping[str, tuple[Metric, ...]]) -> list[Section]:
+    """Return the tables of `metric_sections`, each followed by that of its differences to each baseline."""
     found = []
-    for title, metrics in titles.items():
-        measured = [metric for metric in metrics if metric in comparison.metrics]
-        columns = tuple(Column(m.title, m.better, _cells(comparison, m)) for m in measured)
-        found.append(Section(title, columns))
+    for section in metric_sections(comparison, titles):
+        found.append(section)
+        metrics = [metric for metric in titles[section.title] if metric in comparison.metrics]
+        for baseline, differences in by_baseline(comparison).items():
+            columns = tuple(
+                Column(m.title, m.better, tuple(difference_cell(d.estimates[m.name], m.kind) for d in differences))
+                for m in metrics
+            )
+            found.append(_of_differences(section.title, baseline, differences, columns))
     return found
 
 
-def _cells(comparison: Comparison, metric: Metric) -> tuple[Cell, ...]:
-    return tuple(
+def task_sections(comparison: Comparison) -> list[Section]:
+    """Return the tables of each task at the end, success with its differences; none where rows have other tasks."""
+    if comparison.slots is None or not comparison.tasks:
+        return []
+    found = []
+    for title, name in TASK_SECTIONS.items():
+        metric = task_metric(name)
+        columns = tuple(
+            Column(
+                slot,
+                metric.better,
+                tuple(
+                    cell(group.tasks[name][slot], metric.kind, comparison.leads_in_task(group, slot, name))
+                    for group in comparison.groups
+                ),
+            )
+            for slot in comparison.slots
+        )
+        found.append(Section(title, _rows(comparison), columns))
+        for baseline, differences in by_baseline(comparison).items() if name == "final" else ():
+            columns = tuple(
+                Column(slot, "higher", tuple(difference_cell(d.final_success[slot], "rate") for d in differences))
+                for slot in comparison.slots
+            )
+            found.append(_of_differences(title, baseline, differences, columns))
+    return found
+
+
+def by_baseline(comparison: Comparison) -> dict[str, list[Difference]]:
+    """Return the comparison's differences by the baseline's label."""
+    found: dict[str, list[Difference]] = {}
+    for difference in comparison.differences:
+        found.setdefault(difference.baseline.label, []).append(difference)
+    return found
+
+
+def _of_differences(
+    title: str, baseline: str, differences: Sequence[Difference], columns: tuple[Column, ...]
+) -> Section:
+    rows = tuple(Row(found.group.label, len(found.seeds)) for found in differences)
+    return Section(f"{title}: less {baseline}, by seed", rows, columns)
+
+
+def _rows(comparison: Comparison) -> tuple[Row, ...]:
+    return tuple(Row(group.label, len(group.seeds)) for group in comparison.groups)
+
+
+def _column(comparison: Comparison, metric: Metric) -> Column:
+    cells = (
         cell(group.estimates[metric.name], metric.kind, comparison.leads(group, metric.name))
         for group in comparison.groups
     )
-
-
-def task_section(comparison: Comparison) -> Section | None:
-    """Return the table of success on each task at the end; None where the rows have other tasks."""
-    if comparison.slots is None:
-        return None
-    columns = tuple(
-        Column(
-            slot,
-            "higher",
-            tuple(
-                cell(group.final_success[slot], "rate", comparison.leads_in_task(group, slot))
-                for group in comparison.groups
-            ),
-        )
-        for slot in comparison.slots
-    )
-    return Section("Success on each task at the end", columns)
+    return Column(metric.title, metric.better, tuple(cells))
 
 
 def cell(estimate: Estimate, kind: Kind, best: bool = False) -> Cell:
     """Return an estimate as it is written."""
-    ends = None
-    if estimate.low is not None and estimate.low != estimate.high:
-        ends = number_of_kind(estimate.low, kind), number_of_kind(estimate.high, kind)
-    return Cell(estimate, number_of_kind(estimate.value, kind), ends, best)
+    return Cell(estimate, number_of_kind(estimate.value, kind), _ends(estimate, kind), best)
+
+
+def difference_cell(estimate: Estimate, kind: Kind) -> Cell:
+    """Return a difference as it is written: with its sign."""
+    ends = _ends(estimate, kind, signed=True)
+    clear = estimate.low is not None and estimate.high is not None and (estimate.low > 0 or estimate.high < 0)
+    return Cell(estimate, number_of_kind(estimate.value, kind, signed=True), ends, clear=clear)
+
+
+def _ends(estimate: Estimate, kind: Kind, *, signed: bool = False) -> tuple[str, str] | None:
+    if estimate.low is None or estimate.high is None:
+        return None
+    return number_of_kind(estimate.low, kind, signed=signed), number_of_kind(estimate.high, kind, signed=signed)

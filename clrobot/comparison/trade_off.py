@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clrobot.comparison.comparison import Comparison, Group
+from clrobot.comparison.comparison import Comparison
+from clrobot.comparison.groups import Group
 from clrobot.comparison.runs import NOT_COMPARED
 from clrobot.experiment.config import RunConfig, make_config, settings_in_use
 from clrobot.experiment.dotted import flatten
@@ -98,7 +99,7 @@ def _like(config: RunConfig) -> RunConfig:
 
 def _point(group: Group, value: float) -> Point:
     matrices = [np.array(metrics.success_matrix, float) for metrics in group.metrics]
-    parts = {name: estimate([part(R) for R in matrices]) for name, part in PARTS.items()}
+    parts = {name: estimate([part(R) for R in matrices], bounds=(0.0, 1.0)) for name, part in PARTS.items()}
     return Point(value, parts)
 
 

@@ -51,9 +51,19 @@ class Evaluator:
         self._threads = threads
         self._envs: dict[tuple[Any, int], TaskVectorEnv] = {}
 
-    def episodes(self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True) -> Episodes:
-        """Run `episodes` episodes of slot index `slot` (from 0), with mean or with sampled actions."""
-        return self._run(policy, slot, ((deterministic, episodes),))
+    def episodes(
+        self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True, head: int | None = None
+    ) -> Episodes:
+        """Run `episodes` episodes of slot index `slot` (from 0), with mean or with sampled actions.
+
+        Args:
+            policy: what acts.
+            slot: whose task it is.
+            episodes: how many.
+            deterministic: whether with mean actions.
+            head: the slot whose head acts; None: the task's own, or the newest one where it has none yet.
+        """
+        return self._run(policy, slot, ((deterministic, episodes),), head=head)
 
     def both(
         self, policy: BasePolicy, slot: int, episodes: int, sampled: int | None = None
@@ -108,12 +118,28 @@ class Evaluator:
             stochastic_length_mean=None if sampled is None else float(sampled.lengths.mean()),
         )
 
+    def score_next(self, policy: SlotPolicy, slot: int, episodes: int, *, stage: int, step: int) -> Score:
+        """Return `score` of the slot that is trained next, with what every head so far does on its task.
+
+        Args:
+            policy: what is measured; `slot` is the first that has no head.
+            slot: from 0.
+            episodes: of each head.
+            stage: after which this is.
+            step: environment steps trained so far.
+        """
+        score = self.score(policy, slot, episodes, stage=stage, step=step)  # through the newest head
+        older = (self.episodes(policy, slot, episodes, head=head).success_any for head in range(policy.slots - 1))
+        by_head = (*(float(success.mean()) for success in older), score.success_any)
+        return score.model_copy(update={"success_by_head": by_head})
+
     def _run(
         self,
         policy: BasePolicy,
         slot: int,
         kinds: tuple[tuple[bool, int], ...],
         inferred: _InferredSlots | None = None,
+        head: int | None = None,
     ) -> Episodes:
         """Run so many episodes of each kind of action; the outcomes of one kind follow those of the other."""
         stage = self.curriculum.stages[slot]
@@ -125,6 +151,7 @@ class Evaluator:
         env = self._envs[key]
         check_sizes(policy, env)
         act = _actor(policy, env.single_action_space)
+        labelled = slot if head is None else head
         obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])
         found = Episodes(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64))
         running = np.ones(n, bool)
@@ -133,7 +160,7 @@ class Evaluator:
         with th.random.fork_rng(devices=_devices(policy)), th.inference_mode():
             th.manual_seed(self.seed)
             while running.any():
-                with_slot = append_slot(obs, slot if inferred is None else inferred.update(obs))
+                with_slot = append_slot(obs, labelled if inferred is None else inferred.update(obs))
                 parts = [act(with_slot[part], kind) for part, (kind, _) in zip(rows, kinds, strict=True)]
                 obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
                 done = terminated | truncated

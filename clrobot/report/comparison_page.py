@@ -5,20 +5,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clrobot.comparison.comparison import Comparison, Group, compare
-from clrobot.comparison.sections import Cell, Section, cell, metric_sections
+from clrobot.comparison.comparison import Comparison, compare
+from clrobot.comparison.groups import Group
+from clrobot.comparison.sections import Cell, Section, cell, metric_sections, task_sections, with_differences
+from clrobot.comparison.tables import differences_foot
 from clrobot.report.contents import Contents, read_run, run_names
 from clrobot.report.figures import of_comparison as figures
-from clrobot.report.figures.bars import comparison_figure
+from clrobot.report.figures.bars import Bar, comparison_figure, differences_figure
 from clrobot.report.figures.costs import cost_figure
 from clrobot.report.films import Films, Videos
 from clrobot.report.html import Download, Drawn, csv_link, drawn, write_page
 from clrobot.report.run_section import RunSection, run_section
-from clrobot.results.catalogue import COST_SECTIONS, HEADLINES, LEARNING_SECTIONS, PANELS
-from clrobot.results.numbers import number
+from clrobot.results.catalogue import (
+    COST_SECTIONS,
+    HEADLINES,
+    LEARNING_SECTIONS,
+    PANELS,
+    SKILL_PANELS,
+    Metric,
+)
+from clrobot.results.numbers import number, number_of_kind
 from clrobot.runs.folder import RunFolder
 
 
@@ -64,6 +74,14 @@ class CurvesShown(NamedTuple):
     summary: str
 
 
+class DifferencesShown(NamedTuple):
+    """The differences of the methods to a baseline."""
+
+    baseline: str
+    drawn: Drawn
+    summary: str
+
+
 @dataclass
 class SideBySide:
     """What the page shows of several runs together.
@@ -73,13 +91,17 @@ class SideBySide:
         lead: which runs they are.
         notes: why rows may not be comparable, sentences.
         single: whether no method has a second seed: no interval anywhere.
-        groups: the methods.
-        learning: tables of what was learned and kept, a row for each method.
+        learning: tables of what was learned and kept, a row for each method, each followed by its differences.
+        differences_foot: what must be said of differences.
         costs: tables of what it cost.
         bars: None where no method has any of these numbers.
         bars_summary: the same in words.
+        skill: how well tasks are still done, beside whether they are.
+        skill_summary: the same in words.
+        differences: for each baseline.
         curves: for each curriculum.
         finals: for each curriculum.
+        tasks: what else each task is at the end; nothing where the methods have other tasks.
         cost_bars: what each method took.
         downloads: the numbers as files.
     """
@@ -88,13 +110,17 @@ class SideBySide:
     lead: str
     notes: tuple[str, ...]
     single: bool
-    groups: Sequence[Group]
     learning: list[Section]
+    differences_foot: list[str]
     costs: list[Section]
     bars: Drawn | None
     bars_summary: str
+    skill: Drawn | None
+    skill_summary: str
+    differences: list[DifferencesShown]
     curves: list[CurvesShown]
     finals: list[FinalTable]
+    tasks: list[Section]
     cost_bars: Drawn
     downloads: list[Download]
 
@@ -102,22 +128,29 @@ class SideBySide:
 def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections: list[RunSection]) -> SideBySide:
     groups = compared.groups
     curricula = list(dict.fromkeys(run.config.curriculum.name for run in runs.values()))
-    panels, costs = figures.bars(compared), figures.costs(compared, runs)
+    panels, skill, costs = figures.bars(compared), figures.bars(compared, SKILL_PANELS), figures.costs(compared, runs)
     return SideBySide(
         title=f"{' and '.join(curricula[:3])}: {_count(len(groups), 'method')} compared",
         lead=f"{_count(len(runs), 'run')}: " + "; ".join(f"{g.label} ({_seeds(g.seeds)})" for g in groups) + ".",
         notes=compared.notes,
         single=all(len(group.runs) < 2 for group in groups),
-        groups=groups,
-        learning=metric_sections(compared, LEARNING_SECTIONS),
+        learning=with_differences(compared, LEARNING_SECTIONS),
+        differences_foot=differences_foot(compared.differences),
         costs=metric_sections(compared, COST_SECTIONS),
         bars=drawn(lambda width: comparison_figure(panels, width), "bars") if panels else None,
-        bars_summary=_bars_summary(groups),
+        bars_summary=_bars_summary(groups, PANELS),
+        skill=drawn(lambda width: comparison_figure(skill, width), "skill") if skill else None,
+        skill_summary=_bars_summary(groups, SKILL_PANELS),
+        differences=[
+            DifferencesShown(baseline, drawn(partial(differences_figure, each), f"less {n}"), _words(each))
+            for n, (baseline, each) in enumerate(figures.difference_bars(compared).items())
+        ],
         curves=[
             CurvesShown(curves.curriculum, drawn(curves.draw, f"curves {n}"), _ends_summary(curves))
             for n, curves in enumerate(figures.mean_curves(compared, runs))
         ],
         finals=[_final_table(final) for final in figures.final_successes(compared)],
+        tasks=task_sections(compared)[1:],  # success itself is a heat map
         cost_bars=drawn(lambda width: cost_figure(costs, width), "costs"),
         downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(sections))],
     )
@@ -128,12 +161,20 @@ def _final_table(final: figures.FinalSuccess) -> FinalTable:
     return FinalTable(final.curriculum, final.slot_names, rows)
 
 
-def _bars_summary(groups: Sequence[Group]) -> str:
-    """Return the comparison's figure in words."""
+def _bars_summary(groups: Sequence[Group], metrics: Sequence[Metric]) -> str:
+    """Return a figure of bars in words."""
     parts = []
     for group in groups:
-        numbers = [f"{metric.title} {number(group.estimates[metric.name].value)}" for metric in PANELS]
+        numbers = [f"{m.title} {number_of_kind(group.estimates[m.name].value, m.kind)}" for m in metrics]
         parts.append(f"{group.label}: {', '.join(numbers)}")
+    return "; ".join(parts) + "."
+
+
+def _words(panels: Mapping[str, Sequence[Bar]]) -> str:
+    """Return the figure of differences in words."""
+    parts = []
+    for n, bar in enumerate(next(iter(panels.values()))):
+        parts.append(f"{bar.label}: {', '.join(f'{title} {bars[n].text}' for title, bars in panels.items())}")
     return "; ".join(parts) + "."
 
 
@@ -154,6 +195,9 @@ def _comparison_csv(compared: Comparison) -> str:
     for group, metric in itertools.product(compared.groups, compared.metrics):
         e = group.estimates[metric.name]
         rows.append([group.label, metric.name, e.value, e.low, e.high, e.n, e.undefined])
+    for found, metric in itertools.product(compared.differences, compared.metrics):
+        e, label = found.estimates[metric.name], f"{found.group.label} less {found.baseline.label}"
+        rows.append([label, metric.name, e.value, e.low, e.high, e.n, e.undefined])
     return csv_link(rows)
 
 

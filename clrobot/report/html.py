@@ -21,7 +21,8 @@ from clrobot.report.figures.costs import SECONDS
 from clrobot.report.figures.style import NARROW, WIDE, Draw, to_svg
 from clrobot.report.films import Films
 from clrobot.results.catalogue import HEADLINES
-from clrobot.results.numbers import duration, grouped, number, percent, size
+from clrobot.results.numbers import duration, grouped, number, number_of_kind, percent, size
+from clrobot.results.statistics import MANY
 
 
 class Drawn(NamedTuple):
@@ -114,9 +115,10 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"SECONDS": SECONDS, "HEADLINES": HEADLINES}
+    environment.globals |= {"SECONDS": SECONDS, "HEADLINES": HEADLINES, "MANY": MANY}
     environment.filters |= {
         "decimal": number,
+        "of_kind": number_of_kind,
         "percent": percent,
         "bytes": size,
         "duration": duration,

@@ -137,8 +137,10 @@ def _curves_summary(metrics: RunMetrics) -> str:
     """Return the learning curves in words, for who cannot see them."""
     tasks = [
         f"{task.task} reached {number(task.learned)} in its own stage and ended at {number(task.final)}"
-        for task in metrics.per_task
         if task.learned is not None
+        else f"{task.task} ended at {number(task.final)}"
+        for task in metrics.per_task
+        if task.final is not None
     ]
     return "Success of every task over the run. " + ("; ".join(tasks) or "No stage has finished") + "."
 

@@ -5,9 +5,11 @@ Tables, pages, figures and trackers take what they show from here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from clrobot.errors import UserError, nearest, shown
 from clrobot.results.numbers import Kind
 
 
@@ -21,6 +23,8 @@ class Metric:
         better: which way.
         meaning: what it says.
         kind: how it is written.
+        least: no run can have less; an interval ends there.
+        most: no run can have more.
         optional: whether it is left out where no run has measured it.
     """
 
@@ -29,31 +33,99 @@ class Metric:
     better: Literal["higher", "lower"]
     meaning: str
     kind: Kind = "rate"
+    least: float = 0.0
+    most: float = math.inf
     optional: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the most that a run can have."""
+        return self.least, self.most
+
+
+def _rate(
+    name: str, title: str, better: Literal["higher", "lower"], meaning: str, *, optional: bool = False
+) -> Metric:
+    return Metric(name, title, better, meaning, most=1.0, optional=optional)
+
+
+def _change(name: str, title: str, better: Literal["higher", "lower"], meaning: str) -> Metric:
+    """Return a metric that is the difference of two rates."""
+    return Metric(name, title, better, meaning, least=-1.0, most=1.0)
 
 
 # What runs are compared by.
 RUN_METRICS: Final = (
-    Metric("average_success", "average success", "higher", "mean success over the tasks trained, at the end"),
-    Metric(
+    _rate("average_success", "average success", "higher", "mean success over the tasks trained, at the end"),
+    _rate(
         "average_success_final_step",
         "average success (final step)",
         "higher",
         "the same, where only success at an episode’s last step counts",
     ),
-    Metric(
+    _rate(
         "average_success_stochastic",
         "average success (sampled actions)",
         "higher",
         "the same, with actions sampled from the policy",
         optional=True,
     ),
-    Metric("forgetting", "forgetting", "lower", "mean fall since each task’s own stage; less is better"),
-    Metric("backward_transfer", "backward transfer", "higher", "how later stages changed earlier tasks"),
-    Metric("forward_transfer", "forward transfer", "higher", "faster (+) or slower (−) than learning from scratch"),
-    Metric("zero_shot_transfer", "zero-shot transfer", "higher", "gain on a task before its own stage"),
-    Metric("retention", "retention", "higher", "share of each learned skill that is left"),
-    Metric("unlearned_share", "unlearned share", "lower", "share of the tasks trained that were not learned"),
+    _change("forgetting", "forgetting", "lower", "mean fall since each task’s own stage; less is better"),
+    _change("backward_transfer", "backward transfer", "higher", "how later stages changed earlier tasks"),
+    Metric(
+        "steps_to_success",
+        "steps to success",
+        "lower",
+        "control steps until a task is done, at the end; an episode without success counts whole",
+        "steps",
+    ),
+    Metric(
+        "forgetting_steps",
+        "forgetting of steps",
+        "lower",
+        "control steps by which a task takes longer at the end than after its own stage",
+        "steps",
+        least=-math.inf,
+    ),
+    Metric(
+        "relative_return",
+        "relative return",
+        "higher",
+        "return at the end as a share of that after the task’s own stage",
+        least=-math.inf,
+    ),
+    Metric(
+        "forgetting_return",
+        "forgetting of return",
+        "lower",
+        "share of its own return that a task has lost",
+        least=-math.inf,
+    ),
+    Metric(
+        "forward_transfer",
+        "forward transfer",
+        "higher",
+        "faster (+) or slower (−) than learning from scratch",
+        least=-math.inf,
+        most=1.0,
+    ),
+    Metric(
+        "forward_transfer_from_2",
+        "forward transfer, tasks ≥ 2",
+        "higher",
+        "the same without the first task, which has nothing to transfer from",
+        least=-math.inf,
+        most=1.0,
+    ),
+    _change("zero_shot_transfer", "zero-shot transfer", "higher", "gain on a task before its own stage"),
+    _change(
+        "zero_shot_transfer_best",
+        "zero-shot, best head",
+        "higher",
+        "the same through the best of all earlier tasks’ heads: an upper bound",
+    ),
+    Metric("retention", "retention", "higher", "share of each learned skill that is left", most=2.0),
+    _rate("unlearned_share", "unlearned share", "lower", "share of the tasks trained that were not learned"),
     Metric(
         "plasticity",
         "plasticity",
@@ -98,13 +170,36 @@ RUN_METRICS: Final = (
 
 # What is shown of each task: names of `per_task`.
 TASK_METRICS: Final = (
-    Metric("learned", "learned", "higher", "success after the task’s own stage"),
-    Metric("final", "final", "higher", "success at the end"),
-    Metric("forgetting", "forgetting", "lower", "the difference of the two"),
-    Metric("retention", "retention", "higher", "the share of the skill that is left"),
-    Metric("auc", "area", "higher", "mean of the learning curve over the task’s own stage"),
-    Metric("forward_transfer", "forward transfer", "higher", "faster (+) or slower (−) than learning from scratch"),
+    _rate("learned", "learned", "higher", "success after the task’s own stage"),
+    _rate("final", "final", "higher", "success at the end"),
+    _change("forgetting", "forgetting", "lower", "the difference of the two"),
+    Metric("retention", "retention", "higher", "the share of the skill that is left", most=2.0),
+    Metric("steps_to_success", "steps to success", "lower", "control steps until it is done, at the end", "steps"),
     Metric(
+        "forgetting_steps",
+        "forgetting of steps",
+        "lower",
+        "how much longer that is than after its own stage",
+        "steps",
+        least=-math.inf,
+    ),
+    Metric(
+        "relative_return",
+        "relative return",
+        "higher",
+        "the return that is left, as a share of its own",
+        least=-math.inf,
+    ),
+    Metric("forgetting_return", "forgetting of return", "lower", "the share that is lost", least=-math.inf),
+    Metric("auc", "area", "higher", "mean of the learning curve over the task’s own stage"),
+    Metric(
+        "forward_transfer",
+        "forward transfer",
+        "higher",
+        "faster (+) or slower (−) than learning from scratch",
+        least=-math.inf,
+    ),
+    _rate(
         "final_stochastic", "final, sampled actions", "higher", "success at the end, actions sampled", optional=True
     ),
     Metric(
@@ -112,12 +207,33 @@ TASK_METRICS: Final = (
     ),
 )
 
+# What a comparison shows of each task, by the title of its table.
+TASK_SECTIONS: Final = {
+    "Success on each task at the end": "final",
+    "Steps to success on each task at the end": "steps_to_success",
+    "Return on each task at the end, relative to its own stage": "relative_return",
+}
+
 _BY_NAME: Final = {metric.name: metric for metric in RUN_METRICS}
 
 
+_TASK_BY_NAME: Final = {metric.name: metric for metric in TASK_METRICS}
+
+
 def run_metric(name: str) -> Metric:
-    """Return the metric of a run that has this name."""
+    """Return the metric of a run that has this name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in _BY_NAME:
+        raise UserError(f"unknown metric {shown(name)}{nearest(name, _BY_NAME)}")
     return _BY_NAME[name]
+
+
+def task_metric(name: str) -> Metric:
+    """Return the metric of a task that has this name, which must be one."""
+    return _TASK_BY_NAME[name]
 
 
 def _named(*names: str) -> tuple[Metric, ...]:
@@ -131,20 +247,31 @@ HEADLINES: Final = _named(
     "retention",
     "backward_transfer",
     "forward_transfer",
+    "forward_transfer_from_2",
     "zero_shot_transfer",
+    "steps_to_success",
+    "relative_return",
 )
 
-# What the figure of a comparison shows.
+# What the figures of a comparison show: what was kept and what came over, and how well it is still done.
 PANELS: Final = _named("average_success", "forgetting", "forward_transfer")
+SKILL_PANELS: Final = _named("steps_to_success", "forgetting_steps", "relative_return")
+
+# What a claim rests on: differences between methods, paired by seed.
+DIFFERENCE_PANELS: Final = _named("average_success", "forgetting", "forward_transfer_from_2")
 
 # A comparison's tables, by their titles: five columns at most, which fit a terminal of 80 with their intervals.
 LEARNING_SECTIONS: Final[dict[str, tuple[Metric, ...]]] = {
     "What was learned and kept": _named(
         "average_success", "average_success_final_step", "forgetting", "backward_transfer", "retention"
     ),
-    "What came over from earlier tasks, and how learning went": _named(
-        "forward_transfer", "zero_shot_transfer", "plasticity", "unlearned_share", "average_success_stochastic"
+    "How well it is still done": _named(
+        "steps_to_success", "forgetting_steps", "relative_return", "forgetting_return"
     ),
+    "What came over from earlier tasks": _named(
+        "forward_transfer", "forward_transfer_from_2", "zero_shot_transfer", "zero_shot_transfer_best"
+    ),
+    "How learning went": _named("plasticity", "unlearned_share", "average_success_stochastic"),
 }
 COST_SECTIONS: Final[dict[str, tuple[Metric, ...]]] = {
     "What it cost": _named("parameters.total", "memory_bytes", "seconds.total"),

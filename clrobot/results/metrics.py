@@ -83,6 +83,47 @@ def zero_shot_transfer(R: ArrayLike) -> float:
     return mean_or_nan(zero_shot_gains(_matrix(R))[1:])
 
 
+def best_zero_shot_gains(R: ArrayLike, by_head: ArrayLike) -> Array:
+    """Return what the best of all earlier heads gave each task before its own stage, shape (N,); nan for the first.
+
+    The best is chosen by the very episodes that are reported: it is an upper bound of what choosing could give.
+
+    Args:
+        R: success rates, shape (N+1, N).
+        by_head: the best success on each task before its own stage through any head trained so far, shape (N,).
+    """
+    # Z*_j = max_{i<j} R^i[j-1, j] - R[0, j],  R^i through the head of slot i   (ours, after CORA)
+    gain: Array = np.asarray(by_head, float) - _matrix(R)[0]
+    gain[:1] = np.nan
+    return gain
+
+
+def relative_return(G: ArrayLike) -> Array:
+    """Return the share of each task's own return that is left at the end, (N,); nan where its own was not positive.
+
+    Args:
+        G: mean returns, shape (N+1, N), row 0 before any training.
+    """
+    G = _matrix(G)
+    own = learned_after_own_stage(G)
+    # G[N, j] / G[j, j]   (ours)
+    share: Array = np.divide(G[-1], own, out=np.full_like(own, np.nan), where=own > 0)
+    return share
+
+
+def steps_forgotten(L: ArrayLike) -> Array:
+    """Return how many control steps later each task succeeds at the end than after its own stage, shape (N,).
+
+    Args:
+        L: mean control steps to the first success, shape (N+1, N), row 0 before any training; an episode without
+            success counts with its whole length.
+    """
+    L = _matrix(L)
+    # L[N, j] - L[j, j]   (ours)
+    later: Array = L[-1] - learned_after_own_stage(L)
+    return later
+
+
 def isolated_forgetting(R: ArrayLike) -> Array:
     """Return which stage hurt which skill: shape (N, N), row i-1 for stage i; nan where j >= i.
 
@@ -196,3 +237,8 @@ def zero_shot_gains(R: Array) -> Array:
 def mean_or_nan(values: Array) -> float:
     """Return the mean, nan of nothing (where numpy would also warn)."""
     return float(np.mean(values)) if values.size else math.nan
+
+
+def mean_of_defined(values: Array) -> float:
+    """Return the mean over the tasks that define it, nan where none does."""
+    return mean_or_nan(values[np.isfinite(values)])

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 DASH: Final = "–"  # what is undefined, or not measured yet
 
-Kind = Literal["rate", "seconds", "count", "bytes"]
+Kind = Literal["rate", "steps", "seconds", "count", "bytes"]
 
 
 def number(value: float | None, *, signed: bool = False, decimals: int = 2) -> str:
@@ -58,8 +58,14 @@ def seconds_alone(seconds: float) -> str:
     return f"{seconds:,.1f}" if seconds < 10 else f"{seconds:,.0f}"
 
 
+def steps_alone(steps: float) -> str:
+    """Return a mean number of control steps."""
+    return number(steps, decimals=1)
+
+
 _WRITE: Final[dict[Kind, Callable[[float], str]]] = {
     "rate": number,
+    "steps": steps_alone,
     "seconds": seconds_alone,
     "count": grouped,
     "bytes": size,
@@ -71,6 +77,18 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")
 
 
-def number_of_kind(value: float | None, kind: Kind) -> str:
-    """Return a metric's value as a table shows it; None is a dash."""
-    return DASH if value is None else _WRITE[kind](value)
+def number_of_kind(value: float | None, kind: Kind, *, signed: bool = False) -> str:
+    """Return a metric's value as a table shows it; None is a dash.
+
+    Args:
+        value: the number.
+        kind: how it is written.
+        signed: whether a positive one has a plus sign, as a difference has.
+    """
+    if value is None:
+        return DASH
+    if not signed:
+        return _WRITE[kind](value)
+    text = _WRITE[kind](abs(value))
+    nothing = text == _WRITE[kind](0.0)
+    return text if nothing else f"{'+' if value > 0 else '−'}{text}"

@@ -10,22 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
-from clrobot.results.fields import MAX_COUNT, Change, Count, Matrix, Number, Positive, Rate, Record, Slot
-from clrobot.results.metrics import (
-    Array,
-    average_success,
-    backward_transfer,
-    forgetting,
-    forward_transfer,
-    isolated_forgetting,
-    learned_after_own_stage,
-    mean_or_nan,
-    plasticity,
-    retention,
-    zero_shot_gains,
-    zero_shot_transfer,
-)
-from clrobot.results.scores import Score, finished_rows, stage_auc, success_matrix
+from clrobot.results.fields import MAX_COUNT, MAX_NUMBER, Change, Count, Matrix, Number, Positive, Rate, Record, Slot
+from clrobot.results.measure import measure
+from clrobot.results.metrics import Array, isolated_forgetting
+from clrobot.results.scores import Score, finished_rows
+from clrobot.results.units import Units
 
 
 class Parameters(Record):
@@ -63,20 +52,13 @@ class Steps(Record):
     method: Count
 
 
-class DormantShare(Record):
-    """The shares of hidden units that no longer do anything."""
-
-    actor: Rate
-    critic: Rate
-
-
 class StageRecord(Record):
     """What the agent had become after a stage, and what the stage took."""
 
     stage: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     parameters: Parameters
     memory_bytes: Count
-    dormant_share: DormantShare
+    units: Units
     seconds: Seconds
 
 
@@ -92,6 +74,11 @@ class TaskMetrics(Record):
     forgetting: Change | None
     retention: Positive | None
     zero_shot_transfer: Change | None
+    zero_shot_transfer_best: Change | None
+    steps_to_success: Positive | None
+    forgetting_steps: Number | None
+    relative_return: Number | None
+    forgetting_return: Number | None
     auc: Positive | None
     auc_reference: Positive | None
     forward_transfer: Number | None
@@ -138,7 +125,13 @@ class RunMetrics(Record):
     forgetting_all_tasks: Change | None
     backward_transfer: Change | None
     forward_transfer: Number | None
+    forward_transfer_from_2: Number | None
     zero_shot_transfer: Change | None
+    zero_shot_transfer_best: Change | None
+    steps_to_success: Positive | None
+    forgetting_steps: Number | None
+    relative_return: Number | None
+    forgetting_return: Number | None
     retention: Positive | None
     unlearned_share: Rate | None
     plasticity: Positive | None
@@ -233,6 +226,8 @@ def run_metrics(
     ends: Sequence[int],
     costs: Costs,
     reference: ArrayLike | None = None,
+    *,
+    in_sequence: bool = True,
 ) -> RunMetrics:
     """Measure a run by its scores.
 
@@ -243,6 +238,9 @@ def run_metrics(
     keep their full shape: rows not reached are None, tasks not trained yet keep their zero-shot scores.
     A run without a finished stage has no headline numbers at all.
 
+    Of tasks that were trained all at once only what they are at the end is defined: there is no stage of their own
+    after which something could be forgotten, and nothing that was learned before.
+
     Args:
         scores: in the order of the file.
         slot_names: one for each of the N slots.
@@ -250,6 +248,7 @@ def run_metrics(
         costs: what the scores do not tell.
         reference: area under the learning curve of each slot's task learned from scratch on the same budget,
             shape (N,), nan where there is none; without it forward transfer is undefined.
+        in_sequence: whether each stage trained its own slot alone.
 
     Raises:
         ValueError: the scores are of another curriculum, or the reference has another shape.
@@ -257,28 +256,13 @@ def run_metrics(
     slots = len(slot_names)
     any_step, final_step = (finished_rows(scores, slots, ends, reading) for reading in ("any", "final"))
     done = int(np.isfinite(any_step[1:, 0]).sum()) if slots else 0
-    R, R_final = any_step[: done + 1, :done], final_step[: done + 1, :done]
-    areas = np.array([stage_auc(scores, slot, ends) for slot in range(done)])
     references = np.full(slots, np.nan) if reference is None else np.asarray(reference, float)
     if references.shape != (slots,):
         raise ValueError(f"reference must have shape ({slots},), got {references.shape}")
-    transfer, learnable = forward_transfer(areas, references[:done]), plasticity(areas, references[:done])
-    sampled = success_matrix(scores, slots, "stochastic")[done, :done]
-    forgot, kept = forgetting(R), retention(R)
-    columns = {
-        "learned": learned_after_own_stage(R),
-        "final": R[-1],
-        "learned_final_step": learned_after_own_stage(R_final),
-        "final_final_step": R_final[-1],
-        "forgetting": forgot.per_task,
-        "retention": kept.per_task,
-        "zero_shot_transfer": zero_shot_gains(R),
-        "auc": areas,
-        "auc_reference": references[:done],
-        "forward_transfer": transfer,
-        "plasticity": learnable,
-        "final_stochastic": sampled,
-    }
+    measured = measure(scores, slots, ends[:done], references[:done])
+    if not in_sequence:
+        measured = measured.at_the_end()
+    drops = isolated_forgetting(any_step) if in_sequence else np.full((slots, slots), np.nan)
     return RunMetrics(
         diverged_simulations=costs.diverged_simulations,
         failed_recordings=costs.failed_recordings,
@@ -287,28 +271,18 @@ def run_metrics(
         stages_done=done,
         stage_ends=tuple(int(end) for end in ends[:done]),
         success_reading="any",
-        average_success=_defined(average_success(R)),
-        average_success_final_step=_defined(average_success(R_final)),
-        average_success_stochastic=_defined(mean_or_nan(sampled)),
-        forgetting=_defined(forgot.mean),
-        forgetting_all_tasks=_defined(forgot.mean_all),
-        backward_transfer=_defined(backward_transfer(R)),
-        forward_transfer=_defined(mean_or_nan(transfer[np.isfinite(transfer)])),
-        zero_shot_transfer=_defined(zero_shot_transfer(R)),
-        retention=_defined(kept.mean),
-        unlearned_share=_defined(kept.unlearned_share),
-        plasticity=_defined(mean_or_nan(learnable[np.isfinite(learnable)])),
+        **{name: _defined(value) for name, value in measured.means.items()},
         per_task=tuple(
             TaskMetrics(
                 slot=j,
                 task=name,
-                **{key: _defined(values[j]) if j < done else None for key, values in columns.items()},
+                **{key: _defined(values[j]) if j < done else None for key, values in measured.per_task.items()},
             )
             for j, name in enumerate(slot_names)
         ),
         success_matrix=_rows(any_step),
         success_matrix_final=_rows(final_step),
-        isolated_forgetting=_rows(isolated_forgetting(any_step)),
+        isolated_forgetting=_rows(drops),
         parameters=costs.parameters,
         memory_bytes=costs.memory_bytes,
         seconds=costs.seconds,
@@ -319,8 +293,8 @@ def run_metrics(
 
 
 def _defined(value: float) -> float | None:
-    """Return a number as Python has it, None for nan."""
-    return float(value) if np.isfinite(value) else None
+    """Return a number as Python has it; None for nan, and for a quotient by next to nothing."""
+    return float(value) if abs(value) <= MAX_NUMBER else None
 
 
 def _rows(values: Array) -> tuple[tuple[float | None, ...], ...]:

@@ -16,6 +16,8 @@ from clrobot.results.metrics import Array, auc
 # How an episode counts as a success: at any step (the headline), at its final step, or at any step with actions
 # sampled from the policy rather than its mean.
 Reading = Literal["any", "final", "stochastic"]
+# What an evaluation tells of a task: a reading of success, the mean return, or the mean steps to success.
+Quantity = Literal[Reading, "return", "steps"]
 
 
 class Curve(NamedTuple):
@@ -42,6 +44,8 @@ class Score(Record):
         success_final: share of the episodes that were a success at their final step.
         return_mean: mean sum of rewards; None where it is not finite.
         length_mean: control steps until the first success, the whole episode's where there is none.
+        success_by_head: `success_any` through the head of each slot trained so far, in their order; measured of the
+            slot that is trained next, after each stage. The newest head's is `success_any` itself.
         stochastic_success_any: the same four with sampled actions, measured after each stage for the slots trained
             so far; None where they were not measured.
         stochastic_success_final: see above.
@@ -57,6 +61,7 @@ class Score(Record):
     success_final: Rate
     return_mean: float | None
     length_mean: Positive
+    success_by_head: tuple[Rate, ...] | None = None
     stochastic_success_any: Rate | None = None
     stochastic_success_final: Rate | None = None
     stochastic_return_mean: float | None = None
@@ -71,7 +76,7 @@ class Score(Record):
         return json.dumps({k: v for k, v in values.items() if v is not None or k in measured}) + "\n"
 
 
-def success_matrix(scores: Sequence[Score], slots: int, reading: Reading = "any") -> Array:
+def success_matrix(scores: Sequence[Score], slots: int, quantity: Quantity = "any") -> Array:
     """Return the score matrix R, shape (N+1, N), of a run; the last line of each (stage, slot) counts.
 
     A row is there once every slot has been scored at one step of that stage: its end. Until then it is nan,
@@ -80,7 +85,7 @@ def success_matrix(scores: Sequence[Score], slots: int, reading: Reading = "any"
     Args:
         scores: in the order of the file.
         slots: N, the number of slots in the curriculum.
-        reading: which reading of success.
+        quantity: which reading of success, or what else of an evaluation.
 
     Raises:
         ValueError: a score is of another curriculum.
@@ -90,7 +95,7 @@ def success_matrix(scores: Sequence[Score], slots: int, reading: Reading = "any"
     for score in scores:
         if score.slot >= slots or score.stage > slots:
             raise ValueError(f"{score} does not belong to a curriculum of {slots} stages")
-        R[score.stage, score.slot] = _success(score, reading)
+        R[score.stage, score.slot] = _of(score, quantity)
         steps[score.stage, score.slot] = score.step
     R[(steps != steps[:, :1]).any(axis=1)] = np.nan
     return R
@@ -115,15 +120,14 @@ def stage_ends(scores: Sequence[Score], slots: int) -> list[int]:
 
 def success_curve(scores: Sequence[Score], slot: int, reading: Reading = "any") -> Curve:
     """Return the success of one slot (from 0) over the whole run; of several scores at one step the last counts."""
-    points = {score.step: _success(score, reading) for score in scores if score.slot == slot}
-    steps = sorted(points)
-    return Curve(np.array(steps, float), np.array([points[step] for step in steps], float))
+    return _curve([score for score in scores if score.slot == slot], reading)
 
 
 def learning_curve(scores: Sequence[Score], slot: int, stage_ends: Sequence[int], reading: Reading = "any") -> Curve:
     """Return the success of one slot during its own stage, both ends included.
 
-    Its first point is the end-of-stage score of the stage before (for the first slot that of the untrained agent).
+    Its first point is the learner's own: what the slot's head does before it has learned anything. (What another
+    slot's head did on the task, at the end of the stage before, is transfer without learning and no part of it.)
     A stage in progress has the points so far, one that has not begun has none.
 
     Args:
@@ -133,15 +137,38 @@ def learning_curve(scores: Sequence[Score], slot: int, stage_ends: Sequence[int]
         reading: which reading of success.
     """
     start, end = _window(slot, stage_ends)
-    curve = success_curve(scores, slot, reading)
-    inside = (curve.steps >= start) & (curve.steps <= end)
-    return Curve(curve.steps[inside], curve.success[inside])
+    own = [score for score in scores if score.slot == slot and score.stage == own_stage(slot)]
+    return _curve([score for score in own if start <= score.step <= end], reading)
 
 
-def _success(score: Score, reading: Reading) -> float:
-    if reading == "stochastic":
-        return math.nan if score.stochastic_success_any is None else score.stochastic_success_any
-    return score.success_any if reading == "any" else score.success_final
+def zero_shot_by_head(scores: Sequence[Score], slots: int) -> Array:
+    """Return the best success on each slot before its own stage through any head trained so far, (N,).
+
+    nan for the first slot, and where heads were not measured.
+    """
+    best = np.full(slots, np.nan)
+    for score in scores:
+        if score.success_by_head and score.stage == own_stage(score.slot) - 1:
+            # max_{i<j} R^i[j-1, j], where R^i is measured through the head of slot i
+            best[score.slot] = max(score.success_by_head)
+    return best
+
+
+def _curve(scores: Sequence[Score], reading: Reading) -> Curve:
+    points = {score.step: _of(score, reading) for score in scores}
+    steps = sorted(points)
+    return Curve(np.array(steps, float), np.array([points[step] for step in steps], float))
+
+
+def _of(score: Score, quantity: Quantity) -> float:
+    value = {
+        "any": score.success_any,
+        "final": score.success_final,
+        "stochastic": score.stochastic_success_any,
+        "return": score.return_mean,
+        "steps": score.length_mean,
+    }[quantity]
+    return math.nan if value is None else value
 
 
 def _window(slot: int, stage_ends: Sequence[int]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from clrobot.errors import UserError, cut, explain
+from clrobot.experiment.build import make_method
 from clrobot.files import MANIFEST
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.results.scores import stage_ends
@@ -37,8 +38,10 @@ def rebuild_metrics(run: RunFolder, reference: ArrayLike | None = None) -> RunMe
     costs = Costs.of(run.read_metrics())
     scores = read_scores(run.scores_file)
     slots = run.config.curriculum.slots
+    in_sequence = make_method(run.config).in_sequence(len(slots))
     try:
-        metrics = run_metrics(scores, slots, stage_ends(scores, len(slots)), costs, reference)
+        ends = stage_ends(scores, len(slots))
+        metrics = run_metrics(scores, slots, ends, costs, reference, in_sequence=in_sequence)
     except ValueError as error:
         reason = explain(error) if isinstance(error, ValidationError) else cut(str(error), 200)
         raise UserError(

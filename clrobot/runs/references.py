@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.errors import UserError
+from clrobot.experiment.build import make_method
 from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics
 
-FORMAT = 1  # raise it when what a reference's scores mean changes: older references are then not found
+FORMAT = 2  # raise it when what a reference's scores mean changes: older references are then not found
 METHOD = "finetune"  # in a first stage it is the algorithm alone
 
 # What changes no score: a reference has the defaults, but for the threads. The method is none of its own.
@@ -85,6 +86,8 @@ def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> 
     """
     missing = {}
     for run in runs:
+        if not make_method(run.config).in_sequence(len(run.config.curriculum.stages)):
+            continue  # all tasks at once: forward transfer is undefined
         place = default_store(run) if store is None else store
         if store is None and place.is_symlink():
             raise UserError(f"{place} is a link; say where references go: clrobot references --store")

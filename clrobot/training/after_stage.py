@@ -7,7 +7,7 @@ import torch as th
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Experience, Method
-from clrobot.agents.methods.shared.plasticity import dormant_share
+from clrobot.agents.methods.shared.unit_measures import layer_measures
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.evaluation.agent import Agent
@@ -15,8 +15,9 @@ from clrobot.evaluation.collect import Collector, collect, control_steps
 from clrobot.evaluation.evaluator import INFERENCE_STEPS
 from clrobot.experiment.config import RunConfig
 from clrobot.films.record import Film, record
-from clrobot.results.run_metrics import DormantShare, Parameters
+from clrobot.results.run_metrics import Parameters
 from clrobot.results.scores import Score
+from clrobot.results.units import LayerUnits, Units
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import stage_name
 from clrobot.training.context import RunContext
@@ -26,7 +27,7 @@ from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
 
 INFERENCE_STATES = 1_000
-DORMANT_STATES = 500
+UNIT_STATES = 500
 
 
 def after_stage(
@@ -54,8 +55,8 @@ def after_stage(
         with ledger.timed("record"):
             film(context, learner, plan, row)
     with ledger.timed("evaluate"):
-        dormant = dormant_shares(config, policy, plan)
-    ledger.close_stage(stage, Parameters(**policy.parameter_counts()), bytes_beside(policy, method), dormant)
+        units = hidden_units(config, policy, plan)
+    ledger.close_stage(stage, Parameters(**policy.parameter_counts()), bytes_beside(policy, method), units)
     return row
 
 
@@ -103,14 +104,14 @@ def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score
             context.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
 
 
-def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> DormantShare:
-    """Return the shares of dormant units in actor and critic, on the states of the stage's task."""
-    k, seed = plan.slot, seed_for(config.seed, "dormant", plan.stage)
-    experience = _collect(config, policy, k, DORMANT_STATES, seed)
+def hidden_units(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> Units:
+    """Return what the hidden units of actor and critic do in states of the stage's task."""
+    k, seed = plan.slot, seed_for(config.seed, "units", plan.stage)
+    experience = _collect(config, policy, k, UNIT_STATES, seed)
     obs, actions = experience.observations[:, :-1], policy.to_action(experience.actions)
     critic = policy.critic_nets[0]
     critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
-    return DormantShare(
-        actor=dormant_share(policy.actor_net, obs, k),
-        critic=dormant_share(critic, critic_inputs, k),
+    return Units(
+        actor=tuple(LayerUnits(**layer._asdict()) for layer in layer_measures(policy.actor_net, obs, k)),
+        critic=tuple(LayerUnits(**layer._asdict()) for layer in layer_measures(critic, critic_inputs, k)),
     )

@@ -61,6 +61,12 @@ class StageCallback(BaseCallback):
         model.logger.name_to_count.update(progress.log_counts)
         model.logger.name_to_excluded.update({n: tuple(f) for n, f in progress.log_excluded.items()})
 
+    def measure_start(self) -> None:
+        """Measure the learning curve's first point: the slot's head exists, and nothing has been learned in it."""
+        plan = self._plan
+        score = self._measuring.before_learning(self._learner.policy, plan.stage, plan.slot, plan.start)
+        self._success = None if score is None else score.success_any
+
     def account(self) -> None:
         """Share out the stage's time so far."""
         self._clock.account(self.cost)

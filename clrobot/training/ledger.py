@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.methods.shared.own_steps import optimizer_steps
-from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord, Steps
+from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps
+from clrobot.results.units import Units
 
 _KINDS = ("train", "evaluate", "method", "record", "save")
 _NOT_LEARNING = ("evaluate", "save", "method", "record")
@@ -68,7 +69,7 @@ class Ledger:
             yield
         self.method_gradient_steps += taken.steps
 
-    def close_stage(self, stage: int, parameters: Parameters, memory_bytes: int, dormant: DormantShare) -> None:
+    def close_stage(self, stage: int, parameters: Parameters, memory_bytes: int, units: Units) -> None:
         """Note what the agent has become after `stage` (from 1), and the seconds since the stage before."""
         before = [record.seconds.by_kind for record in self.per_stage]
         seconds = {
@@ -79,7 +80,7 @@ class Ledger:
                 stage=stage,
                 parameters=parameters,
                 memory_bytes=memory_bytes,
-                dormant_share=dormant,
+                units=units,
                 seconds=Seconds(**seconds),
             )
         )

@@ -39,32 +39,46 @@ class Measuring:
 
     def all_slots(self, policy: SlotPolicy, stage: int, step: int) -> list[Score]:
         """Evaluate every slot after `stage` (0: untrained) at `step`, and return the scores in the slots' order."""
-        settings = self._settings
-
-        def trained(slot: int) -> bool:
-            return stage > 0 and slot < policy.slots
-
         with self._ledger.timed("evaluate"):
             row = [
-                self._evaluator.score(
-                    policy,
-                    slot,
-                    settings.episodes if trained(slot) else settings.zero_shot_episodes,
-                    stage=stage,
-                    step=step,
-                    stochastic=settings.stochastic and trained(slot),
-                )
-                for slot in range(len(self._evaluator.curriculum.stages))
+                self._score_of(policy, slot, stage, step) for slot in range(len(self._evaluator.curriculum.stages))
             ]
         self._write(row)
         return row
 
+    def _score_of(self, policy: SlotPolicy, slot: int, stage: int, step: int) -> Score:
+        settings = self._settings
+        if stage > 0 and slot < policy.slots:
+            return self._evaluator.score(
+                policy, slot, settings.episodes, stage=stage, step=step, stochastic=settings.stochastic
+            )
+        is_next = stage > 0 and slot == policy.slots
+        score = self._evaluator.score_next if is_next else self._evaluator.score
+        return score(policy, slot, settings.zero_shot_episodes, stage=stage, step=step)
+
+    def before_learning(self, policy: SlotPolicy, stage: int, slot: int, step: int) -> Score | None:
+        """Evaluate a slot whose head is there and has learned nothing: the first point of its learning curve.
+
+        TensorBoard and trackers have this step's score of the slot already, from the end of the stage before.
+
+        Returns:
+            The score; None where no learning curve is measured.
+        """
+        if not self._settings.curve_points:
+            return None
+        score = self._point(policy, stage, slot, step)
+        self._book.append([score])
+        return score
+
     def curve_point(self, policy: SlotPolicy, stage: int, slot: int, step: int) -> Score:
         """Evaluate the stage's own slot during it, for the learning curve."""
-        with self._ledger.timed("evaluate"):
-            score = self._evaluator.score(policy, slot, self._settings.curve_episodes, stage=stage, step=step)
+        score = self._point(policy, stage, slot, step)
         self._write([score])
         return score
+
+    def _point(self, policy: SlotPolicy, stage: int, slot: int, step: int) -> Score:
+        with self._ledger.timed("evaluate"):
+            return self._evaluator.score(policy, slot, self._settings.curve_episodes, stage=stage, step=step)
 
     def _write(self, scores: list[Score]) -> None:
         self._book.append(scores)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_PURPOSES = ("learner", "training", "collecting", "stage", "dormant", "inference")
+_PURPOSES = ("learner", "training", "collecting", "stage", "units", "inference")
 
 
 def seed_for(seed: int, purpose: str, stage: int = 0) -> int:

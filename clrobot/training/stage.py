@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stable_baselines3.common.utils import set_random_seed
 
 from clrobot.agents.algorithms.learner import Learner
@@ -42,9 +44,9 @@ def train_stage(
     model = learner.model
     if snapshot is None:
         with callback.ledger.steps_of_method():
-            begin_stage(config, learner, method, plan, env)
+            begin_stage(config, learner, method, plan, env, None, callback.measure_start)
     else:  # what the method did before the task is among what the snapshot has counted
-        begin_stage(config, learner, method, plan, env, snapshot)
+        begin_stage(config, learner, method, plan, env, snapshot, callback.measure_start)
         callback.restore(snapshot.progress)
     with gradient_hooks(learner, method) as cost:
         callback.cost = cost
@@ -61,11 +63,21 @@ def begin_stage(
     plan: StagePlan,
     env: TrainEnv,
     snapshot: Snapshot | None = None,
+    with_head: Callable[[], None] | None = None,
 ) -> None:
     """Put everything where the stage begins, or where it was at a snapshot; nothing is written.
 
     A stage depends on what it is given and on its own seed alone: a run can be taken further from any stage's
     checkpoint, and ends as if it had been planned so.
+
+    Args:
+        config: the run's settings.
+        learner: what is to learn.
+        method: the continual-learning method.
+        plan: what is to be trained.
+        env: the stage's simulations, seeded.
+        snapshot: one within this stage; None: from the start.
+        with_head: called at the start, once the slot's head is there and before the method prepares anything.
 
     Raises:
         Damaged: the snapshot holds something else than this stage's.
@@ -76,6 +88,8 @@ def begin_stage(
     model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
     learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
     if snapshot is None:
+        if with_head is not None:
+            with_head()
         method.before_task(learner, plan.slot)
         return
     with snapshot.restoring():

@@ -180,7 +180,9 @@ class Training:
         parameters = Parameters(**self.learner.policy.parameter_counts())
         costs = self.ledger.costs(parameters, bytes_beside(self.learner.policy, self.method))
         references = reference_areas(self.config, default_store(self.folder))
-        metrics = run_metrics(self.book.scores, self.config.curriculum.slots, self.stage_ends, costs, references)
+        slots = self.config.curriculum.slots
+        in_sequence = self.method.in_sequence(len(slots))
+        metrics = run_metrics(self.book.scores, slots, self.stage_ends, costs, references, in_sequence=in_sequence)
         write_metrics(self.folder, metrics)
         self._tracking.metrics(metrics, self.learner.step)
 

@@ -3,7 +3,6 @@
 import base64
 import csv
 import html.parser
-import itertools
 import json
 import pathlib
 import re
@@ -30,8 +29,9 @@ from clrobot.report.figures.of_comparison import band, comparison_figures, costs
 from clrobot.report.figures.style import WIDE
 from clrobot.report.html import Drawn
 from clrobot.report.page import write_report
-from clrobot.results.catalogue import COST_SECTIONS, LEARNING_SECTIONS
+from clrobot.results.catalogue import COST_SECTIONS, HEADLINES, LEARNING_SECTIONS, TASK_METRICS
 from clrobot.results.run_metrics import Seconds
+from clrobot.results.statistics import Estimate
 from clrobot.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script>"
@@ -101,19 +101,21 @@ def test_numbers_are_those_of_the_run(tmp_path: pathlib.Path) -> None:
     page = Page(write_report(run))
     metrics = json.loads((run / "metrics.json").read_text())
     shown = [float(str(value)) for value in page.all("data", "value")]
-    headline = ["average_success", "forgetting", "retention", "backward_transfer", "zero_shot_transfer"]
-    assert shown[:5] == [metrics[name] for name in headline]
+    headline = [metrics[metric.name] for metric in HEADLINES if metrics[metric.name] is not None]
     matrices = leaves(metrics["success_matrix"]) + leaves(metrics["success_matrix_final"])
-    assert shown[5 : 5 + 12] == matrices
-    keys = ["learned", "final", "forgetting", "retention", "auc", "forward_transfer"]
+    assert metrics["isolated_forgetting"][1][0] == 0.5
+    keys = [metric.name for metric in TASK_METRICS]
     tasks = [task[key] for task in metrics["per_task"] for key in keys if task[key] is not None]
-    assert shown[17:18] == [metrics["isolated_forgetting"][1][0]] == [0.5]
-    assert shown[18 : 18 + len(tasks)] == tasks
     cost = [75.0, 2.5, 0.25, 1.5, 0.75, 300, 12, 5678, 1234, 2500]
-    stage = [120, 100, 0, 0.0, 0.0, 75.0, 0.25]
-    assert shown[18 + len(tasks) :] == [*cost, *stage, *stage]
+    stage = [120, 100, 0, 75.0, 0.25]
+    layer = [0.0, 0.125, 0.25, 7]
+    assert shown == [*headline, *matrices, 0.5, *tasks, *cost, *stage * 2, *layer * 4]
+    assert len(headline) == 7
+    assert {"steps_to_success", "forgetting_steps", "relative_return", "forgetting_return"} <= {*keys}
     for text in (
         "0.69",
+        "50.0",
+        "7 of 8",
         "0.50",
         "−0.50",
         "1 min 15 s",
@@ -183,7 +185,7 @@ def test_it_can_be_read_without_seeing(tmp_path: pathlib.Path) -> None:
     (curves,) = [attrs["aria-label"] for _, attrs in page.tags if attrs.get("class") == "drawn"]
     assert curves is not None
     assert "reach reached 0.88 in its own stage and ended at 0.38" in curves
-    assert len([tag for tag, _ in page.tags if tag == "caption"]) == 5
+    assert len([tag for tag, _ in page.tags if tag == "caption"]) == 6
 
 
 @pytest.mark.parametrize("stages_done", [0, 1])
@@ -256,9 +258,9 @@ def test_the_numbers_can_be_taken_away(tmp_path: pathlib.Path) -> None:
         ["2", "'=HYPERLINK(1)", "0.375", "1.0"],
     ]
     scores = list(csv.DictReader(files["scores.csv"].splitlines()))
-    assert (scores[3]["step"], scores[3]["task"], scores[3]["success_any"]) == ("100", "reach", "0.875")
-    assert (scores[3]["slot"], scores[4]["slot"]) == ("1", "2")
-    assert scores[4]["task"] == "'=HYPERLINK(1)"
+    assert (scores[4]["step"], scores[4]["task"], scores[4]["success_any"]) == ("100", "reach", "0.875")
+    assert (scores[4]["slot"], scores[5]["slot"]) == ("1", "2")
+    assert scores[5]["task"] == "'=HYPERLINK(1)"
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "environment.json"])
@@ -359,23 +361,36 @@ def test_the_comparison_holds_what_compare_says(
     page = Page(write_comparison(three, tmp_path / "report.html"))
     compared = compare(three)
     shown = [attrs["data-sort"] for tag, attrs in page.tags if tag == "td" and "data-sort" in attrs]
-    sections = [*LEARNING_SECTIONS.values(), *COST_SECTIONS.values()]
-    tables = [[m.name for m in section if m in compared.metrics] for section in sections]
-    assert {name for names in tables for name in names} == {metric.name for metric in compared.metrics}
+    (difference,) = compared.differences
     expected = []
-    for names, group in itertools.product(tables, compared.groups):
-        values = [group.estimates[name].value for name in names]
-        expected += [str(len(group.runs)), *("" if value is None else str(value) for value in values)]
-    assert shown == expected
+    for section in (*LEARNING_SECTIONS.values(), *COST_SECTIONS.values()):
+        names = [m.name for m in section if m in compared.metrics]
+        rows = [(len(group.runs), group.estimates) for group in compared.groups]
+        if section in LEARNING_SECTIONS.values():
+            rows.append((len(difference.seeds), difference.estimates))
+        expected += [_row(runs, [estimates[name] for name in names]) for runs, estimates in rows]
+        if section is list(LEARNING_SECTIONS.values())[-1]:
+            expected.append(_row(len(difference.seeds), list(difference.final_success.values())))
+            for name in ("steps_to_success", "relative_return"):
+                expected += [_row(len(g.runs), list(g.tasks[name].values())) for g in compared.groups]
+    assert shown == [word for row in expected for word in row]
+    sections = {*LEARNING_SECTIONS.values(), *COST_SECTIONS.values()}
+    assert {m for section in sections for m in section} >= {*compared.metrics}
     for text in (
         *compared.notes,
         "0.80",
-        "0.70 to 0.90",
+        "0.00 to 1.00",
+        "less finetune, by seed",
+        "Student’s t",
         "quick: 2 methods compared",
         "ewc (seeds 0, 1)",
     ):
         assert text in page.text
     assert len([attrs for tag, attrs in page.tags if attrs.get("class") == "run"]) == 3
+
+
+def _row(runs: int, estimates: list[Estimate]) -> list[str]:
+    return [str(runs), *("" if e.value is None else str(e.value) for e in estimates)]
 
 
 def test_ids_are_unique_and_labels_find_them(three: list[RunFolder], tmp_path: pathlib.Path) -> None:
@@ -429,9 +444,9 @@ def test_a_band_is_the_mean_of_the_seeds_and_spans_them(three: list[RunFolder]) 
     steps, mean, low, high = band([first, second], 0, "mean")
     np.testing.assert_array_equal(steps, [0, 32, 64, 128, 192])
     np.testing.assert_allclose(mean, [0.0, 0.45, 0.9, 0.9, 0.8])
-    # Of two seeds a quarter of the draws are the lower one twice, and a quarter the higher one.
-    np.testing.assert_allclose(low, [0.0, 0.4, 0.8, 0.8, 0.7])
-    np.testing.assert_allclose(high, [0.0, 0.5, 1.0, 1.0, 0.9])
+    # Student's t of two seeds is 12.7 times half their distance, and success ends at 0 and 1.
+    np.testing.assert_allclose(low, [0.0, 0.0, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(high, [0.0, 1.0, 1.0, 1.0, 1.0])
     alone = band([first], 0, "mean")
     np.testing.assert_allclose(alone.mean, [0.0, 0.5, 1.0, 1.0, 0.9])
     assert np.isnan(alone.low).all()
@@ -456,8 +471,24 @@ def test_the_panels_are_those_that_some_method_defines(three: list[RunFolder]) -
         "forgetting",
         "forward transfer",
     ]
-    alone = comparison_figures(compare(three[2:]), contents)["comparison"](WIDE)
-    assert len(alone.axes) == 2  # no reference: no forward transfer
+    alone = comparison_figures(compare(three[2:]), contents)
+    assert len(alone["comparison"](WIDE).axes) == 2  # no reference: no forward transfer
+    assert "differences" not in alone  # nor anything to differ from
+
+
+def test_how_well_tasks_are_done_and_what_differs_are_drawn_too(three: list[RunFolder]) -> None:
+    drawn = comparison_figures(compare(three), {run.path: read_run(run.path) for run in three})
+    found = {name: drawn[name](WIDE).axes for name in ("skill", "differences")}
+    titles = {name: [panel.get_title(loc="left") for panel in axes] for name, axes in found.items()}
+    assert titles == {
+        "skill": ["steps to success", "forgetting of steps", "relative return"],
+        "differences": ["average success", "forgetting"],
+    }
+    success, forgetting = found["differences"]
+    # Seed 0 alone is in both: 2.7 / 3 - 1.2 / 3 of success, and of what was lost 0.05 - 0.8.
+    assert [patch.get_width() for patch in success.patches] == pytest.approx([0.5])
+    assert [patch.get_width() for patch in forgetting.patches] == pytest.approx([-0.75])
+    assert success.get_xlim()[0] == -success.get_xlim()[1]
 
 
 # The command line ------------------------------------------------------------------------------------------
@@ -486,7 +517,7 @@ def test_the_verbs_on_one_run_and_on_a_folder_of_runs(
     }
     assert names == {f"{name}.svg" for name in whole}
     outcome = cli("plot", "ewc-0", "finetune", "--out", "both", "--format", "svg")
-    assert len(outcome.out.splitlines()) == 5 + 2 * len(whole)
+    assert len(outcome.out.splitlines()) == 7 + 2 * len(whole)
     assert (tmp_path / "both" / "comparison.svg").is_file()
     (tmp_path / "file").touch()
     failed = cli("plot", "ewc-0", "--out", "file")

@@ -9,6 +9,7 @@ import pytest
 from support.made_up_runs import costs, score
 
 from clrobot.results import metrics
+from clrobot.results.catalogue import RUN_METRICS
 from clrobot.results.run_metrics import Costs, RunMetrics, Steps, run_metrics
 from clrobot.results.scores import Score, learning_curve, stage_ends, success_matrix
 
@@ -180,10 +181,12 @@ STAGE_ENDS = [100, 300]
 TWO_TASKS = [
     score(0, 0, 0, 0.0),
     score(0, 0, 1, 0.2),
+    score(1, 0, 0, 0.0),  # the learner's own, before it learns
     score(1, 50, 0, 0.6),
     score(1, 100, 0, 0.7),
     score(1, 100, 0, 0.8),  # the end of the stage: the last line counts
-    score(1, 100, 1, 0.4),
+    score(1, 100, 1, 0.4, success_by_head=(0.4,)),
+    score(2, 100, 1, 0.3),  # its own head, where the first one's had 0.4
     score(2, 200, 1, 0.8),
     score(2, 300, 0, 0.6),
     score(2, 300, 1, 1.0),
@@ -201,7 +204,7 @@ def test_success_matrix() -> None:
     np.testing.assert_array_equal(success_matrix(TWO_TASKS, 2, "final"), [[0, 0.1], [0.4, 0.2], [0.3, 0.5]])
 
 
-@pytest.mark.parametrize(("lines", "rows"), [(0, 0), (1, 0), (2, 1), (5, 1), (6, 2), (8, 2), (9, 3)])
+@pytest.mark.parametrize(("lines", "rows"), [(0, 0), (1, 0), (2, 1), (6, 1), (7, 2), (10, 2), (11, 3)])
 def test_rows_not_reached_are_nan(lines: int, rows: int) -> None:
     matrix = success_matrix(TWO_TASKS[:lines], 2)
     assert np.isfinite(matrix[:rows]).all()
@@ -216,12 +219,17 @@ def test_scores_of_another_curriculum_are_refused() -> None:
 def test_learning_curve() -> None:
     first, second = (learning_curve(TWO_TASKS, slot, STAGE_ENDS) for slot in (0, 1))
     assert (first.steps.tolist(), first.success.tolist()) == ([0, 50, 100], [0, 0.6, 0.8])
-    assert (second.steps.tolist(), second.success.tolist()) == ([100, 200, 300], [0.4, 0.8, 1.0])
+    assert (second.steps.tolist(), second.success.tolist()) == ([100, 200, 300], [0.3, 0.8, 1.0])
 
 
 def test_learning_curve_of_a_stage_that_has_not_ended() -> None:
-    assert learning_curve(TWO_TASKS[:7], 1, [100]).steps.tolist() == [100, 200]
-    assert learning_curve(TWO_TASKS[:4], 1, []).steps.tolist() == []
+    assert learning_curve(TWO_TASKS[:9], 1, [100]).steps.tolist() == [100, 200]
+    assert learning_curve(TWO_TASKS[:5], 1, []).steps.tolist() == []
+
+
+def test_what_another_head_did_is_no_part_of_the_curve() -> None:
+    without_its_own = [line for line in TWO_TASKS if (line.stage, line.step) != (2, 100)]
+    assert learning_curve(without_its_own, 1, STAGE_ENDS).steps.tolist() == [200, 300]
 
 
 def test_run_metrics() -> None:
@@ -232,9 +240,15 @@ def test_run_metrics() -> None:
         "forgetting": 0.2,
         "forgetting_all_tasks": 0.1,
         "backward_transfer": -0.2,
-        # AUC 0.5 and 0.75 against 0.5 and 0.4: (0 + 0.35 / 0.6) / 2
-        "forward_transfer": 0.35 / 1.2,
+        # AUC 0.5 and 0.725 against 0.5 and 0.4: (0 + 0.325 / 0.6) / 2
+        "forward_transfer": 0.325 / 1.2,
+        "forward_transfer_from_2": 0.325 / 0.6,
         "zero_shot_transfer": 0.2,
+        "zero_shot_transfer_best": 0.2,
+        "steps_to_success": 50.0,
+        "forgetting_steps": 0.0,
+        "relative_return": 1.0,
+        "forgetting_return": 0.0,
         "retention": 0.75,
         "unlearned_share": 0.0,
     }
@@ -248,7 +262,7 @@ def test_run_metrics() -> None:
     reach, push = result.per_task
     assert (reach.slot, reach.task, push.slot, push.task) == (0, "reach", 1, "push")
     assert (reach.learned, reach.final, reach.auc) == (0.8, 0.6, pytest.approx(0.5))
-    assert (push.learned, push.final, push.auc) == (1.0, 1.0, pytest.approx(0.75))
+    assert (push.learned, push.final, push.auc) == (1.0, 1.0, pytest.approx(0.725))
     assert push.zero_shot_transfer == pytest.approx(0.2)
     assert reach.zero_shot_transfer is None
 
@@ -259,8 +273,71 @@ def test_without_a_reference_forward_transfer_is_undefined() -> None:
     assert [task.forward_transfer for task in result.per_task] == [None, None]
 
 
+def test_steps_to_success_and_return_are_set_against_the_stage_s_own() -> None:
+    """Both tasks succeed always: that the first takes longer, and earns less, only these two see."""
+    lines = [
+        score(0, 0, 0, 0.0, return_mean=5.0, length_mean=100.0),
+        score(0, 0, 1, 0.0, return_mean=5.0, length_mean=100.0),
+        score(1, 100, 0, 1.0, return_mean=80.0, length_mean=20.0),
+        score(1, 100, 1, 0.0, return_mean=9.0, length_mean=100.0),
+        score(2, 300, 0, 1.0, return_mean=60.0, length_mean=44.0),
+        score(2, 300, 1, 1.0, return_mean=40.0, length_mean=30.0),
+    ]
+    result = run_metrics(lines, ["reach", "push"], STAGE_ENDS, COSTS)
+    assert result.forgetting == 0
+    assert (result.steps_to_success, result.forgetting_steps) == (37.0, 24.0)
+    assert (result.relative_return, result.forgetting_return) == (0.75, 0.25)
+    reach, push = result.per_task
+    assert (reach.steps_to_success, reach.forgetting_steps) == (44.0, 24.0)
+    assert (reach.relative_return, reach.forgetting_return) == (0.75, 0.25)
+    assert (push.steps_to_success, push.forgetting_steps) == (30.0, 0.0)
+    assert (push.relative_return, push.forgetting_return) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("own", [None, 0.0, -3.0])
+def test_a_return_relative_to_none_is_undefined(own: float | None) -> None:
+    lines = [score(0, 0, 0, 0.0), score(0, 0, 1, 0.0), score(1, 100, 0, 1.0, return_mean=own)]
+    lines += [score(1, 100, 1, 0.0), score(2, 300, 0, 1.0), score(2, 300, 1, 1.0)]
+    result = run_metrics(lines, ["reach", "push"], STAGE_ENDS, COSTS)
+    assert result.relative_return is result.per_task[0].relative_return is None
+    assert result.per_task[1].relative_return == 1.0
+
+
+def test_zero_shot_transfer_through_the_best_head() -> None:
+    """The third task before its own stage: the newest head scores .1 there, the first one .6."""
+    names, ends = ["a", "b", "c"], [100, 200, 300]
+    rows = [[0.0, 0.0, 0.1], [1.0, 0.2, 0.0], [1.0, 1.0, 0.1], [1.0, 1.0, 1.0]]
+    heads = {(1, 1): (0.2,), (2, 2): (0.6, 0.1)}
+    lines = [
+        score(stage, 100 * stage, slot, success, success_by_head=heads.get((stage, slot)))
+        for stage, row in enumerate(rows)
+        for slot, success in enumerate(row)
+    ]
+    result = run_metrics(lines, names, ends, costs(3))
+    assert result.zero_shot_transfer == pytest.approx((0.2 + 0.0) / 2)
+    assert result.zero_shot_transfer_best == pytest.approx((0.2 + 0.5) / 2)
+    found = [task.zero_shot_transfer_best for task in result.per_task]
+    assert found == [None, pytest.approx(0.2), pytest.approx(0.5)]
+    without = [line.model_copy(update={"success_by_head": None}) for line in lines]
+    assert run_metrics(without, names, ends, costs(3)).zero_shot_transfer_best is None
+
+
+def test_of_tasks_trained_at_once_only_what_they_are_at_the_end_is_defined() -> None:
+    result = run_metrics(TWO_TASKS, ["reach", "push"], STAGE_ENDS, COSTS, [0.5, 0.4], in_sequence=False)
+    assert (result.average_success, result.average_success_final_step, result.steps_to_success) == (0.8, 0.4, 50.0)
+    names = {metric.name for metric in RUN_METRICS if metric.kind in ("rate", "steps")}
+    defined = {name for name in names if result.value(name) is not None}
+    assert defined == {"average_success", "average_success_final_step", "steps_to_success"}
+    assert result.forgetting_all_tasks is None
+    assert {cell for row in result.isolated_forgetting for cell in row} == {None}
+    for task in result.per_task:
+        measured = {name for name, value in task if value is not None}
+        assert measured == {"slot", "task", "final", "final_final_step", "steps_to_success"}
+    assert result.success_matrix == ((0, 0.2), (0.8, 0.4), (0.6, 1))
+
+
 def test_an_interrupted_run_is_the_run_of_its_finished_stages() -> None:
-    result = one_stage(TWO_TASKS[:7])
+    result = one_stage(TWO_TASKS[:9])
     assert (result.stages, result.stages_done, result.stage_ends) == (2, 1, (100,))
     assert result.average_success == 0.8
     assert result.forgetting_all_tasks == 0
@@ -286,8 +363,8 @@ def test_a_run_that_has_not_begun() -> None:
 
 def test_stage_ends_are_read_from_the_scores() -> None:
     assert stage_ends(TWO_TASKS, 2) == STAGE_ENDS
-    assert stage_ends(TWO_TASKS[:7], 2) == [100]
-    assert stage_ends(TWO_TASKS[:5], 2) == []
+    assert stage_ends(TWO_TASKS[:9], 2) == [100]
+    assert stage_ends(TWO_TASKS[:6], 2) == []
     assert stage_ends([], 2) == []
 
 
@@ -303,7 +380,7 @@ def test_what_a_run_cost() -> None:
     assert result.environment_steps == Steps(learning=300, method=30)
     assert result.gradient_steps == Steps(learning=12, method=7)
     assert result.task_inference_steps == 5
-    assert one_stage(TWO_TASKS[:7]).environment_steps.learning == 100
+    assert one_stage(TWO_TASKS[:9]).environment_steps.learning == 100
     assert (result.value("environment_steps.learning"), result.value("gradient_steps.method")) == (300, 7)
 
 

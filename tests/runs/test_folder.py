@@ -238,11 +238,17 @@ def test_scores_are_one_line_for_each_evaluation(tiny_run: Path):
     for line in lines:
         # After each stage the slots so far are measured with sampled actions too.
         both = line["step"] == 128 * line["stage"] and line["slot"] <= line["stage"]
-        assert list(line) == fields + (sampled if both else [])
-    # Every slot after every stage, the untrained agent's included; between them the stage's own, once (curve_points).
+        # The slot that comes next is also measured through every head so far.
+        tried = line["step"] == 128 * line["stage"] > 0 and line["slot"] == line["stage"] + 1
+        others = ["success_by_head"] if tried else sampled if both else []
+        assert list(line) == fields + others
+    # Every slot after every stage, the untrained agent's included; the stage's own before it learns, and once between
+    # (curve_points).
     expected = [(0, 0, 1), (0, 0, 2), (0, 0, 3)]
     for stage in (1, 2, 3):
-        expected += [(stage, 128 * stage - 64, stage)] + [(stage, 128 * stage, slot) for slot in (1, 2, 3)]
+        start = 128 * (stage - 1)
+        expected += [(stage, start, stage), (stage, start + 64, stage)]
+        expected += [(stage, 128 * stage, slot) for slot in (1, 2, 3)]
     assert [(line["stage"], line["step"], line["slot"]) for line in lines] == expected
     assert all(line["episodes"] == 2 for line in lines)
     assert all(line[rate] in (0.0, 0.5, 1.0) for line in lines for rate in ("success_any", "success_final"))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clrobot.experiment.config import make_config
-from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord, Steps, run_metrics
+from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps, run_metrics
 from clrobot.results.scores import Score
+from clrobot.results.units import LayerUnits, Units
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import write_metrics
 
@@ -24,8 +25,8 @@ def score(stage: int, step: int, slot: int, success: float, **others: Any) -> Sc
 
 
 def scores_of(matrix: Sequence[Sequence[float]], ends: Sequence[int], episodes: int = 50) -> list[Score]:
-    """Return the scores of a matrix R, rows 0 … K, and one more halfway in each stage, between what it began with
-    and what it ended with.
+    """Return the scores of a matrix R, rows 0 … K, and a learning curve in each stage: its first point is what the
+    slot scored after the stage before, and one halfway lies between that and what it ended with.
 
     Args:
         matrix: its rows.
@@ -36,18 +37,22 @@ def scores_of(matrix: Sequence[Sequence[float]], ends: Sequence[int], episodes: 
     for stage, (row, end) in enumerate(zip(matrix, (0, *ends), strict=False)):
         if stage:
             own, start = stage - 1, (0, *ends)[stage - 1]
-            halfway = (matrix[stage - 1][own] + row[own]) / 2
-            scores.append(score(stage, (start + end) // 2, own, halfway, episodes=episodes))
-        scores += [score(stage, end, slot, success, episodes=episodes) for slot, success in enumerate(row)]
+            first = matrix[stage - 1][own]
+            scores.append(score(stage, start, own, first, episodes=episodes))
+            scores.append(score(stage, (start + end) // 2, own, (first + row[own]) / 2, episodes=episodes))
+        for slot, success in enumerate(row):
+            by_head = (success,) * stage if slot == stage > 0 else None  # of the task that comes next
+            scores.append(score(stage, end, slot, success, episodes=episodes, success_by_head=by_head))
     return scores
 
 
 def costs(stages: int, seconds: Seconds = SECONDS, **others: Any) -> Costs:
     """Return the costs of a run with so many finished stages; `others` are the other fields."""
     parameters = Parameters(trainable=100, total=120)
-    shares = DormantShare(actor=0.0, critic=0.0)
+    layer = LayerUnits(width=8, dormant=0.0, saturated=0.125, still=0.25, effective_rank=7)
+    units = Units(actor=(layer,), critic=(layer,))
     records = [
-        StageRecord(stage=n, parameters=parameters, memory_bytes=0, dormant_share=shares, seconds=seconds)
+        StageRecord(stage=n, parameters=parameters, memory_bytes=0, units=units, seconds=seconds)
         for n in range(1, stages + 1)
     ]
     usual = {

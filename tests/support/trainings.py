@@ -37,7 +37,7 @@ TINY: dict[str, Any] = {
     "checkpoint": {"seconds": 0.0},
 }
 
-FEW_STATES = {"INFERENCE_STATES": 100, "DORMANT_STATES": 100}
+FEW_STATES = {"INFERENCE_STATES": 100, "UNIT_STATES": 100}
 EPISODE = 25  # steps, in place of 100: most of a tiny training is its evaluations
 
 

@@ -42,6 +42,8 @@ def test_evaluations_are_logged_at_their_steps(whole_runs: WholeRuns) -> None:
     run = whole_runs["ewc"].run
     expected: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for score in read_scores(run.scores_file):
+        if score.step in (0, 256, 512) and score.slot == score.stage - 1 == score.step // 256:
+            continue  # a curve's first point: the step has a score already, from the end of the stage before
         for name in ("success_any", "success_final", "return_mean", "length_mean"):
             tag = f"evaluation/{name}/{run.config.curriculum.slots[score.slot]}"
             expected[tag].append((score.step, float(np.float32(getattr(score, name)))))

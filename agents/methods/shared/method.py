@@ -113,6 +113,10 @@ class Method:
         """Return why, as it is set, it cannot learn so many tasks by an algorithm (`sac`): a sentence, or None."""
         return None
 
+    def in_sequence(self, n: int) -> bool:
+        """Return whether each of n stages trains its own slot alone: what forgetting and transfer are defined by."""
+        return all(len(self.trained_slots(k, n)) == 1 for k in range(n))
+
     def phases(self, steps: int) -> list[Phase]:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""
         return [Phase("train", steps)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 from typing_extensions import override
 
 from clrobot.agents.deferred import th
-from clrobot.agents.methods.shared.method import Family, Method
+from clrobot.agents.methods.shared.method import Collect, Family, Method
 from clrobot.agents.tensors import check_numbers
 
 if TYPE_CHECKING:
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
     from clrobot.agents.networks.slot_network import SlotNetwork
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
+_SEEN = "seen."  # begins the names of kept states
+KEPT_STATES = 256  # of each task, by which ReDo judges whether a unit is dormant there
+
+
+class Inputs(NamedTuple):
+    """What networks have read: n states of one task and the actions taken in them."""
+
+    states: th.Tensor  # (n, d), without the slot's index
+    actions: th.Tensor  # (n, A)
+
+    def of(self, network: SlotNetwork) -> th.Tensor:
+        """Return what the network reads of them: the states, and for a critic of actions those too."""
+        if network.inputs == self.states.shape[1]:
+            return self.states
+        return th.cat([self.states, self.actions], dim=1)
 
 
 def dormant_units(network: SlotNetwork, x: th.Tensor, slot: int, threshold: float) -> list[th.Tensor]:
@@ -57,7 +72,7 @@ class PlasticitySettings(Method.Settings):
     perturb: float = Field(0.0, ge=0)
     """Scale of the fresh random weights added then; 0 is off."""
     redo_every: int = Field(0, ge=0)
-    """Updates between two resets of dormant units (ReDo); 0 is off."""
+    """Updates between two resets of units that are dormant in every task so far (ReDo); 0 is off."""
     redo_threshold: float = Field(DORMANT, ge=0)
     """Activity, as a share of its layer's mean, up to which a unit is dormant."""
 
@@ -79,6 +94,7 @@ class Plasticity(Method):
     def __init__(self, settings: PlasticitySettings) -> None:
         super().__init__(settings)
         self._initial: dict[str, th.Tensor] = {}
+        self._seen: dict[int, Inputs] = {}  # of each task so far, by its slot
 
     @property
     def is_on(self) -> bool:
@@ -107,6 +123,16 @@ class Plasticity(Method):
             self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
             for name, initial in self._initial.items():
                 check_numbers(name, initial, trainable[name].shape)
+        self._check_seen(learner, k)
+
+    def _check_seen(self, learner: Learner, k: int) -> None:
+        """Raise ValueError unless the states kept are some of each task's, up to task k."""
+        for slot, inputs in self._seen.items():
+            count = inputs.states.shape[0]
+            if not 0 <= slot <= k or not 0 < count <= KEPT_STATES:
+                raise ValueError(f"{_SEEN}{slot} has {count} states, in task {k}")
+            check_numbers(f"{_SEEN}{slot}.states", inputs.states, (count, learner.observation_size - 1))
+            check_numbers(f"{_SEEN}{slot}.actions", inputs.actions, (count, learner.action_size))
 
     def _shrink_and_perturb(self, network: SlotNetwork) -> None:
         if not list(network.shared_parameters()):
@@ -141,30 +167,66 @@ class Plasticity(Method):
         updates = int(optimizer.state[networks[0].layers(networks[0].newest)[-1].weight]["step"])
         if updates % self.settings.redo_every:
             return
+        inputs = _recent_inputs(learner)
         for network in networks:
-            slot = network.newest
-            layers = network.layers(slot)
-            masks = dormant_units(network, _recent_inputs(learner, network), slot, self.settings.redo_threshold)
+            layers = network.layers(network.newest)
+            masks = self._dormant_everywhere(learner, network, inputs)
             for below, above, dormant in zip(layers[:-1], layers[1:], masks, strict=True):
                 if below.weight.requires_grad and bool(dormant.any()):
                     _renew(below, above, dormant, optimizer)
 
+    def _dormant_everywhere(self, learner: Learner, network: SlotNetwork, recent: Inputs) -> list[th.Tensor]:
+        """Return a mask (width,) for each hidden layer: dormant in this task, and in each earlier one that reads it.
+
+        The frozen head of an earlier task may live on a unit that this task leaves at rest.
+        """
+        threshold, newest = self.settings.redo_threshold, network.newest
+        masks = dormant_units(network, recent.of(network), newest, threshold)
+        for slot, inputs in self._seen.items():
+            if slot == newest:
+                continue
+            there = Inputs(*(t.to(learner.device) for t in inputs))
+            asleep = dormant_units(network, there.of(network), slot, threshold)
+            pairs = zip(network.layers(slot)[:-1], network.layers(newest)[:-1], strict=True)
+            for i, (theirs, ours) in enumerate(pairs):
+                if theirs is ours:  # a column of its own reads nothing of this one
+                    masks[i] = masks[i] & asleep[i]
+        return masks
+
+    @override
+    def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
+        """Keep some of the newest states, which the algorithm has at hand, for judging units by later."""
+        if self.settings.redo_every:
+            inputs = _recent_inputs(learner)
+            count = len(inputs.states)
+            chosen = th.linspace(0, count - 1, min(count, KEPT_STATES)).long()
+            self._seen[k] = Inputs(*(t[chosen.to(t.device)].clone() for t in inputs))
+
     @override
     def state_dict(self) -> dict[str, th.Tensor]:
-        """Return the initial weights."""
-        return dict(self._initial)
+        """Return the initial weights, and the states of each task."""
+        seen = {
+            f"{_SEEN}{k}.{field}": tensor for k, own in self._seen.items() for field, tensor in own._asdict().items()
+        }
+        return self._initial | seen
 
     @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
-        """Restore the initial weights."""
-        self._initial = dict(state)
+        """Restore what `state_dict` returned."""
+        self._initial = {name: tensor for name, tensor in state.items() if not name.startswith(_SEEN)}
+        slots = sorted({int(name.split(".")[1]) for name in state if name.startswith(_SEEN)})
+        self._seen = {k: Inputs(*(state[f"{_SEEN}{k}.{field}"] for field in Inputs._fields)) for k in slots}
 
     @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
-        """Return the bytes of the initial weights: those of one stage (a column grows with the stages)."""
-        if self.settings.l2_init == 0:
-            return 0
-        return tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(learner).values())
+        """Return the bytes of the initial weights (those of one stage: columns grow) and of the states."""
+        bound = 0
+        if self.settings.l2_init:
+            bound += tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(learner).values())
+        if self.settings.redo_every:
+            row = learner.observation_size - 1 + learner.action_size
+            bound += tasks * KEPT_STATES * row * th.finfo(th.float32).bits // 8
+        return bound
 
 
 def _networks(learner: Learner) -> list[SlotNetwork]:
@@ -189,15 +251,17 @@ def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
     return {p for group in optimizer.param_groups for p in group["params"]}
 
 
-def _recent_inputs(learner: Learner, network: SlotNetwork) -> th.Tensor:
-    """Return recent inputs (n, d) of the network: a sample of the replay buffer (SAC), or the rollout (PPO)."""
+def _recent_inputs(learner: Learner) -> Inputs:
+    """Return what the networks have read lately: a sample of the replay buffer (SAC), or the rollout (PPO)."""
     model: Any = learner.model
-    if learner.replay_buffer is None:
-        obs = th.as_tensor(model.rollout_buffer.observations, device=learner.device).flatten(0, -2)
-        return obs[:, :-1]
-    batch = learner.replay_buffer.sample(model.batch_size)
-    obs = batch.observations[:, :-1]
-    return obs if network.inputs == obs.shape[1] else th.cat([obs, batch.actions], dim=1)
+    if learner.replay_buffer is not None:
+        batch = learner.replay_buffer.sample(model.batch_size)
+        return Inputs(batch.observations[:, :-1], batch.actions)
+    rollout = model.rollout_buffer
+    observations, actions = (
+        th.as_tensor(array, device=learner.device).flatten(0, -2) for array in (rollout.observations, rollout.actions)
+    )
+    return Inputs(observations[:, :-1], actions)
 
 
 def _fresh(layer: nn.Linear) -> nn.Linear:

@@ -24,6 +24,7 @@ class Bar(NamedTuple):
         low: lower end of the interval; None where there is none.
         high: its upper end.
         samples: the number of each seed.
+        text: the value as it is written.
     """
 
     label: str
@@ -31,11 +32,12 @@ class Bar(NamedTuple):
     low: float | None = None
     high: float | None = None
     samples: Sequence[float | None] = ()
+    text: str = ""
 
 
 @library_defaults()
 def comparison_figure(panels: Mapping[str, Sequence[Bar]], width: float = WIDE) -> Figure:
-    """Return rates of every method side by side: a panel for each, bars with intervals and a ring for each seed.
+    """Return numbers of every method side by side: a panel for each, bars with intervals and a dot for each seed.
 
     Args:
         panels: by title; the same labels in the same order in each.
@@ -44,27 +46,53 @@ def comparison_figure(panels: Mapping[str, Sequence[Bar]], width: float = WIDE) 
     labels = [bar.label for bar in next(iter(panels.values()))]
     figure, grid = bar_panels(list(panels), labels, width)
     for axes, bars in zip(grid, panels.values(), strict=True):
-        for row, (bar, colour) in enumerate(zip(bars, itertools.cycle(PALETTE), strict=False)):
-            if bar.value is None:
-                continue
-            axes.barh(row, bar.value, height=0.56, color=colour, alpha=0.45, lw=0)
-            samples = [sample for sample in bar.samples if sample is not None]
-            if len(samples) > 1:
-                rings: dict[str, Any] = {"ms": 3.5, "mfc": "none", "mec": colour, "mew": 0.9, "zorder": 3}
-                axes.plot(samples, [row + 0.17] * len(samples), "o", **rings)
-            if bar.low is not None and bar.high is not None:
-                axes.plot([bar.low, bar.high], [row, row], color=INK, lw=1.6, solid_capstyle="butt", zorder=4)
-                axes.plot([bar.low, bar.high], [row, row], "|", color=INK, ms=7, mew=1.6, zorder=4)
-        axes.set_xlim(*_limits([v for bar in bars for v in (bar.value, bar.low, bar.high, *bar.samples)]))
+        _draw(axes, bars)
+        axes.set_xlim(*_limits(_numbers(bars)))
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        axes.axvline(0, color=INK, lw=0.7, zorder=1)
-        write_values(axes, [number(bar.value) for bar in bars])
     return figure
 
 
-def _limits(values: Sequence[float | None]) -> tuple[float, float]:
+@library_defaults()
+def differences_figure(panels: Mapping[str, Sequence[Bar]], width: float = WIDE) -> Figure:
+    """Return differences of every method to a baseline: a panel for each number, zero in its middle.
+
+    Args:
+        panels: by title; the same labels in the same order in each; a bar's samples are paired by seed.
+        width: of the figure, in inches; a narrow one has its panels one below the other.
+    """
+    labels = [bar.label for bar in next(iter(panels.values()))]
+    figure, grid = bar_panels(list(panels), labels, width)
+    for axes, bars in zip(grid, panels.values(), strict=True):
+        _draw(axes, bars)
+        most = 1.05 * max([0.1, *(abs(value) for value in _numbers(bars))])
+        axes.set_xlim(-most, most)
+        axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
+    return figure
+
+
+def _draw(axes: Axes, bars: Sequence[Bar]) -> None:
+    """Draw a bar, its interval and its seeds in each row; what is undefined leaves its row empty."""
+    for row, (bar, colour) in enumerate(zip(bars, itertools.cycle(PALETTE), strict=False)):
+        if bar.value is None:
+            continue
+        axes.barh(row, bar.value, height=0.56, color=colour, alpha=0.45, lw=0)
+        samples = [sample for sample in bar.samples if sample is not None]
+        dots: dict[str, Any] = {"ms": 3.5, "mfc": colour, "mec": "none", "zorder": 3}
+        axes.plot(samples, [row + 0.17] * len(samples), "o", **dots)
+        if bar.low is not None and bar.high is not None:
+            axes.plot([bar.low, bar.high], [row, row], color=INK, lw=1.6, solid_capstyle="butt", zorder=4)
+            axes.plot([bar.low, bar.high], [row, row], "|", color=INK, ms=7, mew=1.6, zorder=4)
+    axes.axvline(0, color=INK, lw=0.7, zorder=1)
+    write_values(axes, [bar.text or number(bar.value) for bar in bars])
+
+
+def _numbers(bars: Sequence[Bar]) -> list[float]:
+    values = [value for bar in bars for value in (bar.value, bar.low, bar.high, *bar.samples)]
+    return [value for value in values if value is not None]
+
+
+def _limits(known: Sequence[float]) -> tuple[float, float]:
     """Return the limits of an axis of rates: 0 to 1 as far as there are any, and wider where a change is negative."""
-    known = [value for value in values if value is not None]
     low, high = min([0.0, *known]), max([0.1, *known])
     return low * 1.05, (1.0 if 0.4 < high <= 1 else high) * 1.05
 

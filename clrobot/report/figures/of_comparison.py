@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from clrobot.comparison.comparison import Comparison, Group
+from clrobot.comparison.comparison import Comparison
+from clrobot.comparison.groups import Group
+from clrobot.comparison.sections import by_baseline
 from clrobot.comparison.trade_off import PARTS, TradeOff, trade_offs
 from clrobot.experiment.curriculum import Stage
 from clrobot.report.contents import Contents
-from clrobot.report.figures.bars import Bar, comparison_figure
+from clrobot.report.figures.bars import Bar, comparison_figure, differences_figure
 from clrobot.report.figures.costs import SECONDS, Cost, cost_figure, stage_costs_figure
 from clrobot.report.figures.curves import Band, mean_curves_figure
 from clrobot.report.figures.matrices import final_figure
 from clrobot.report.figures.of_run import run_cost, stage_costs
 from clrobot.report.figures.style import Draw
 from clrobot.report.figures.trade_off import Line, trade_off_figure
-from clrobot.results.catalogue import PANELS
+from clrobot.results.catalogue import DIFFERENCE_PANELS, PANELS, SKILL_PANELS, Metric
+from clrobot.results.numbers import number_of_kind
 from clrobot.results.scores import success_curve
-from clrobot.results.statistics import CONFIDENCE, SEED, Statistic, aggregate
-
-RESAMPLES: Final = 2_000  # of the intervals of learning curves, which are as many as points
+from clrobot.results.statistics import Estimate, Statistic, aggregate, pointwise_interval
 
 
 class Curves(NamedTuple):
@@ -76,6 +77,10 @@ def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) ->
     }
     if panels := bars(comparison):
         figures["comparison"] = lambda width: comparison_figure(panels, width)
+    if skill := bars(comparison, SKILL_PANELS):
+        figures["skill"] = lambda width: comparison_figure(skill, width)
+    for n, each in enumerate(difference_bars(comparison).values(), start=1):
+        figures["differences" + (f"_{n}" if n > 1 else "")] = partial(differences_figure, each)
     # Of several curricula each has figures of its own, numbered from the second.
     drawn: list[str] = []
     for trade_off in trade_offs(comparison):
@@ -104,23 +109,40 @@ def _draw_trade_off(trade_off: TradeOff, width: float) -> Figure:
     return trade_off_figure(trade_off.setting, values, lines, trade_off.default, width, trade_off.among)
 
 
-def bars(comparison: Comparison) -> dict[str, list[Bar]]:
-    """Return the panels of the comparison's figure that some method defines, by title."""
+def bars(comparison: Comparison, metrics: Sequence[Metric] = PANELS) -> dict[str, list[Bar]]:
+    """Return a panel of bars for each of the metrics that some method defines, by title."""
     panels = {}
-    for metric in PANELS:
-        if all(group.estimates[metric.name].value is None for group in comparison.groups):
-            continue
-        panels[metric.title] = [
-            Bar(
-                group.label,
-                group.estimates[metric.name].value,
-                group.estimates[metric.name].low,
-                group.estimates[metric.name].high,
-                [run.value(metric.name) for run in group.metrics],
-            )
-            for group in comparison.groups
-        ]
+    for metric in metrics:
+        found = [(group, group.estimates[metric.name]) for group in comparison.groups]
+        if any(estimate.value is not None for _, estimate in found):
+            panels[metric.title] = [
+                _bar(group.label, estimate, list(group.by_seed(metric.name).values()), metric)
+                for group, estimate in found
+            ]
     return panels
+
+
+def difference_bars(comparison: Comparison) -> dict[str, dict[str, list[Bar]]]:
+    """Return for each baseline's label panels of the differences to it, by title, of what some method defines."""
+    found = {}
+    for baseline, differences in by_baseline(comparison).items():
+        panels = {}
+        for metric in DIFFERENCE_PANELS:
+            each = [(d, d.estimates[metric.name]) for d in differences]
+            if any(estimate.value is not None for _, estimate in each):
+                panels[metric.title] = [
+                    _bar(d.group.label, estimate, d.samples(metric.name), metric, signed=True) for d, estimate in each
+                ]
+        if panels:
+            found[baseline] = panels
+    return found
+
+
+def _bar(
+    label: str, estimate: Estimate, samples: Sequence[float | None], metric: Metric, *, signed: bool = False
+) -> Bar:
+    text = number_of_kind(estimate.value, metric.kind, signed=signed)
+    return Bar(label, estimate.value, estimate.low, estimate.high, samples, text)
 
 
 def costs(comparison: Comparison, runs: Mapping[Path, Contents]) -> list[Cost]:
@@ -182,14 +204,7 @@ def band(runs: Sequence[Contents], slot: int, statistic: Statistic) -> Band:
     steps = steps[(steps >= first) & (steps <= last)]
     values = np.array([np.interp(steps, curve.steps, curve.success) for curve in curves])
     mean = aggregate(values, statistic, axis=0)
-    if len(runs) < 2:
-        return Band(steps, mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan))
-    # Whole runs are drawn again: (B, S) of them, hence (B, P) curves.
-    rows = np.random.default_rng(SEED).integers(len(runs), size=(RESAMPLES, len(runs)))
-    drawn = aggregate(values[rows], statistic, axis=1)
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
-    return Band(steps, mean, low, high)
+    return Band(steps, mean, *pointwise_interval(values, statistic, bounds=(0.0, 1.0)))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -10,16 +10,26 @@ from support.models import tiny_learner
 from clrobot.agents.algorithms.rollout_buffer import ShuffledRolloutBuffer
 
 
-def filled(kind: type[RolloutBuffer]) -> RolloutBuffer:
+def filled(kind: type[RolloutBuffer], slots: tuple[int, int, int] = (0, 0, 0)) -> RolloutBuffer:
     model = tiny_learner().model
     buffer = kind(6, model.observation_space, model.action_space, device="cpu", n_envs=3)
     rng = np.random.default_rng(0)
     for step in range(6):
         value, log_prob = th.from_numpy(rng.normal(size=(2, 3)).astype(np.float32))
         rows = [rng.normal(size=(3, n)).astype(np.float32) for n in (24, 4)]
+        rows[0][:, -1] = slots
         buffer.add(*rows, rng.normal(size=3), np.full(3, step == 0), value, log_prob)
     buffer.compute_returns_and_advantage(th.zeros(3), np.zeros(3))
     return buffer
+
+
+def test_of_several_tasks_advantages_are_normalised_within_each_and_nothing_else_changes() -> None:
+    mine, theirs = (filled(kind, (0, 1, 0)) for kind in (ShuffledRolloutBuffer, RolloutBuffer))
+    for own in ([0, 2], [1]):
+        A, stock = mine.advantages[:, own], theirs.advantages[:, own]
+        np.testing.assert_allclose(A, (stock - stock.mean()) / (stock.std() + 1e-8), rtol=1e-6)
+    for name in ("observations", "actions", "rewards", "returns", "values", "log_probs"):
+        np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
 
 
 def epochs(buffer: RolloutBuffer, size: int | None) -> list[th.Tensor]:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch as th
 from safetensors.torch import load_file
-from support.models import ITERATION, next_slot, tiny_learner
+from support.models import ITERATION, collector, next_slot, tiny_learner
 from support.outcomes import outcome, stopped
 from support.trainings import TINY, settings
 
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
+from clrobot.agents.methods.shared.unit_measures import LayerMeasures, effective_rank, layer_measures
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
@@ -145,6 +146,82 @@ def test_redo_gives_dormant_units_fresh_inputs_and_no_output() -> None:
     assert th.equal(net.trunk[0].weight[[0, 1, 2]], others)
 
 
+def test_redo_leaves_a_unit_alone_that_an_earlier_task_lives_on() -> None:
+    """Unit 3 reads nothing but what the first task's states have and the second's have not."""
+    learner = tiny_learner()
+    learner.model.learn(ITERATION)
+    plasticity = option(redo_every=1)
+    plasticity.after_task(learner, 0, collector(learner, 0))
+    inputs = learner.policy.actor_net.inputs
+    (kept,) = plasticity._seen.values()
+    kept.states.zero_()[:, 0] = 1.0
+    next_slot(learner, 1)
+    learner.model.learn(ITERATION, reset_num_timesteps=False)
+    learner.model.rollout_buffer.observations[..., 0] = 0.0
+    net = learner.policy.actor_net
+    with th.no_grad():
+        for unit in (3, 5):
+            net.trunk[0].weight[unit], net.trunk[0].bias[unit] = th.zeros(inputs), 0.0
+        net.trunk[0].weight[3, 0] = 2.0
+    before, head = net.trunk[0].weight.detach().clone(), net.forward_slot(kept.states, 0).detach()
+    plasticity.after_update(learner, Role.ACTOR | Role.CRITIC)
+    after = net.trunk[0].weight.detach()
+    assert th.equal(after[3], before[3])
+    assert not th.equal(after[5], before[5]), "dormant in both: renewed"
+    th.testing.assert_close(net.forward_slot(kept.states, 0).detach(), head)
+    # Judged by the newest task's states alone, as it was, the first task's unit would be taken from it.
+    alone = option(redo_every=1)
+    alone.after_update(learner, Role.ACTOR | Role.CRITIC)
+    assert not th.equal(net.trunk[0].weight[3].detach(), before[3])
+
+
+def test_the_states_that_redo_keeps_are_saved_and_counted() -> None:
+    learner = tiny_learner()
+    learner.model.learn(ITERATION)
+    plasticity = option(redo_every=5, l2_init=0.1)
+    plasticity.before_task(learner, 0)
+    plasticity.after_task(learner, 0, collector(learner, 0))
+    state = plasticity.state_dict()
+    assert state["seen.0.states"].shape == (ITERATION, learner.policy.actor_net.inputs)
+    assert 0 < plasticity.memory_bytes() <= plasticity.memory_bound(learner, 1)
+    again = option(redo_every=5, l2_init=0.1)
+    again.load_state_dict(state)
+    assert again.state_dict().keys() == state.keys()
+    assert all(th.equal(again.state_dict()[name], tensor) for name, tensor in state.items())
+
+
+# What can be seen of units -------------------------------------------------------------------------------
+
+
+def test_layer_measures_worked_out_by_hand() -> None:
+    network = MultiHeadNetwork(1, (4,), 1, 1.0)
+    with th.no_grad():
+        # Over x in -1 … 1: stuck at 1, nothing at all, both ends (saturated, and far from still), and a slope.
+        network.trunk[0].weight.copy_(th.tensor([[0.0], [0.0], [1000.0], [0.5]]))
+        network.trunk[0].bias.copy_(th.tensor([9.0, 0.0, 0.0, 0.0]))
+    (layer,) = layer_measures(network, th.linspace(-1, 1, 100)[:, None], 0)
+    assert layer == LayerMeasures(width=4, dormant=0.25, saturated=0.5, still=0.5, effective_rank=3)
+
+
+def test_a_layer_that_is_saturated_is_not_dormant_and_that_is_why_both_are_reported() -> None:
+    network = MultiHeadNetwork(3, (8, 8), 2, 1.0)
+    with th.no_grad():
+        network.trunk[1].bias.fill_(30.0)
+    first, second = layer_measures(network, th.randn(200, 3, generator=th.Generator().manual_seed(0)), 0)
+    assert (second.dormant, second.saturated, second.still, second.effective_rank) == (0.0, 1.0, 1.0, 1)
+    assert (first.saturated, first.still) == (0.0, 0.0)
+    assert first.effective_rank >= 3
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8])
+def test_the_effective_rank_of_a_product_is_its_inner_dimension(rank: int) -> None:
+    generator = th.Generator().manual_seed(rank)
+    left, _ = th.linalg.qr(th.randn(50, rank, generator=generator))
+    right, _ = th.linalg.qr(th.randn(8, rank, generator=generator))
+    assert effective_rank(left @ right.T) == rank
+    assert effective_rank(th.zeros(5, 3)) == 1
+
+
 def test_options_that_are_off_leave_the_method_as_it_is() -> None:
     assert not option().is_on
     assert not option(reset_optimizer=False).is_on
@@ -162,6 +239,10 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
     run = train(make_config(**settings), tmp_path / "run")
     metrics = run.read_metrics()
     assert [stage.stage for stage in metrics.per_stage] == [1, 2, 3]
+    for record in metrics.per_stage:
+        for layers in (record.units.actor, record.units.critic):
+            assert [layer.width for layer in layers] == [8, 8]
+            assert all(1 <= layer.effective_rank <= 8 for layer in layers)
     method = load_file(run.checkpoint(3) / "method.safetensors")
     assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
     task_inference = 3 * 4 * (23 + 23 * 23)

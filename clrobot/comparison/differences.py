@@ -1,0 +1,103 @@
+"""Differences between methods, paired by seed: what a claim that one is better rests on.
+
+Runs of one seed have the same start states, so that what is luck in both falls out of their difference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from clrobot.comparison.groups import Group
+from clrobot.comparison.runs import NOT_COMPARED
+from clrobot.results.catalogue import RUN_METRICS, task_metric
+from clrobot.results.statistics import Estimate, paired_estimate
+
+# What every method is set against: no protection at all, and the plainest protection that there is.
+BASELINES: Final = ("finetune", "frozen-copies")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row less a baseline's.
+
+    Attributes:
+        group: the row.
+        baseline: the row of the baseline.
+        seeds: those that both have.
+        estimates: of each of `RUN_METRICS`, by name.
+        final_success: of success on each task at the end, by the slot's name.
+    """
+
+    group: Group
+    baseline: Group
+    seeds: tuple[int, ...]
+    estimates: Mapping[str, Estimate]
+    final_success: Mapping[str, Estimate]
+
+    def samples(self, metric: str) -> list[float | None]:
+        """Return the difference of each seed in a metric; None where one of the two does not define it."""
+        ours, theirs = self.group.by_seed(metric), self.baseline.by_seed(metric)
+        pairs = [(ours[seed], theirs[seed]) for seed in self.seeds]
+        return [None if a is None or b is None else a - b for a, b in pairs]
+
+
+def paired(groups: Sequence[Group]) -> tuple[Difference, ...]:
+    """Return the differences of the rows to each baseline among them, baseline by baseline.
+
+    A row is set against the baseline of the same curriculum and evaluation, and of several against the one with the
+    same settings but for the method's own; one that has no seed in common with it is left out.
+    """
+    found = []
+    for method in BASELINES:
+        baselines = [group for group in groups if group.method == method]
+        for group in groups:
+            baseline = None if group.method == method else _baseline_of(group, baselines)
+            if baseline is not None and (seeds := tuple(s for s in group.seeds if s in baseline.seeds)):
+                found.append(_difference(group, baseline, seeds))
+    return tuple(found)
+
+
+def _baseline_of(group: Group, baselines: Sequence[Group]) -> Group | None:
+    comparable = [other for other in baselines if _measured_on(other) == _measured_on(group)]
+    alike = [other for other in comparable if _shared_settings(other) == _shared_settings(group)]
+    for candidates in (alike, comparable):
+        if len(candidates) == 1:
+            return candidates[0]
+    return None
+
+
+def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Difference:
+    final = task_metric("final")
+    return Difference(
+        group=group,
+        baseline=baseline,
+        seeds=seeds,
+        estimates={
+            m.name: paired_estimate(group.by_seed(m.name), baseline.by_seed(m.name), bounds=m.bounds)
+            for m in RUN_METRICS
+        },
+        final_success={
+            name: paired_estimate(
+                group.task_by_seed(final.name, slot), baseline.task_by_seed(final.name, slot), bounds=final.bounds
+            )
+            for slot, name in enumerate(group.final_success)
+        },
+    )
+
+
+def _measured_on(group: Group) -> str:
+    """Return as text what must agree where runs are paired: the stages, how many are done, and the evaluation."""
+    config = group.runs[0].config
+    measured = [*config.curriculum.stages, config.evaluation]
+    return json.dumps([part.model_dump(mode="json") for part in measured] + [group.metrics[0].stages_done])
+
+
+def _shared_settings(group: Group) -> dict[str, Any]:
+    from clrobot.agents.methods import METHODS_BY_NAME
+    from clrobot.experiment.config import settings_in_use
+
+    left_out = {*NOT_COMPARED, *METHODS_BY_NAME}
+    return {name: value for name, value in settings_in_use(group.runs[0].config).items() if name not in left_out}
