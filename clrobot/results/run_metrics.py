@@ -25,7 +25,7 @@ from clrobot.results.metrics import (
     zero_shot_gains,
     zero_shot_transfer,
 )
-from clrobot.results.scores import Score, finished_rows, stage_auc, success_matrix
+from clrobot.results.scores import Score, finished_rows, finished_stages, stage_auc, success_matrix
 
 
 class Parameters(Record):
@@ -237,7 +237,7 @@ def run_metrics(
     """
     slots = len(slot_names)
     any_step, final_step = (finished_rows(scores, slots, ends, reading) for reading in ("any", "final"))
-    done = int(np.isfinite(any_step[1:, 0]).sum()) if slots else 0
+    done = finished_stages(scores, slots, ends)
     R, R_final = any_step[: done + 1, :done], final_step[: done + 1, :done]
     areas = np.array([stage_auc(scores, slot, ends) for slot in range(done)])
     references = np.full(slots, np.nan) if reference is None else np.asarray(reference, float)
