@@ -30,7 +30,8 @@ class Painter(Protocol):
     ) -> None: ...
 
 
-class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Array], ABC):
+# Gymnasium types rewards and flags alike; here they are not.
+class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any], ABC):
     """N environments of one task with same-step autoreset: observations (N, d) and actions (N, A) in [-1, 1].
 
     `reset` takes a seed for each environment: the same one gives the same start. On the step that ends an episode
@@ -57,9 +58,7 @@ class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Array], ABC)
         """Start new episodes everywhere; an integer seed gives environment i the seed ``seed + i``."""
 
     @abstractmethod
-    def step(  # type: ignore[override]  # Gymnasium types the flags as rewards
-        self, actions: NDArray[Any]
-    ) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
+    def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
         """Advance all environments by one control step; finished ones come back at their next start."""
 
     @property

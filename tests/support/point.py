@@ -87,3 +87,14 @@ class Point(gym.Env):
 def register(horizon: int | None = HORIZON) -> None:
     """Register it with Gymnasium, as a package of its own would."""
     gym.register("Point-v0", entry_point="support.point:Point", max_episode_steps=horizon)
+
+
+class Flat(Point):
+    """The same with observations that are a flat box."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+
+    def _seen(self) -> Any:
+        return self.place.copy()
