@@ -63,7 +63,7 @@ class _Training:
         th.set_num_threads(1)
         num_envs = make_algorithm(config).settings.num_envs
         stages = CURRICULA["cr4"].stages
-        envs = [SlotVecEnv(stage_env(stage, num_envs, stagger=True), k) for k, stage in enumerate(stages)]
+        envs = [SlotVecEnv(stage_env(stage, num_envs, training=True), k) for k, stage in enumerate(stages)]
         self.learner = make_learner(config, envs[0], seed=0)
         self.iteration = self.learner.algorithm.iteration
         for k, (stage, env) in enumerate(zip(stages, envs, strict=True)):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 
 from rich.table import Table
 
 from clrobot.cli.common import at_least, open_console
+from clrobot.files import atomic
 from clrobot.results.numbers import grouped, number
 
 
@@ -15,6 +17,7 @@ def bench(
     seconds: float = 2.0,
     ppo_task: str = "pick-place",
     metaworld: Path | None = None,
+    world: str | None = None,
     json: Path | None = None,
 ) -> None:
     """Measure the speed of the simulations and of PPO, and what a picture costs.
@@ -29,17 +32,30 @@ def bench(
 
     clrobot bench --metaworld mw/bin/python
 
+    clrobot bench --world gymnasium:Reacher-v5 --num-envs 64
+
     Args:
         num_envs: simulations stepped together.
         seconds: how long each measurement lasts, about.
         ppo_task: the task that PPO is measured on.
         metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
             each in a process of its own.
+        world: measure this world of others' alone, beside Gymnasium's own vector environment.
         json: also write the figures to this file.
     """
     from clrobot.benchmarks.bench import run_bench
+    from clrobot.benchmarks.world_speed import world_speed
 
     at_least(num_envs, "--num-envs")
+    if world is not None:
+        found = world_speed(world, num_envs, seconds)
+        if json is not None:
+            with atomic(json) as file:
+                file.write_text(dumps(found._asdict(), indent=2) + "\n", encoding="utf-8")
+        pace = f"{found.steps_per_second:,} steps/s, Gymnasium's own {found.own_steps_per_second:,}"
+        ratios = f"ratio {number(found.ratio, decimals=3)}, median of rounds {number(found.median_ratio, decimals=3)}"
+        open_console().print(f"{world}, {num_envs} environments: {pace} ({ratios})", highlight=False, soft_wrap=True)
+        return
     run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console())
 
 

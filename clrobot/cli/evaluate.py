@@ -70,8 +70,8 @@ def evaluate(
                 "trained": slot < agent.stage,
                 "actions": actions,
                 "episodes": episodes,
-                "success_any": float(outcome.success_any.mean()),
-                "success_final": float(outcome.success_final.mean()),
+                "success_any": outcome.rate,
+                "success_final": outcome.rate_final,
                 "return_mean": finite_mean(outcome.returns),
                 "length_mean": float(outcome.lengths.mean()),
             }
@@ -96,6 +96,8 @@ def _without_label(
     evaluator: Evaluator, agent: Agent, run: Path, slots: Sequence[int], episodes: int
 ) -> list[dict[str, Any]]:
     """Return the success with each task's label and without it, a row for each task that the agent knows."""
+    if agent.curriculum.heads == "one":
+        raise UserError(f"{run} has one head for all its tasks, so there is no task id to leave out")
     trained = [slot for slot in slots if slot < agent.policy.task_inference.learned]
     if not trained:
         raise UserError(f"{run} after stage {agent.stage} knows none of these tasks; give a later --stage")
@@ -109,8 +111,8 @@ def _without_label(
                 "stage": agent.stage,
                 "task": agent.slots[slot],
                 "episodes": episodes,
-                "success_any_label_given": float(given.success_any.mean()),
-                "success_any_no_label": float(outcome.success_any.mean()),
+                "success_any_label_given": given.rate,
+                "success_any_no_label": outcome.rate,
                 "inferred": float((inferred == slot).mean()),
             }
         )
@@ -124,9 +126,14 @@ def _show_without_label(rows: list[dict[str, Any]], format: Format, title: str, 
         Column("inferred", "inferred", number, numbers=True),
     )
     if format == "table":
-        rows = [*rows, {"task": "mean"} | {c.name: sum(row[c.name] for row in rows) / len(rows) for c in columns}]
+        rows = [*rows, {"task": "mean"} | {c.name: _mean([row[c.name] for row in rows]) for c in columns}]
     show_rows(rows, (Column("task", "task"), *columns), format, title=title)
     _explain(format, f"Success at any step over {episodes} episodes of each task, mean actions.")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _explain(format: Format, sentence: str) -> None:
@@ -158,7 +165,9 @@ def record(
         grid: one film of how skills last over the stages up to --stage.
     """
     from clrobot.envs.rendering import default_backend
-    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.errors import warn
+    from clrobot.evaluation.evaluator import Evaluator, finite_mean
+    from clrobot.experiment.stage_env import why_not_drawn
     from clrobot.films.record import Film
     from clrobot.films.record import record as record_film
     from clrobot.runs.folder import stage_name
@@ -177,17 +186,30 @@ def record(
     _make_folder(target)
     console = open_console()
     for slot in slots:
-        rate = float(evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any.mean())
+        reason = why_not_drawn(config.curriculum.stages[slot])
+        if reason is not None:
+            if task is not None:
+                raise UserError(f"{task} cannot be filmed here: {reason}; install what draws it")
+            warn(f"{agent.slots[slot]} is not filmed: {reason}")
+            continue
+        found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
         path = target / f"{agent.slots[slot]}.mp4"
-        film = Film(agent.stage, config.method, rate)
+        film = Film(agent.stage, config.method, found.rate, finite_mean(found.returns))
         record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
-        console.print(f"{path}  success {number(rate)}", highlight=False, soft_wrap=True)
+        told = (
+            f"return {number(film.return_mean, decimals=1)}"
+            if found.rate is None
+            else f"success {number(found.rate)}"
+        )
+        console.print(f"{path}  {told}", highlight=False, soft_wrap=True)
 
 
 def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int) -> None:
     """Film every skill after each stage, or one skill after each."""
     from clrobot.envs.rendering import default_backend
-    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.errors import warn
+    from clrobot.evaluation.evaluator import Evaluator, finite_mean
+    from clrobot.films.drawable import Drawable
     from clrobot.films.record import CELL, Cell, record_grid
     from clrobot.runs.checkpoint import load_agent
 
@@ -195,7 +217,10 @@ def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | Non
     config = folder.config
     if newest.stage == 0:
         raise UserError("--grid shows what each stage left, and stage 0 is untrained; give a --stage from 1")
-    slots = range(len(newest.slots)) if task is None else [newest.slot_index(task)]
+    slots = list(range(len(newest.slots)) if task is None else [newest.slot_index(task)])
+    slots = list(filter(Drawable(config.curriculum, warn), slots))
+    if not slots:
+        raise UserError(f"nothing of {run} can be filmed here; install what draws it")
     default = "grid.mp4" if task is None else f"grid-{task}.mp4"
     path = out or Path("videos") / run.resolve().name / default
     if path.suffix not in CELL:
@@ -207,8 +232,8 @@ def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | Non
     def cell(agent: Agent, slot: int) -> Cell:
         if slot >= agent.stage:
             return Cell(agent, slot, None)
-        rates = evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any
-        return Cell(agent, slot, float(rates.mean()))
+        found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
+        return Cell(agent, slot, found.rate, None if found.told else finite_mean(found.returns))
 
     agents = [load_agent(folder, k) for k in range(1, newest.stage)] + [newest]
     rows = [[cell(agent, slot) for slot in slots] for agent in agents]

@@ -135,6 +135,7 @@ def sweep(
     from clrobot.comparison.tables import print_comparison
     from clrobot.experiment.config import make_config
     from clrobot.experiment.config_file import read_config
+    from clrobot.experiment.yaml_file import load_curriculum
     from clrobot.report.comparison_page import write_comparison
     from clrobot.report.page import write_report
     from clrobot.studies.sweep import add_references, plan, run_all
@@ -142,9 +143,11 @@ def sweep(
     at_least(jobs, "--jobs")
     if (vary is None) != (not values):
         raise UserError("--vary and --values go together: one setting's name, and its values")
-    base = make_config() if config is None else read_config(config)
-    if curriculum is not None:
-        base = make_config(**base.model_dump(mode="json") | {"curriculum": curriculum})
+    given = None if curriculum is None else load_curriculum(curriculum)
+    if config is not None:
+        base = read_config(config, given)
+    else:
+        base = make_config() if given is None else make_config(curriculum=given)
     folder = out or Path("runs") / base.curriculum.name
     plans = plan(base, folder, method, seed, vary, values)
     console = open_console()
@@ -192,11 +195,12 @@ def extend(
         snapshot_seconds: seconds between two snapshots.
         threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
+    from clrobot.envs.worlds.spec import short_name
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
-    target = out or run.with_name(f"{run.resolve().name}-{task}")
+    target = out or run.with_name(f"{run.resolve().name}-{short_name(task)}")
     machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
     console = open_console()
@@ -261,12 +265,14 @@ def train_in_help() -> None:
 
 def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
     """Train into the new folder `out`, told in the terminal."""
+    from clrobot.experiment.prepare import prepare
     from clrobot.runs.folder import check_free
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
     from clrobot.training.training import Training
 
     check_free(out)  # before anything is shown
+    config = prepare(config)
     with leaving(out), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training.begin(config, out, observer)
         with stopping(training):

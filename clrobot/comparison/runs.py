@@ -16,7 +16,7 @@ from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 
 # Settings that change nothing in what is learned or measured, or that differ within a row by design.
-NOT_COMPARED = ("seed", "video", "checkpoint", "memory_limit_mb", "method", "tracker", "threads")
+NOT_COMPARED = ("seed", "video", "checkpoint", "memory_limit_mb", "method", "tracker", "threads", "env_processes")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
 from clrobot.agents.policies.policy import SlotPolicy
-from clrobot.envs.worlds.vector_env import TaskVectorEnv
+from clrobot.envs.worlds.world import World
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.layout import Layout, layout
 from clrobot.experiment.stage_env import stage_env
 from clrobot.results.scores import Score
 
@@ -24,16 +26,31 @@ DETERMINISTIC, STOCHASTIC = True, False
 
 
 class Episodes(NamedTuple):
-    """The outcomes of E episodes, each array (E,)."""
+    """The outcomes of E episodes, each array (E,).
+
+    Where nothing in the world tells success (`told` is false), none succeeds, and `rate` is None.
+    """
 
     success_any: NDArray[np.bool_]  # solved at any step
     success_final: NDArray[np.bool_]  # solved at the last step
     returns: NDArray[np.float64]  # sums of rewards
     lengths: NDArray[np.int64]  # control steps until first solved; the whole episode's where it never was
+    told: bool = True
 
     def part(self, rows: slice) -> Episodes:
         """Return some of the episodes."""
-        return Episodes(self.success_any[rows], self.success_final[rows], self.returns[rows], self.lengths[rows])
+        any_step, final_step, returns, lengths, told = self
+        return Episodes(any_step[rows], final_step[rows], returns[rows], lengths[rows], told)
+
+    @property
+    def rate(self) -> float | None:
+        """The share of episodes solved at any step."""
+        return float(self.success_any.mean()) if self.told else None
+
+    @property
+    def rate_final(self) -> float | None:
+        """The share of episodes solved at the last step."""
+        return float(self.success_final.mean()) if self.told else None
 
 
 class Evaluator:
@@ -48,7 +65,11 @@ class Evaluator:
         self.curriculum = curriculum
         self.seed = seed
         self._threads = threads
-        self._envs: dict[tuple[Any, int], TaskVectorEnv] = {}
+        self._envs: dict[tuple[Any, int], World] = {}
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return layout(self.curriculum)
 
     def episodes(self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True) -> Episodes:
         """Run `episodes` episodes of slot index `slot` (from 0), with mean or with sampled actions."""
@@ -97,12 +118,12 @@ class Evaluator:
             step=step,
             slot=slot,
             episodes=episodes,
-            success_any=float(found.success_any.mean()),
-            success_final=float(found.success_final.mean()),
+            success_any=found.rate,
+            success_final=found.rate_final,
             return_mean=finite_mean(found.returns),
             length_mean=float(found.lengths.mean()),
-            stochastic_success_any=None if sampled is None else float(sampled.success_any.mean()),
-            stochastic_success_final=None if sampled is None else float(sampled.success_final.mean()),
+            stochastic_success_any=None if sampled is None else sampled.rate,
+            stochastic_success_final=None if sampled is None else sampled.rate_final,
             stochastic_return_mean=None if sampled is None else finite_mean(sampled.returns),
             stochastic_length_mean=None if sampled is None else float(sampled.lengths.mean()),
         )
@@ -120,11 +141,12 @@ class Evaluator:
         n = sum(counts)
         key = (stage.world, n)
         if key not in self._envs:
-            self._envs[key] = stage_env(stage, n, threads=self._threads)
+            self._envs[key] = stage_env(stage, n, layout=self._layout, threads=self._threads)
         env = self._envs[key]
         act = _actor(policy, env.single_action_space)
         obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])
-        found = Episodes(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64))
+        zeros = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64)
+        found = Episodes(*zeros, env.tells_success)
         running = np.ones(n, bool)
         ends = list(itertools.accumulate(counts))
         rows = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
@@ -135,10 +157,10 @@ class Evaluator:
                 parts = [act(with_slot[part], kind) for part, (kind, _) in zip(rows, kinds, strict=True)]
                 obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
                 done = terminated | truncated
-                # A simulation that diverged ends before the others and starts anew: only its first episode counts.
+                # What ends before the others, diverged or done, starts anew: only its first episode counts.
                 found.returns[running] += rewards[running]
                 found.lengths[running & ~found.success_any] += 1
-                found.success_any[running & env.sim.solved_now] = True
+                found.success_any[running & env.solved_now] = True
                 if done.any():
                     ended = running & done
                     found.success_any[ended] = info["final_info"]["is_success"][ended]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.plasticity import PlasticitySettings
+from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.settings import FrozenSettings
 from clrobot.errors import UserError, explain, shown
 from clrobot.experiment.choices import algorithm_class, method_classes
@@ -108,6 +110,8 @@ class RunConfig(FrozenSettings):
     """Threads of torch; another number gives other bits."""
     threads: int = Field(0, ge=0, le=1_024)
     """Threads of the physics; 0: all cores that the process may use. Any number gives the same bits."""
+    env_processes: bool = False
+    """Train each environment that is not clrobot's own in a process of its own: for slow ones. The same bits."""
     device: str = Field("cpu", max_length=100)
     """Where the networks live: cpu, cuda, …"""
     memory_limit_mb: int = Field(4096, ge=0, le=2**24)
@@ -142,6 +146,11 @@ class RunConfig(FrozenSettings):
         for part in method_classes(self.method):
             if self.algo in part.refuses:
                 raise ValueError(f"{part.name} does not work with {self.algo}: {part.refuses[self.algo]}")
+            if self.curriculum.heads == "one" and part.network_class is not MultiHeadNetwork:
+                raise ValueError(
+                    f"{part.name} has a part of its network for each task, and heads: one leaves one for all; choose "
+                    "a method that shares its network, such as ewc, or a curriculum with a head for each stage"
+                )
         return self
 
     @model_validator(mode="after")
@@ -162,9 +171,34 @@ class RunConfig(FrozenSettings):
             return config
         return config.model_copy(update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _curriculum_s_defaults(cls, data: Any) -> Any:
+        """Put the curriculum's defaults for its algorithms below what was given for them."""
+        if not isinstance(data, Mapping) or "curriculum" not in data:
+            return data
+        curriculum = _curriculum_of(data["curriculum"])
+        groups = {} if curriculum is None else curriculum.defaults
+        below = {
+            group: {**own, **given}
+            for group, own in groups.items()
+            if isinstance(given := data.get(group, {}), Mapping)
+        }
+        return {**data, **below}
+
     @field_serializer("curriculum")
     def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
         return curriculum.model_dump(mode="json")
+
+
+def _curriculum_of(given: Any) -> Curriculum | None:
+    """Return the curriculum that was given, by whatever name; None where it will be refused."""
+    try:
+        if isinstance(given, str | Path):
+            return load_curriculum(given)
+        return given if isinstance(given, Curriculum) else Curriculum.model_validate(given)
+    except (UserError, ValidationError):
+        return None
 
 
 def full_config_class() -> type[RunConfig]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clrobot.errors import UserError, shown
-from clrobot.experiment.curriculum import Curriculum, Stage
+from clrobot.experiment.curriculum import Curriculum, Defaults, Stage, Success
 from clrobot.registry import Registry
 
 
@@ -33,6 +33,11 @@ _CR10 = _curriculum(
     ("peg-unplug", 120_000),
 )
 
+# Nothing in these two tells success; the thresholds are returns at which an arm does what it should.
+_REACHER = Stage(task="gymnasium:Reacher-v5", steps=200_000, success=Success(return_above=-6.0))
+_PUSHER = Stage(task="gymnasium:Pusher-v5", steps=300_000, success=Success(return_above=-45.0))
+_OTHERS: Defaults = {"ppo": {"gamma": 0.97}}
+
 _OURS: tuple[Curriculum, ...] = (
     # Minutes, for a first look.
     _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
@@ -49,6 +54,20 @@ _OURS: tuple[Curriculum, ...] = (
         ("push", 150_000, {"object.friction": 0.3, "object.mass": 1.0}),
         ("drawer-open", 120_000, {"action.delay": 3}),
         ("push", 150_000, {"object.size": 1.3, "sensor.noise": 0.05}),
+    ),
+    # Two of Gymnasium's own arms, of other sizes: nothing of clrobot's physics.
+    Curriculum(name="pusher2", stages=(_REACHER, _PUSHER), pad=True, defaults=_OTHERS),
+    # The same beside two native tasks, in turn: one network for two worlds.
+    Curriculum(
+        name="mixed4",
+        stages=(
+            Stage(task="reach", steps=40_000),
+            _REACHER,
+            Stage(task="button-press", steps=60_000),
+            _PUSHER,
+        ),
+        pad=True,
+        defaults=_OTHERS,
     ),
 )
 

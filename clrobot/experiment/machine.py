@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from clrobot.agents.settings import FrozenSettings
+from clrobot.errors import UserError
 from clrobot.experiment.config import CheckpointSettings, RunConfig, Tracker, VideoSettings
 
 
@@ -27,7 +28,11 @@ class Machine(FrozenSettings):
     """Threads of the physics; 0: all cores that the process may use."""
 
     def applied_to(self, config: RunConfig) -> RunConfig:
-        """Return a run's settings as they hold on this machine; the run's own file stays as it is."""
+        """Return a run's settings as they hold on this machine; the run's own file stays as it is.
+
+        Raises:
+            UserError: one of them would make it another run.
+        """
         changes: dict[str, object] = {"tracker": self.tracker}
         if self.device is not None:
             changes["device"] = self.device
@@ -36,6 +41,11 @@ class Machine(FrozenSettings):
         if self.films is not None:
             changes["video"] = VideoSettings(enabled=self.films, episodes=config.video.episodes)
         if self.snapshot_seconds is not None:
+            if not config.curriculum.saves_state:
+                raise UserError(
+                    f"--snapshot-seconds {self.snapshot_seconds:g}: this run's worlds begin anew at every snapshot, "
+                    f"and one every {config.checkpoint.steps:,} steps is part of what it is; leave it out"
+                )
             changes["checkpoint"] = CheckpointSettings(
                 seconds=self.snapshot_seconds, enabled=config.checkpoint.enabled
             )

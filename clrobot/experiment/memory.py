@@ -7,11 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
-from clrobot.envs.simulation.actions import ACTION_SIZE
-from clrobot.envs.simulation.observation import OBS_SIZE
 from clrobot.errors import UserError
 from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.layout import layout
 
 _SIMULATION = 200_000  # bytes of one simulation, measured
 _NUMBER = 4  # bytes
@@ -43,8 +42,10 @@ def memory_parts(config: RunConfig) -> dict[str, float]:
     """
     own = getattr(config, config.algo)
     evaluation, stages = config.evaluation, config.curriculum.stages
-    row = OBS_SIZE + 1 + ACTION_SIZE + 6  # of a rollout: observation, slot, action, and what belongs to them
-    widths = (OBS_SIZE + 1, *config.network.widths)
+    common = layout(config.curriculum)
+    seen = common.size + 1
+    row = seen + common.actions + 6  # of a rollout: observation, slot, action, and what belongs to them
+    widths = (seen, *config.network.widths)
     blocks = 1.0
     for part in method_classes(config.method):
         if issubclass(part.network_class, IndependentNetwork):
@@ -57,7 +58,7 @@ def memory_parts(config: RunConfig) -> dict[str, float]:
         rollout = {"ppo.n-steps": float(own.num_envs * own.n_steps * row * _NUMBER)}
         batch = min(own.batch_size, own.num_envs * own.n_steps)
     else:
-        rollout = {"sac.buffer-size": float(own.buffer_size * (row + OBS_SIZE) * _NUMBER)}
+        rollout = {"sac.buffer-size": float(own.buffer_size * (row + common.size) * _NUMBER)}
         batch = own.batch_size
     measured = 4 * evaluation.episodes // 3 + evaluation.zero_shot_episodes
     return rollout | {

@@ -8,11 +8,12 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Experience, Method
 from clrobot.agents.methods.shared.plasticity import dormant_share
 from clrobot.agents.policies.policy import SlotPolicy
-from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.collect import collect
 from clrobot.evaluation.evaluator import INFERENCE_STEPS
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.layout import layout
+from clrobot.films.drawable import Drawable
 from clrobot.films.record import Film, record
 from clrobot.results.run_metrics import DormantShare, Parameters
 from clrobot.results.scores import Score
@@ -38,6 +39,7 @@ def after_stage(
     ledger: Ledger,
     measuring: Measuring,
     stop: StopSwitch,
+    drawable: Drawable,
 ) -> list[Score]:
     """Do what follows the learning of `plan`, and return the scores of every slot.
 
@@ -53,12 +55,13 @@ def after_stage(
     with ledger.timed("train"):  # a part of the agent that learns too
         learn_first_states(config, policy, plan)
     stop.pause("evaluating", stage, step)
-    row = measuring.all_slots(policy, stage, step)
+    learned = method.heads(plan.slot, len(config.curriculum.stages))
+    row = measuring.all_slots(policy, stage, step, learned=learned)
     with ledger.timed("save"):
         save_checkpoint(run, stage, learner.model, method)
     if config.video.enabled:
         with ledger.timed("record"):
-            film(config, run, policy, plan, row, ledger=ledger, stop=stop, step=step)
+            film(config, run, policy, plan, row, ledger=ledger, stop=stop, step=step, drawable=drawable)
     with ledger.timed("evaluate"):
         dormant = dormant_shares(config, policy, plan)
     ledger.close_stage(stage, Parameters(**policy.parameter_counts()), method.memory_bytes(), dormant)
@@ -72,16 +75,21 @@ def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePla
 
 
 def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> None:
-    """Learn how the stage's task looks at first, for acting without a label."""
+    """Learn how the stage's task looks at first, for acting without a label; one head for all needs none."""
+    if config.curriculum.heads == "one":
+        return
     seed = seed_for(config.seed, "inference", plan.stage)
     for slot in plan.trained:
         seen = _collect(config, policy, slot, INFERENCE_STATES, seed, INFERENCE_STEPS)
         policy.task_inference.learn(slot, seen.observations[:, :-1])
 
 
-def _collect(config: RunConfig, policy: SlotPolicy, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:
+def _collect(
+    config: RunConfig, policy: SlotPolicy, slot: int, n: int, seed: int, steps: int | None = None
+) -> Experience:
     stage = config.curriculum.stages[slot]
-    return collect(policy, stage, slot, n, seed, steps, threads=config.threads)
+    common = layout(config.curriculum)
+    return collect(policy, stage, slot, n, seed, steps, layout=common, threads=config.threads)
 
 
 def film(
@@ -94,14 +102,15 @@ def film(
     ledger: Ledger,
     stop: StopSwitch,
     step: int,
+    drawable: Drawable,
 ) -> None:
-    """Record every task seen so far; a failure is a warning and never stops the training."""
+    """Record every task seen so far that can be drawn; a failure is a warning and never stops the training."""
     agent = Agent.of(config, policy, plan.stage)
-    for slot in range(plan.stage):
+    for slot in filter(drawable, range(plan.stage)):
         name = config.curriculum.slots[slot]
         stop.pause(f"recording {name}", plan.stage, step)
         path = run.videos / stage_name(plan.stage) / f"{name}.mp4"
-        caption = Film(plan.stage, config.method, row[slot].success_any)
+        caption = Film(plan.stage, config.method, row[slot].success_any, row[slot].return_mean)
         seed, episodes = config.evaluation.seed, config.video.episodes
         try:
             record(path, agent, config.curriculum, slot, caption, episodes=episodes, seed=seed)
@@ -117,7 +126,8 @@ def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> Do
     obs, actions = experience.observations[:, :-1], policy.to_action(experience.actions)
     critic = policy.critic_nets[0]
     critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
+    head = min(k, policy.slots - 1)
     return DormantShare(
-        actor=dormant_share(policy.actor_net, obs, k),
-        critic=dormant_share(critic, critic_inputs, k),
+        actor=dormant_share(policy.actor_net, obs, head),
+        critic=dormant_share(critic, critic_inputs, head),
     )

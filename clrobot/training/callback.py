@@ -12,6 +12,7 @@ from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
 from clrobot.runs.snapshot import Snapshot
+from clrobot.training.cuts import Cuts
 from clrobot.training.ledger import LearningClock, Ledger
 from clrobot.training.measuring import Measuring
 from clrobot.training.observer import Observer
@@ -33,6 +34,7 @@ class StageCallback(BaseCallback):
         plan: StagePlan,
         learner: Learner,
         env: TrainEnv,
+        cuts: Cuts,
         *,
         curve_points: int,
         ledger: Ledger,
@@ -45,6 +47,7 @@ class StageCallback(BaseCallback):
         self._plan = plan
         self._learner = learner
         self._env = env
+        self._cuts = cuts
         self._measuring = measuring
         self._saver = saver
         self._observer = observer
@@ -58,6 +61,7 @@ class StageCallback(BaseCallback):
         """Go on where the snapshot was taken."""
         progress = snapshot.progress
         self._due, self._success = list(progress.curve_due), progress.curve_success
+        self._cuts.go_on_from(progress.cut)
         self._env.set_state(snapshot.simulation())
         episodes = [{"r": total, "l": length} for total, length in progress.episodes]
         model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
@@ -91,7 +95,10 @@ class StageCallback(BaseCallback):
             self._due = [due for due in self._due if due > step]
             score = self._measuring.curve_point(self._learner.policy, plan.stage, plan.slot, step)
             self._success = score.success_any
-        if self._stop.asked or self._saver.is_due(step) or step == plan.start:
+        if self._cuts.is_due(step):
+            self._cuts.cut(self.model, step)
+            self._save()
+        elif step == plan.start or (not self._cuts.needed and (self._stop.asked or self._saver.is_due(step))):
             self._save()
         self._stop.check(plan.stage, step)
         self._observer.advanced(step - plan.start, self._success)
@@ -100,7 +107,7 @@ class StageCallback(BaseCallback):
         if not self._saver.enabled:
             return
         self.account()
-        progress = StageProgress(self._plan, self.phase, self._due, self._success)
+        progress = StageProgress(self._plan, self.phase, self._due, self._success, self._cuts.number)
         self._saver.save(progress, self._env)
 
     def _on_step(self) -> bool:

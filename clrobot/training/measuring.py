@@ -37,22 +37,22 @@ class Measuring:
         self._ledger = ledger
         self._tell = tell
 
-    def all_slots(self, policy: SlotPolicy, stage: int, step: int) -> list[Score]:
-        """Evaluate every slot after `stage` (0: untrained) at `step`, and return the scores in the slots' order."""
-        settings = self._settings
+    def all_slots(self, policy: SlotPolicy, stage: int, step: int, *, learned: int) -> list[Score]:
+        """Evaluate every slot after `stage` (0: untrained) at `step`, and return the scores in the slots' order.
 
-        def trained(slot: int) -> bool:
-            return stage > 0 and slot < policy.slots
+        The first `learned` slots have been trained.
+        """
+        settings = self._settings
 
         with self._ledger.timed("evaluate"):
             row = [
                 self._evaluator.score(
                     policy,
                     slot,
-                    settings.episodes if trained(slot) else settings.zero_shot_episodes,
+                    settings.episodes if slot < learned else settings.zero_shot_episodes,
                     stage=stage,
                     step=step,
-                    stochastic=settings.stochastic and trained(slot),
+                    stochastic=settings.stochastic and slot < learned,
                 )
                 for slot in range(len(self._evaluator.curriculum.stages))
             ]

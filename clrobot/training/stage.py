@@ -46,7 +46,7 @@ def train_stage(
     model.num_timesteps = plan.start
     set_random_seed(seed_for(config.seed, "stage", plan.stage))
     model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
-    learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
+    learner.begin_slot(plan.heads, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
     if snapshot is None:
         method.before_task(learner, plan.slot)
     else:

@@ -13,9 +13,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
+from clrobot.envs.worlds.foreign import WorldFailed
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.prepare import prepare
+from clrobot.films.drawable import Drawable
 from clrobot.results.run_metrics import Parameters, run_metrics
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
@@ -26,6 +29,7 @@ from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.after_stage import after_stage
 from clrobot.training.callback import StageCallback
+from clrobot.training.cuts import Cuts
 from clrobot.training.ledger import Ledger
 from clrobot.training.measuring import Measuring
 from clrobot.training.observer import Observer, Silent
@@ -88,6 +92,7 @@ class Training:
         evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
         tell = partial(_tell, learner.model, config.curriculum.slots, tracking)
         self._measuring = Measuring(evaluator, config.evaluation, self.book, self.ledger, tell)
+        self._drawable = Drawable(config.curriculum, observer.warn)
         self._saver = Saver(folder.resume, config.checkpoint, learner, method, self.ledger, self.book, observer.warn)
         self.within: Snapshot | None = None
 
@@ -99,6 +104,7 @@ class Training:
             UserError: `out` already holds something, or a setting cannot be used here.
         """
         check_free(out)
+        config = prepare(config)
         learner, method = untrained(config)
         check_method_memory(config, learner, method)
         tracking = Tracking(config, observer.warn)
@@ -109,6 +115,8 @@ class Training:
         except BaseException:
             folder.unlock()
             raise
+        for name in dict.fromkeys(stage.name for stage in config.curriculum.stages if not stage.tells_success):
+            observer.warn(f"nothing tells success in {name}: its return is measured in its place")
         with training.writing():
             training.measure_untrained()
         return training
@@ -117,7 +125,7 @@ class Training:
         """Measure and save the agent as it is before any stage."""
         self.begin_logging()
         self.stop.pause("evaluating", 1, self.learner.step)
-        self._measuring.all_slots(self.learner.policy, 0, self.learner.step)
+        self._measuring.all_slots(self.learner.policy, 0, self.learner.step, learned=0)
         save_checkpoint(self.folder, 0, self.learner.model, self.method)
 
     def begin_logging(self, purge_step: int | None = None) -> None:
@@ -167,6 +175,7 @@ class Training:
             ledger=self.ledger,
             measuring=self._measuring,
             stop=self.stop,
+            drawable=self._drawable,
         )
         self.stage_ends.append(self.learner.step)
         self._write_metrics()
@@ -179,6 +188,7 @@ class Training:
             plan,
             self.learner,
             env,
+            Cuts(self.config, plan, env),
             curve_points=self.config.evaluation.curve_points,
             ledger=self.ledger,
             measuring=self._measuring,
@@ -210,10 +220,12 @@ class Training:
                 f"{self.folder.path} cannot be written ({write_failure(error)}); "
                 f"mend that, then go on with: clrobot resume {self.folder.path}"
             ) from error
-        except BaseException:
+        except BaseException as error:
             self._let_go()
             with suppress(AttributeError, OSError):  # there may be none yet
                 self.learner.model.logger.close()
+            if isinstance(error, WorldFailed):
+                raise UserError(f"{error}, then go on with: clrobot resume {self.folder.path}") from error
             raise
 
     def _let_go(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.layout import layout
 from clrobot.experiment.stage_env import stage_env
 from clrobot.training.seeds import seed_for
 
@@ -24,8 +25,19 @@ def training_env(config: RunConfig, num_envs: int, slots: Sequence[int], stage: 
             f"give {len(slots)} or more"
         )
     each, more = divmod(num_envs, len(slots))
+    common = layout(config.curriculum)
     parts = [
-        SlotVecEnv(stage_env(stages[slot], each + (i < more), stagger=True, threads=config.threads), slot)
+        SlotVecEnv(
+            stage_env(
+                stages[slot],
+                each + (i < more),
+                layout=common,
+                training=True,
+                threads=config.threads,
+                processes=config.env_processes,
+            ),
+            slot,
+        )
         for i, slot in enumerate(slots)
     ]
     env: TrainEnv = parts[0] if len(parts) == 1 else JointVecEnv(parts)

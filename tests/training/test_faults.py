@@ -235,7 +235,7 @@ def no_renderer(*_: Any) -> None:
     ("place", "failing", "reason"),
     [
         ("av.codec.Codec", no_encoder, "built without the encoder"),
-        ("clrobot.films.record.open_renderer", no_renderer, "there is nothing to draw with"),
+        ("clrobot.envs.rendering.open_renderer", no_renderer, "there is nothing to draw with"),
     ],
 )
 def test_films_that_fail_are_counted_and_told(
