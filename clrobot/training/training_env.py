@@ -18,12 +18,36 @@ def training_env(config: RunConfig, num_envs: int, slots: Sequence[int], stage: 
     Raises:
         UserError: there are fewer simulations than slots to train at once.
     """
-    stages = config.curriculum.stages
+    _check_number(config, num_envs, slots)
+    env = _made(config, num_envs, slots)
+    env.seed(seed_for(config.seed, "training", stage))
+    return env
+
+
+def spaces_of_training(config: RunConfig, num_envs: int, slots: Sequence[int]) -> TrainEnv:
+    """Return what a learner is made with: the spaces of the simulations of a stage, and their number.
+
+    Others' environments take long to make, and all are made again for the stage: here one stands for all.
+
+    Raises:
+        UserError: as `training_env`.
+    """
+    _check_number(config, num_envs, slots)
+    env = _made(config, num_envs if config.curriculum.saves_state else len(slots), slots)
+    env.num_envs = num_envs
+    return env
+
+
+def _check_number(config: RunConfig, num_envs: int, slots: Sequence[int]) -> None:
     if num_envs < len(slots):
         raise UserError(
             f"--{config.algo}.num-envs {num_envs} cannot hold all {len(slots)} tasks at once; "
             f"give {len(slots)} or more"
         )
+
+
+def _made(config: RunConfig, num_envs: int, slots: Sequence[int]) -> TrainEnv:
+    stages = config.curriculum.stages
     each, more = divmod(num_envs, len(slots))
     common = layout(config.curriculum)
     parts = [
@@ -40,6 +64,4 @@ def training_env(config: RunConfig, num_envs: int, slots: Sequence[int], stage: 
         )
         for i, slot in enumerate(slots)
     ]
-    env: TrainEnv = parts[0] if len(parts) == 1 else JointVecEnv(parts)
-    env.seed(seed_for(config.seed, "training", stage))
-    return env
+    return parts[0] if len(parts) == 1 else JointVecEnv(parts)

@@ -17,7 +17,7 @@ from clrobot.experiment.build import check_device, make_algorithm, make_learner,
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import check_memory
 from clrobot.training.seeds import seed_for
-from clrobot.training.training_env import training_env
+from clrobot.training.training_env import spaces_of_training
 
 
 @contextmanager
@@ -42,8 +42,11 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     method = make_method(config)
     check_learns(config, method)
     slots = method.trained_slots(0, len(config.curriculum.stages))
-    env = training_env(config, make_algorithm(config).settings.num_envs, slots, 1)
-    return make_learner(config, env, seed_for(config.seed, "learner")), method
+    env = spaces_of_training(config, make_algorithm(config).settings.num_envs, slots)
+    learner = make_learner(config, env, seed_for(config.seed, "learner"))
+    if not config.curriculum.saves_state:
+        env.close()  # what it holds beside its spaces is made again for the stage
+    return learner, method
 
 
 def check_learns(config: RunConfig, method: Method) -> None:

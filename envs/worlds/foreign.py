@@ -24,9 +24,6 @@ from clrobot.errors import UserError, cut, shown
 LIMIT: Final = 10.0  # of scaled observations, which are clipped to it
 FPS: Final = 25.0  # where an environment does not say
 
-# Of staggered episodes: how many phases an episode is spread over.
-_PHASES: Final = 25
-
 
 class WorldFailed(UserError):
     """Somebody else's environment has failed; the message says which, where and how."""
@@ -135,8 +132,7 @@ class ForeignWorld(World):
         self._elapsed[:] = 0
         if not self._stagger:
             return self._scaled(obs), {}
-        phase = np.arange(self.num_envs) * _PHASES // self.num_envs
-        self._elapsed[:] = phase * self.horizon // _PHASES
+        self._elapsed[:] = self.phases()
         return self._scaled(obs), {"elapsed": self._elapsed.copy()}
 
     @override

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from clrobot.envs.rendering.base import Renderer
 
 FPS = round(1 / CONTROL_STEP)
-# Of staggered episodes: every few steps, so that several simulations start again together, which costs about as much
-# as for one.
-_PHASES: Final = 25
 
 
 def observation_space() -> gym.Space[NDArray[np.float32]]:
@@ -86,7 +83,7 @@ class TaskVectorEnv(World):
             task: the task.
             num_envs: how many simulations.
             threads: of the physics; 0 means all cores that the process may use. The results do not depend on it.
-            stagger: after a reset of all, spread the simulations over `_PHASES` phases of an episode, so that a
+            stagger: after a reset of all, spread the simulations over the phases of an episode, so that a
                 short rollout sees every phase. For training; evaluation wants whole episodes.
             overrides: what is different in this world (see `overrides.OVERRIDES`).
             max_episode_steps: truncate episodes after so many steps, in place of HORIZON.
@@ -140,8 +137,7 @@ class TaskVectorEnv(World):
             self.sim.seed([None if s is None else int(s) for s in seed], ids)
         self.sim.reset(ids)
         if self._stagger and ids is None:
-            phase = np.arange(self.num_envs) * _PHASES // self.num_envs
-            self.sim.elapsed[:] = phase * self.horizon // _PHASES
+            self.sim.elapsed[:] = self.phases()
             return self.sim.observe(), {"elapsed": self.sim.elapsed.copy()}
         return self.sim.observe(), {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import gymnasium as gym
 import numpy as np
@@ -15,6 +15,10 @@ from clrobot.envs.arrays import Array
 from clrobot.envs.rendering.base import Image
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.simulation import SavedState
+
+# Of staggered episodes: every few steps, so that several environments start again together, which costs about as much
+# as for one.
+_PHASES: Final = 25
 
 
 class Painter(Protocol):
@@ -60,6 +64,11 @@ class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any], ABC):
     @abstractmethod
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
         """Advance all environments by one control step; finished ones come back at their next start."""
+
+    def phases(self) -> NDArray[np.int64]:
+        """Return the steps (N,) that each environment seems to have behind it where episodes are staggered."""
+        phase: NDArray[np.int64] = np.arange(self.num_envs) * _PHASES // self.num_envs * self.horizon // _PHASES
+        return phase
 
     @property
     @abstractmethod

@@ -23,6 +23,7 @@ from support.trainings import FEW_STATES, TINY, quickly
 
 import clrobot.training.after_stage
 from clrobot.envs.worlds import examine
+from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.choices import method_class
@@ -285,6 +286,22 @@ def test_one_head_for_all_stages(method: str, tmp_path: Path) -> None:
         from safetensors.torch import load_file
 
         assert any("heads.0" in name for name in load_file(run.checkpoint(3) / "method.safetensors"))
+
+
+def test_a_learner_is_made_with_one_environment_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    make = GymnasiumKind.make
+
+    def counting(self: GymnasiumKind, spec: Any, num_envs: int, **kwargs: Any) -> Any:
+        made.append(num_envs)
+        return make(self, spec, num_envs, **kwargs)
+
+    monkeypatch.setattr(GymnasiumKind, "make", counting)
+    training = Training.begin(make_config(**settings()), tmp_path / "run", Silent())
+    training.folder.unlock()
+    assert training.learner.model.n_envs == 4
+    assert made[0] == 1
+    assert set(made[1:]) == {2}, "those of the evaluation"
 
 
 # Measuring -------------------------------------------------------------------------------------------------
