@@ -184,8 +184,9 @@ def _offer(task: str, spec: EnvSpec) -> Offer:
         seen, done = (None if shape is None else int(np.prod(shape)) for shape in shapes)
         return Offer("gymnasium", task, horizon, seen, done, keys[0] if keys else None, "; ".join(lacks) or None)
     except Exception as error:
-        reason = str(error).removeprefix(f"{task} cannot ") or type(error).__name__
-        return Offer("gymnasium", task, horizon, None, None, None, f"cannot {cut(reason, 120)}")
+        sentence = str(error).removeprefix(f"{task} ") or type(error).__name__
+        reason = sentence.rpartition("; ")[0] or sentence  # what to do about it is for who wants it
+        return Offer("gymnasium", task, horizon, None, None, None, cut(reason, 240))
     finally:
         if env is not None:
             _close(env)

@@ -90,7 +90,9 @@ def test_where_nothing_tells_success_every_verb_shows_the_return(words: Any, cli
     assert flat.count("nothing tells success in Point-v0: its return is measured in its place") == 1
     assert "Point-v0 return −" in flat
     assert cli("report", "run").code == 0
-    assert "–" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Nothing in the worlds of Point-v0 tells success: the mean return stands in its place." in page
+    assert page.count('<span class="interval">return</span>−') >= 3
     table = cli("evaluate", "run", "--episodes", "2")
     assert table.code == 0
     (row,) = [line for line in table.out.splitlines() if "Point-v0" in line]
