@@ -63,6 +63,7 @@ def main(curriculum: str = "mixed4", kills: str = "20", method: str = "ewc") -> 
     """Kill and resume, and compare; return 1 where anything differs."""
     work, rng = Path(tempfile.mkdtemp(prefix="killed-worlds-")), random.Random(0)
     words = ["train", "--curriculum", curriculum, "--method", method, *SMALL.split(), *PPO.split(), "--out"]
+    start(["methods"]).join()  # what all processes share is loaded once
     began = time.monotonic()
     process = start([*words, str(work / "whole")])
     process.join()
@@ -75,7 +76,7 @@ def main(curriculum: str = "mixed4", kills: str = "20", method: str = "ewc") -> 
         runs += 1
         process = start([*words, str(run)])
         while True:
-            process.join(rng.uniform(0.05, 0.5) * seconds if made < int(kills) else None)
+            process.join(rng.uniform(0.05, 0.35) * seconds if made < int(kills) else None)
             if process.exitcode is None:
                 process.kill()
                 process.join()

@@ -72,8 +72,7 @@ class CheckpointSettings(FrozenSettings):
     seconds: float = Field(20.0, ge=0, le=1e9)
     """Seconds between two; 0 saves at every update."""
     steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
-    """Control steps between two, in place of seconds. Where a world cannot save its state it begins anew at each, so
-    that they are part of what a run is: 50,000 by default, and no seconds."""
+    """Control steps between two, in place of seconds; 50,000 where worlds begin anew at each, and it matters."""
     enabled: bool = True
     """Save within stages at all."""
 

@@ -415,7 +415,7 @@ def test_a_second_signal_leaves_at_once(
     """As does the first one before there is anything to save."""
     after: list[str] = []
 
-    def interrupted(training: Training, *_: Any) -> None:
+    def interrupted(training: Training, *_: Any, **__: Any) -> None:
         signal.raise_signal(number)
         if moment == "training":
             assert training.stop.asked
