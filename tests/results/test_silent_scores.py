@@ -1,4 +1,4 @@
-"""Scores of tasks of which nothing tells success: a stage is over all the same, and what needs success is undefined."""
+"""Scores of which nothing tells success: a stage is over all the same, and what needs success is undefined."""
 
 from __future__ import annotations
 
