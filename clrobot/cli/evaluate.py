@@ -70,8 +70,8 @@ def evaluate(
                 "trained": slot < agent.stage,
                 "actions": actions,
                 "episodes": episodes,
-                "success_any": outcome.rate,
-                "success_final": outcome.rate_final,
+                "success_any": evaluator.rate(slot, outcome.success_any),
+                "success_final": evaluator.rate(slot, outcome.success_final),
                 "return_mean": finite_mean(outcome.returns),
                 "length_mean": float(outcome.lengths.mean()),
             }
@@ -111,8 +111,8 @@ def _without_label(
                 "stage": agent.stage,
                 "task": agent.slots[slot],
                 "episodes": episodes,
-                "success_any_label_given": given.rate,
-                "success_any_no_label": outcome.rate,
+                "success_any_label_given": evaluator.rate(slot, given.success_any),
+                "success_any_no_label": evaluator.rate(slot, outcome.success_any),
                 "inferred": float((inferred == slot).mean()),
             }
         )
@@ -194,13 +194,10 @@ def record(
             continue
         found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
         path = target / f"{agent.slots[slot]}.mp4"
-        film = Film(agent.stage, config.method, found.rate, finite_mean(found.returns))
+        rate = evaluator.rate(slot, found.success_any)
+        film = Film(agent.stage, config.method, rate, finite_mean(found.returns))
         record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
-        told = (
-            f"return {number(film.return_mean, decimals=1)}"
-            if found.rate is None
-            else f"success {number(found.rate)}"
-        )
+        told = f"success {number(rate)}" if rate is not None else f"return {number(film.return_mean, decimals=1)}"
         console.print(f"{path}  {told}", highlight=False, soft_wrap=True)
 
 
@@ -233,7 +230,8 @@ def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | Non
         if slot >= agent.stage:
             return Cell(agent, slot, None)
         found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
-        return Cell(agent, slot, found.rate, None if found.told else finite_mean(found.returns))
+        rate = evaluator.rate(slot, found.success_any)
+        return Cell(agent, slot, rate, finite_mean(found.returns) if rate is None else None)
 
     agents = [load_agent(folder, k) for k in range(1, newest.stage)] + [newest]
     rows = [[cell(agent, slot) for slot in slots] for agent in agents]

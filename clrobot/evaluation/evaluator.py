@@ -26,31 +26,16 @@ DETERMINISTIC, STOCHASTIC = True, False
 
 
 class Episodes(NamedTuple):
-    """The outcomes of E episodes, each array (E,).
-
-    Where nothing in the world tells success (`told` is false), none succeeds, and `rate` is None.
-    """
+    """The outcomes of E episodes, each array (E,); where nothing in the world tells success, none succeeds."""
 
     success_any: NDArray[np.bool_]  # solved at any step
     success_final: NDArray[np.bool_]  # solved at the last step
     returns: NDArray[np.float64]  # sums of rewards
     lengths: NDArray[np.int64]  # control steps until first solved; the whole episode's where it never was
-    told: bool = True
 
     def part(self, rows: slice) -> Episodes:
         """Return some of the episodes."""
-        any_step, final_step, returns, lengths, told = self
-        return Episodes(any_step[rows], final_step[rows], returns[rows], lengths[rows], told)
-
-    @property
-    def rate(self) -> float | None:
-        """The share of episodes solved at any step."""
-        return float(self.success_any.mean()) if self.told else None
-
-    @property
-    def rate_final(self) -> float | None:
-        """The share of episodes solved at the last step."""
-        return float(self.success_final.mean()) if self.told else None
+        return Episodes(self.success_any[rows], self.success_final[rows], self.returns[rows], self.lengths[rows])
 
 
 class Evaluator:
@@ -118,15 +103,19 @@ class Evaluator:
             step=step,
             slot=slot,
             episodes=episodes,
-            success_any=found.rate,
-            success_final=found.rate_final,
+            success_any=self.rate(slot, found.success_any),
+            success_final=self.rate(slot, found.success_final),
             return_mean=finite_mean(found.returns),
             length_mean=float(found.lengths.mean()),
-            stochastic_success_any=None if sampled is None else sampled.rate,
-            stochastic_success_final=None if sampled is None else sampled.rate_final,
+            stochastic_success_any=None if sampled is None else self.rate(slot, sampled.success_any),
+            stochastic_success_final=None if sampled is None else self.rate(slot, sampled.success_final),
             stochastic_return_mean=None if sampled is None else finite_mean(sampled.returns),
             stochastic_length_mean=None if sampled is None else float(sampled.lengths.mean()),
         )
+
+    def rate(self, slot: int, successes: NDArray[np.bool_]) -> float | None:
+        """Return the share of episodes of a slot that succeeded, (E,); None where nothing in its world tells."""
+        return float(successes.mean()) if self.curriculum.stages[slot].tells_success else None
 
     def _run(
         self,
@@ -145,8 +134,7 @@ class Evaluator:
         env = self._envs[key]
         act = _actor(policy, env.single_action_space)
         obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])
-        zeros = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64)
-        found = Episodes(*zeros, env.tells_success)
+        found = Episodes(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64))
         running = np.ones(n, bool)
         ends = list(itertools.accumulate(counts))
         rows = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
