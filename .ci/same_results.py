@@ -7,7 +7,9 @@
 A record holds the hash of every tensor of every checkpoint, every score, every number of metrics.json, every point of
 TensorBoard's curves (but what measures time), what the experts do in every task, and the pixels of a picture. It is
 made through the command line alone, so that nothing depends on where a function lives. `names.json` maps what was
-renamed: {"old regular expression": "new name"}. Bits differ between machines: record both on one.
+renamed: {"old regular expression": "new name"}. Its key "added" holds regular expressions of what is new on purpose,
+each of a whole name, such as {"added": ["tensorboard/rollout/ep_.*"]}: an entry of that name, or a record, may be
+missing in the old code; in both it is compared as any other. Bits differ between machines: record both on one.
 """
 
 from __future__ import annotations
@@ -287,15 +289,27 @@ def record(out: Path) -> None:
 def compare(before: Path, after: Path, names: Path | None) -> int:
     """Print what differs; return 1 where anything does."""
     old, new = (json.loads(path.read_text()) for path in (before, after))
-    table = [] if names is None else [(re.compile(k), v) for k, v in json.loads(names.read_text()).items()]
+    content: dict[str, Any] = {} if names is None else json.loads(names.read_text())
+    added = [re.compile(pattern) for pattern in content.pop("added", [])]
+    table = [(re.compile(pattern), replacement) for pattern, replacement in content.items()]
+    unused = {pattern.pattern for pattern in added}
+
+    def is_added(name: str) -> bool:
+        matching = {pattern.pattern for pattern in added if pattern.fullmatch(name)}
+        unused.difference_update(matching)
+        return bool(matching)
 
     def renamed(name: str) -> str:
         for pattern, replacement in table:
             name = pattern.sub(replacement, name)
         return name
 
-    problems = [f"{r}: not there" for r in old.keys() - new.keys()] + [f"{r}: new" for r in new.keys() - old.keys()]
+    problems = [f"{r}: not there" for r in old.keys() - new.keys()]
+    additions = [r for r in new.keys() - old.keys() if is_added(r)]
+    problems += [f"{r}: new" for r in new.keys() - old.keys() - {*additions}]
     entries = 0
+    if "refused" in old:  # what the old code does not know
+        old["refused"] = [r for r in old["refused"] if not is_added(r)]
     for name in old.keys() & new.keys():
         if not isinstance(old[name], dict):
             problems += [] if old[name] == new[name] else [f"{name}: {old[name]} → {new[name]}"]
@@ -305,11 +319,15 @@ def compare(before: Path, after: Path, names: Path | None) -> int:
         b = new[name]
         entries += len(a)
         problems += [f"{name} {key}: not there" for key in a.keys() - b.keys()]
-        problems += [f"{name} {key}: new" for key in b.keys() - a.keys()]
+        own = [key for key in b.keys() - a.keys() if is_added(key)]
+        additions += own
+        problems += [f"{name} {key}: new" for key in b.keys() - a.keys() - {*own}]
         problems += [f"{name} {key}: {a[key]} → {b[key]}" for key in a.keys() & b.keys() if not same(a[key], b[key])]
     for problem in sorted(problems)[:60]:
         print(problem)
-    print(f"{entries} entries compared, {len(problems)} differ")
+    for pattern in sorted(unused):
+        print(f'"added" {pattern}: nothing new has such a name; take it out')
+    print(f"{entries} entries compared, {len(problems)} differ, {len(additions)} were added on purpose")
     return int(bool(problems))
 
 

@@ -139,10 +139,10 @@ class SlotVecEnv(VecEnv):
         return self._with_slot(obs), rewards.astype(np.float32), dones, infos
 
     def _finished_episode(self, i: int) -> dict[str, Any]:
-        """Return what is told of environment i's episode that has ended, and begin the next."""
-        told = {"episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])}} if self._whole[i] else {}
+        """Return the info on environment i's episode, which has ended, and begin to count the next."""
+        episode = {"episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])}} if self._whole[i] else {}
         self._returns[i], self._lengths[i], self._whole[i] = 0.0, 0, True
-        return told
+        return episode
 
     @override
     def close(self) -> None:

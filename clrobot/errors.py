@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 import sys
+import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import (
-    ValidationError,
-)
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: the message names the bad value and what was expected."""
+    """A mistake in what the user gave: the message names the bad value and what was expected, and may be printed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class Busy(UserError):
@@ -23,7 +27,11 @@ class Busy(UserError):
 
 def warn(message: str) -> None:
     """Write a warning to the standard error."""
-    print(f"clrobot: warning: {message}", file=sys.stderr)
+    print(f"clrobot: warning: {cut(message, 480)}", file=sys.stderr)
+
+
+class RenderError(RuntimeError):
+    """No picture can be made with this renderer here; the message says what is missing."""
 
 
 class TrainingStopped(Exception):
@@ -37,18 +45,33 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else f"; expected one of {', '.join(known)}"
 
 
-def shown(value: Any, room: int = 60) -> str:
-    """Return a value as an error's sentence shows it: in one line, and cut when it is long."""
+def shown(value: Any) -> str:
+    """Return a value as an error's sentence shows it: in one line, and cut when it is longer than 60 characters."""
     try:
         text = reprlib.repr(value)
     except (ValueError, RecursionError):  # such as a whole number of more digits than Python prints
         text = type(value).__name__
-    return cut(text, room)
+    return cut(text, 60)
+
+
+def printable(text: str) -> str:
+    """Return text that commands no terminal: ESC, carriage returns, marks that turn text around, … are `?`.
+
+    Lines and every kind of space stay. Whatever a terminal, a log or a caption shows of somebody's names goes through
+    here.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" or unicodedata.category(c) == "Zs" else "?" for c in text)
 
 
 def cut(text: str, room: int = 160) -> str:
-    """Return text in one line without unprintable characters, and with its middle left out when it is long."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    """Return text in one line without unprintable characters, and with its middle left out when it is long.
+
+    Spaces stay as they are: a path may have two.
+    """
+    words = [part for part in (part.strip() for part in re.split(r"[^\S ]+", text)) if part]
+    line = printable(" ".join(words))
     return line if len(line) <= room else f"{line[: room // 2 - 1]}…{line[-room // 2 :]}"
 
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files: written so that a reader never sees half of one, read with a limit, and checked by their checksums."""
 
 from __future__ import annotations
 

@@ -10,11 +10,10 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from clrobot.errors import UserError, cut, explain, shown
 from clrobot.registry import coming_from
@@ -26,6 +25,14 @@ _given: list[str] = []  # to this process
 def import_words() -> list[str]:
     """Return the words with which another `clrobot` imports what this process was given."""
     return [word for module in _given for word in (_FLAG, module)]
+
+
+def command(verb: str, run: Path) -> str:
+    """Return the command that a user types to go on with a run, in the words of a shell.
+
+    It imports what this process was given: without it the run's own task may be missing.
+    """
+    return shlex.join(["clrobot", verb, str(run), *import_words()])
 
 
 def import_given(words: Sequence[str]) -> list[str]:
@@ -50,6 +57,8 @@ def import_given(words: Sequence[str]) -> list[str]:
 
 
 def _import(given: str) -> None:
+    from pydantic import ValidationError
+
     is_file = given.endswith(".py") or os.sep in given
     if not given or (given.startswith("-") and not is_file):
         raise UserError(f"{_FLAG} {shown(given)}; expected a module's name, or a file as ./my_task.py")

@@ -135,7 +135,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     # --- adding ----------------------------------------------------------------------------------------------
 
-    def register(self, thing: T) -> str:
+    def register(self, item: T) -> str:
         """Add what a user gives, and return its name; the same once more changes nothing.
 
         What a cell of a notebook has defined is replaced when the cell is run again.
@@ -143,18 +143,18 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             UserError: it cannot be used, or its name is taken.
         """
-        name = self._name_of(thing)
+        name = self._name_of(item)
         entry = self.installed().get(name)
-        source = _SOURCE.get() or _module(thing)
-        if entry is not None and entry.value == f"{_module(thing)}:{getattr(thing, '__qualname__', '')}":
+        source = _SOURCE.get() or _module(item)
+        if entry is not None and entry.value == f"{_module(item)}:{getattr(item, '__qualname__', '')}":
             source = _distribution(entry)
         if name in self.ours:
             raise UserError(f"{self.kind} {shown(name)} is one of clrobot's own; give yours another name")
         taken = self._sources.get(name) or (None if entry is None else _distribution(entry))
         old = self._registered.get(name)
-        if taken not in (None, source) or (old is not None and not _is_again(thing, old, source)):
+        if taken not in (None, source) or (old is not None and not _is_again(item, old, source)):
             raise UserError(f"there already is a {self.kind} {shown(name)}, from {taken}; give yours another name")
-        self._registered[name] = thing
+        self._registered[name] = item
         self._sources[name] = source
         return name
 
@@ -166,11 +166,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loading.add(entry.name)
         try:
             with coming_from(source):
-                thing = entry.load()
-                name = self._name_of(thing)
+                item = entry.load()
+                name = self._name_of(item)
                 if name != entry.name:
                     raise UserError(f"its entry point {shown(entry.name)} leads to the {self.kind} {shown(name)}")
-                self.register(thing)
+                self.register(item)
         except (Exception, SystemExit) as error:
             if within:  # asked for by its own module, which has not defined it yet
                 return
@@ -187,13 +187,13 @@ def _distribution(entry: EntryPoint) -> str:
     return entry.value if entry.dist is None else entry.dist.name
 
 
-def _module(thing: object) -> str:
+def _module(item: object) -> str:
     """Return the module that defines a class; an instance does not tell."""
-    return thing.__module__ if isinstance(thing, type) else "__main__"
+    return item.__module__ if isinstance(item, type) else "__main__"
 
 
-def _is_again(thing: object, old: object, source: str) -> bool:
-    """Return whether `thing` is `old`, or what the same definition gives when it is run once more."""
-    if isinstance(thing, type) and isinstance(old, type):
-        return (thing.__module__, thing.__qualname__) == (old.__module__, old.__qualname__)
-    return thing == old or source == "__main__"
+def _is_again(item: object, old: object, source: str) -> bool:
+    """Return whether `item` is `old`, or what the same definition gives when it is run once more."""
+    if isinstance(item, type) and isinstance(old, type):
+        return (item.__module__, item.__qualname__) == (old.__module__, old.__qualname__)
+    return item == old or source == "__main__"

@@ -12,24 +12,24 @@ T = TypeVar("T")
 
 
 class Inherited(Generic[T]):
-    """Living things, of which a forked process is told that they are its parent's.
+    """Objects whose threads stay in the parent when the process is forked: the child is to know that.
 
     Args:
-        note: is called in a forked process with each. It returns what must never end there, since its end would
-            wait for threads that are not there, or None.
+        after_fork: is called in a forked process with each of them. It returns what must never be freed there, since
+            freeing it would wait for threads that are not there, or None.
     """
 
-    def __init__(self, note: Callable[[T], object]) -> None:
-        self._living: weakref.WeakSet[T] = weakref.WeakSet()
-        self._note = note
+    def __init__(self, after_fork: Callable[[T], object]) -> None:
+        self._objects: weakref.WeakSet[T] = weakref.WeakSet()
+        self._after_fork = after_fork
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
+            os.register_at_fork(after_in_child=self._in_child)
 
-    def add(self, thing: T) -> None:
-        """Take one more; it is forgotten when nothing else holds it."""
-        self._living.add(thing)
+    def add(self, new: T) -> None:
+        """Add one; it is forgotten when nothing else refers to it."""
+        self._objects.add(new)
 
-    def _after_fork(self) -> None:
-        for thing in self._living:
-            if (kept := self._note(thing)) is not None:
+    def _in_child(self) -> None:
+        for inherited in self._objects:
+            if (kept := self._after_fork(inherited)) is not None:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import gymnasium
 import pytest
 
+import clrobot.envs.simulation.state
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.cli import main
 from clrobot.envs.tasks import TASKS_BY_ID
@@ -31,8 +32,26 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Nothing here fails at a power cut, the one thing that a flush is for; each takes milliseconds, and a tiny training
+# has hundreds. It still refuses what is no open file.
+os.fsync = os.fstat  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from support.outcomes import WholeRuns
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest: at the end one process would wait for another."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_core_each() -> Iterator[None]:
+    """Where a test leaves the threads of the physics open, they take no other test's core."""
+    with pytest.MonkeyPatch.context() as patch:
+        if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+            patch.setattr(clrobot.envs.simulation.state, "usable_cores", lambda: 1)
+        yield
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ def tiny_flags() -> tuple[str, ...]:
     words = """
         --network.widths 8 --ppo.num-envs 4 --ppo.n-steps 16 --ppo.batch-size 32 --ppo.n-epochs 1 --steps 64
         --evaluation.episodes 2 --evaluation.curve-points 1 --evaluation.curve-episodes 2 --ewc.states 150
-        --video.no-enabled
+        --video.no-enabled --threads 1
     """
     return tuple(words.split())
 

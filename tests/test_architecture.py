@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEARNING = ("torch", "stable_baselines3")
 ROOMS = ("clrobot", "envs", "agents")
 # The floor of the house: every room stands on these modules, and they on no room.
-FLOOR = ("clrobot.errors", "clrobot.registry")
+FLOOR = ("clrobot.deferred", "clrobot.errors", "clrobot.registry")
 
 # The wings of each room, along the way of the data: arrows run only down a list.
 WINGS = {

@@ -1,11 +1,16 @@
-"""`make ci`, with stand-ins for what takes long: what it leaves alone, and where it works."""
+"""`make ci`, with stand-ins for what takes long; and how `make same-results` tells a change from an addition."""
 
 from __future__ import annotations
 
+import copy
+import importlib.util
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,3 +75,79 @@ def test_in_a_clean_checkout_and_in_ci_it_works_in_place(
     assert ci(checkout) == str(checkout)
     assert (checkout / ".venv" / "bin" / "python").exists()
     assert not (checkout / ".venv" / "old").exists()
+
+
+# make same-results -----------------------------------------------------------------------------------------
+
+BEFORE: dict[str, Any] = {
+    "ppo-ewc": {
+        "old/weights": "float32 abc",
+        "metrics.forgetting": 0.25,
+        "tensorboard/train/loss": [[64, "0.5"]],
+    },
+    "refused": ["ppo-new"],
+}
+AFTER: dict[str, Any] = {
+    "ppo-ewc": {
+        "new/weights": "float32 abc",
+        "metrics.forgetting": 0.25,
+        "tensorboard/train/loss": [[64, "0.5"]],
+        "tensorboard/rollout/ep_rew_mean": [[64, "7.0"]],
+    },
+    "ppo-new": {"metrics.forgetting": 0.0},
+    "refused": [],
+}
+NAMES: dict[str, Any] = {"^old/": "new/", "added": ["tensorboard/rollout/ep_.*", "ppo-new"]}
+Compare = Callable[..., int]
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Compare:
+    """Compares two records under a map, as the command does; returns its exit code."""
+    spec = importlib.util.spec_from_file_location("same_results", ROOT / ".ci" / "same_results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def run(before: Any, after: Any, names: Any) -> int:
+        paths = [tmp_path / name for name in ("before.json", "after.json", "names.json")]
+        for path, content in zip(paths, (before, after, names), strict=True):
+            path.write_text(json.dumps(content))
+        code: int = module.compare(*paths)
+        return code
+
+    return run
+
+
+def test_what_is_renamed_or_added_on_purpose_is_no_change(
+    compare: Compare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare(BEFORE, AFTER, NAMES) == 0
+    assert capsys.readouterr().out == "3 entries compared, 0 differ, 2 were added on purpose\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"^old/": "new/"}, ["ppo-ewc tensorboard/rollout/ep_rew_mean: new", "ppo-new: new"]),
+        (NAMES | {"added": ["tensorboard/rollout/ep_", "ppo-new"]}, ["tensorboard/rollout/ep_rew_mean: new"]),
+        ({"added": NAMES["added"]}, ["ppo-ewc old/weights: not there", "ppo-ewc new/weights: new"]),
+    ],
+    ids=["nothing is said to be added", "a part of the name alone", "not renamed"],
+)
+def test_every_other_entry_that_is_new_is_named(
+    names: dict[str, Any], said: list[str], compare: Compare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare(BEFORE, AFTER, names) == 1
+    out = capsys.readouterr().out
+    assert [sentence for sentence in said if sentence not in out] == []
+
+
+def test_what_may_be_new_and_is_in_both_is_compared(compare: Compare, capsys: pytest.CaptureFixture[str]) -> None:
+    before = copy.deepcopy(BEFORE)
+    before["ppo-ewc"]["tensorboard/rollout/ep_rew_mean"] = [[64, "6.0"]]
+    assert compare(before, AFTER, NAMES) == 1
+    out = capsys.readouterr().out
+    assert "ep_rew_mean: [[64, '6.0']] → [[64, '7.0']]" in out
+    assert '"added" tensorboard/rollout/ep_.*: nothing new has such a name; take it out' in out

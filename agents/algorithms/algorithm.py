@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch as th
 from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.settings import FrozenSettings
+
+if TYPE_CHECKING:
+    import torch as th
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from clrobot.agents.policies.policy import SlotPolicy
 
 
 class AlgorithmSettings(FrozenSettings):
@@ -30,6 +33,8 @@ class AlgorithmSettings(FrozenSettings):
 
 def slot_policy(model: BaseAlgorithm) -> SlotPolicy:
     """Return a model's policy, which is of this package in every model here."""
+    from clrobot.agents.policies.policy import SlotPolicy
+
     assert isinstance(model.policy, SlotPolicy)
     return model.policy
 
@@ -38,7 +43,6 @@ class Algorithm(ABC):
     """One learner with its settings; it holds no state, which is all in the Stable-Baselines3 model."""
 
     name: ClassVar[str]
-    policy_class: ClassVar[type[SlotPolicy]]
     Settings: ClassVar[type[AlgorithmSettings]]
     roles: ClassVar[Mapping[str, Role]]
     """What each optimizer steps, by Stable-Baselines3's name for the optimizer."""
@@ -46,6 +50,11 @@ class Algorithm(ABC):
 
     def __init__(self, settings: AlgorithmSettings) -> None:
         self.settings = settings
+
+    @staticmethod
+    @abstractmethod
+    def policy_class() -> type[SlotPolicy]:
+        """Return the class of the models' policies, imported here: listing an algorithm needs no torch."""
 
     @property
     @abstractmethod

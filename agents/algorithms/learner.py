@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from clrobot.agents.algorithms.algorithm import Algorithm, slot_policy
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.policies.flat_adam import FlatAdam
 from clrobot.agents.policies.policy import SlotPolicy
 
 
@@ -21,6 +22,18 @@ def optimizers(model: BaseAlgorithm) -> dict[str, Optimizer]:
     names, _ = model._get_torch_save_params()
     found = {name: attrgetter(name)(model) for name in names}
     return {name: entry for name, entry in found.items() if isinstance(entry, Optimizer)}
+
+
+def load_moments(optimizer: Optimizer, parameter: th.Tensor, moments: dict[str, th.Tensor]) -> None:
+    """Give a parameter its moments back, as the optimizer's `state` showed them.
+
+    Raises:
+        KeyError, RuntimeError: they are none of this parameter.
+    """
+    if isinstance(optimizer, FlatAdam):
+        optimizer.load_moments(parameter, moments)
+    else:
+        optimizer.state[parameter] = moments
 
 
 class Learner:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import proxy
 
 from pydantic import Field, model_validator
-from stable_baselines3 import PPO
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.utils import FloatSchedule
-from stable_baselines3.common.vec_env import VecEnv
 from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.policies.ppo import PPOSlotPolicy
+
+if TYPE_CHECKING:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 
 class PPOSettings(AlgorithmSettings):
@@ -63,10 +65,16 @@ class PPOAlgorithm(Algorithm):
     """Proximal policy optimisation."""
 
     name: ClassVar = "ppo"
-    policy_class: ClassVar = PPOSlotPolicy
     Settings: ClassVar = PPOSettings
     roles: ClassVar = {"policy.optimizer": Role.ACTOR | Role.CRITIC}
     settings: PPOSettings
+
+    @staticmethod
+    @override
+    def policy_class() -> type[PPOSlotPolicy]:
+        from clrobot.agents.policies.ppo import PPOSlotPolicy
+
+        return PPOSlotPolicy
 
     @property
     @override
@@ -75,9 +83,14 @@ class PPOAlgorithm(Algorithm):
 
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:
+        from stable_baselines3 import PPO
+
+        from clrobot.agents.algorithms.rollout_buffer import ShuffledRolloutBuffer
+        from clrobot.agents.policies.ppo import PPOSlotPolicy
+
         s = self.settings
-        return PPO(
-            PPOSlotPolicy,
+        model = PPO(
+            self.policy_class(),
             env,
             learning_rate=s.learning_rate,
             n_steps=s.n_steps,
@@ -89,22 +102,28 @@ class PPOAlgorithm(Algorithm):
             ent_coef=s.ent_coef,
             vf_coef=s.vf_coef,
             max_grad_norm=s.max_grad_norm,
+            rollout_buffer_class=ShuffledRolloutBuffer,
             policy_kwargs={
                 **network,
                 "log_std_init": s.log_std_init,
-                # Stable-Baselines3's epsilon; the fused step saves a tenth of the learning time.
-                "optimizer_kwargs": {"eps": 1e-5, "fused": True},
+                "optimizer_kwargs": {"eps": 1e-5},  # Stable-Baselines3's
             },
             seed=seed,
             device=device,
         )
+        assert isinstance(model.rollout_buffer, ShuffledRolloutBuffer)
+        assert isinstance(model.policy, PPOSlotPolicy)
+        model.rollout_buffer.widen = model.policy.with_precomputed
+        return model
 
     @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        from stable_baselines3.common.utils import FloatSchedule
+
         start, end = model.num_timesteps, model.num_timesteps + steps
         model._total_timesteps = end  # where a phase ends earlier, `learn` says so
         first, last = self.settings.learning_rate, self.settings.final_learning_rate
-        learning: PPO = proxy(model)  # a model that held itself would live on after its training
+        learning: PPO = proxy(model)  # a model that refers to itself would live on after its training
 
         def schedule(progress_remaining: float) -> float:
             # Stable-Baselines3 counts progress over all steps so far: remaining = 1 - t / total, where total is

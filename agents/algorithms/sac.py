@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch as th
 from pydantic import Field
-from stable_baselines3 import SAC
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 from typing_extensions import override
 
 from clrobot.agents.algorithms.algorithm import Algorithm, AlgorithmSettings
-from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.policies.sac import SACSlotPolicy
+from clrobot.agents.deferred import th
+from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from stable_baselines3 import SAC
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from clrobot.agents.policies.sac import SACSlotPolicy
 
 # What the replay buffer holds, by the names of its arrays.
 _STORED = ("observations", "actions", "next_observations", "dones", "rewards", "timeouts")
@@ -54,7 +57,6 @@ class SACAlgorithm(Algorithm):
     """Soft actor-critic."""
 
     name: ClassVar = "sac"
-    policy_class: ClassVar = SACSlotPolicy
     Settings: ClassVar = SACSettings
     roles: ClassVar = {
         "actor.optimizer": Role.ACTOR,
@@ -62,6 +64,13 @@ class SACAlgorithm(Algorithm):
         "ent_coef_optimizer": Role.TEMPERATURE,
     }
     settings: SACSettings
+
+    @staticmethod
+    @override
+    def policy_class() -> type[SACSlotPolicy]:
+        from clrobot.agents.policies.sac import SACSlotPolicy
+
+        return SACSlotPolicy
 
     @property
     @override
@@ -76,9 +85,13 @@ class SACAlgorithm(Algorithm):
 
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SAC:
+        from stable_baselines3 import SAC
+
+        from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
+
         s = self.settings
         return SAC(
-            SACSlotPolicy,
+            self.policy_class(),
             env,
             learning_rate=s.learning_rate,
             buffer_size=s.buffer_size,
@@ -91,20 +104,24 @@ class SACAlgorithm(Algorithm):
             gradient_steps=s.gradient_steps,
             ent_coef=f"auto_{s.ent_coef}",
             target_entropy=s.target_entropy,
-            policy_kwargs={**network, "log_std_init": s.log_std_init, "optimizer_kwargs": {"fused": True}},
+            policy_kwargs={**network, "log_std_init": s.log_std_init},
             seed=seed,
             device=device,
         )
 
     @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
+        from stable_baselines3 import SAC
+
+        from clrobot.agents.policies.flat_adam import FlatAdam
+
         assert isinstance(model, SAC)
-        assert isinstance(model.policy, SACSlotPolicy)
+        assert isinstance(model.policy, self.policy_class())
         assert model.replay_buffer is not None
         # Temperature, targets and buffer would carry one task into the next.
         model.policy.reset_targets()
         model.log_ent_coef = th.full((1,), self.settings.ent_coef, device=model.device).log().requires_grad_(True)
-        model.ent_coef_optimizer = th.optim.Adam([model.log_ent_coef], lr=self.settings.learning_rate)
+        model.ent_coef_optimizer = FlatAdam([model.log_ent_coef], self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
@@ -112,6 +129,8 @@ class SACAlgorithm(Algorithm):
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
         """Return the temperature, the replay buffer, and the count of episodes, by which rows are logged."""
+        from stable_baselines3 import SAC
+
         assert isinstance(model, SAC)
         assert model.log_ent_coef is not None
         buffer: Any = model.replay_buffer
@@ -126,16 +145,27 @@ class SACAlgorithm(Algorithm):
 
     @override
     def load_tensors(self, model: BaseAlgorithm, tensors: Mapping[str, th.Tensor]) -> None:
-        """Restore what `tensors` returned."""
+        """Restore what `tensors` returned.
+
+        Raises:
+            KeyError, ValueError: it is of another model.
+        """
+        from stable_baselines3 import SAC
+
         assert isinstance(model, SAC)
         assert model.log_ent_coef is not None
-        with th.no_grad():
-            model.log_ent_coef.copy_(tensors["log_ent_coef"])
         buffer: Any = model.replay_buffer
         rows = len(tensors["buffer.rewards"])
+        position, starts, episodes = (int(tensors[name]) for name in ("buffer_pos", "learning_starts", "episodes"))
+        full = rows == buffer.buffer_size
+        if not (0 <= position < buffer.buffer_size if full else position == rows) or min(starts, episodes) < 0:
+            raise ValueError(f"position {position} in a buffer with {rows} rows")
+        check_numbers("log_ent_coef", tensors["log_ent_coef"], (1,))
+        with th.no_grad():
+            model.log_ent_coef.copy_(tensors["log_ent_coef"])
         for name in _STORED:
-            getattr(buffer, name)[:rows] = tensors[f"buffer.{name}"].numpy()
-        buffer.pos = int(tensors["buffer_pos"])
-        buffer.full = rows == buffer.buffer_size
-        model.learning_starts = int(tensors["learning_starts"])
-        model._episode_num = int(tensors["episodes"])
+            own, stored = getattr(buffer, name), tensors[f"buffer.{name}"]
+            check_numbers(name, stored, (rows, *own.shape[1:]))
+            own[:rows] = stored.numpy()
+        buffer.pos, buffer.full = position, full
+        model.learning_starts, model._episode_num = starts, episodes

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.distillation_loss import distillation_loss
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.rehearsal import StateRehearsal, why_not_both_rehearse
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
 
 
 class Distillation(StateRehearsal):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.methods.shared.method import Collect
-from clrobot.agents.methods.shared.per_sample import per_sample_gradients
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod
-from clrobot.agents.policies.policy import SlotPolicy
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.methods.shared.method import Collect
+    from clrobot.agents.policies.policy import SlotPolicy
 
 
 def fisher_diagonal(policy: SlotPolicy, obs: th.Tensor) -> Importance:
@@ -37,6 +38,8 @@ def fisher_diagonal(policy: SlotPolicy, obs: th.Tensor) -> Importance:
     Returns:
         For each of the actor's shared parameters, by name, a tensor of its shape.
     """
+    from clrobot.agents.methods.shared.per_sample import per_sample_gradients
+
     total = {name: th.zeros_like(p) for name, p in policy.actor_net.shared_parameters()}
     for chunk in per_sample_gradients(policy, obs, _roots):
         for name, gradients in chunk.items():  # (chunk, 2A, *shape)

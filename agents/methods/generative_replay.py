@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import copy
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
-from torch import nn
-from torch.func import functional_call
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import nn, th
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, distillation_loss
-from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
+from clrobot.agents.methods.shared.memory import generator_bytes
 from clrobot.agents.methods.shared.method import Collect, Method, named
 from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, why_not_both_rehearse
-from clrobot.agents.methods.shared.state_vae import StateVAE
-from clrobot.agents.policies.policy import SlotPolicy
+from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.methods.shared.state_vae import StateVAE
+    from clrobot.agents.policies.policy import SlotPolicy
 
 _FIT_BATCH = 256
 _VAE = "state_vae"  # the kind of its tensors in the method's state
@@ -60,7 +61,7 @@ class GenerativeReplay(Method):
         super().__init__(settings)
         self._random = th.Generator()
         self._vae: StateVAE | None = None
-        self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `_Gaussian`
+        self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `Gaussian`
 
     @classmethod
     @override
@@ -69,22 +70,44 @@ class GenerativeReplay(Method):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Move the scholar to the networks' device; in the first task, take the run's seed."""
+        """Move the scholar to the networks' device; in the first task, take the run's seed.
+
+        Raises:
+            ValueError: what was loaded is of other networks.
+        """
+        self._check(learner)
         if k == 0:
             self._random.manual_seed(learner.seed)
         if self._vae is not None:
             self._vae.to(learner.device)
         self._teacher = {name: p.to(learner.device) for name, p in self._teacher.items()}
 
+    def _check(self, learner: Learner) -> None:
+        from clrobot.agents.methods.shared.gaussian import Gaussian
+
+        if self._vae is None:
+            return
+        for name, tensor in self._vae.state_dict().items():
+            if tensor.is_floating_point():
+                check_numbers(f"{_VAE}.{name}", tensor, tensor.shape)
+        if self._vae.size != learner.observation_size - 1:
+            raise ValueError(f"{_VAE} is of states of {self._vae.size} numbers")
+        # The teacher has the parameters that the actor had, when it had fewer heads; each is as it was then.
+        actor = dict(Gaussian(learner.policy).named_parameters())
+        for name, tensor in self._teacher.items():
+            check_numbers(f"teacher.{name}", tensor, actor[name].shape)
+
     def recall(self, policy: SlotPolicy, n: int) -> Behaviour:
         """Return n generated states, of each earlier task as many, with what the teacher does there."""
+        from clrobot.agents.methods.shared.gaussian import Gaussian
+
         vae = self._vae
         assert vae is not None
         with th.no_grad():
             slot = th.arange(n, device=vae.log_noise.device) % vae.slots
             states = vae.sample(slot, self._random)
             obs = th.cat([states, slot[:, None].to(states)], dim=1)
-            mean, log_std = functional_call(_Gaussian(policy), self._teacher, (obs,))
+            mean, log_std = th.func.functional_call(Gaussian(policy), self._teacher, (obs,))
         return Behaviour(obs, mean, log_std)
 
     @override
@@ -99,10 +122,12 @@ class GenerativeReplay(Method):
     @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Teach the generator task k beside the earlier ones, and copy the actor."""
+        from clrobot.agents.methods.shared.gaussian import Gaussian
+
         policy, settings = learner.policy, self.settings
         states = collect(settings.states).observations[:, :-1]
         if self._vae is None:
-            self._vae = self._new_vae(states.shape[1]).to(learner.device)
+            self._vae = self._new_vae(states.shape[1], self._random).to(learner.device)
         earlier = copy.deepcopy(self._vae)
         self._vae.add_slot(states, self._random)
         self._vae.fit(
@@ -113,26 +138,26 @@ class GenerativeReplay(Method):
             generator=self._random,
         )
         self._teacher = {
-            name: p.detach().clone()
-            for name, p in _Gaussian(policy).named_parameters()
-            if _is_of(p, policy.actor_net)
+            name: p.detach().clone() for name, p in Gaussian(policy).named_parameters() if _is_of(p, policy.actor_net)
         }
 
-    def _new_vae(self, size: int) -> StateVAE:
-        return StateVAE(size, self.settings.width, self.settings.latent, self._random)
+    def _new_vae(self, size: int, random: th.Generator) -> StateVAE:
+        from clrobot.agents.methods.shared.state_vae import StateVAE
+
+        return StateVAE(size, self.settings.width, self.settings.latent, random)
 
     @override
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the scholar: the generator, and the actor with a head for each task."""
         size = learner.observation_size - 1
         with th.no_grad():
-            vae = StateVAE(size, self.settings.width, self.settings.latent, th.Generator())
+            vae = self._new_vae(size, th.Generator())
             actor = _numbers(learner.policy.actor_net)
             head = actor - sum(p.numel() for _, p in learner.policy.actor_net.shared_parameters())
             one = _numbers(vae)
             vae.add_slot(th.zeros(2, size), th.Generator())
             slot = _numbers(vae) - one
-        return GENERATOR_BYTES + FLOAT_BYTES * (one + tasks * slot + actor + (tasks - 1) * head)
+        return generator_bytes() + FLOAT_BYTES * (one + tasks * slot + actor + (tasks - 1) * head)
 
     @override
     def state_dict(self) -> dict[str, th.Tensor]:
@@ -153,24 +178,13 @@ class GenerativeReplay(Method):
             return
         weights = named(state, _VAE)
         slots, size = weights["frames.mean"].shape
-        self._vae = self._new_vae(size)
+        self._vae = self._new_vae(size, self._random)
         for _ in range(slots):
             self._vae.add_slot(th.zeros(2, size), th.Generator())
         self._vae.load_state_dict(weights)
         self._vae.requires_grad_(False)
         self._teacher = named(state, "teacher")
         self._random.set_state(state["random"].cpu())
-
-
-class _Gaussian(nn.Module):
-    """A policy's Gaussian as a module's `forward`, so that it can be called with other parameters."""
-
-    def __init__(self, policy: SlotPolicy) -> None:
-        super().__init__()
-        self.policy = policy
-
-    def forward(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
-        return self.policy.gaussian(obs)
 
 
 def _is_of(parameter: nn.Parameter, module: nn.Module) -> bool:

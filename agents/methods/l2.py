@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.methods.shared.method import Collect
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.quadratic import Importance, QuadraticMethod, protected_parameters
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.methods.shared.method import Collect
 
 
 class L2(QuadraticMethod):

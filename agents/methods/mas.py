@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.methods.shared.method import Collect
-from clrobot.agents.methods.shared.per_sample import per_sample_gradients
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.quadratic import Importance, Quadratic, QuadraticMethod, recentred
-from clrobot.agents.policies.policy import SlotPolicy
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.methods.shared.method import Collect
+    from clrobot.agents.policies.policy import SlotPolicy
 
 
 def sensitivity(policy: SlotPolicy, obs: th.Tensor) -> Importance:
@@ -29,6 +30,8 @@ def sensitivity(policy: SlotPolicy, obs: th.Tensor) -> Importance:
     Returns:
         For each of the actor's shared parameters, by name, a tensor of its shape.
     """
+    from clrobot.agents.methods.shared.per_sample import per_sample_gradients
+
     total = {name: th.zeros_like(p) for name, p in policy.actor_net.shared_parameters()}
     for chunk in per_sample_gradients(policy, obs, lambda mean, _: mean.square().sum(1, keepdim=True)):
         for name, gradients in chunk.items():  # (chunk, 1, *shape)

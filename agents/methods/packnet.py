@@ -2,118 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
-from torch import nn
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Method, Phase
-from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.slot_network import SlotNetwork
 
-FREE = 0  # in a table of owners: a weight that no slot owns
-
-
-def owner_of(slot: int) -> int:
-    """Return how a table of owners writes a slot (from 0): by one more than its index, since 0 says FREE."""
-    return slot + 1
-
-
-class PackedNetwork(MultiHeadNetwork):
-    """A multi-head network in which every trunk weight is owned by one slot or free (Mallya & Lazebnik 2018).
-
-    Slot k, once packed, acts with the weights of slots 0 … k and with no free one:
-
-        h_i = tanh((W_i ⊙ [owner_i ∈ {0, …, k}]) h_{i-1} + b_i)
-
-    so nothing that a later slot trains reaches it. The newest slot, until it is packed, acts with the free weights
-    as well. Before anything is packed this is a MultiHeadNetwork, to the bit. The owners are buffers, so that they
-    are saved with the weights.
-    """
-
-    packed: th.Tensor  # (), the number of slots that are packed
-
-    def __init__(
-        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
-    ) -> None:
-        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
-        self.register_buffer("packed", th.zeros((), dtype=th.int64))
-        for i, layer in enumerate(self.trunk):
-            assert isinstance(layer, nn.Linear)
-            self.register_buffer(f"owners_{i}", th.zeros(layer.weight.shape, dtype=th.int16))
-
-    def owners(self, layer: int) -> th.Tensor:
-        """Return who owns each weight of a trunk layer, in the weight's shape: FREE, or a slot by `owner_of`."""
-        return self.get_buffer(f"owners_{layer}")
-
-    @override
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
-        activations = []
-        packed = int(self.packed)
-        for i, layer in enumerate(self.trunk):
-            assert isinstance(layer, nn.Linear)
-            weight = layer.weight
-            if packed:
-                owners = self.owners(i)
-                hidden = owners > owner_of(slot)
-                if slot < packed:
-                    hidden = hidden | (owners == FREE)
-                weight = weight.masked_fill(hidden, 0.0)
-            x = nn.functional.linear(x, weight, layer.bias)
-            x = th.tanh(self.norms[i](x) if self.layer_norm else x)
-            activations.append(x)
-        return *activations, self.heads[slot](x)
-
-    @th.no_grad()
-    def pack(self, keep: float) -> None:
-        """Give the newest slot the largest of each layer's free weights, round(keep · free) of them; zero the others.
-
-        As in the paper, magnitudes are compared within a layer.
-        """
-        slot = self.newest
-        for i, layer in enumerate(self.trunk):
-            assert isinstance(layer, nn.Linear)
-            weight, owners = layer.weight.view(-1), self.owners(i).view(-1)
-            free = (owners == FREE).nonzero().squeeze(1)
-            order = weight[free].abs().argsort(descending=True, stable=True)
-            kept = round(keep * len(free))
-            owners[free[order[:kept]]] = owner_of(slot)
-            weight[free[order[kept:]]] = 0.0
-        self.packed.fill_(self.slots)
-
-    @override
-    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield nothing: what an earlier slot reads no later one changes."""
-        yield from ()
-
-    def trainable(self) -> list[tuple[nn.Parameter, th.Tensor]]:
-        """Return each trunk parameter with the mask, in its shape, of what the newest slot may change.
-
-        It trains the free weights, and once it is packed its own. Biases and layer norms, which every slot reads,
-        are the first slot's. (They are masked rather than frozen because whether they are is part of the weights:
-        what an optimizer holds must follow from the number of slots alone.)
-        """
-        packed = int(self.packed)
-        mine = owner_of(self.newest) if packed == self.slots else FREE
-        masks = {f"trunk.{i}.weight": self.owners(i) == mine for i in range(len(self.trunk))}
-        first = self.newest == 0 or packed == 0
-        return [
-            (p, masks[name] if name in masks else th.full_like(p, first, dtype=th.bool))
-            for name, p in super().shared_parameters()
-        ]
-
-    @override
-    def frozen(self) -> int:
-        return sum(int((~mask).sum()) for _, mask in self.trainable())
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.networks.packed import PackedNetwork
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 
 def packed_network(learner: Learner) -> PackedNetwork:
     """Return the learner's actor."""
+    from clrobot.agents.networks.packed import PackedNetwork
+
     assert isinstance(learner.policy.actor_net, PackedNetwork)
     return learner.policy.actor_net
 
@@ -135,7 +43,6 @@ class PackNet(Method):
     name: ClassVar = "packnet"
     summary: ClassVar = "each task keeps the weights it needs most, frozen, and leaves the others to later tasks"
     family: ClassVar = "architecture"
-    network_class: ClassVar = PackedNetwork
 
     class Settings(Method.Settings):
         """How the weights are shared out."""
@@ -153,13 +60,20 @@ class PackNet(Method):
 
     @classmethod
     @override
+    def network_class(cls) -> type[PackedNetwork]:
+        from clrobot.agents.networks.packed import PackedNetwork
+
+        return PackedNetwork
+
+    @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return f"{cls.name} freezes the weights that a task acts with, so {other.name} has nothing to protect"
 
     @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return a packed actor and an ordinary critic."""
-        return {"network_class": PackedNetwork, "critic_class": MultiHeadNetwork}
+        return {"network_class": self.network_class(), "critic_class": super().network_class()}
 
     @override
     def phases(self, steps: int) -> list[Phase]:

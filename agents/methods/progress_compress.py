@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
-from torch import nn
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.online_ewc import OnlineEWC
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
 from clrobot.agents.methods.shared.method import Collect, Method
-from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.progressive import Column
-from clrobot.agents.networks.slot_network import SlotNetwork
 
-
-class ProgressNetwork(SlotNetwork):
-    """A knowledge base with a head for each slot, and a column that reads it (Schwarz et al. 2018, section 3).
-
-    Active column:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{KB})),  as in a progressive network of two
-    columns, but of a size that does not grow. Slots that are compressed act with the knowledge base, through their
-    own heads; the newest one acts with the active column until it is. The knowledge base requires no
-    gradients but while a task is compressed.
-
-    A new slot keeps the active column's hidden layers, as the paper does, and gets a new head (and lateral into it),
-    so that it starts with outputs near zero.
-    """
-
-    compressed: th.Tensor  # (), the number of slots that are in the knowledge base; saved with the weights
-
-    def __init__(
-        self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
-    ) -> None:
-        super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
-        self.register_buffer("compressed", th.zeros((), dtype=th.int64))
-        self.base = MultiHeadNetwork(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
-        self.base.requires_grad_(False)
-        self.active = Column(inputs, widths, outputs, [widths], head_gain, layer_norm=layer_norm)
-
-    @property
-    @override
-    def slots(self) -> int:
-        return self.base.slots
-
-    @override
-    def add_slot(self) -> None:
-        self.base.add_slot()
-        self.base.requires_grad_(False)
-        self.active.renew_head()
-
-    @override
-    def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
-        knowledge = self.base.activations(x, slot)
-        return knowledge if slot < int(self.compressed) else self.active(x, [knowledge])
-
-    @override
-    def layers(self, slot: int) -> list[nn.Linear]:
-        compressed = slot < int(self.compressed)
-        return self.base.layers(slot) if compressed else list(self.active.layers)  # type: ignore[arg-type]
-
-    @override
-    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the knowledge base's trunk: compressing a later slot changes it."""
-        for name, parameter in self.base.shared_parameters():
-            yield f"base.{name}", parameter
-
-    def knowledge_of(self, slot: int) -> list[nn.Parameter]:
-        """Return the parameters with which the knowledge base learns a slot: its trunk and the slot's head."""
-        return [*(p for _, p in self.base.shared_parameters()), *self.base.heads[slot].parameters()]
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.networks.knowledge_base import ProgressNetwork
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 
 class ProgressCompress(Method):
@@ -91,7 +36,6 @@ class ProgressCompress(Method):
     name: ClassVar = "progress-compress"
     summary: ClassVar = "a column learns each task; a knowledge base takes it in by distillation and online EWC"
     family: ClassVar = "architecture"
-    network_class: ClassVar = ProgressNetwork
 
     class Settings(OnlineEWC.Settings):
         """How the knowledge base takes a task in."""
@@ -115,6 +59,13 @@ class ProgressCompress(Method):
 
     @classmethod
     @override
+    def network_class(cls) -> type[ProgressNetwork]:
+        from clrobot.agents.networks.knowledge_base import ProgressNetwork
+
+        return ProgressNetwork
+
+    @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return (
             f"{cls.name} changes what earlier tasks act with only while it compresses a task, "
@@ -124,14 +75,19 @@ class ProgressCompress(Method):
     @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return an actor of two columns and an ordinary critic."""
-        return {"network_class": ProgressNetwork, "critic_class": MultiHeadNetwork}
+        return {"network_class": self.network_class(), "critic_class": super().network_class()}
+
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Look now whether what was remembered is of these networks: it is needed at the stage's end."""
+        self._ewc.before_task(learner, k)
 
     @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Compress task k into the knowledge base, and remember what of it the task needs."""
         policy = learner.policy
         network = policy.actor_net
-        assert isinstance(network, ProgressNetwork)
+        assert isinstance(network, self.network_class())
         teacher = behaviour(policy, collect(self.settings.compress_states).observations)
         network.compressed.fill_(k + 1)  # from here on the policy acts with the knowledge base
         self._ewc.before_task(learner, k)

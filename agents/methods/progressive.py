@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
 from clrobot.agents.methods.shared.method import Method
-from clrobot.agents.networks.progressive import ProgressiveNetwork
-from clrobot.agents.networks.slot_network import SlotNetwork
+
+if TYPE_CHECKING:
+    from clrobot.agents.networks.progressive import ProgressiveNetwork
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 
 class Progressive(Method):
@@ -20,7 +22,6 @@ class Progressive(Method):
     name: ClassVar = "progressive"
     summary: ClassVar = "a frozen column for each task, read by the later ones; never forgets, and grows"
     family: ClassVar = "architecture"
-    network_class: ClassVar = ProgressiveNetwork
 
     class Settings(Method.Settings):
         """How fast the network grows."""
@@ -32,10 +33,17 @@ class Progressive(Method):
 
     @classmethod
     @override
+    def network_class(cls) -> type[ProgressiveNetwork]:
+        from clrobot.agents.networks.progressive import ProgressiveNetwork
+
+        return ProgressiveNetwork
+
+    @classmethod
+    @override
     def why_not_with(cls, other: type[Method]) -> str | None:
         return f"{cls.name} freezes each task's column, so {other.name} has nothing to protect"
 
     @override
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return the columns of actor and critic, with the later ones' width."""
-        return {"network_class": partial(ProgressiveNetwork, later_width=self.settings.later_width)}
+        return {"network_class": partial(self.network_class(), later_width=self.settings.later_width)}

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import torch as th
 from pydantic import Field
-from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss
-from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Reservoir
+from clrobot.agents.methods.shared.memory import Reservoir, generator_bytes
 from clrobot.agents.methods.shared.method import Collect, Method, named
 from clrobot.agents.methods.shared.rehearsal import FLOAT_BYTES, Rehearsal, why_not_both_rehearse
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.type_aliases import ReplayBufferSamples
+
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
 
 _DRAW_BYTES = 8
 _TRANSITIONS = "transitions"  # the kind of their tensors in the method's state
@@ -111,6 +114,14 @@ class Replay(Rehearsal):
     def before_task(self, learner: Learner, k: int) -> None:
         """Move the memories to the networks' device, and mix old transitions into a replay buffer's batches."""
         super().before_task(learner, k)
+        observation = learner.observation_size
+        self.transitions.check(
+            observations=observation,
+            actions=learner.action_size,
+            next_observations=observation,
+            dones=1,
+            rewards=1,
+        )
         self.transitions.to(learner.device)
         if k == 0:
             self.transitions.seed(learner.seed + 1)
@@ -123,6 +134,8 @@ class Replay(Rehearsal):
         return self.settings.share > 0 and self.settings.strength > 0
 
     def _old_transitions(self, n: int) -> ReplayBufferSamples:
+        from stable_baselines3.common.type_aliases import ReplayBufferSamples
+
         return ReplayBufferSamples(*self.transitions.sample(n))
 
     @override
@@ -153,9 +166,9 @@ class Replay(Rehearsal):
         """Return the bytes of full reservoirs, however many tasks there are."""
         d, a = learner.observation_size, learner.action_size
         row = FLOAT_BYTES * (d + 3 * a + len(learner.policy.critic_nets)) + _DRAW_BYTES
-        bound = GENERATOR_BYTES + self.settings.memory * row
+        bound = generator_bytes() + self.settings.memory * row
         if learner.replay_buffer is not None and self._mixes_in:
-            bound += GENERATOR_BYTES + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
+            bound += generator_bytes() + self.settings.memory * (FLOAT_BYTES * (2 * d + a + 2) + _DRAW_BYTES)
         return bound
 
     @override

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from clrobot.agents.methods.shared.method import Method
-from clrobot.agents.networks.progressive import IndependentNetwork
+
+if TYPE_CHECKING:
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 
 class Scratch(Method):
@@ -16,7 +18,13 @@ class Scratch(Method):
     name: ClassVar = "scratch"
     family: ClassVar = "bound"
     summary: ClassVar = "each task alone from a fresh network: nothing is forgotten, and nothing carried over"
-    network_class: ClassVar = IndependentNetwork
+
+    @classmethod
+    @override
+    def network_class(cls) -> type[SlotNetwork]:
+        from clrobot.agents.networks.progressive import IndependentNetwork
+
+        return IndependentNetwork
 
     @classmethod
     @override

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from pydantic import Field
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Collect, named
 from clrobot.agents.methods.shared.quadratic import (
     Importance,
@@ -18,6 +17,10 @@ from clrobot.agents.methods.shared.quadratic import (
     protected_parameters,
     recentred,
 )
+from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
 
 
 class SI(QuadraticMethod):
@@ -57,6 +60,7 @@ class SI(QuadraticMethod):
         for name, parameter in protected_parameters(learner).items():
             for kept in (self._path, self._start):
                 if name in kept:
+                    check_numbers(name, kept[name], parameter.shape)
                     kept[name] = kept[name].to(parameter.device)
 
     @override

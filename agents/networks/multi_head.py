@@ -11,6 +11,7 @@ from torch import nn
 from typing_extensions import override
 
 from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
+from clrobot.agents.networks.tanh_layers import Layer, tanh_layers
 
 
 class MultiHeadNetwork(SlotNetwork):
@@ -51,6 +52,12 @@ class MultiHeadNetwork(SlotNetwork):
         return [*self.trunk, self.heads[slot]]
 
     @override
+    def plain_layers(self, slot: int) -> list[Layer] | None:
+        if self.layer_norm:
+            return None
+        return [(layer.weight, layer.bias) for layer in self.layers(slot)]
+
+    @override
     def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
         """Return the outputs (B, outputs): one pass through the trunk and its heads, of which each row takes its own.
 
@@ -58,11 +65,15 @@ class MultiHeadNetwork(SlotNetwork):
         """
         if type(self).activations is not MultiHeadNetwork.activations:
             return super().forward_mixed(x, index)
-        hidden = self.activations(x, 0)[-2]
         # Heads above the batch's highest slot are left out: among the rest none may need a gradient.
         heads: list[Any] = list(self.heads)[: int(index.max()) + 1]
-        weight, bias = th.cat([head.weight for head in heads]), th.cat([head.bias for head in heads])
-        every = nn.functional.linear(hidden, weight, bias).view(len(x), len(heads), self.outputs)
+        joint = th.cat([head.weight for head in heads]), th.cat([head.bias for head in heads])
+        plain = self.plain_layers(0)
+        if plain is None:
+            outputs = nn.functional.linear(self.activations(x, 0)[-2], *joint)
+        else:
+            outputs = tanh_layers(x, [*plain[:-1], joint])
+        every = outputs.view(len(x), len(heads), self.outputs)
         return every.gather(1, index[:, None, None].expand(-1, 1, self.outputs)).squeeze(1)
 
     @override

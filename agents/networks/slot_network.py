@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch as th
 from torch import nn
+
+from clrobot.agents.networks.tanh_layers import Layer, tanh_layers
 
 HIDDEN_GAIN = math.sqrt(2)
 
@@ -42,6 +45,13 @@ class SlotNetwork(nn.Module, ABC):
         head_gain: the orthogonal gain of a new head.
         layer_norm: normalise each hidden layer before its tanh (Ba et al. 2016), which keeps units from saturating.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Shorter ways are those of the class's own `activations`: where these are written anew, they go with it.
+        for name in ("plain_layers", "precompute", "forward_common") if "activations" in vars(cls) else ():
+            if name not in vars(cls):
+                setattr(cls, name, getattr(SlotNetwork, name))
 
     def __init__(
         self, inputs: int, widths: Sequence[int], outputs: int, head_gain: float, *, layer_norm: bool = False
@@ -82,6 +92,24 @@ class SlotNetwork(nn.Module, ABC):
     def layers(self, slot: int) -> list[nn.Linear]:
         """Return the linear layers that a slot's own path is made of: the hidden ones in order, then its head."""
 
+    def plain_layers(self, slot: int) -> list[Layer] | None:
+        """Return the weights and biases of a slot's path where it is linear layers with tanh between and no more.
+
+        None where it has more, such as layer norms or laterals.
+        """
+        return None
+
+    def precompute(self, x: th.Tensor, slot: int) -> th.Tensor | None:
+        """Return what frozen parts make of x (B, inputs) on a slot's way, (B, F); None where nothing is gained.
+
+        While they are frozen it does not change, however often the rest is trained on the same x.
+        """
+        return None
+
+    def forward_precomputed(self, x: th.Tensor, slot: int, precomputed: th.Tensor) -> th.Tensor:
+        """Return what `forward_slot` does, where `precompute` gave (B, F) for the same x and slot."""
+        raise NotImplementedError
+
     @abstractmethod
     def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield the named parameters that several slots read and that a later slot's training changes."""
@@ -95,12 +123,25 @@ class SlotNetwork(nn.Module, ABC):
         slot = common_slot(obs, self.slots)
         if slot is None:
             return self.forward_mixed(obs[:, :-1], slot_of(obs, self.slots))
-        return self.forward_slot(obs[:, :-1], slot)
+        return self.forward_common(obs[:, :-1], slot)
+
+    def forward_common(self, x: th.Tensor, slot: int, *, constant: bool = False) -> th.Tensor:
+        """Return what `forward_slot` does, sooner where the layers are plain; not for `torch.func`.
+
+        Args:
+            x: (B, inputs), without the slot's index.
+            slot: of all rows.
+            constant: the weights are constants of which no gradient is wanted, where that saves time.
+        """
+        layers = self.plain_layers(slot)
+        if layers is None:
+            return self.forward_slot(x, slot)
+        return tanh_layers(x, layers, constant=constant)
 
     def forward_mixed(self, x: th.Tensor, index: th.Tensor) -> th.Tensor:
         """Return the outputs (B, outputs) for x (B, inputs), row i through slot index[i]."""
         out = x.new_zeros(len(x), self.outputs)
         for slot in sorted(set(index.tolist())):
             rows = (index == slot).nonzero().squeeze(1)
-            out = out.index_copy(0, rows, self.forward_slot(x[rows], slot))
+            out = out.index_copy(0, rows, self.forward_common(x[rows], slot))
         return out

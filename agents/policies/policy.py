@@ -6,17 +6,19 @@ multi-head, progressive and masked networks differ; PPO and SAC differ in the po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
 from typing_extensions import override
 
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
+from clrobot.agents.policies.flat_adam import FlatAdam
 from clrobot.agents.policies.task_inference import TaskInference
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
@@ -53,6 +55,7 @@ class SlotPolicy(BasePolicy):
     """
 
     task_inference: TaskInference
+    _all_parameters: list[nn.Parameter] | None = None
 
     def __init__(
         self,
@@ -126,8 +129,21 @@ class SlotPolicy(BasePolicy):
         """The number of slots that have a head."""
         return self.actor_net.slots
 
+    @override
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return the parameters, from a list that is made once for each number of slots.
+
+        Stable-Baselines3 asks for them at every gradient step, and columns have hundreds.
+        """
+        if not recurse:
+            return super().parameters(recurse)
+        if self._all_parameters is None:
+            self._all_parameters = list(super().parameters())
+        return iter(self._all_parameters)
+
     def add_slot(self) -> None:
         """Give the next slot its head; earlier heads are frozen. Follow with `rebuild_optimizers`."""
+        self._all_parameters = None
         for network in self._growing_networks:
             network.add_slot()
         self.task_inference.add_slot()
@@ -139,11 +155,16 @@ class SlotPolicy(BasePolicy):
 
     def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:
         """Make optimizers over the trainable parameters, with fresh moments unless they are to be kept."""
+        self._all_parameters = None
         for module in self._optimized:
-            trainable = [p for p in module.parameters() if p.requires_grad]
-            moments = module.optimizer.state if keep_moments else {}
-            module.optimizer = self.optimizer_class(trainable, lr=learning_rate, **self.optimizer_kwargs)  # type: ignore[call-arg]
-            module.optimizer.state.update({p: moments[p] for p in trainable if p in moments})
+            trainable = []
+            for p in module.parameters():
+                if p.requires_grad:
+                    trainable.append(p)
+                elif p.untyped_storage().nbytes() > p.nbytes:
+                    p.data = p.data.clone()  # out of the former optimizer's tensor, which is let go
+            moments = module.optimizer.state if keep_moments else None
+            module.optimizer = FlatAdam(trainable, learning_rate, moments=moments, **self.optimizer_kwargs)
 
     def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """Return mean and log standard deviation, each (B, A), for observations (B, d + 1), the slot last.

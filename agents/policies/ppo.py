@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch as th
@@ -14,6 +13,7 @@ from torch import nn
 from typing_extensions import override
 
 from clrobot.agents.networks.slot_network import SlotNetwork, common_slot, slot_of
+from clrobot.agents.policies.gaussian import entropy, log_probability
 from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy
 
 
@@ -56,6 +56,7 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
         self.action_net = self._new_network("network_class", inputs, self._actions, ACTOR_GAIN)
         self.value_net = self._new_network("critic_class", inputs, 1, CRITIC_GAIN)
         self.log_stds = nn.ParameterList([self._new_log_std()])
+        self._precomputed: tuple[int, ...] = (0, 0)  # of actor and critic, in the observations of an update
         self._finish_build(lr_schedule)
 
     def _new_log_std(self) -> nn.Parameter:
@@ -109,6 +110,51 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
         return self.action_dist.proba_distribution(self.action_net(latent_pi), self._log_std_of(latent_pi))
 
     @override
+    def evaluate_actions(
+        self, obs: th.Tensor | dict[str, th.Tensor], actions: th.Tensor
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+        """Return values (B, 1), and the log-probabilities (B,) of actions (B, A) and entropies (B,).
+
+        They are Stable-Baselines3's numbers; see `tanh_layers` and `log_probability` for what is gained.
+        Observations are (B, d + 1), or (B, d + F + 1) as `with_precomputed` widens them.
+        """
+        assert isinstance(obs, th.Tensor)
+        slot = common_slot(obs, self.slots)
+        if slot is None:
+            mean, values = self.action_net(obs), self.value_net(obs)
+            log_std = self._log_std_of(obs)
+        else:
+            d = self.action_net.inputs
+            x, precomputed = obs[:, :d], obs[:, d:-1]
+            outputs = []
+            for network, size in zip((self.action_net, self.value_net), self._precomputed, strict=True):
+                own, precomputed = precomputed[:, :size], precomputed[:, size:]
+                outputs.append(
+                    network.forward_precomputed(x, slot, own) if own.shape[1] else network.forward_common(x, slot)
+                )
+            mean, values = outputs
+            log_std = self.log_stds[slot]
+        return values, log_probability(mean, log_std, actions), entropy(log_std, len(obs))
+
+    @th.no_grad()
+    def with_precomputed(self, obs: th.Tensor) -> th.Tensor:
+        """Return observations (N, d + 1) with what frozen columns make of them in between, (N, d + F + 1).
+
+        An update goes through the same observations many times, and asks for the columns' part of it once. F is zero
+        where no part is frozen, or where the observations are of several slots. `evaluate_actions` takes what the
+        newest call has widened.
+        """
+        slot = common_slot(obs, self.slots)
+        x = obs[:, :-1]
+        parts = [
+            None if slot is None else network.precompute(x, slot) for network in (self.action_net, self.value_net)
+        ]
+        self._precomputed = tuple(0 if part is None else part.shape[1] for part in parts)
+        if not any(self._precomputed):
+            return obs
+        return th.cat([x, *(part for part in parts if part is not None), obs[:, -1:]], dim=1)
+
+    @override
     def gaussian(self, obs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         mean = self.action_net(obs)
         return mean, self._log_std_of(obs).expand_as(mean)
@@ -125,11 +171,9 @@ class PPOSlotPolicy(SlotPolicy, ActorCriticPolicy):
         observations at once, which making and checking a distribution would outweigh.
         """
         mean, values = self.action_net(obs), self.value_net(obs)
-        std = self._log_std_of(obs).exp()
-        actions = mean if deterministic else mean + std * th.randn_like(mean)
-        # Through the logarithm of σ, as torch's Normal does.
-        log_prob = -((actions - mean) ** 2) / (2 * std**2) - std.log() - math.log(math.sqrt(2 * math.pi))
-        return actions, values, log_prob.sum(dim=1)
+        log_std = self._log_std_of(obs)
+        actions = mean if deterministic else mean + log_std.exp() * th.randn_like(mean)
+        return actions, values, log_probability(mean, log_std, actions)
 
     @override
     def _predict(self, observation: th.Tensor | dict[str, th.Tensor], deterministic: bool = False) -> th.Tensor:

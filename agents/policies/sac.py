@@ -12,7 +12,8 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.sac.policies import Actor, SACPolicy
 from typing_extensions import override
 
-from clrobot.agents.networks.slot_network import SlotNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork, common_slot
+from clrobot.agents.policies.gaussian import squashed_sample
 from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy
 
 _LOG_STD_MIN, _LOG_STD_MAX = -20.0, 2.0  # as Stable-Baselines3
@@ -34,6 +35,12 @@ class SlotActor(Actor):
         mean, log_std = self.network(obs).chunk(2, dim=1)
         return mean, (log_std + self._log_std_init).clamp(_LOG_STD_MIN, _LOG_STD_MAX), {}
 
+    @override
+    def action_log_prob(self, obs: Any) -> tuple[th.Tensor, th.Tensor]:
+        """Return sampled actions (B, A) and their log-probabilities (B,)."""
+        mean, log_std, _ = self.get_action_dist_params(obs)
+        return squashed_sample(mean, log_std, th.randn_like(mean))
+
 
 class SlotCritic(ContinuousCritic):
     """Two action values, each a network over observation, action and the slot's index."""
@@ -46,9 +53,18 @@ class SlotCritic(ContinuousCritic):
 
     @override
     def forward(self, obs: th.Tensor, actions: th.Tensor) -> tuple[th.Tensor, ...]:
-        """Return the values, each (B, 1)."""
-        inputs = th.cat([obs[:, :-1], actions, obs[:, -1:]], dim=1)  # the slot's index stays last
-        return tuple(network(inputs) for network in self.q_networks)
+        """Return the values, each (B, 1).
+
+        Where they are differentiated by the actions, as in the actor's loss, they are not by the critic's own
+        weights: Stable-Baselines3 takes that gradient too, and sets it to zero unused.
+        """
+        networks: list[Any] = self.q_networks
+        slot = common_slot(obs, networks[0].slots)
+        if slot is None:
+            inputs = th.cat([obs[:, :-1], actions, obs[:, -1:]], dim=1)  # the slot's index stays last
+            return tuple(network(inputs) for network in networks)
+        x = th.cat([obs[:, :-1], actions], dim=1)
+        return tuple(network.forward_common(x, slot, constant=actions.requires_grad) for network in networks)
 
     @override
     def q1_forward(self, obs: th.Tensor, actions: th.Tensor) -> th.Tensor:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from clrobot.envs.scene.arm import CONTROL_STEP
@@ -19,6 +18,7 @@ from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.results.numbers import grouped, number
+from clrobot.terminal import LiteralConsole
 
 PAIRS: Final = {"reach": "reach-v3", "pick-place": "pick-place-v3", "drawer-open": "drawer-open-v3"}
 _SCRIPT: Final = Path(__file__).with_name("metaworld_speed.py")
@@ -47,15 +47,16 @@ def ask(python: Path, *words: str) -> dict[str, Any]:
     return found
 
 
-def metaworld_speed(python: Path, num_envs: int, seconds: float) -> dict[str, Any]:
+def metaworld_speed(python: Path, num_envs: int, seconds: float, threads: int = 0) -> dict[str, Any]:
     """Return control steps a second of Meta-World's tasks and of ours like them, and their ratios.
 
     Meta-World's simulations run in a process each, as Stable-Baselines3's `SubprocVecEnv` has them; of several
-    numbers of processes the fastest is taken. Both take turns, and of each the fastest turn counts.
+    numbers of processes the fastest is taken. Both take turns, and of each the fastest turn counts. Ours take
+    `threads` threads (0: all cores that the process may use).
     """
     tasks = {}
     for ours, theirs in PAIRS.items():
-        env = make_vector_env(ours, num_envs)
+        env = make_vector_env(ours, num_envs, threads=threads)
         found = ask(python, theirs, str(seconds))
         processes = max(found["steps_per_second"], key=found["steps_per_second"].get)
         own, other = [_steps_per_second(env, seconds)], [found["steps_per_second"][processes]]
@@ -85,7 +86,7 @@ def _steps_per_second(env: Any, seconds: float) -> float:
     return steps / (time.perf_counter() - began)
 
 
-def show(result: dict[str, Any], num_envs: int, console: Console) -> None:
+def show(result: dict[str, Any], num_envs: int, console: LiteralConsole) -> None:
     """Print what `metaworld_speed` returned as a table."""
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
     theirs, ours = 1000 * result["metaworld_control_step"], 1000 * CONTROL_STEP

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from clrobot.benchmarks.against_metaworld import ask, metaworld_speed
 from clrobot.benchmarks.against_metaworld import show as show_metaworld
+from clrobot.benchmarks.learning_speed import learning_speed
 from clrobot.envs.rendering import RenderError, open_renderer
 from clrobot.envs.scene.arm import SUBSTEPS, TIME_STEP
 from clrobot.envs.simulation.actions import ACTION_SIZE
@@ -26,15 +26,23 @@ from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.experiment.curriculum import Stage
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import atomic
 from clrobot.results.numbers import grouped, number, percent
+from clrobot.terminal import LiteralConsole
 
 _ROUNDS = 5  # at least, of the environment and its bare physics
 _BLOCK = 10  # control steps in a turn: short, so that a drifting machine slows both
 
 
 def run_bench(
-    num_envs: int, seconds: float, ppo_task: str, metaworld: Path | None, path: Path | None, console: Console
+    num_envs: int,
+    seconds: float,
+    ppo_task: str,
+    metaworld: Path | None,
+    path: Path | None,
+    console: LiteralConsole,
+    threads: int = 0,
 ) -> dict[str, Any]:
     """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
     _ = TASKS_BY_ID[ppo_task]  # refused before anything is measured
@@ -47,36 +55,38 @@ def run_bench(
     result: dict[str, Any] = {
         "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
         "num_envs": num_envs,
+        "threads": threads,
         "time_step": TIME_STEP,
         "substeps": SUBSTEPS,
         "tasks": {},
     }
-    console.print(
-        f"[italic]control steps a second, {num_envs} simulations; of each turn the fastest[/italic]", highlight=False
-    )
-    console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold", highlight=False)
+    console.print(f"control steps a second, {num_envs} simulations; of each turn the fastest", style="italic")
+    console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold")
     for task in TASKS_BY_ID:
-        speed = result["tasks"][task] = simulation_speed(task, num_envs, seconds)
+        speed = result["tasks"][task] = simulation_speed(task, num_envs, seconds, threads)
         numbers = f"{speed['env_steps_per_second']:>13,}{speed['bare_steps_per_second']:>14,}{speed['ratio']:>8.3f}"
-        console.print(f"{task:<14}{numbers}", highlight=False)
+        console.print(f"{task:<14}{numbers}")
     middle = median(speed["env_steps_per_second"] for speed in result["tasks"].values())
     least = min(speed["ratio"] for speed in result["tasks"].values())
     console.print(
         f"the median environment: {grouped(middle)} steps/s; the least ratio: {number(least, decimals=3)}",
-        highlight=False,
     )
 
-    ppo = result["ppo"] = ppo_speed(ppo_task, seconds)
+    ppo = result["ppo"] = ppo_speed(ppo_task, seconds, threads)
     shares = ", ".join(f"{name} {percent(share)}" for name, share in ppo["shares"].items())
     pace = f"{ppo['steps_per_second']:,} steps/s ({shares})"
-    console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}", highlight=False)
+    console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}")
+
+    learning = result["learning"] = learning_speed(ppo_task, seconds)
+    times = f"{learning['step_ms']} ms, {learning['ratio']} times its products and tanh ({learning['floor_ms']} ms)"
+    console.print(f"PPO's gradient step: {times}", highlight=False)
 
     render = result["render"] = render_speed(ppo_task, seconds)
     costs = ", ".join(f"{name} {cost} ms" for name, cost in render.items() if name != "task")
-    console.print(f"a picture of {render['task']}, CPU time: {costs or 'no renderer works here'}", highlight=False)
+    console.print(f"a picture of {render['task']}, CPU time: {costs or 'no renderer works here'}")
 
     if metaworld is not None:
-        result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds)
+        result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds, threads)
         show_metaworld(result["metaworld"], num_envs, console)
     if path is not None:
         try:
@@ -87,7 +97,7 @@ def run_bench(
     return result
 
 
-def simulation_speed(task: str, num_envs: int, seconds: float) -> dict[str, float]:
+def simulation_speed(task: str, num_envs: int, seconds: float, threads: int = 0) -> dict[str, float]:
     """Return control steps a second of the batched environment and of its bare physics, and their ratio.
 
     Both go through one and the same episode in every round, in turns of `_BLOCK` control steps: the bare physics
@@ -95,10 +105,10 @@ def simulation_speed(task: str, num_envs: int, seconds: float) -> dict[str, floa
     observations, rewards or autoreset are computed in its time). Of each turn the fastest round counts, since
     whatever else the machine does only adds time; `median_ratio` is that of whole rounds.
     """
-    env = make_vector_env(task, num_envs)
+    env = make_vector_env(task, num_envs, threads=threads)
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, (HORIZON, num_envs, ACTION_SIZE)).astype(np.float32)
     start, controls = _episode(env, actions)
-    bare = make_vector_env(task, num_envs).sim.batch
+    bare = make_vector_env(task, num_envs, threads=threads).sim.batch
     ctrl = bare.bind("ctrl")
     env_rounds: list[list[float]] = []
     bare_rounds: list[list[float]] = []
@@ -143,7 +153,8 @@ def _episode(env: Any, actions: NDArray[np.float32]) -> tuple[NDArray[Any], NDAr
     return start, controls
 
 
-def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
+@torch_threads_put_back()
+def ppo_speed(task: str, seconds: float, threads: int = 0) -> dict[str, Any]:
     """Return PPO's control steps a second, end to end, and the shares of what takes the time.
 
     Physics is the time inside MuJoCo's step, learning PPO's update, acting the networks' choice of actions and the
@@ -152,7 +163,7 @@ def ppo_speed(task: str, seconds: float) -> dict[str, Any]:
     from clrobot.benchmarks.learning import fresh_learner
     from clrobot.experiment.config import make_config
 
-    algorithm, model, vec_env = fresh_learner(make_config(), Stage(task=task, steps=1), 0, 1)
+    algorithm, model, vec_env = fresh_learner(make_config(threads=threads), Stage(task=task, steps=1), 0, 1)
     iteration = algorithm.iteration
     seconds_of: dict[str, float] = {}
 

@@ -20,6 +20,7 @@ from clrobot.experiment.build import check_device, make_algorithm, network_argum
 from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.results.numbers import number
 
 HALF: Final = 0.5
@@ -57,19 +58,22 @@ class Learning(BaseModel):
 def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
     """Return the algorithm, a model with a fresh network at the start of `stage`, and the simulations it acts in.
 
+    Torch then computes with the configuration's threads; whoever calls this puts them back.
+
     Raises:
         UserError: the configuration's device cannot be used.
     """
     check_device(config.device)
     th.set_num_threads(config.torch_threads)
     algorithm = make_algorithm(config)
-    env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, training=True), 0)
+    env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, training=True, threads=config.threads), 0)
     env.seed(seed)
     model = algorithm.make(env, network_arguments(config), seed, config.device)
     algorithm.begin_slot(model, (0,), env, steps)
     return algorithm, model, env
 
 
+@torch_threads_put_back()
 def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label: str = "") -> Learning:
     """Train on `task` alone until an evaluation's success is LEARNED or more, or for `steps` control steps.
 
@@ -91,7 +95,7 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
         }
     )
     algorithm, model, _ = fresh_learner(config, config.curriculum.stages[0], seed, steps)
-    evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
     block = algorithm.whole_iterations(every)
     curve: list[tuple[int, float]] = []
     half = learned = None

@@ -20,6 +20,7 @@ from clrobot.experiment.config import make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
+from clrobot.experiment.torch_threads import torch_threads_put_back
 
 BASELINE = "finetune"
 
@@ -35,13 +36,15 @@ class Overhead:
     """Median over the rounds of this method's time by fine-tuning's in the same round."""
 
 
-def measure_overhead(methods: Sequence[str], rounds: int) -> list[Overhead]:
+@torch_threads_put_back()
+def measure_overhead(methods: Sequence[str], rounds: int, threads: int = 0) -> list[Overhead]:
     """Measure the learning time of PPO's default settings in `cr4`'s last stage, with three tasks to protect.
 
     The earlier stages last one update each: what a method keeps of them has its full size, whatever they taught.
+    The physics takes `threads` threads (0: all cores that the process may use).
     """
     names = [BASELINE, *(name for name in methods if name != BASELINE)]
-    trainings = [_Training(name) for name in names]
+    trainings = [_Training(name, threads) for name in names]
     for training in trainings:
         training.update()  # warm up
     times = [[training.update() for training in trainings] for _ in range(rounds)]
@@ -55,15 +58,19 @@ def measure_overhead(methods: Sequence[str], rounds: int) -> list[Overhead]:
 class _Training:
     """PPO with one method, in the last stage of `cr4`."""
 
-    def __init__(self, method: str) -> None:
-        config = make_config(method=method, curriculum="cr4")
+    def __init__(self, method: str, threads: int) -> None:
+        config = make_config(method=method, curriculum="cr4", threads=threads)
+        self._threads = threads
         self.method = make_method(config)
         if any(phase.name != "train" for phase in self.method.phases(1)):
             raise UserError(f"{method} has phases of its own, whose updates differ; give a method of one phase")
         th.set_num_threads(1)
         num_envs = make_algorithm(config).settings.num_envs
         stages = CURRICULA["cr4"].stages
-        envs = [SlotVecEnv(stage_env(stage, num_envs, training=True), k) for k, stage in enumerate(stages)]
+        envs = [
+            SlotVecEnv(stage_env(stage, num_envs, training=True, threads=threads), k)
+            for k, stage in enumerate(stages)
+        ]
         self.learner = make_learner(config, envs[0], seed=0)
         self.iteration = self.learner.algorithm.iteration
         for k, (stage, env) in enumerate(zip(stages, envs, strict=True)):
@@ -75,7 +82,7 @@ class _Training:
                 self.method.after_task(self.learner, k, lambda n, k=k, stage=stage: self._collect(stage, k, n))
 
     def _collect(self, stage: Stage, k: int, n: int) -> Experience:
-        return collect(self.learner.policy, stage, k, n, seed=k)
+        return collect(self.learner.policy, stage, k, n, seed=k, threads=self._threads)
 
     def update(self) -> float:
         """Collect one rollout and learn from it; return the seconds of the learning alone.

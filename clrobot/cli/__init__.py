@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import tyro
@@ -52,7 +53,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run the command `clrobot` with these words (None: the process's own)."""
     words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     print_on_any_terminal()
-    with errors_as_sentences():
+    with errors_as_sentences(), _torch_threads_put_back():
         check_environment()
         words = import_given(words)
         verbs, registry = dict(VERBS), None
@@ -68,6 +69,18 @@ def main(words: Sequence[str] | None = None) -> None:
             args=words or ["--help"],
             registry=registry,
         )
+
+
+@contextmanager
+def _torch_threads_put_back() -> Iterator[None]:
+    """As `torch_threads_put_back`; where torch is not loaded yet nobody else's threads are there to be kept."""
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def _at_home(word: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from json import dumps
 from pathlib import Path
 
-from rich.table import Table
-
-from clrobot.cli.common import at_least, open_console
+from clrobot.cli.common import MOST_SEED, MOST_THREADS, at_least, check_file, open_console
 from clrobot.files import atomic
-from clrobot.results.numbers import grouped, number
+from clrobot.results.numbers import grouped, json_text, number
+
+_MOST_SIMULATIONS = 65_536  # as the settings' own: `ppo.num-envs`
+_MOST_ROUNDS = 100_000
 
 
 def bench(
@@ -19,6 +19,7 @@ def bench(
     metaworld: Path | None = None,
     world: str | None = None,
     json: Path | None = None,
+    threads: int = 0,
 ) -> None:
     """Measure the speed of the simulations and of PPO, and what a picture costs.
 
@@ -42,24 +43,27 @@ def bench(
             each in a process of its own.
         world: measure this world of others' alone, beside Gymnasium's own vector environment.
         json: also write the figures to this file.
+        threads: of the physics; 0: all cores that the process may use.
     """
     from clrobot.benchmarks.bench import run_bench
     from clrobot.benchmarks.world_speed import world_speed
 
-    at_least(num_envs, "--num-envs")
+    at_least(num_envs, "--num-envs", most=_MOST_SIMULATIONS)
+    at_least(threads, "--threads", 0, MOST_THREADS)
+    check_file(json, "--json")
     if world is not None:
         found = world_speed(world, num_envs, seconds)
         if json is not None:
             with atomic(json) as file:
-                file.write_text(dumps(found._asdict(), indent=2) + "\n", encoding="utf-8")
+                file.write_text(json_text(found._asdict()) + "\n", encoding="utf-8")
         pace = f"{found.steps_per_second:,} steps/s, Gymnasium's own {found.own_steps_per_second:,}"
         ratios = f"ratio {number(found.ratio, decimals=3)}, median of rounds {number(found.median_ratio, decimals=3)}"
-        open_console().print(f"{world}, {num_envs} environments: {pace} ({ratios})", highlight=False, soft_wrap=True)
+        open_console().print(f"{world}, {num_envs} environments: {pace} ({ratios})", soft_wrap=True)
         return
-    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console())
+    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console(), threads)
 
 
-def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15) -> None:
+def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15, threads: int = 0) -> None:
     """Measure what methods add to the time of learning.
 
     Updates with a method and without take turns; three tasks are protected.
@@ -67,14 +71,18 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     Args:
         method: the methods.
         rounds: updates of each.
+        threads: of the physics; 0: all cores that the process may use.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.overhead import measure_overhead
 
-    at_least(rounds, "--rounds")
+    at_least(rounds, "--rounds", most=_MOST_ROUNDS)
+    at_least(threads, "--threads", 0, MOST_THREADS)
     table = Table("method", title="one update of PPO, learning alone", title_justify="left")
     table.add_column("milliseconds", justify="right")
     table.add_column("against finetune", justify="right")
-    for found in measure_overhead(method, rounds):
+    for found in measure_overhead(method, rounds, threads):
         change = number(100 * (found.ratio - 1), signed=True, decimals=1)
         table.add_row(found.method, number(1000 * found.seconds, decimals=1), f"{change} %")
     open_console().print(table)
@@ -88,6 +96,7 @@ def learning(
     config: Path | None = None,
     label: str = "",
     out: Path | None = None,
+    threads: int | None = None,
 ) -> None:
     """Measure how soon each task is learned alone: steps and seconds to .5 and .9.
 
@@ -102,22 +111,33 @@ def learning(
         label: a name for these settings among the rows of --out.
         out: keep each training as a line of JSON in this file; what is there is not trained again, unless it gave
             up before --steps.
+        threads: of the physics; 0: all cores that the process may use. By default those of --config, or all.
     """
+    from rich.table import Table
+
     from clrobot.benchmarks.learning import learn_all, medians
     from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.experiment.config import make_config
     from clrobot.experiment.config_file import read_config
+    from clrobot.experiment.curriculum import MAX_STEPS
 
-    at_least(steps, "--steps")
-    at_least(every, "--every")
+    at_least(steps, "--steps", most=MAX_STEPS)
+    at_least(every, "--every", most=MAX_STEPS)
+    if threads is not None:
+        at_least(threads, "--threads", 0, MOST_THREADS)
+    for own in seed:
+        at_least(own, "--seed", 0, MOST_SEED)
+    check_file(out)
     for name in task:
         _ = TASKS_BY_ID[name]  # refused before anything is trained
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     base = make_config() if config is None else read_config(config)
+    if threads is not None:
+        base = base.model_copy(update={"threads": threads})
     rows = learn_all(base, task or tuple(TASKS_BY_ID), seed, steps, every, label, out, tell)
     table = Table("task", title=f"{base.algo} alone on each task, medians of {len(seed)} seeds", title_justify="left")
     for column in ("steps to .5", "steps to .9", "seconds to .9", "seeds at .9"):

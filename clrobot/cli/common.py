@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import sys
@@ -14,17 +13,21 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import tyro
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from clrobot.envs.rendering.base import RenderError
-from clrobot.errors import TrainingStopped, UserError, shown
+from clrobot.errors import RenderError, TrainingStopped, UserError, cut, shown
+from clrobot.files import at_home
+from clrobot.results.numbers import json_text
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
+    from clrobot.terminal import LiteralConsole
 
 _YEAR_10000 = 253_402_300_800  # in seconds since 1970; no library knows a later date
+
+# The most that a verb takes of what it asks for beside settings, which have bounds of their own.
+MOST_EPISODES = 10_000  # as the settings' own, `evaluation.episodes`
+MOST_THREADS = 1_024
+MOST_SEED = 2**31 - 1
 
 # What a verb that shows rows prints.
 Format = Literal["table", "json"]
@@ -90,7 +93,7 @@ def errors_as_sentences() -> Iterator[None]:
             _fail(f"what it prints cannot be written ({error.strerror}); give it another place")
         _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
     except TrainingStopped as error:
-        print(f"clrobot: {error}", file=sys.stderr)
+        print(f"clrobot: {cut(str(error), 480)}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -120,21 +123,29 @@ def check_environment() -> None:
 
 
 def _fail(sentence: str) -> None:
-    from clrobot.errors import cut
-
     print(f"clrobot: {cut(sentence, 480)}", file=sys.stderr)
     sys.exit(2)
 
 
-def open_console() -> Console:
+def open_console() -> LiteralConsole:
     """Return the terminal, or what stands in its place; what happens to it stops no training."""
-    return Console(file=cast("IO[str]", _LastingOutput(sys.stdout)))
+    from clrobot.terminal import LiteralConsole
+
+    return LiteralConsole(cast("IO[str]", _LastingOutput(sys.stdout)))
 
 
-def at_least(value: int, flag: str, least: int = 1) -> None:
-    """Raise UserError where a flag's value is below its least."""
+def at_least(value: int, flag: str, least: int = 1, most: int | None = None) -> None:
+    """Raise UserError where a flag's value is below its least, or above its most."""
     if value < least:
         raise UserError(f"{flag} {value}; expected {least} or more")
+    if most is not None and value > most:
+        raise UserError(f"{flag} {shown(value)}; expected {most:,} at most")
+
+
+def check_file(path: Path | None, flag: str = "--out") -> None:
+    """Raise UserError where a file is to be written and its path names a folder, as `--out ''` names this one."""
+    if path is not None and (not path.name or at_home(path).is_dir()):
+        raise UserError(f"{flag} {cut(str(path))} is a folder; give the file's own name")
 
 
 def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:
@@ -189,15 +200,16 @@ def show_rows(
     if format == "json":
         print_json([dict(row) for row in rows])
         return
-    # As Text: names may hold what would be markup.
-    table = Table(title=None if title is None else Text(title, "table.title"), title_justify="left")
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column.heading, justify="right" if column.numbers else "left")
     for row in rows:
-        table.add_row(*(Text(column.show(row[column.name])) for column in columns))
+        table.add_row(*(column.show(row[column.name]) for column in columns))
     open_console().print(table)
 
 
 def print_json(content: Any) -> None:
     """Print one JSON document, and nothing else."""
-    print(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+    print(json_text(content))

@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clrobot.cli.common import RunPaths, expand_runs, open_console
+from clrobot.cli.common import RunPaths, check_file, expand_runs, open_console
 from clrobot.errors import UserError
+from clrobot.files import at_home
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
+
+
+# What a figure's name may end with.
+_FIGURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg")
 
 
 def report(runs: RunPaths, out: Path | None = None, videos: Literal["link", "embed"] = "link") -> None:
@@ -28,13 +33,13 @@ def report(runs: RunPaths, out: Path | None = None, videos: Literal["link", "emb
     from clrobot.report.page import write_report
 
     folders = expand_runs(runs)
-    if out is not None and out.is_dir():
+    if out is not None and at_home(out).is_dir():
         raise UserError(f"--out {out} is a folder; give the page's own name, such as {out / 'report.html'}")
     if len(folders) == 1:
         page = write_report(folders[0].path, out, videos)
     else:
         page = write_comparison(folders, out or _common_folder(folders) / "report.html", videos)
-    open_console().print(str(page), highlight=False, soft_wrap=True)
+    open_console().print(str(page), soft_wrap=True)
 
 
 def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", "both"] = "both") -> None:
@@ -50,10 +55,12 @@ def plot(runs: RunPaths, out: Path | None = None, format: Literal["png", "svg", 
     from clrobot.report.figures.files import write_all_figures
 
     folders = expand_runs(runs)
+    if out is not None and out.suffix.lower() in _FIGURES and not out.is_dir():
+        raise UserError(f"--out {out} names one figure, and there are several; give a folder")
     name = folders[0].path.resolve().name if len(folders) == 1 else "comparison"
     target = out or Path("figures") / name
     for path in write_all_figures(folders, target, ("png", "svg") if format == "both" else (format,)):
-        open_console().print(str(path), highlight=False, soft_wrap=True)
+        open_console().print(str(path), soft_wrap=True)
 
 
 def compare(
@@ -76,12 +83,13 @@ def compare(
     from clrobot.comparison.tables import as_text, print_comparison
     from clrobot.files import atomic
 
+    check_file(out)
     comparison = compare_runs(expand_runs(runs), statistic)
     console = open_console()
     if out is not None:
         with atomic(out) as unfinished:
             unfinished.write_text(as_text(comparison, format), encoding="utf-8")
-        console.print(str(out), highlight=False, soft_wrap=True)
+        console.print(str(out), soft_wrap=True)
     elif format == "table":
         print_comparison(comparison, console)
     else:

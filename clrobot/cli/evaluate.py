@@ -7,13 +7,31 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clrobot.cli.common import Column, Format, RunPath, at_least, open_console, open_run, show_rows
+from clrobot.cli.common import (
+    MOST_EPISODES,
+    MOST_SEED,
+    MOST_THREADS,
+    Column,
+    Format,
+    RunPath,
+    at_least,
+    check_file,
+    open_console,
+    open_run,
+    show_rows,
+)
 from clrobot.errors import UserError
 from clrobot.results.numbers import number
+
+_MOST_FILMED = 1_000  # episodes, as the settings' own: `video.episodes`
 
 if TYPE_CHECKING:
     from clrobot.evaluation.agent import Agent
     from clrobot.evaluation.evaluator import Evaluator
+
+
+# What a film's name may end with; what it may be made of is said where it is made.
+_FILMS = (".mp4", ".gif", ".avi", ".mkv", ".mov", ".webm")
 
 
 def evaluate(
@@ -44,10 +62,10 @@ def evaluate(
     """
     from clrobot.evaluation.evaluator import Evaluator, finite_mean
 
-    at_least(episodes, "--episodes")
-    at_least(threads, "--threads", 0)
+    at_least(episodes, "--episodes", most=MOST_EPISODES)
+    at_least(threads, "--threads", 0, MOST_THREADS)
     if seed is not None:
-        at_least(seed, "--seed", 0)
+        at_least(seed, "--seed", 0, MOST_SEED)
     folder, agent = open_run(run, stage)
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     seed = folder.config.evaluation.seed if seed is None else seed
@@ -149,6 +167,7 @@ def record(
     out: Path | None = None,
     episodes: int | None = None,
     grid: bool = False,
+    threads: int = 0,
 ) -> None:
     """Film an existing run's skills, with or without OpenGL.
 
@@ -160,9 +179,11 @@ def record(
         run: the run's folder.
         task: one task; by default each one trained so far.
         stage: the agent as it was after this stage (0: untrained); by default the newest.
-        out: where the films go; by default videos/RUN/stage_KK. Of a grid: the film, .mp4 or .gif.
+        out: the folder of the films; by default videos/RUN/stage_KK. Of one film: also its own name, which ends with
+            .mp4. Of a grid: the film, .mp4 or .gif.
         episodes: episodes in each film; by default 2, and 1 in a grid.
         grid: one film of how skills last over the stages up to --stage.
+        threads: of the physics; 0: all cores that the process may use. Any number gives the same film.
     """
     from clrobot.envs.rendering import default_backend
     from clrobot.errors import warn
@@ -173,35 +194,53 @@ def record(
     from clrobot.runs.folder import stage_name
 
     if episodes is not None:
-        at_least(episodes, "--episodes")
+        at_least(episodes, "--episodes", most=_MOST_FILMED)
+    at_least(threads, "--threads", 0, MOST_THREADS)
     if grid:
-        _record_grid(run, task, stage, out, episodes or 1)
+        _record_grid(run, task, stage, out, episodes or 1, threads)
         return
     folder, agent = open_run(run, stage)
     config = folder.config
     slots = range(max(1, agent.stage)) if task is None else [agent.slot_index(task)]
-    target = out or Path("videos") / run.resolve().name / stage_name(agent.stage)
-    evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+    films = _film_paths(out or Path("videos") / run.resolve().name / stage_name(agent.stage), agent, slots)
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed, threads)
     default_backend()  # refused before anything is made
-    _make_folder(target)
     console = open_console()
-    for slot in slots:
+    for slot, path in films.items():
         reason = why_not_drawn(config.curriculum.stages[slot])
         if reason is not None:
             if task is not None:
                 raise UserError(f"{task} cannot be filmed here: {reason}; install what draws it")
             warn(f"{agent.slots[slot]} is not filmed: {reason}")
             continue
+        _make_folder(path.parent)
         found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
-        path = target / f"{agent.slots[slot]}.mp4"
         rate = evaluator.rate(slot, found.success_any)
-        film = Film(agent.stage, config.method, rate, finite_mean(found.returns))
-        record_film(path, agent, config.curriculum, slot, film, episodes=episodes or 2, seed=config.evaluation.seed)
+        film = Film(config.method, rate, finite_mean(found.returns))
+        record_film(path, agent, slot, film, episodes or 2, threads)
         told = f"success {number(rate)}" if rate is not None else f"return {number(film.return_mean, decimals=1)}"
-        console.print(f"{path}  {told}", highlight=False, soft_wrap=True)
+        console.print(f"{path}  {told}", soft_wrap=True)
 
 
-def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int) -> None:
+def _film_paths(out: Path, agent: Agent, slots: Sequence[int]) -> dict[int, Path]:
+    """Return the path of each slot's film: in the folder `out`, or `out` itself where it is one film's name.
+
+    Raises:
+        UserError: it is the name of a film, and there are several or it is of another kind.
+    """
+    if out.suffix.lower() in _FILMS and not out.is_dir():
+        if len(slots) > 1:
+            each = f"{len(slots)} films, one for each task"
+            raise UserError(f"--out {out} names one film, and there are {each}; give a folder, a --task, or --grid")
+        if out.suffix != ".mp4":
+            raise UserError(f"--out {out}; expected a name that ends with .mp4, or a folder")
+        return {slots[0]: out}
+    return {slot: out / f"{agent.slots[slot]}.mp4" for slot in slots}
+
+
+def _record_grid(
+    run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int, threads: int
+) -> None:
     """Film every skill after each stage, or one skill after each."""
     from clrobot.envs.rendering import default_backend
     from clrobot.errors import warn
@@ -220,11 +259,12 @@ def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | Non
         raise UserError(f"nothing of {run} can be filmed here; install what draws it")
     default = "grid.mp4" if task is None else f"grid-{task}.mp4"
     path = out or Path("videos") / run.resolve().name / default
+    check_file(path)
     if path.suffix not in CELL:
         raise UserError(f"--out {path}; expected a name that ends with {' or '.join(CELL)}")
     default_backend()  # refused before anything is made
     _make_folder(path.parent)
-    evaluator = Evaluator(config.curriculum, config.evaluation.seed)
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed, threads)
 
     def cell(agent: Agent, slot: int) -> Cell:
         if slot >= agent.stage:
@@ -239,8 +279,8 @@ def _record_grid(run: Path, task: str | None, stage: int | None, out: Path | Non
     if task is not None:
         rows, subtitle = [[row[0] for row in rows]], f"{task} after each stage"
     title = (f"{config.curriculum.name} · {config.method}", subtitle)
-    record_grid(path, rows, config.curriculum, title, episodes=episodes, seed=config.evaluation.seed)
-    open_console().print(str(path), highlight=False, markup=False, soft_wrap=True)
+    record_grid(path, rows, title, episodes, threads)
+    open_console().print(str(path), soft_wrap=True)
 
 
 def _make_folder(path: Path) -> None:
@@ -273,7 +313,7 @@ def export(
     from clrobot.evaluation.export import export_onnx, export_sb3
     from clrobot.runs.folder import stage_name
 
-    folder, agent = open_run(run, stage)
+    _, agent = open_run(run, stage)
     if format == "sb3" and task is None:
         if len(agent.slots) > 1:
             raise UserError(f"an sb3 file holds one task; choose it with --task: {', '.join(agent.slots)}")
@@ -282,6 +322,7 @@ def export(
         raise UserError(f"--task {task}: an onnx file holds every task; leave it out, or use --format sb3")
     name = stage_name(agent.stage)
     default = f"{name}.onnx" if task is None else f"{name}-{task}.zip"
+    check_file(out)
     path = out or Path("exports") / run.resolve().name / default
     if task is None:
         difference = export_onnx(agent, path)
@@ -289,6 +330,6 @@ def export(
         if difference is not None:
             remark = f"actions differ from the run's by at most {difference:.0e}"
     else:
-        export_sb3(agent, folder.config.curriculum, task, path)
+        export_sb3(agent, task, path)
         remark = f"open it with: stable_baselines3.PPO.load({str(path)!r})"
-    open_console().print(f"{path}  {remark}", highlight=False, markup=False, soft_wrap=True)
+    open_console().print(f"{path}  {remark}", soft_wrap=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from clrobot.cli.common import Column, Format, at_least, open_console, show_rows
+from clrobot.cli.common import MOST_SEED, Column, Format, at_least, check_file, open_console, show_rows
 from clrobot.results.numbers import DASH
+
+# Of a sheet: a picture larger than a screen, and more columns than there are tasks.
+_MOST_SIZE, _MOST_COLUMNS = 1_000, 1_000
 
 _NO_DOCSTRING = "(PYTHONOPTIMIZE=2 leaves descriptions out)"
 
@@ -54,12 +55,13 @@ def sheet(out: Path = Path("videos/tasks.png"), size: int = 150, columns: int = 
     from clrobot.envs.tasks import TASKS_BY_ID
     from clrobot.films.sheet import write_sheet
 
-    at_least(size, "--size", 16)
-    at_least(columns, "--columns")
-    at_least(seed, "--seed", 0)
+    at_least(size, "--size", 16, _MOST_SIZE)
+    at_least(columns, "--columns", most=_MOST_COLUMNS)
+    at_least(seed, "--seed", 0, MOST_SEED)
+    check_file(out)
     default_backend()  # refused before anything is made
     write_sheet(out, tuple(TASKS_BY_ID.values()), size=size, columns=columns, seed=seed)
-    open_console().print(str(out), highlight=False, soft_wrap=True)
+    open_console().print(str(out), soft_wrap=True)
 
 
 def methods(format: Format = "table") -> None:
@@ -89,14 +91,16 @@ def curricula(format: Format = "table") -> None:
     rows = [
         {
             "curriculum": name,
-            "stages": [stage.model_dump(mode="json") for stage in curriculum.stages],
+            "stages": [stage.model_dump(mode="json") for stage in curriculum.stages]
+            if format == "json"
+            else ", ".join(map(str, curriculum.stages)),
             "source": CURRICULA.source(name),
         }
         for name, curriculum in CURRICULA.items()
     ]
     columns = (
         Column("curriculum", "curriculum"),
-        Column("stages", "stages (task, control steps)", _stages),
+        Column("stages", "stages (task, control steps)"),
         Column("source", "source"),
     )
     show_rows(rows, columns, format)
@@ -130,12 +134,6 @@ def worlds(all: bool = False, format: Format = "table") -> None:
 
 def _known(value: int | None) -> str:
     return DASH if value is None else str(value)
-
-
-def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
-    from clrobot.experiment.curriculum import Stage
-
-    return ", ".join(str(Stage(**stage)) for stage in stages)
 
 
 def _first_line(text: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import tyro
 from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructTypeInfo
@@ -17,9 +17,6 @@ from clrobot.experiment.config_file import read_config
 from clrobot.experiment.words import COMMAND_LINE, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
-if TYPE_CHECKING:
-    from clrobot.experiment.config import RunConfig
-
 
 @COMMAND_LINE.struct_rule
 def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
@@ -27,10 +24,10 @@ def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
     if not (isinstance(info.type, type) and issubclass(info.type, FrozenSettings)):
         return None
     inner = info.default if isinstance(info.default, FrozenSettings) else info.type.model_construct()
-    hints = get_type_hints(info.type, include_extras=True)
+    hints, plain = get_type_hints(info.type, include_extras=True), get_type_hints(info.type)
 
     def type_of(name: str) -> Any:
-        word = NUMBER_WORDS.get(get_type_hints(info.type)[name])
+        word = NUMBER_WORDS.get(plain[name])
         return hints[name] if word is None else Annotated[hints[name], word]
 
     fields = tuple(
@@ -47,7 +44,6 @@ def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 def train_verb(words: Sequence[str]) -> Callable[..., None]:
     """Return the verb `train`, whose flags are the settings and whose defaults come from `--config`."""
-
     file = _value_of("--config", words)
     word = _value_of("--curriculum", words)
     curriculum = None if word is None else load_curriculum(word)

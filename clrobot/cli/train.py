@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
+import tyro
 
-from clrobot.cli.common import RunPath, RunPaths, at_least, expand_runs, open_console
+from clrobot.cli.common import MOST_THREADS, RunPath, RunPaths, at_least, expand_runs, open_console
 from clrobot.errors import Busy, UserError
+from clrobot.experiment.machine import Machine
+from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
 
 if TYPE_CHECKING:
-    from clrobot.experiment.config import RunConfig
-    from clrobot.experiment.machine import Machine
-    from clrobot.runs.folder import RunFolder
-    from clrobot.training.observer import Observer
+    from rich.table import Table
 
+    from clrobot.experiment.config import RunConfig
+    from clrobot.runs.folder import RunFolder
+    from clrobot.terminal import LiteralConsole
+    from clrobot.training.observer import Observer
 
 _DEMO_METHODS = ("finetune", "ewc", "progressive")
 
 
-def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> None:
+def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, threads: int = 0) -> None:
     """Train `quick` with three methods and compare what each kept.
 
     The methods are finetune, ewc and progressive; all goes into OUT/demo-N.
@@ -32,77 +34,41 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None) -> N
         out: the folder in which demo-N is made.
         seed: of everything random.
         steps: control steps in every stage, in place of the curriculum's own.
+        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
     from clrobot.experiment.config import make_config
     from clrobot.runs.folder import next_free
 
-    settings = {"curriculum": "quick", "seed": seed} | ({} if steps is None else {"steps": steps})
+    settings = {"curriculum": "quick", "seed": seed, "threads": threads} | ({} if steps is None else {"steps": steps})
     configs = [make_config(method=method, **settings) for method in _DEMO_METHODS]
     folder = next_free(out, "demo")
     console = open_console()
     runs = [train_run(config, folder / config.method, console) for config in configs]
     console.print(_comparison(runs))
-    console.print("Success at any step, over 50 episodes of each task after the last stage.", style="dim")
+    episodes = configs[0].evaluation.episodes
+    console.print(f"Success at any step, over {episodes} episodes of each task after the last stage.", style="dim")
     for run in runs:
-        console.print(f"report  {run.path / 'report.html'}", highlight=False, soft_wrap=True)
-        console.print(f"videos  {run.videos}", highlight=False, soft_wrap=True)
+        console.print(f"report  {run.path / 'report.html'}", soft_wrap=True)
+        console.print(f"videos  {run.videos}", soft_wrap=True)
         _tell_failures(run, console)
 
 
-_Tracker = Literal["none", "wandb", "mlflow", "trackio"]
+# What a verb that goes on with a run is given of this machine, each as a flag of its own: `--device`.
+_Here = Annotated[Machine, tyro.conf.arg(name="")]
+_AS_THE_RUN_HAS_IT = Machine()
 
 
-def resume(
-    run: RunPath,
-    tracker: _Tracker = "none",
-    device: str | None = None,
-    memory_limit_mb: int | None = None,
-    films: bool | None = None,
-    snapshot_seconds: float | None = None,
-    threads: int | None = None,
-) -> None:
+def resume(run: RunPath, machine: _Here = _AS_THE_RUN_HAS_IT) -> None:
     """Go on with a training that was stopped or killed.
 
     It ends with the same bits as one that never stopped.
 
     Args:
         run: the run's folder.
-        tracker: an experiment tracker to tell; the run's own files open none.
-        device: where the networks live now; another device gives other bits.
-        memory_limit_mb: the most that the method may keep now, in MiB.
-        films: whether to film each skill after each stage.
-        snapshot_seconds: seconds between two snapshots.
-        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
+        machine: what is given anew here.
     """
     console = open_console()
-    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     summarise(resume_run(run, console, machine), console)
-
-
-def _machine(
-    tracker: _Tracker,
-    device: str | None,
-    memory_limit_mb: int | None,
-    films: bool | None,
-    snapshot_seconds: float | None,
-    threads: int | None,
-) -> Machine:
-    from pydantic import ValidationError
-
-    from clrobot.errors import explain
-    from clrobot.experiment.machine import Machine
-
-    try:
-        return Machine(
-            tracker=tracker,
-            device=device,
-            memory_limit_mb=memory_limit_mb,
-            films=films,
-            snapshot_seconds=snapshot_seconds,
-            threads=threads,
-        )
-    except ValidationError as error:
-        raise UserError(explain(error)) from error
 
 
 def sweep(
@@ -115,6 +81,7 @@ def sweep(
     jobs: int = 2,
     references: bool = True,
     out: Path | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train methods × seeds (× values of one setting), compare them, and write a page.
 
@@ -130,6 +97,7 @@ def sweep(
         jobs: trainings at a time.
         references: also train each task from scratch, once, which forward transfer needs.
         out: the folder of the runs; by default runs/CURRICULUM.
+        threads: of the physics, in each training; 0: all cores. By default those of --config, or all.
     """
     from clrobot.comparison.comparison import compare as compare_runs
     from clrobot.comparison.tables import print_comparison
@@ -140,7 +108,7 @@ def sweep(
     from clrobot.report.page import write_report
     from clrobot.studies.sweep import add_references, plan, run_all
 
-    at_least(jobs, "--jobs")
+    at_least(jobs, "--jobs", most=MOST_THREADS)
     if (vary is None) != (not values):
         raise UserError("--vary and --values go together: one setting's name, and its values")
     given = None if curriculum is None else load_curriculum(curriculum)
@@ -148,21 +116,24 @@ def sweep(
         base = read_config(config, given)
     else:
         base = make_config() if given is None else make_config(curriculum=given)
+    if threads is not None:
+        at_least(threads, "--threads", 0, MOST_THREADS)
+        base = base.model_copy(update={"threads": threads})
     folder = out or Path("runs") / base.curriculum.name
     plans = plan(base, folder, method, seed, vary, values)
     console = open_console()
 
     def tell(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a folder may be called `[b]`
+        console.print(line, soft_wrap=True)  # a folder may be called `[b]`
 
     runs = run_all(plans, jobs, tell)
     if references:
-        add_references(runs, jobs, tell)
+        add_references(runs, jobs, tell, base.threads)
         for run in runs:
             write_report(run.path)
     print_comparison(compare_runs(runs, "mean"), console)
     page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
-    console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report  {page}", soft_wrap=True)
 
 
 def extend(
@@ -171,16 +142,11 @@ def extend(
     steps: int,
     out: Path | None = None,
     overrides: dict[str, float] | None = None,
-    tracker: _Tracker = "none",
-    device: str | None = None,
-    memory_limit_mb: int | None = None,
-    films: bool | None = None,
-    snapshot_seconds: float | None = None,
-    threads: int | None = None,
+    machine: _Here = _AS_THE_RUN_HAS_IT,
 ) -> None:
     """Take a finished run further, with a task that nobody planned for.
 
-    The run is copied, and what it learned stays as its method promises.
+    The run is copied, and what it learned stays as far as its method keeps it.
 
     Args:
         run: the finished run's folder.
@@ -188,26 +154,23 @@ def extend(
         steps: control steps.
         out: the new run's folder; by default RUN-TASK beside it.
         overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
-        tracker: an experiment tracker to tell; the run's own files open none.
-        device: where the networks live now; another device gives other bits.
-        memory_limit_mb: the most that the method may keep now, in MiB.
-        films: whether to film each skill after each stage.
-        snapshot_seconds: seconds between two snapshots.
-        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
+        machine: what is given anew here.
     """
+    from clrobot.envs.worlds.kinds import kind_of
     from clrobot.envs.worlds.spec import short_name
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
+    kind_of(task).check(task)  # refused before it names a folder
+    run = run if run.name not in ("", "..") else run.resolve()  # of `.` there is no folder beside it by name
     target = out or run.with_name(f"{run.resolve().name}-{short_name(task)}")
-    machine = _machine(tracker, device, memory_limit_mb, films, snapshot_seconds, threads)
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
     console = open_console()
     summarise(resume_run(extended.path, console, machine), console)
 
 
-def references(runs: RunPaths, store: Path | None = None) -> None:
+def references(runs: RunPaths, store: Path | None = None, threads: int | None = None) -> None:
     """Train each stage's task alone, and measure forward transfer against it.
 
     A reference that several runs need is trained once, and found again later.
@@ -215,18 +178,24 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
     Args:
         runs: run folders; a folder that holds runs stands for those in it.
         store: where references are kept; by default the folder references beside each run.
+        threads: of the physics; 0: all cores that the process may use. By default as in the runs.
     """
+    from rich.table import Table
+
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
     from clrobot.studies.sweep import when_free
 
+    if threads is not None:
+        at_least(threads, "--threads", 0, MOST_THREADS)
     folders = expand_runs(runs)
     for folder in folders:
         folder.read_metrics()  # refused before anything is trained
     console = open_console()
     for path, config in missing_references(folders, store).items():
-        console.print(f"reference  {path}", highlight=False, markup=False, soft_wrap=True)
-        when_free(partial(_train_reference, path, config, console))
+        console.print(f"reference  {path}", soft_wrap=True)
+        here = config if threads is None else config.model_copy(update={"threads": threads})
+        when_free(partial(_train_reference, path, here, console))
     for folder in folders:
         metrics = when_free(partial(use_references, folder, store))
         write_report(folder.path)
@@ -239,8 +208,9 @@ def references(runs: RunPaths, store: Path | None = None) -> None:
         console.print(table)
 
 
-def _train_reference(path: Path, config: RunConfig, console: Console) -> None:
+def _train_reference(path: Path, config: RunConfig, console: LiteralConsole) -> None:
     """Train a reference, or what is left of it; a Busy says that another process does that now."""
+    from clrobot.experiment.machine import Machine
     from clrobot.runs.folder import RunFolder
 
     if (path / "config.yaml").exists():
@@ -249,7 +219,7 @@ def _train_reference(path: Path, config: RunConfig, console: Console) -> None:
             return
         run.lock()  # a Busy comes before anything is shown
         run.unlock()
-        resume_run(path, console)
+        resume_run(path, console, Machine(threads=config.threads))
         return
     try:
         train_run(config, path, console)
@@ -263,8 +233,8 @@ def train_in_help() -> None:
     """Train one agent through a curriculum, into a new run folder."""
 
 
-def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
-    """Train into the new folder `out`, told in the terminal."""
+def train_run(config: RunConfig, out: Path, console: LiteralConsole) -> RunFolder:
+    """Train into the new folder `out`, and show in the terminal how it goes."""
     from clrobot.experiment.prepare import prepare
     from clrobot.runs.folder import check_free
     from clrobot.training.display import TerminalObserver
@@ -279,8 +249,8 @@ def train_run(config: RunConfig, out: Path, console: Console) -> RunFolder:
             return with_page(training.run(), observer)
 
 
-def resume_run(run: Path, console: Console, machine: Machine | None = None) -> RunFolder:
-    """Go on with an unfinished training, told in the terminal."""
+def resume_run(run: Path, console: LiteralConsole, machine: Machine | None = None) -> RunFolder:
+    """Go on with an unfinished training, and show in the terminal how it goes."""
     from clrobot.runs.folder import RunFolder
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
@@ -300,31 +270,33 @@ def with_page(run: RunFolder, observer: Observer) -> RunFolder:
     try:
         write_report(run.path)
     except Exception as error:
-        observer.warn(f"no report was written ({error}); `clrobot report {run.path}` tries again")
+        observer.warn(f"no report was written ({error}); `{command('report', run.path)}` tries again")
     return run
 
 
-def summarise(run: RunFolder, console: Console) -> None:
+def summarise(run: RunFolder, console: LiteralConsole) -> None:
     """Show how a training ended."""
     console.print(_comparison([run]))
     if (page := run.path / "report.html").exists():
-        console.print(f"report  {page}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"report  {page}", soft_wrap=True)
     _tell_failures(run, console)
 
 
-def _tell_failures(run: RunFolder, console: Console) -> None:
+def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
     if films := metrics.failed_recordings:
-        told = f"failed recordings: {films}; film again with: clrobot record {run.path}"
-        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        line = f"failed recordings: {films}; film again with: {command('record', run.path)}"
+        console.print(line, style="yellow", soft_wrap=True)
     if diverged := metrics.diverged_simulations:
-        told = f"simulations that diverged and were reset: {diverged}"
-        console.print(told, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        line = f"simulations that diverged and were reset: {diverged}"
+        console.print(line, style="yellow", soft_wrap=True)
 
 
 def _comparison(runs: list[RunFolder]) -> Table:
     """Return the table of a few runs' headline numbers."""
+    from rich.table import Table
+
     table = Table("method")
     for column in ("average success", "forgetting", "seconds", "parameters"):
         table.add_column(column, justify="right")

@@ -9,7 +9,7 @@ import numpy as np
 
 from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
-from clrobot.comparison.runs import ComparedRun, read_runs, without_doubles
+from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
 from clrobot.errors import UserError
 from clrobot.results.catalogue import RUN_METRICS, Metric
 from clrobot.results.run_metrics import RunMetrics
@@ -107,7 +107,7 @@ def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean") -> Comp
     )
     measured = tuple(m for m in RUN_METRICS if not m.optional or any(g.estimates[m.name].n for g in groups))
     seeds = other_seeds([(group.label, group.seeds) for group in groups])
-    notes = [*notes, *doubles, *differences(runs), *seeds, *other_algorithms(runs)]
+    notes = [*notes, *doubles, *unfinished(runs), *differences(runs), *seeds, *other_algorithms(runs)]
     return Comparison(groups, measured, tuple(notes), statistic)
 
 

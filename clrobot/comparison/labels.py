@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clrobot.comparison.runs import ComparedRun
+from clrobot.errors import cut
 
 
 def labels(rows: Sequence[Sequence[ComparedRun]]) -> list[str]:
@@ -29,8 +30,8 @@ def labels(rows: Sequence[Sequence[ComparedRun]]) -> list[str]:
 
 def _curriculum(run: ComparedRun) -> str:
     curriculum = run.folder.config.curriculum
-    return f"{curriculum.name}, {sum(stage.steps for stage in curriculum.stages):,} steps"
+    return f"{cut(curriculum.name, 100)}, {sum(stage.steps for stage in curriculum.stages):,} steps"
 
 
 def _value(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    return "-".join(map(str, value)) if isinstance(value, list) else cut(str(value), 100)

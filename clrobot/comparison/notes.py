@@ -11,7 +11,7 @@ from clrobot.experiment.curriculum import Stage
 
 
 def differences(runs: Sequence[ComparedRun]) -> list[str]:
-    """Return a sentence for each thing that should be equal in runs that are compared, and is not."""
+    """Return a sentence for each fact that should be equal in runs that are compared, and is not."""
     checks: list[tuple[str, Callable[[ComparedRun], Any]]] = [
         ("Other curricula", lambda run: ", ".join(run.folder.config.curriculum.slots)),
         (

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from clrobot.errors import UserError
+from clrobot.errors import UserError, shown
+from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
-from clrobot.files import read_plain
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 
-# Settings that change nothing in what is learned or measured, or that differ within a row by design.
-NOT_COMPARED = ("seed", "video", "checkpoint", "memory_limit_mb", "method", "tracker", "threads", "env_processes")
+# Settings that differ within a row by design, or stand beside it, or change nothing in what is learned or measured.
+NOT_COMPARED = ("seed", "method", *CHANGES_NO_SCORE)
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,21 @@ class ComparedRun:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What must agree within a row, by dotted name: all but the seed and other methods' settings."""
-        from clrobot.experiment.config import settings_in_use
         from clrobot.experiment.prepare import without_measurements
 
         in_use = without_measurements(settings_in_use(self.folder.config))
         return dict(flatten({name: value for name, value in in_use.items() if name not in NOT_COMPARED}))
+
+    @cached_property
+    def learned(self) -> str:
+        """What is equal of runs that were trained in the same way so far, whatever else was planned for them."""
+        from clrobot.experiment.build import make_method
+
+        config, done = self.folder.config, self.metrics.stages_done
+        stages = config.curriculum.stages
+        settings = {name: value for name, value in self.settings.items() if not name.startswith("curriculum.")}
+        slots = [list(make_method(config).trained_slots(k, len(stages))) for k in range(done)]
+        return json.dumps([self.method, settings, [stage.model_dump(mode="json") for stage in stages[:done]], slots])
 
     @property
     def row(self) -> str:
@@ -90,7 +100,7 @@ def read_runs(folders: Sequence[RunFolder]) -> tuple[list[ComparedRun], list[str
     """Read the runs that have a finished stage.
 
     Returns:
-        The runs, and a sentence for each one that is left out or unfinished.
+        The runs, and a sentence for each one that is left out.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -102,24 +112,31 @@ def read_runs(folders: Sequence[RunFolder]) -> tuple[list[ComparedRun], list[str
         if metrics is None or not metrics.stages_done:
             notes.append(f"{name} has no finished stage and is left out.")
             continue
-        run = ComparedRun(folder, _environment(folder), metrics)
-        if run.stages:
-            notes.append(f"{name} is unfinished ({run.stages}): its numbers are of those stages.")
-        read.append(run)
+        read.append(ComparedRun(folder, _environment(folder), metrics))
     return read, notes
 
 
+def unfinished(runs: Sequence[ComparedRun]) -> list[str]:
+    """Return a sentence for each run that is."""
+    return [
+        f"{run.name} is unfinished ({run.stages}): its numbers are of those stages." for run in runs if run.stages
+    ]
+
+
 def _environment(folder: RunFolder) -> dict[str, Any]:
-    path = folder.path / "environment.json"
-    try:
-        environment = json.loads(read_plain(path, follow=False))
-        return dict(environment) | {"versions": dict(environment["versions"])}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UserError(f"{path} is missing or damaged ({error}); put it back") from None
+    environment = folder.read_environment()
+    versions = environment.get("versions")
+    if not isinstance(versions, dict):
+        path = folder.path / "environment.json"
+        raise UserError(f"{path} is damaged: `versions` is {shown(versions)}; expected an object: put it back")
+    return environment
 
 
 def without_doubles(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], list[str]]:
     """Leave out runs with the settings and the seed of another: the same bits twice are no second sample.
+
+    So is an unfinished run that was trained as far as a finished one and in the same way: what `clrobot extend` has
+    copied, until its new stage is over.
 
     Returns:
         The runs that stay, and a sentence for each one that is left out.
@@ -130,4 +147,11 @@ def without_doubles(runs: Sequence[ComparedRun]) -> tuple[list[ComparedRun], lis
         first = seen.setdefault((run.seed, run.row), run)
         if first is not run:
             notes.append(f"{run.name} has the settings and the seed of {first.name} and is left out.")
-    return list(seen.values()), notes
+    finished = {(run.seed, run.learned): run for run in seen.values() if not run.stages}
+    stay = []
+    for run in seen.values():
+        if run.stages and (other := finished.get((run.seed, run.learned))) is not None:
+            notes.append(f"{run.name} was trained no further than {other.name} yet and is left out.")
+        else:
+            stay.append(run)
+    return stay, notes

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final, Literal
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from clrobot.comparison.comparison import Comparison, Group
 from clrobot.comparison.sections import Cell, Section, metric_sections, task_section
+from clrobot.errors import printable
 from clrobot.results.catalogue import COST_SECTIONS, LEARNING_SECTIONS
-from clrobot.results.numbers import DASH, percent
+from clrobot.results.numbers import DASH, json_text, percent
 from clrobot.results.statistics import CONFIDENCE, Estimate
+from clrobot.terminal import LiteralConsole
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 
@@ -26,20 +27,25 @@ _COLUMNS: Final = 5  # the most in one table: with intervals they still fit a te
 
 
 def as_text(comparison: Comparison, form: Format, *, width: int = 80) -> str:
-    """Return the comparison in a format, notes included (but in `csv`, which has no place for them)."""
+    """Return the comparison in a format, notes included (but in `csv`, which has no place for them).
+
+    It may be printed: no name in it commands a terminal.
+    """
     if form == "csv":
-        return _csv(comparison)
+        return printable(_csv(comparison))
     if form == "json":
-        return json.dumps(as_json(comparison), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        return json_text(as_json(comparison)) + "\n"
     if form == "table":
-        console = Console(file=io.StringIO(), width=width, color_system=None)
+        console = LiteralConsole(io.StringIO(), width=width, color_system=None)
         print_comparison(comparison, console)
         assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue()
+        return printable(console.file.getvalue())
     render = _markdown if form == "markdown" else _latex
     parts = [render(section, comparison) for section in _sections(comparison)]
-    comment = "% " if form == "latex" else ""
-    return "\n\n".join([*parts, *(f"{comment}{line}" for line in _foot(comparison))]) + "\n"
+    # In one line each: what follows a line's end is no comment of LaTeX's.
+    foot = [_in_one_line(line) for line in _foot(comparison)]
+    notes = [_literal(line) if form == "markdown" else f"% {line}" for line in foot]
+    return printable("\n\n".join([*parts, *notes])) + "\n"
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -66,7 +72,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
+def print_comparison(comparison: Comparison, console: LiteralConsole) -> None:
     """Show the comparison in the terminal: the value, below it the interval, and the best in bold."""
     for section in _sections(comparison):
         table = Table(title=section.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -84,7 +90,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             table.add_row(group.label, str(len(group.seeds)), *texts)
         console.print(table)
     for line in _foot(comparison):
-        console.print(line, style="dim", markup=False, highlight=False)
+        console.print(line, style="dim")
 
 
 def _sections(comparison: Comparison) -> Iterable[Section]:
@@ -130,12 +136,21 @@ def _left_out(groups: Iterable[Group]) -> list[str]:
 
 def _markdown(section: Section, comparison: Comparison) -> str:
     headings = ["method", "seeds", *(column.title for column in section.columns)]
-    lines = [f"**{section.title}**", "", _markdown_row(headings)]
+    lines = [f"**{_literal(section.title)}**", "", _markdown_row(map(_literal, headings))]
     lines.append(_markdown_row(["---", *["---:"] * (len(headings) - 1)]))
     for group, cells in _rows(section, comparison):
         words = [" ".join(filter(None, (f"**{c.value}**" if c.best else c.value, _interval(c)))) for c in cells]
-        lines.append(_markdown_row([group.label.replace("|", "\\|"), str(len(group.seeds)), *words]))
+        lines.append(_markdown_row([_literal(group.label), str(len(group.seeds)), *words]))
     return "\n".join(lines)
+
+
+def _in_one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def _literal(text: str) -> str:
+    """Return text that Markdown shows as it is, in one line: names are the user's, and none is markup or HTML."""
+    return re.sub(r"[\\`*_\[\]<>&|~#]", r"\\\g<0>", _in_one_line(text))
 
 
 def _markdown_row(words: Iterable[str]) -> str:
@@ -160,6 +175,11 @@ def _latex(section: Section, comparison: Comparison) -> str:
 
 
 _LATEX: Final = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
     "&": r"\&",
     "%": r"\%",
     "_": r"\_",
@@ -173,7 +193,7 @@ _LATEX: Final = {
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in _in_one_line(text))
 
 
 def _csv(comparison: Comparison) -> str:
@@ -191,7 +211,7 @@ def _csv(comparison: Comparison) -> str:
         numbers = [found.get(name, nothing) for name in names]
         writer.writerow(
             [
-                group.label,
+                _in_one_line(group.label),
                 group.method,
                 " ".join(map(str, group.seeds)),
                 *(value for e in numbers for value in (e.value, e.low, e.high, e.n)),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.comparison.comparison import Comparison, Group
-from clrobot.experiment.config import RunConfig, make_config
+from clrobot.comparison.runs import NOT_COMPARED
+from clrobot.experiment.config import RunConfig, make_config, settings_in_use
 from clrobot.experiment.dotted import flatten
 from clrobot.results.statistics import Estimate, estimate
 
@@ -34,40 +38,62 @@ class TradeOff:
     Attributes:
         method: its name.
         setting: its full name, such as `ewc.strength`.
-        default: the setting's default.
-        points: by rising value.
+        default: the setting's default; None where that is no number.
+        points: by rising value, no two of which are equal.
+        among: in what else its rows are alike, where others of the same method are not; else nothing.
     """
 
     method: str
     setting: str
-    default: float
+    default: float | None
     points: tuple[Point, ...]
+    among: str = ""
 
+
+_A_NUMBER: Final = "a number"  # in place of one that may differ
 
 # R has shape (N+1, N), stages and slots counted from 1.
 PARTS: dict[str, Callable[[NDArray[np.float64]], float]] = {
-    "average success": lambda R: float(R[-1].mean()),  # mean_j R[N, j]
-    "newly learned": lambda R: float(
-        np.diag(R[1:])[1:].mean()
-    ),  # mean_{j>1} R[j, j]: under what protects the earlier ones
-    "retained": lambda R: float(R[-1, :-1].mean()),  # mean_{j<N} R[N, j]
+    "average success": lambda R: _mean(R[-1]),  # mean_j R[N, j]
+    "newly learned": lambda R: _mean(np.diag(R[1:])[1:]),  # mean_{j>1} R[j, j]: under what protects the earlier ones
+    "retained": lambda R: _mean(R[-1, :-1]),  # mean_{j<N} R[N, j]
 }
 
 
+def _mean(rates: NDArray[np.float64]) -> float:
+    """Return the mean of (n,) rates, nan where there are none: of one task nothing is retained."""
+    return float(rates.mean()) if rates.size else math.nan
+
+
 def trade_offs(comparison: Comparison) -> list[TradeOff]:
-    """Return one for each method of which three rows or more differ in exactly one number among their settings."""
+    """Return one for each three rows or more of a method that differ in one number among their settings.
+
+    Rows that differ in something else too, such as the curriculum, are no points of one line: each kind has its own.
+    """
     found = []
     for method in dict.fromkeys(group.method for group in comparison.groups):
-        groups = [group for group in comparison.groups if group.method == method and group.label]
-        settings = [_numbers(group.runs[0].config) for group in groups]
-        differing = {key for s in settings for key in s if s[key] != settings[0].get(key)}
-        if len(groups) < 3 or len(differing) != 1:
-            continue
-        (setting,) = differing
-        points = sorted((_point(g, s[setting]) for g, s in zip(groups, settings, strict=True)), key=lambda p: p.value)
-        default = _numbers(make_config())[setting]
-        found.append(TradeOff(method, setting, default, tuple(points)))
+        families: dict[str, list[Group]] = {}
+        for group in comparison.groups:
+            if group.method == method:
+                families.setdefault(json.dumps(_all_but_numbers(group)), []).append(group)
+        names = _told_apart([_all_but_numbers(family[0]) for family in families.values()])
+        for family, name in zip(families.values(), names, strict=True):
+            settings = [_numbers(group.runs[0].config) for group in family]
+            differing = [key for key in settings[0] if len({s[key] for s in settings}) > 1]
+            if len(family) < 3 or len(differing) != 1:
+                continue
+            (setting,) = differing
+            points = sorted(
+                (_point(g, s[setting]) for g, s in zip(family, settings, strict=True)), key=lambda p: p.value
+            )
+            default = _numbers(_like(family[0].runs[0].config)).get(setting)
+            found.append(TradeOff(method, setting, default, tuple(points), name))
     return found
+
+
+def _like(config: RunConfig) -> RunConfig:
+    """Return the default settings of a run with the same algorithm and method."""
+    return make_config(algo=config.algo, method=config.method)
 
 
 def _point(group: Group, value: float) -> Point:
@@ -76,12 +102,55 @@ def _point(group: Group, value: float) -> Point:
     return Point(value, parts)
 
 
+def _told_apart(families: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return for each family the settings in which it differs from another, as text."""
+    differing = [key for key in families[0] if len({json.dumps(family.get(key)) for family in families}) > 1]
+    named = [key for key in differing if key != "stages"]
+    told = [
+        ", ".join(_told(key, family[key]) for key in named if family.get(key, _A_NUMBER) != _A_NUMBER)
+        for family in families
+    ]
+    # Curricula of one name and as many steps may still have other stages.
+    numbers = [told[:i].count(name) + 1 for i, name in enumerate(told)]
+    return [f"{name} #{n}".strip() if n > 1 else name for name, n in zip(told, numbers, strict=True)]
+
+
+def _told(setting: str, value: Any) -> str:
+    return str(value) if setting == "curriculum" else f"{setting}={value}"
+
+
+def _settings(config: RunConfig) -> list[tuple[str, Any]]:
+    """Return by dotted name the settings in use that may tell rows of one curriculum apart."""
+    left_out = {*NOT_COMPARED, "curriculum"}
+    return list(flatten({name: value for name, value in settings_in_use(config).items() if name not in left_out}))
+
+
 def _numbers(config: RunConfig) -> dict[str, float]:
     """Return the numbers among the settings by dotted name; a list of equal numbers (widths) counts as one."""
-    found = {}
-    for name, value in flatten(config.model_dump(mode="json", exclude={"seed", "curriculum"})):
-        if isinstance(value, list) and value and len(set(value)) == 1:
-            found[name] = float(value[0])
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[name] = float(value)
-    return found
+    return {name: number for name, value in _settings(config) if (number := _number(value)) is not None}
+
+
+def _all_but_numbers(group: Group) -> dict[str, Any]:
+    """Return all that must be equal of the rows of one line, in JSON's types.
+
+    It is what was trained, how far it came, and every setting that is no number: of a list its length.
+    """
+    config = group.runs[0].config
+    curriculum = config.curriculum
+    rest = {name: _but_its_number(value) for name, value in _settings(config)}
+    done = group.metrics[0].stages_done
+    steps = sum(stage.steps for stage in curriculum.stages)
+    told = f"{curriculum.name}, {steps:,} steps" + (f", {done} stages" if done < len(curriculum.stages) else "")
+    return {"curriculum": told, "stages": [stage.model_dump(mode="json") for stage in curriculum.stages]} | rest
+
+
+def _but_its_number(value: Any) -> Any:
+    if _number(value) is None:
+        return value
+    return f"{len(value)} numbers" if isinstance(value, list) else _A_NUMBER
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, list) and value and all(isinstance(part, int | float) for part in value):
+        return float(value[0]) if len(set(value)) == 1 else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

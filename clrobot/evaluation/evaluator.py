@@ -15,6 +15,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.envs.worlds.world import World
+from clrobot.errors import UserError
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.layout import Layout, layout
@@ -132,6 +133,7 @@ class Evaluator:
         if key not in self._envs:
             self._envs[key] = stage_env(stage, n, layout=self._layout, threads=self._threads)
         env = self._envs[key]
+        check_sizes(policy, env)
         act = _actor(policy, env.single_action_space)
         obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])
         found = Episodes(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64))
@@ -155,6 +157,29 @@ class Evaluator:
                     found.success_final[ended] = info["final_info"]["success_final"][ended]
                     running &= ~done
         return found
+
+
+def check_sizes(policy: BasePolicy, env: World) -> None:
+    """Raise UserError where a policy is of another robot than the world's: a stranger's checkpoint may be."""
+    observation, action = env.single_observation_space.shape, env.single_action_space.shape
+    own = policy.observation_space.shape, policy.action_space.shape
+    if observation is None or own != ((observation[0] + 1,), action):
+        raise UserError(f"the agent's sizes are {own}, and its task has {observation} and {action}; train it again")
+
+
+def check_actions(actions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return actions as they are.
+
+    Raises:
+        UserError: one is no number.
+    """
+    if not np.isfinite(actions).all():
+        raise _no_numbers()
+    return actions
+
+
+def _no_numbers() -> UserError:
+    return UserError("the agent's actions are no numbers, since its weights are too large; give another --stage")
 
 
 def finite_mean(returns: NDArray[np.float64]) -> float | None:
@@ -193,11 +218,13 @@ def _actor(policy: BasePolicy, space: spaces.Space[NDArray[np.float32]]) -> Call
     device = policy.device
 
     def act(obs: NDArray[np.float32], deterministic: bool) -> NDArray[np.float32]:
-        actions = policy._predict(th.as_tensor(obs, device=device), deterministic=deterministic).cpu().numpy()
+        try:
+            actions = policy._predict(th.as_tensor(obs, device=device), deterministic=deterministic).cpu().numpy()
+        except ValueError as error:  # torch makes no distribution of what is no number
+            raise _no_numbers() from error
         if policy.squash_output:
             actions = policy.unscale_action(actions)
-        clipped: NDArray[np.float32] = np.clip(actions, space.low, space.high)
-        return clipped
+        return check_actions(np.clip(actions, space.low, space.high))
 
     return act
 

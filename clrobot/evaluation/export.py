@@ -29,7 +29,6 @@ from clrobot.envs.worlds.make import make_env
 from clrobot.errors import UserError
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.observations import append_slot
-from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.layout import layout
 from clrobot.files import atomic
 
@@ -46,7 +45,7 @@ _ACTION = (
 def check_new(path: Path) -> None:
     """Raise UserError unless a file can be made at `path`."""
     if path.exists() or path.is_symlink():
-        raise UserError(f"{path} already exists; give another --out, or remove it first")
+        raise UserError(f"{path} already exists; give another --out, or move it elsewhere first")
 
 
 # ONNX ------------------------------------------------------------------------------------------------------
@@ -217,7 +216,7 @@ def _random_batch(agent: Agent) -> tuple[NDArray[np.float32], NDArray[np.int64]]
 # Stable-Baselines3 -----------------------------------------------------------------------------------------
 
 
-def export_sb3(agent: Agent, curriculum: Curriculum, task: str, path: Path) -> None:
+def export_sb3(agent: Agent, task: str, path: Path) -> None:
     """Write the zip from which `stable_baselines3.PPO.load(path)` makes a stock `MlpPolicy` for one slot.
 
     It takes the environment's observations (d,) as they are, and can be trained further; its hyperparameters are
@@ -228,12 +227,12 @@ def export_sb3(agent: Agent, curriculum: Curriculum, task: str, path: Path) -> N
     """
     check_new(path)
     slot = agent.slot_index(task)
-    if layout(curriculum).masks or not curriculum.stages[slot].native:
+    if layout(agent.curriculum).masks or not agent.curriculum.stages[slot].native:
         raise UserError(f"{task} is seen through scales that an sb3 file does not hold; use --format onnx")
     head = min(slot, agent.policy.slots - 1)
     model = None
     if isinstance(agent.policy, PPOSlotPolicy):
-        model = _stock_model(agent.policy, head, curriculum.stages[slot].task)
+        model = _stock_model(agent.policy, head, agent.curriculum.stages[slot].task)
     # Laterals, masks and normalised layers have no place in the stock networks: what comes out tells.
     if model is None or not _same(agent, slot, model):
         raise UserError(

@@ -8,8 +8,8 @@ import torch as th
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.composite import Composite
-from clrobot.agents.methods.shared.one_head import OneHeadNetwork
 from clrobot.agents.methods.shared.plasticity import Plasticity
+from clrobot.agents.networks.one_head import OneHeadNetwork
 from clrobot.errors import UserError, cut
 from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.config import RunConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def network_arguments(config: RunConfig) -> dict[str, Any]:
-    """Return what a policy is told of its networks: their classes, `widths`, `layer_norm`."""
+    """Return what a policy's constructor takes of its networks: their classes, `widths`, `layer_norm`."""
     networks = make_method(config).networks()
     if config.curriculum.heads == "one":
         networks = dict.fromkeys(networks, OneHeadNetwork)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     Field,
@@ -21,16 +21,17 @@ from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.plasticity import PlasticitySettings
-from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.settings import FrozenSettings
 from clrobot.errors import UserError, explain, shown
 from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Steps
+from clrobot.experiment.machine import Device, Machine, MemoryLimit, PhysicsThreads, SnapshotSeconds, Tracker
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
-Tracker = Literal["none", "wandb", "mlflow", "trackio"]
+# Settings that change no weight and no score: how a training is saved, filmed, tracked, limited, spread over cores.
+CHANGES_NO_SCORE: Final = ("video", "checkpoint", "memory_limit_mb", "tracker", "threads", "env_processes")
 
 # More than anybody will use; what is beyond would fill a machine before it fails.
 _UNITS = 16_384
@@ -69,7 +70,7 @@ class VideoSettings(FrozenSettings):
 class CheckpointSettings(FrozenSettings):
     """When a training is saved within a stage, to be resumed from."""
 
-    seconds: float = Field(20.0, ge=0, le=1e9)
+    seconds: SnapshotSeconds = 20.0
     """Seconds between two; 0 saves at every update."""
     steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
     """Control steps between two, in place of seconds; 50,000 where worlds begin anew at each, and it matters."""
@@ -108,13 +109,13 @@ class RunConfig(FrozenSettings):
     """Control steps in every stage, in place of the curriculum's own."""
     torch_threads: int = Field(1, ge=1, le=1_024)
     """Threads of torch; another number gives other bits."""
-    threads: int = Field(0, ge=0, le=1_024)
+    threads: PhysicsThreads = 0
     """Threads of the physics; 0: all cores that the process may use. Any number gives the same bits."""
     env_processes: bool = False
     """Train each environment that is not clrobot's own in a process of its own: for slow ones. The same bits."""
-    device: str = Field("cpu", max_length=100)
+    device: Device = "cpu"
     """Where the networks live: cpu, cuda, …"""
-    memory_limit_mb: int = Field(4096, ge=0, le=2**24)
+    memory_limit_mb: MemoryLimit = 4096
     """The most that a method may keep beside the policy, in MiB; checked before training."""
     tracker: Tracker = "none"
     """An experiment tracker to tell as well, if it is installed."""
@@ -123,6 +124,26 @@ class RunConfig(FrozenSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     video: VideoSettings = VideoSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+
+    def on(self, machine: Machine) -> Self:
+        """Return the settings as they hold on a machine; the run's own file stays as it is.
+
+        Raises:
+            UserError: one of the machine's would make it another run.
+        """
+        given = machine.model_dump(exclude_none=True, exclude={"films", "snapshot_seconds"})
+        video, checkpoint = self.video, self.checkpoint
+        if machine.films is not None:
+            video = video.model_copy(update={"enabled": machine.films})
+        if machine.snapshot_seconds is not None:
+            if not self.curriculum.saves_state:
+                raise UserError(
+                    f"--snapshot-seconds {machine.snapshot_seconds:g}: this run's worlds begin anew at every "
+                    f"snapshot, and one every {checkpoint.steps:,} steps is part of what it is; leave it out"
+                )
+            # Control steps between two would come before them.
+            checkpoint = checkpoint.model_copy(update={"seconds": machine.snapshot_seconds, "steps": None})
+        return self.model_copy(update=given | {"video": video, "checkpoint": checkpoint})
 
     @field_validator("curriculum", mode="before")
     @classmethod
@@ -146,7 +167,7 @@ class RunConfig(FrozenSettings):
         for part in method_classes(self.method):
             if self.algo in part.refuses:
                 raise ValueError(f"{part.name} does not work with {self.algo}: {part.refuses[self.algo]}")
-            if self.curriculum.heads == "one" and part.network_class is not MultiHeadNetwork:
+            if self.curriculum.heads == "one" and not _shares_its_network(part):
                 raise ValueError(
                     f"{part.name} has a part of its network for each task, and heads: one leaves one for all; choose "
                     "a method that shares its network, such as ewc, or a curriculum with a head for each stage"
@@ -154,7 +175,7 @@ class RunConfig(FrozenSettings):
         return self
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _no_absurd_number(self) -> Self:
         groups = {"plasticity", *METHODS_BY_NAME}
         for group in sorted(groups & self.__class__.model_fields.keys()):
             for name, value in getattr(self, group):
@@ -189,6 +210,13 @@ class RunConfig(FrozenSettings):
     @field_serializer("curriculum")
     def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
         return curriculum.model_dump(mode="json")
+
+
+def _shares_its_network(method: type[Method]) -> bool:
+    """Return whether a method's network is one trunk with a head for each task, and nothing more for any of them."""
+    from clrobot.agents.networks.multi_head import MultiHeadNetwork
+
+    return method.network_class() is MultiHeadNetwork
 
 
 def _curriculum_of(given: Any) -> Curriculum | None:

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from clrobot.errors import UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig, full_config_class, settings_to_keep

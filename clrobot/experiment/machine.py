@@ -1,54 +1,49 @@
-"""What belongs to the machine rather than to the run, and can be given anew when a run goes on elsewhere."""
+"""What belongs to the machine rather than to the run, and can be given anew when a run goes on elsewhere.
+
+It is read by the command line before torch is needed, so it imports nothing that imports torch.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from clrobot.agents.settings import FrozenSettings
-from clrobot.errors import UserError
-from clrobot.experiment.config import CheckpointSettings, RunConfig, Tracker, VideoSettings
+from clrobot.errors import UserError, explain
+
+# The same settings in a run's configuration have these types too: a bound stands once.
+Tracker = Literal["none", "wandb", "mlflow", "trackio"]
+Device = Annotated[str, Field(max_length=100)]
+MemoryLimit = Annotated[int, Field(ge=0, le=2**24)]  # MiB
+SnapshotSeconds = Annotated[float, Field(ge=0, le=1e9)]
+PhysicsThreads = Annotated[int, Field(ge=0, le=1_024)]
 
 
 class Machine(FrozenSettings):
-    """Where and how a training goes on; what is None stays as the run's settings have it."""
+    """Where and how a training goes on; what is None stays as the run's settings have it.
+
+    Raises:
+        UserError: a value cannot be.
+    """
 
     tracker: Tracker = "none"
-    """An experiment tracker to tell as well: never the one that the run's files name."""
-    device: str | None = None
-    """Where the networks live; another one than the run's gives other bits."""
-    memory_limit_mb: Annotated[int, Field(ge=0)] | None = None
-    """The most that the method may keep beside the policy, in MiB."""
+    """An experiment tracker to tell; the run's own files open none."""
+    device: Device | None = None
+    """Where the networks live now; another device gives other bits."""
+    memory_limit_mb: MemoryLimit | None = None
+    """The most that the method may keep now, in MiB."""
     films: bool | None = None
-    """Whether to record each task seen so far after each stage."""
-    snapshot_seconds: Annotated[float, Field(ge=0)] | None = None
+    """Whether to film each skill after each stage."""
+    snapshot_seconds: SnapshotSeconds | None = None
     """Seconds between two snapshots."""
-    threads: Annotated[int, Field(ge=0, le=1024)] | None = None
-    """Threads of the physics; 0: all cores that the process may use."""
+    threads: PhysicsThreads | None = None
+    """Of the physics; 0: all cores that the process may use. Any number gives the same bits."""
 
-    def applied_to(self, config: RunConfig) -> RunConfig:
-        """Return a run's settings as they hold on this machine; the run's own file stays as it is.
-
-        Raises:
-            UserError: one of them would make it another run.
-        """
-        changes: dict[str, object] = {"tracker": self.tracker}
-        if self.device is not None:
-            changes["device"] = self.device
-        if self.memory_limit_mb is not None:
-            changes["memory_limit_mb"] = self.memory_limit_mb
-        if self.films is not None:
-            changes["video"] = VideoSettings(enabled=self.films, episodes=config.video.episodes)
-        if self.snapshot_seconds is not None:
-            if not config.curriculum.saves_state:
-                raise UserError(
-                    f"--snapshot-seconds {self.snapshot_seconds:g}: this run's worlds begin anew at every snapshot, "
-                    f"and one every {config.checkpoint.steps:,} steps is part of what it is; leave it out"
-                )
-            changes["checkpoint"] = CheckpointSettings(
-                seconds=self.snapshot_seconds, enabled=config.checkpoint.enabled
-            )
-        if self.threads is not None:
-            changes["threads"] = self.threads
-        return config.model_copy(update=changes)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_sentence(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(data)
+        except ValidationError as error:
+            raise UserError(explain(error)) from error

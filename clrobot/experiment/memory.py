@@ -6,7 +6,6 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
-from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.errors import UserError
 from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
@@ -36,9 +35,7 @@ def check_memory(config: RunConfig) -> None:
 def memory_parts(config: RunConfig) -> dict[str, float]:
     """Return the bytes that are needed at least, about, by the setting that they grow with.
 
-    Let w₁ … w_L be the widths. A network has Σ wᵢ wᵢ₊₁ weights between hidden layers; there are an actor and a critic
-    (SAC: two critics and their targets), and in a progressive network N columns, where column k also reads the k - 1
-    before it: N (N + 1) / 2 blocks in all (N where no column reads another).
+    There are an actor and a critic (SAC: two critics and their targets).
     """
     own = getattr(config, config.algo)
     evaluation, stages = config.evaluation, config.curriculum.stages
@@ -46,14 +43,8 @@ def memory_parts(config: RunConfig) -> dict[str, float]:
     seen = common.size + 1
     row = seen + common.actions + 6  # of a rollout: observation, slot, action, and what belongs to them
     widths = (seen, *config.network.widths)
-    blocks = 1.0
-    for part in method_classes(config.method):
-        if issubclass(part.network_class, IndependentNetwork):
-            blocks = len(stages)
-        elif issubclass(part.network_class, ProgressiveNetwork):
-            blocks = len(stages) * (len(stages) + 1) / 2
     networks = 2 if config.algo == "ppo" else 5
-    weights = sum(a * b for a, b in pairwise(widths)) * blocks * networks
+    weights = hidden_weights(config, len(stages)) * networks
     if config.algo == "ppo":
         rollout = {"ppo.n-steps": float(own.num_envs * own.n_steps * row * _NUMBER)}
         batch = min(own.batch_size, own.num_envs * own.n_steps)
@@ -70,6 +61,24 @@ def memory_parts(config: RunConfig) -> dict[str, float]:
         if evaluation.curve_points
         else 0.0,
     }
+
+
+def hidden_weights(config: RunConfig, slots: int) -> float:
+    """Return about how many weights a network of so many slots has before its heads.
+
+    Let w₁ … w_L be the widths. A network has Σ wᵢ wᵢ₊₁ weights between hidden layers, and a progressive network N
+    columns, where column k also reads the k - 1 before it: N (N + 1) / 2 blocks in all (N where no column reads
+    another).
+    """
+    from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+
+    blocks = 1.0
+    for part in method_classes(config.method):
+        if issubclass(part.network_class(), IndependentNetwork):
+            blocks = slots
+        elif issubclass(part.network_class(), ProgressiveNetwork):
+            blocks = slots * (slots + 1) / 2
+    return sum(a * b for a, b in pairwise((layout(config.curriculum).size + 1, *config.network.widths))) * blocks
 
 
 def total_memory() -> int | None:

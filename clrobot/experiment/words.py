@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.yaml_file import load_curriculum
-
-if TYPE_CHECKING:
-    pass
 
 # A curriculum is one word on the command line: a name or a file.
 CURRICULUM_WORD = tyro.constructors.PrimitiveConstructorSpec(
@@ -20,7 +17,6 @@ CURRICULUM_WORD = tyro.constructors.PrimitiveConstructorSpec(
     is_instance=lambda value: isinstance(value, Curriculum),
     str_from_instance=lambda value: [value.name],
 )
-
 
 # How settings are read from the command line; pass it to tyro as `registry`.
 COMMAND_LINE = tyro.constructors.ConstructorRegistry()

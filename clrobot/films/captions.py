@@ -26,11 +26,11 @@ class Label:
         stage: the last stage trained, from 1; 0 is the untrained agent.
         stages: how many the curriculum has.
         method: the continual-learning method's name.
-        success_rate: of the skill at this stage, in [0, 1]; None if it was not measured.
+        success_rate: of the skill at this stage, in [0, 1]; None where nothing tells it.
         episode: the episode shown, from 1.
         episodes: how many the film shows.
         solved: whether the task has been solved in this episode, up to this frame.
-        return_mean: shown in the place of a success that was not measured.
+        return_mean: shown in the place of a success that nothing tells.
     """
 
     task: str

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from clrobot.errors import cut
+
 Frame = NDArray[np.uint8]  # (height, width, 3), RGB
-
-
 Colour = tuple[int, int, int]
 BACKGROUND: Final[Colour] = (20, 24, 32)
 TEXT: Final[Colour] = (244, 246, 249)
@@ -26,15 +26,19 @@ PAPER: Final[Colour] = (9, 11, 15)  # between the tiles of a mosaic
 
 DESIGN_WIDTH: Final = 480  # lengths below are in pixels of a film this wide, and grow with it
 GAUGE: Final = (84, 10)  # width and height
+_LONGEST: Final = 200  # characters of a line: more than any picture shows
 
 
 @dataclass(frozen=True)
 class CaptionText:
-    """A line of text as it is written."""
+    """A line of text as it is written: what cannot be printed is a `?`."""
 
     content: str
     size: float
     bold: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", cut(self.content, _LONGEST))
 
 
 class Pen:

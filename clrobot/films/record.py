@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from clrobot.envs.worlds.world import Painter, World
 from clrobot.evaluation.agent import Agent
+from clrobot.evaluation.evaluator import check_actions, check_sizes
 from clrobot.evaluation.observations import append_slot
-from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.layout import layout
 from clrobot.experiment.stage_env import stage_env
 from clrobot.films.captions import Label, Tile, label, mosaic, tile, tile_width
@@ -46,9 +47,8 @@ class Rollout(NamedTuple):
 
 
 class Film(NamedTuple):
-    """What a film's caption says."""
+    """What a film's caption says of the agent beside its stage."""
 
-    stage: int
     method: str
     success_rate: float | None
     return_mean: float | None = None  # shown where nothing tells success
@@ -59,16 +59,22 @@ def stride(world: World) -> int:
     return max(1, round(world.fps / RATE))
 
 
-def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, seed: int, size: int = SIZE) -> Rollout:
-    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e."""
-    world = stage_env(curriculum.stages[slot], episodes, layout=layout(curriculum), draw=size)
-    obs, _ = world.reset(seed=seed)
+def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0, size: int = SIZE) -> Rollout:
+    """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e.
+
+    The physics takes `threads` threads (0: all cores that the process may use), and pictures have `size` pixels a
+    side. Whoever calls this closes the world.
+    """
+    stage, common = agent.curriculum.stages[slot], layout(agent.curriculum)
+    world = stage_env(stage, episodes, layout=common, threads=threads, draw=size)
+    check_sizes(agent.policy, world)
+    obs, _ = world.reset(seed=agent.seed)
     looks, solved = [[look] for look in world.look()], [[now] for now in world.solved]
     running = np.ones(episodes, bool)
     # The last step would come back as the next episode's start: its picture is left out.
     for step in range(1, world.horizon):
         actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
-        obs, _, terminated, truncated, _ = world.step(actions)
+        obs, _, terminated, truncated, _ = world.step(check_actions(actions))
         running &= ~(terminated | truncated)
         if not running.any():
             break
@@ -81,16 +87,14 @@ def roll_out(agent: Agent, curriculum: Curriculum, slot: int, episodes: int, see
     return Rollout(world, [Episode(np.stack(seen), np.array(so_far)) for seen, so_far in pairs])
 
 
-def record(
-    path: Path, agent: Agent, curriculum: Curriculum, slot: int, film: Film, *, episodes: int, seed: int
-) -> None:
-    """Write an H.264 film of slot index `slot` to `path`, with a caption.
+def record(path: Path, agent: Agent, slot: int, film: Film, episodes: int, threads: int = 0) -> None:
+    """Write an H.264 film of slot index `slot` to `path`, with a caption; `threads` are those of the physics.
 
     Raises:
         VideoError: the film cannot be encoded or written.
         RenderError: the pictures cannot be drawn.
     """
-    world, played = roll_out(agent, curriculum, slot, episodes, seed)
+    (world, played), curriculum = roll_out(agent, slot, episodes, threads), agent.curriculum
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def frames() -> Iterator[NDArray[np.uint8]]:
@@ -101,7 +105,7 @@ def record(
                         picture,
                         Label(
                             task=curriculum.slots[slot],
-                            stage=film.stage,
+                            stage=agent.stage,
                             stages=len(curriculum.stages),
                             method=film.method,
                             success_rate=film.success_rate,
@@ -126,15 +130,14 @@ class Cell(NamedTuple):
     success_rate: float | None  # None: the skill was not trained yet, or nothing tells success
     return_mean: float | None = None  # of a skill of which nothing tells success
 
+    @property
+    def stage(self) -> Stage:
+        """The stage of the curriculum that trains the slot."""
+        return self.agent.curriculum.stages[self.slot]
+
 
 def record_grid(
-    path: Path,
-    rows: Sequence[Sequence[Cell]],
-    curriculum: Curriculum,
-    title: tuple[str, str],
-    *,
-    episodes: int,
-    seed: int,
+    path: Path, rows: Sequence[Sequence[Cell]], title: tuple[str, str], episodes: int, threads: int = 0
 ) -> None:
     """Write one film, .mp4 or .gif, whose cells play at the same time, from the same start state in each task.
 
@@ -142,11 +145,10 @@ def record_grid(
 
     Args:
         path: the film.
-        rows: of cells, as many in each.
-        curriculum: whose slots the cells show.
+        rows: of cells, as many in each; the agents are all of one run.
         title: what stands above the cells, on the left and on the right.
-        episodes: how many, one after the other.
-        seed: of the start states; evaluation's episode e starts like this film's.
+        episodes: how many, one after the other; each starts as evaluation's of the same number.
+        threads: of the physics; 0: all cores that the process may use.
 
     Raises:
         VideoError: the film cannot be encoded or written.
@@ -155,20 +157,20 @@ def record_grid(
     size = tile_width(max(map(len, rows)), GRID_WIDTH, CELL[path.suffix])
     cells = [cell for row in rows for cell in row]
     rollouts = [
-        roll_out(cell.agent, curriculum, cell.slot, episodes, seed, size)
-        if _text(cell, curriculum).trained
-        else _start(curriculum, cell.slot, episodes, seed, size)
+        roll_out(cell.agent, cell.slot, episodes, threads, size)
+        if _text(cell).trained
+        else _start(cell, episodes, threads, size)
         for cell in cells
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def frames() -> Iterator[Frame]:
         with ExitStack() as stack:
-            worlds = {curriculum.stages[cell.slot].world: r.world for cell, r in zip(cells, rollouts, strict=True)}
+            worlds = {cell.stage.world: rollout.world for cell, rollout in zip(cells, rollouts, strict=True)}
             painters = {key: stack.enter_context(world.painter(size, size)) for key, world in worlds.items()}
             for e in range(episodes):
                 tiles = [
-                    _tiles(cell, rollout.episodes[e], curriculum, painters[curriculum.stages[cell.slot].world])
+                    _tiles(cell, rollout.episodes[e], painters[cell.stage.world])
                     for cell, rollout in zip(cells, rollouts, strict=True)
                 ]
                 columns = len(rows[0])
@@ -185,23 +187,22 @@ def record_grid(
             rollout.world.close()
 
 
-def _start(curriculum: Curriculum, slot: int, episodes: int, seed: int, size: int) -> Rollout:
+def _start(cell: Cell, episodes: int, threads: int, size: int) -> Rollout:
     """Return the start states alone, each an episode of one picture."""
-    world = stage_env(curriculum.stages[slot], episodes, draw=size)
-    world.reset(seed=seed)
+    world = stage_env(cell.stage, episodes, threads=threads, draw=size)
+    world.reset(seed=cell.agent.seed)
     return Rollout(world, [Episode(look[None], np.zeros(1, bool)) for look in world.look()])
 
 
-def _tiles(cell: Cell, episode: Episode, curriculum: Curriculum, painter: Painter) -> Iterator[Frame]:
+def _tiles(cell: Cell, episode: Episode, painter: Painter) -> Iterator[Frame]:
     """Yield the captioned pictures of a cell's episode."""
-    text = _text(cell, curriculum)
+    text = _text(cell)
     for picture, solved in zip(painter.frames(episode.looks), episode.solved, strict=True):
         yield tile(picture, replace(text, solved=bool(solved)))
 
 
-def _text(cell: Cell, curriculum: Curriculum) -> Tile:
-    slot = curriculum.slots[cell.slot]
-    return Tile(slot, cell.agent.stage, cell.success_rate, return_mean=cell.return_mean)
+def _text(cell: Cell) -> Tile:
+    return Tile(cell.agent.slots[cell.slot], cell.agent.stage, cell.success_rate, return_mean=cell.return_mean)
 
 
 def _side_by_side(films: Sequence[Iterator[Frame]]) -> Iterator[list[Frame]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +50,7 @@ def read_run(path: Path) -> Contents:
     """
     run = RunFolder(path)
     metrics, config = run.read_metrics(), run.config
-    environment = _object(path / "environment.json")
+    environment = run.read_environment()
     scores = read_scores(run.scores_file)
     if stray := [score for score in scores if score.stage > metrics.stages or score.slot >= metrics.stages]:
         raise UserError(f"{run.scores_file}: {stray[0]} is not of the {metrics.stages} stages in metrics.json")
@@ -75,23 +74,8 @@ def run_names(runs: Sequence[Contents]) -> list[str]:
     return names
 
 
-_LIMIT = 2**28  # bytes
-
-
 def _text(path: Path) -> str:
     try:
         return read_own(path, MOST_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text ({error.reason}); restore the file") from None
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_text(path))
-        # JSON can spell half of a surrogate pair, which no page can hold.
-        json.dumps(content, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}); restore the file") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected an object, got {type(content).__name__}; restore the file")
-    return content

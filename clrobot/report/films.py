@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from clrobot.errors import UserError
+from clrobot.files import read_plain
 from clrobot.runs.folder import stage_name
 
 Videos = Literal["link", "embed"]
+_MOST_BYTES = 2**28  # of an embedded film; a usual one has 100 kB
 
 
 class Embedded(NamedTuple):
@@ -48,7 +50,7 @@ class Films:
     def _address(self, path: Path) -> str:
         if self._videos == "embed":
             try:
-                data = base64.b64encode(path.read_bytes()).decode()
+                data = base64.b64encode(read_plain(path, _MOST_BYTES, follow=False)).decode()
             except OSError as error:
                 raise UserError(f"{path} cannot be read ({error.strerror}); film it again, or link it") from error
             film = Embedded(f"film-{len(self.embedded) + 1}", f"data:video/mp4;base64,{data}")

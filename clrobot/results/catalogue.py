@@ -99,7 +99,7 @@ def _named(*names: str) -> tuple[Metric, ...]:
     return tuple(map(run_metric, names))
 
 
-# What a page shows first and a tracker is told.
+# What a page shows first and a tracker gets.
 HEADLINES: Final = _named(
     "average_success",
     "forgetting",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationInfo
 
@@ -15,8 +15,14 @@ class Record(BaseModel):
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Change = Annotated[float, Field(ge=-1, le=1)]  # the difference of two rates
-Positive = Annotated[float, Field(ge=0)]  # zero or more
-Count = Annotated[int, Field(ge=0, lt=2**63)]
+# More than anything here ever counts or measures; what lies beyond is somebody's invention, and would overflow where
+# it is added up or shown. Up to here every whole number is exactly a float too.
+MAX_COUNT: Final = 2**53
+MAX_NUMBER: Final = 1e12
+
+Positive = Annotated[float, Field(ge=0, le=MAX_NUMBER)]  # zero or more
+Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Matrix = tuple[tuple[Rate | None, ...], ...]  # rates by row and column; None where one is undefined
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 DASH: Final = "–"  # what is undefined, or not measured yet
 
@@ -63,6 +64,11 @@ _WRITE: Final[dict[Kind, Callable[[float], str]]] = {
     "count": grouped,
     "bytes": size,
 }
+
+
+def json_text(content: Any) -> str:
+    """Return content as JSON of printable ASCII: it passes through every terminal, and no name in it commands one."""
+    return json.dumps(content, indent=2, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def number_of_kind(value: float | None, kind: Kind) -> str:

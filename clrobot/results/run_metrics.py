@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
-from clrobot.results.fields import Change, Count, Matrix, Positive, Rate, Record, Slot
+from clrobot.results.fields import MAX_COUNT, Change, Count, Matrix, Number, Positive, Rate, Record, Slot
 from clrobot.results.metrics import (
     Array,
     average_success,
@@ -38,12 +38,12 @@ class Parameters(Record):
 class Seconds(Record):
     """Wall-clock time by what it was spent on."""
 
-    # No bound: a difference of two rounded clocks may be a millisecond below zero, and must not end a training.
-    train: float
-    evaluate: float
-    method: float
-    record: float
-    save: float
+    # Not `Positive`: a difference of two rounded clocks may be a millisecond below zero, and must not end a training.
+    train: Number
+    evaluate: Number
+    method: Number
+    record: Number
+    save: Number
 
     @property
     def total(self) -> float:
@@ -66,7 +66,7 @@ class DormantShare(Record):
 class StageRecord(Record):
     """What the agent had become after a stage, and what the stage took."""
 
-    stage: Annotated[int, Field(ge=1)]
+    stage: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     parameters: Parameters
     memory_bytes: Count
     dormant_share: DormantShare
@@ -77,7 +77,7 @@ class TaskMetrics(Record):
     """What is measured of one slot; None where it is undefined, or not yet measured."""
 
     slot: Slot
-    task: str
+    task: Annotated[str, Field(max_length=1_000)]
     learned: Rate | None
     final: Rate | None
     learned_final_step: Rate | None
@@ -87,7 +87,7 @@ class TaskMetrics(Record):
     zero_shot_transfer: Change | None
     auc: Positive | None
     auc_reference: Positive | None
-    forward_transfer: float | None
+    forward_transfer: Number | None
     plasticity: Positive | None
     final_stochastic: Rate | None
 
@@ -125,7 +125,7 @@ class RunMetrics(Record):
     forgetting: Change | None
     forgetting_all_tasks: Change | None
     backward_transfer: Change | None
-    forward_transfer: float | None
+    forward_transfer: Number | None
     zero_shot_transfer: Change | None
     retention: Positive | None
     unlearned_share: Rate | None

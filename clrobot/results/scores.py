@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from clrobot.results.fields import Count, Positive, Rate, Record, Slot, own_stage
+from clrobot.results.fields import MAX_COUNT, Count, Positive, Rate, Record, Slot, own_stage
 from clrobot.results.metrics import Array, auc
 
 Mask = NDArray[np.bool_]
@@ -55,7 +55,7 @@ class Score(Record):
     stage: Count
     step: Count
     slot: Slot
-    episodes: Annotated[int, Field(ge=1, lt=2**63)]
+    episodes: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     success_any: Rate | None
     success_final: Rate | None
     return_mean: float | None

@@ -3,47 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium as gym
 import numpy as np
 import torch as th
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.methods.shared.method import Method
-from clrobot.errors import UserError, explain
+from clrobot.agents.tensors import check_like, check_numbers
+from clrobot.errors import UserError, cut, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.agent import Agent
 from clrobot.experiment.build import make_method, network_arguments
 from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.memory import hidden_weights
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
+from clrobot.results.fields import MAX_COUNT
 from clrobot.runs.folder import RunFolder
 
 _FILES = ("checkpoint.json", "method.safetensors", "weights.safetensors")
+_BUILT = 10**8  # numbers of a network that is built to see whether a file fits it, whatever the file holds
+_Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
 
 class CheckpointInfo(BaseModel):
     """The content of `checkpoint.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    stage: int = Field(ge=0)
-    step: int = Field(ge=0)
+    stage: _Count
+    step: _Count
     """Environment steps trained so far."""
-    updates: int = Field(ge=0)
+    updates: _Count
     """Stable-Baselines3's own count of them, which its log goes on with."""
-    slots: int = Field(ge=1)
+    slots: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     """Heads (or columns) that the policy has."""
-    observation_size: int = Field(ge=2)
+    observation_size: Annotated[int, Field(ge=2, le=MAX_COUNT)]
     """With the slot's index."""
-    action_size: int = Field(ge=1)
-    config: str | None = None
+    action_size: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    config: str
     """SHA-256 of the `config.yaml` that it was trained with."""
 
 
@@ -70,10 +75,16 @@ def save_checkpoint(run: RunFolder, stage: int, model: BaseAlgorithm, method: Me
 
 
 def rebind_checkpoints(run: RunFolder) -> None:
-    """Say in every checkpoint that it belongs to the run's configuration as it is now."""
+    """Say in every checkpoint that it belongs to the run's configuration as it is now.
+
+    Raises:
+        UserError: a checkpoint is missing or damaged.
+    """
     for stage in run.stages():
+        _check_files(run.checkpoint(stage))
         path = run.checkpoint(stage) / "checkpoint.json"
-        content = json.loads(path.read_text(encoding="utf-8")) | {"config": checksum(run.config_file)}
+        info = _read_info(path, stage, _slots_after(stage, run.config))
+        content = info.model_dump(mode="json") | {"config": checksum(run.config_file)}
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         write_manifest(run.checkpoint(stage))
 
@@ -81,8 +92,8 @@ def rebind_checkpoints(run: RunFolder) -> None:
 def load_agent(run: RunFolder, stage: int | None = None, warn: Callable[[str], None] | None = None) -> Agent:
     """Return the agent as it was after `stage`.
 
-    None is the newest whole stage: `warn` (by default the standard error) is told of each damaged one that is
-    passed over.
+    None is the newest whole stage: `warn` (by default it writes to the standard error) is called with a sentence on
+    each damaged one that is passed over.
 
     Raises:
         UserError: the checkpoint is missing or damaged; for None, every one is, and the newest is named.
@@ -111,45 +122,71 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
         UserError: the checkpoint is missing or damaged.
     """
     folder = run.checkpoint(stage)
-    if (problem := check_manifest(folder, _FILES)) is not None:
-        raise UserError(f"{problem}; give another --stage, or train again")
-    try:
+    _check_files(folder)
+    with _damaged_where_it_fails(folder / "method.safetensors"):
         state: dict[str, th.Tensor] = load_file(folder / "method.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise _damaged(folder / "method.safetensors", " ".join(str(error).split())[:200]) from error
     return state, _read_info(folder / "checkpoint.json", stage, _slots_after(stage, run.config))
 
 
 def _load(run: RunFolder, stage: int) -> Agent:
     folder = run.checkpoint(stage)
     config = run.config
-    if (problem := check_manifest(folder, _FILES)) is not None:
-        raise UserError(f"{problem}; give another --stage, or train again")
+    _check_files(folder)
     info = _read_info(folder / "checkpoint.json", stage, _slots_after(stage, config))
     weights = folder / "weights.safetensors"
-    try:
+    with _damaged_where_it_fails(weights):
         tensors = load_file(weights)
-        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-            raise ValueError("weights that are not finite")
         # The sizes are believed only as far as the file bears them out.
-        if max(info.observation_size, info.action_size, *config.network.widths) > sum(
-            t.numel() for t in tensors.values()
-        ):
+        numbers = sum(tensor.numel() for tensor in tensors.values())
+        sizes = (info.observation_size, info.action_size, *config.network.widths, info.slots)
+        if max(sizes) > numbers or hidden_weights(config, info.slots) > _BUILT + 64 * numbers:
             raise ValueError("sizes that its weights do not have")
-        policy: Any = algorithm_class(config.algo).policy_class(
+        policy: Any = algorithm_class(config.algo).policy_class()(
             gym.spaces.Box(-np.inf, np.inf, (info.observation_size,), np.float32),
             gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32),
             lambda _: 0.0,
             slots=info.slots,
             **network_arguments(config),
         )
+        check_like(tensors, policy.state_dict())
         policy.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise _damaged(weights, " ".join(str(error).split())[:200]) from error
-    if info.config is not None and info.config != checksum(run.config_file):
+        _check_acts(policy, info)
+    if info.config != checksum(run.config_file):
         raise UserError(f"{run.config_file} is not the one that stage {stage} was trained with; put that one back")
     policy.set_training_mode(False)
     return Agent.of(config, policy, stage)
+
+
+def _check_acts(policy: Any, info: CheckpointInfo) -> None:
+    """Raise ValueError unless all weights are finite, and so is what each slot does with some observations.
+
+    Finite weights may be too large to be multiplied.
+    """
+    for name, tensor in policy.state_dict().items():
+        if tensor.is_floating_point():
+            check_numbers(name, tensor, tensor.shape)
+    rows = th.tensor([-1.0, 0.0, 1.0])[:, None].expand(3, info.observation_size - 1).repeat(info.slots, 1)
+    slots = th.arange(info.slots, dtype=rows.dtype).repeat_interleave(3)[:, None]
+    with th.no_grad():
+        mean, log_std = policy.gaussian(th.cat([rows, slots], dim=1))
+    if not bool((mean.isfinite() & log_std.exp().isfinite()).all()):
+        raise ValueError("weights too large to act with")
+
+
+def _check_files(folder: Path) -> None:
+    if (problem := check_manifest(folder, _FILES)) is not None:
+        raise UserError(f"{problem}; give another --stage, or train again")
+
+
+@contextmanager
+def _damaged_where_it_fails(path: Path) -> Iterator[None]:
+    """Say of whatever fails in the block that this file is damaged: its checksum agrees, it was made by hand."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise _damaged(path, cut(str(error), 200) or type(error).__name__) from error
 
 
 def _slots_after(stage: int, config: RunConfig) -> int:
@@ -166,7 +203,7 @@ def _read_info(path: Path, stage: int, slots: int) -> CheckpointInfo:
     except ValidationError as error:
         raise _damaged(path, explain(error)) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged(path, cut(str(error), 200)) from error
     if (info.stage, info.slots) != (stage, slots):
         raise _damaged(path, f"it says stage {info.stage} and {info.slots} slots")
     return info

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,29 +17,28 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from clrobot.errors import Busy, UserError, explain, warn
+from clrobot.errors import Busy, UserError, cut, explain, shown, warn
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import (
     MANIFEST,
+    TEXT_LIMIT,
     at_home,
     atomic,
     check_record,
     find_stray,
     is_left_over,
     read_own,
-    read_plain,
     write_record,
 )
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.foreign import missing, sources
 
-_STAGE = re.compile(r"stage_(\d\d+)")
+_STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
-_METRICS_LIMIT = 2**26  # bytes
+_MOST_LEVELS = 20  # of environment.json; it has four
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
-
 
 _MOST_BYTES = 64 * 2**20  # of metrics.json; a run of 100 stages has 1 MB
 
@@ -97,14 +97,24 @@ class RunFolder:
         return run
 
     def _check_entries(self) -> None:
-        """Raise UserError unless all is where and what it should be; a link would lead out of the run."""
+        """Raise UserError unless all is where and what it should be; a link would lead out of the run.
+
+        No sentence here advises to delete anything: it may be all that there is of the run.
+        """
         if (stray := find_stray(self.path)) is not None:
-            raise UserError(f"{stray} is a link or a device; remove it: a run holds only its own files")
+            if not stray.is_symlink():
+                raise UserError(f"{stray} is a pipe or a device; move it elsewhere: a run holds only its own files")
+            # A cache of downloads, such as the Hub's, makes every file of a run a link to a blob.
+            copying = shlex.join(["cp", "-rL", str(self.path), "COPY"])
+            raise UserError(
+                f"{stray} is a link to {cut(os.readlink(stray), 80)}, and a run holds only its own files; "
+                f"if you trust what it leads to, copy the run with links followed, and use the copy: {copying}"
+            )
         for entry in self.path.iterdir():
             if entry.name in _FILES and entry.is_dir():
-                raise UserError(f"{entry} is a folder; expected a file: remove it, or train again")
+                raise UserError(f"{entry} is a folder; expected a file: move it elsewhere, or train again")
             if (entry.name in _FOLDERS or _STAGE.fullmatch(entry.name)) and entry.is_file():
-                raise UserError(f"{entry} is a file; expected a folder: remove it, or train again")
+                raise UserError(f"{entry} is a file; expected a folder: move it elsewhere, or train again")
 
     @property
     def config_file(self) -> Path:
@@ -186,6 +196,25 @@ class RunFolder:
         except ValidationError as error:
             raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
 
+    def read_environment(self) -> dict[str, Any]:
+        """Return the content of `environment.json`: what the run was made with.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        path = self.path / "environment.json"
+        try:
+            content = json.loads(read_own(path, TEXT_LIMIT))
+            # JSON can spell half of a surrogate pair, which no page can hold.
+            json.dumps(content, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path} is not JSON ({cut(str(error))}); restore the file") from None
+        if not isinstance(content, dict) or _depth(content) > _MOST_LEVELS:
+            raise UserError(
+                f"{path}: expected an object of at most {_MOST_LEVELS} levels, got {shown(content)}; restore the file"
+            )
+        return content
+
     def lock(self) -> None:
         """Keep every other process from training into this folder until `unlock` or the end of this process.
 
@@ -231,17 +260,26 @@ class RunFolder:
             UserError: the file is damaged.
         """
         if noted := _foreign(config):
-            path = self.path / "environment.json"
-            try:
-                environment = dict(json.loads(read_plain(path)))
-            except (ValueError, TypeError, RecursionError) as error:
-                raise UserError(f"{path} is damaged ({type(error).__name__}); put it back") from None
-            self.write_json("environment.json", environment | noted)
+            self.write_json("environment.json", self.read_environment() | noted)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file in one step."""
         with atomic(self.path / name) as file:
             file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _depth(content: Any) -> int:
+    """Return how many levels JSON has; this loop has no limit of its own."""
+    levels, found = [content], 0
+    while levels:
+        found += 1
+        levels = [
+            inner
+            for outer in levels
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return found
 
 
 def check_free(path: Path) -> None:
@@ -250,7 +288,7 @@ def check_free(path: Path) -> None:
     if path.is_dir():
         if not all(is_left_over(entry) for entry in path.iterdir()):
             what = "a run" if (path / "config.yaml").exists() else "files"
-            raise UserError(f"{path} already holds {what}; give another --out, or remove it first")
+            raise UserError(f"{path} already holds {what}; give another --out, or move it elsewhere first")
     elif path.exists():
         raise UserError(f"{path} is a file; give a new folder with --out")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 
-from clrobot.errors import UserError
+from clrobot.errors import UserError, cut, explain
 from clrobot.files import MANIFEST
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.results.scores import stage_ends
@@ -39,8 +40,9 @@ def rebuild_metrics(run: RunFolder, reference: ArrayLike | None = None) -> RunMe
     try:
         metrics = run_metrics(scores, slots, stage_ends(scores, len(slots)), costs, reference)
     except ValueError as error:
+        reason = explain(error) if isinstance(error, ValidationError) else cut(str(error), 200)
         raise UserError(
-            f"{run.path / 'metrics.json'} does not fit the run's scores ({error}); train again"
+            f"{run.path / 'metrics.json'} does not fit the run's scores ({reason}); train again"
         ) from error
     write_metrics(run, metrics)
     return metrics

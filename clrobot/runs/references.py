@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.errors import UserError
-from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics
@@ -28,7 +28,7 @@ FORMAT = 1  # raise it when what a reference's scores mean changes: older refere
 METHOD = "finetune"  # in a first stage it is the algorithm alone
 
 # What changes no score: a reference has the defaults, but for the threads. The method is none of its own.
-_IMMATERIAL = ("method", "steps", "video", "checkpoint", "memory_limit_mb", "tracker", "threads", "env_processes")
+_IMMATERIAL = ("method", "steps", *CHANGES_NO_SCORE)
 
 
 def default_store(run: RunFolder) -> Path:
@@ -87,16 +87,16 @@ def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> 
     for run in runs:
         place = default_store(run) if store is None else store
         if store is None and place.is_symlink():
-            raise UserError(f"{place} is a link; remove it, or say where references go: clrobot references --store")
+            raise UserError(f"{place} is a link; say where references go: clrobot references --store")
         for slot in range(len(run.config.curriculum.stages)) if run.config.curriculum.heads != "one" else ():
             folder = reference_folder(place, run.config, slot)
             if folder in missing or find_reference(place, run.config, slot) is not None:
                 continue
             if folder.is_symlink():
-                raise UserError(f"{folder} is a link; remove it, and the reference will be trained")
+                raise UserError(f"{folder} is a link; put the reference itself there, or give another --store")
             there = (folder / "config.yaml").exists() and _is_trained(RunFolder.open(folder))
             if there and find_reference(place, run.config, slot) is None:  # another process may have just finished it
-                raise UserError(f"the reference {folder} is damaged; remove it, and it will be trained again")
+                raise UserError(f"the reference {folder} is damaged; move it elsewhere, and it will be trained again")
             missing[folder] = reference_config(run.config, slot)
     return missing
 

@@ -26,18 +26,19 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.algorithms.algorithm import Algorithm
-from clrobot.agents.algorithms.learner import optimizers
+from clrobot.agents.algorithms.learner import load_moments, optimizers
 from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.agents.vec_env import EnvState
-from clrobot.errors import UserError, explain
+from clrobot.errors import UserError, cut, explain
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
+from clrobot.results.fields import MAX_COUNT, MAX_NUMBER
 from clrobot.results.run_metrics import StageRecord
 from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
 
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
 _KEPT = 2
 _MOST_BYTES = 2**28  # of one of a snapshot's JSON files: as large as the generators of a million simulations
-MAX_COUNT = 10**15  # more than anything here ever counts: what lies beyond is no count
 _FILES = (
     "algorithm.safetensors",
     "arrays.safetensors",
@@ -50,44 +51,83 @@ _FILES = (
 )
 
 
+_Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+_Seconds = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+
+
 class Progress(BaseModel):
     """Where a training stands, beside its tensors (`progress.json`)."""
 
-    model_config = ConfigDict(extra="forbid")
+    # What is logged may be no number, such as how much of a variance of zero is explained.
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
 
-    stage: int = Field(ge=1, le=MAX_COUNT)
-    stage_start: int = Field(ge=0, le=MAX_COUNT)
-    phase: int = Field(ge=0, le=MAX_COUNT)
+    stage: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    stage_start: _Count
+    phase: _Count
     """The stage's phase, from 0."""
-    step: int = Field(ge=0, le=MAX_COUNT)
-    updates: int = Field(ge=0, le=MAX_COUNT)
+    step: _Count
+    updates: _Count
     """Stable-Baselines3's own count: of epochs (PPO) or gradient steps (SAC)."""
-    gradient_steps: int = Field(ge=0, le=MAX_COUNT)
+    gradient_steps: _Count
     """Of the actor, in the whole run."""
-    scores: int = Field(ge=0, le=MAX_COUNT)
+    scores: _Count
     """Lines of `scores.jsonl` that belong to the training so far."""
-    curve_due: list[int]
+    curve_due: list[_Count]
     """Steps at which the learning curve is still to be measured."""
     curve_success: float | None
     cut: int = Field(0, ge=0, le=MAX_COUNT)
     """How often the stage's worlds have begun anew, where their state cannot be saved."""
     successes: list[float]
     """Stable-Baselines3's window of training successes, for its log."""
-    episodes: list[tuple[float, Annotated[int, Field(ge=0, le=MAX_COUNT)]]]
+    episodes: list[tuple[float, _Count]]
     """Its window of training episodes: each one's return and length."""
     log: dict[str, float]
     """Values recorded and not yet written to TensorBoard."""
-    log_counts: dict[str, int]
+    log_counts: dict[str, _Count]
     log_excluded: dict[str, list[str]]
-    seconds: dict[str, float]
-    divergences: int = Field(ge=0, le=MAX_COUNT)
+    seconds: dict[Annotated[str, Field(pattern="^(train|evaluate|method|record|save)$")], _Seconds]
+    divergences: _Count
     per_stage: list[StageRecord]
     """Capacity and cost after each finished stage."""
-    film_failures: int = Field(ge=0, le=MAX_COUNT)
+    film_failures: _Count
 
 
-class Damaged(Exception):
+class _NumpyState(BaseModel):
+    """The state of numpy's global generator beside its 624 words; it reads beyond them where `pos` says so."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    pos: Annotated[int, Field(ge=0, le=624)]
+    has_gauss: Annotated[int, Field(ge=0, le=1)]
+    gauss: float
+
+
+class _PythonState(BaseModel):
+    """The state of Python's global generator beside its words."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    version: int
+    gauss: float | None
+
+
+class _Generators(BaseModel):
+    """The states of all generators (`generators.json`); those of single ones are what numpy's bit generators take."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    simulation: list[dict[str, Any]]
+    numpy: _NumpyState
+    python: _PythonState
+    actions: dict[str, Any]
+
+
+class Damaged(UserError):
     """A snapshot cannot be used; the message names the file."""
+
+
+class OtherRun(UserError):
+    """A snapshot is of other settings or scores than the run's folder holds now."""
 
 
 def write_snapshot(
@@ -172,7 +212,7 @@ class Snapshot:
 
         Raises:
             Damaged: a file is missing, damaged or not what it should be.
-            UserError: the run's settings or scores are not those of the training; no other snapshot would help.
+            OtherRun: the run's settings or scores are not those of the training.
         """
         if (problem := check_manifest(folder, _FILES)) is not None:
             raise Damaged(problem)
@@ -183,12 +223,13 @@ class Snapshot:
             self._method = load_file(folder / "method.safetensors")
             self._algorithm = load_file(folder / "algorithm.safetensors")
             self._arrays = load_arrays(folder / "arrays.safetensors")
-            self._generators = json.loads(read_plain(folder / "generators.json", _MOST_BYTES))
+            self._generators = _Generators.model_validate_json(read_plain(folder / "generators.json", _MOST_BYTES))
             sums = json.loads(read_plain(folder / "run.json", _MOST_BYTES))
         except ValidationError as error:
-            raise Damaged(f"{folder / 'progress.json'} is damaged ({explain(error)})") from error
-        except (OSError, ValueError, SafetensorError, RecursionError) as error:
-            raise Damaged(f"{folder} is damaged ({' '.join(str(error).split())[:200]})") from error
+            name = "generators.json" if error.title == _Generators.__name__ else "progress.json"
+            raise Damaged(f"{folder / name} is damaged ({explain(error)})") from error
+        except (OSError, ValueError, SafetensorError, RecursionError, MemoryError) as error:
+            raise Damaged(f"{folder} is damaged ({_told(error)})") from error
         _check_run(folder.parent.parent, sums, self.progress.scores)
         self.folder = folder
 
@@ -199,28 +240,35 @@ class Snapshot:
         Its checksums agree: it was made by hand, or for another version of a library.
 
         Raises:
-            UserError: something failed.
+            Damaged: something failed.
         """
         try:
             yield
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            told = " ".join(str(error).split())[:200] or type(error).__name__
-            raise UserError(
-                f"{self.folder} is damaged ({told}); remove it, and the training goes on from an older one"
-            ) from error
+        except UserError:
+            raise
+        except Exception as error:
+            raise Damaged(f"{self.folder} is damaged ({_told(error)})") from error
 
     def simulation(self) -> EnvState:
         """Return the simulations' state."""
         prefix = "simulation."
         arrays = {name.removeprefix(prefix): a for name, a in self._arrays.items() if name.startswith(prefix)}
-        return EnvState(arrays, self._generators["simulation"])
+        return EnvState(arrays, self._generators.simulation)
 
     def restore_method(self, method: Method) -> None:
         """Give the method its memory back."""
         method.load_state_dict(self._method)
 
     def restore_model(self, model: BaseAlgorithm, algorithm: Algorithm) -> None:
-        """Give a model that has begun the snapshot's slot its weights, moments, counters and observations."""
+        """Give a model that has begun the snapshot's slot its weights, moments, counters and observations.
+
+        Raises:
+            KeyError, ValueError: it holds something else than the model's.
+        """
+        check_like(self._weights, model.policy.state_dict())
+        for name, tensor in self._weights.items():
+            if tensor.is_floating_point():
+                check_numbers(name, tensor, tensor.shape)
         model.policy.load_state_dict(self._weights)
         algorithm.load_tensors(model, self._algorithm)
         for name, optimizer in optimizers(model).items():
@@ -228,27 +276,33 @@ class Snapshot:
                 prefix = f"{name}.{index}."
                 state = {n.removeprefix(prefix): t for n, t in self._optimizer.items() if n.startswith(prefix)}
                 if state:
-                    optimizer.state[parameter] = state
+                    _check_moments(prefix, state, parameter)
+                    load_moments(optimizer, parameter, state)
         model.num_timesteps = self.progress.step
         model._n_updates = self.progress.updates
-        model._last_obs = self._arrays["last_obs"].copy()
-        model._last_episode_starts = self._arrays["last_episode_starts"].copy()
+        assert model.observation_space.shape is not None
+        observations, starts = self._arrays["last_obs"], self._arrays["last_episode_starts"]
+        check_numbers("last_obs", th.from_numpy(observations), (model.n_envs, *model.observation_space.shape))
+        if starts.shape != (model.n_envs,) or starts.dtype != np.bool_:
+            raise ValueError(f"last_episode_starts is {starts.dtype} of shape {starts.shape}")
+        model._last_obs = observations.copy()
+        model._last_episode_starts = starts.copy()
 
     def restore_generators(self, model: BaseAlgorithm) -> None:
         """Set torch's, numpy's and Python's global generators and that of random actions; do this last."""
-        model.action_space.np_random.bit_generator.state = self._generators["actions"]
-        saved: dict[str, Any] = self._generators["numpy"]
+        model.action_space.np_random.bit_generator.state = self._generators.actions
+        saved = self._generators.numpy
         np.random.set_state(  # noqa: NPY002
             {
                 "bit_generator": "MT19937",
-                "state": {"key": self._arrays["numpy"], "pos": saved["pos"]},
-                "has_gauss": saved["has_gauss"],
-                "gauss": saved["gauss"],
+                "state": {"key": self._arrays["numpy"], "pos": saved.pos},
+                "has_gauss": saved.has_gauss,
+                "gauss": saved.gauss,
             }
         )
-        python = self._generators["python"]
+        python = self._generators.python
         words = tuple(int(word) for word in self._arrays["python"])
-        random.setstate((python["version"], words, python["gauss"]))
+        random.setstate((python.version, words, python.gauss))
         th.set_rng_state(th.from_numpy(self._arrays["torch"].copy()))
 
 
@@ -262,16 +316,30 @@ def _check_run(run: Path, sums: Any, scores: int) -> None:
     try:
         found = _run_sums(run, scores)
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}; put it back, or train again") from error
+        raise OtherRun(f"{error.filename}: {error.strerror}; put it back, or train again") from error
     for name, value in found.items():
         if not isinstance(sums, dict) or sums.get(name) != value:
-            raise UserError(f"{run / name} is not as the training wrote it; put that one back, or train again")
+            raise OtherRun(f"{run / name} is not as the training wrote it; put that one back, or train again")
+
+
+def _check_moments(prefix: str, state: dict[str, th.Tensor], parameter: th.Tensor) -> None:
+    """Raise ValueError unless these are Adam's moments of a parameter: fused, it would not look itself."""
+    if state.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+        raise ValueError(f"{prefix}{min(state)}: expected step, exp_avg and exp_avg_sq")
+    for moment, tensor in state.items():
+        check_numbers(f"{prefix}{moment}", tensor, () if moment == "step" else parameter.shape)
+    if not all(tensor.dtype == th.float32 for tensor in state.values()):
+        raise ValueError(f"{prefix}exp_avg is {state['exp_avg'].dtype}")
+
+
+def _told(error: Exception) -> str:
+    return cut(str(error), 200) or type(error).__name__
 
 
 def _moments(model: BaseAlgorithm) -> dict[str, th.Tensor]:
     """Return Adam's moments by the optimizer's name, the parameter's place in it and the moment's name."""
     return {
-        f"{name}.{index}.{moment}": tensor
+        f"{name}.{index}.{moment}": tensor.clone()  # they may share memory, which the file does not allow
         for name, optimizer in optimizers(model).items()
         for index, parameter in enumerate(optimizer.param_groups[0]["params"])
         for moment, tensor in optimizer.state.get(parameter, {}).items()

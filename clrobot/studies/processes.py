@@ -15,14 +15,14 @@ from typing import IO, TypeVar
 
 from clrobot.safe_path import safe_environment
 
-# Two signals within so many seconds are one request: `timeout`, systemd and Slurm tell a process and its whole group.
+# Two signals within so many seconds are one request: `timeout`, systemd and Slurm tell a process and its whole group,
+# and a sweep passes on to its trainings what it was asked.
 SAME_REQUEST = 0.5
 _KILLED_AT = 3  # requests
 
 _Handler = Callable[[int, FrameType | None], object]
 
-
-_AWAKE = 0.5  # seconds between two looks at what this process was told
+_AWAKE = 0.5  # seconds between two looks for signals
 _Result = TypeVar("_Result")
 
 
@@ -67,7 +67,7 @@ class Processes:
 
     @contextmanager
     def following_this_process(self) -> Iterator[None]:
-        """Pass on what this process is told: stop (SIGINT, SIGTERM, SIGHUP), pause (SIGTSTP) and go on (SIGCONT).
+        """Pass on what this process is asked: stop (SIGINT, SIGTERM, SIGHUP), pause (SIGTSTP) and go on (SIGCONT).
 
         Nothing is raised: the block sees `stopped`, and ends when its processes have.
         """

@@ -116,13 +116,19 @@ def run_all(plans: Sequence[Plan], jobs: int, tell: Callable[[str], None]) -> li
     return [RunFolder.open(p.folder) for p in plans]
 
 
-def add_references(runs: Sequence[RunFolder], jobs: int, tell: Callable[[str], None]) -> None:
+def add_references(
+    runs: Sequence[RunFolder], jobs: int, tell: Callable[[str], None], threads: int | None = None
+) -> None:
     """Train each task of these runs alone, where that was not done yet, and measure forward transfer against it.
+
+    The physics takes `threads` threads; None: as many as the runs say.
 
     Raises:
         UserError, TrainingStopped: as `run_all`.
     """
     missing = missing_references(runs, None)
+    if threads is not None:
+        missing = {path: config.model_copy(update={"threads": threads}) for path, config in missing.items()}
     run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)
     for run in runs:
         when_free(partial(use_references, run, None))  # a second sweep may write the same
@@ -140,21 +146,21 @@ def when_free(act: Callable[[], _T]) -> _T:
 def _outliving_the_terminal(tell: Callable[[str], None]) -> Callable[[str], None]:
     """Return `tell` for lines that are lost where there is no terminal any more, or cannot be shown there."""
 
-    def told(line: str) -> None:
+    def show(line: str) -> None:
         with suppress(OSError, ValueError):
             tell(line)
 
-    return told
+    return show
 
 
 def _is_done(planned: Plan) -> bool:
     if planned.folder.is_symlink():
-        raise UserError(f"{planned.folder} is a link; remove it, or give another --out: a sweep trains into its own")
+        raise UserError(f"{planned.folder} is a link; give another --out: a sweep trains into folders of its own")
     if not (planned.folder / "config.yaml").exists():
         return False
     run = RunFolder.open(planned.folder)
     if _material(run.config) != _material(settle(planned.config)):
-        raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or remove it")
+        raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or move it elsewhere")
     return run.finished
 
 
@@ -226,7 +232,7 @@ def _turn(planned: Plan, processes: Processes, tell: Callable[[str], None]) -> I
 
 def _open_own(path: Path) -> IO[bytes]:
     """Open a log to be written: a plain file of this name alone, since a link leads elsewhere."""
-    wrong = UserError(f"{path} is a link or no plain file; remove it: a sweep writes its log there")
+    wrong = UserError(f"{path} is a link or no plain file; move it elsewhere: a sweep writes its log there")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:

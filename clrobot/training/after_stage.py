@@ -18,27 +18,22 @@ from clrobot.films.record import Film, record
 from clrobot.results.run_metrics import DormantShare, Parameters
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
-from clrobot.runs.folder import RunFolder, stage_name
-from clrobot.training.ledger import Ledger
+from clrobot.runs.folder import stage_name
+from clrobot.training.context import RunContext
 from clrobot.training.measuring import Measuring
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
-from clrobot.training.stopping import StopSwitch
 
 INFERENCE_STATES = 1_000
 DORMANT_STATES = 500
 
 
 def after_stage(
-    config: RunConfig,
-    run: RunFolder,
+    context: RunContext,
     learner: Learner,
     method: Method,
     plan: StagePlan,
-    *,
-    ledger: Ledger,
     measuring: Measuring,
-    stop: StopSwitch,
     drawable: Drawable,
 ) -> list[Score]:
     """Do what follows the learning of `plan`, and return the scores of every slot.
@@ -48,6 +43,7 @@ def after_stage(
     Raises:
         Stopped: a stop was asked for; the stage's newest snapshot leads back to here.
     """
+    config, ledger, stop = context.config, context.ledger, context.stop
     policy, stage, step = learner.policy, plan.stage, learner.step
     with ledger.timed("method"):
         stop.pause(f"{config.method}: remembering {config.curriculum.slots[plan.slot]}", stage, step)
@@ -58,10 +54,10 @@ def after_stage(
     learned = method.heads(plan.slot, len(config.curriculum.stages))
     row = measuring.all_slots(policy, stage, step, learned=learned)
     with ledger.timed("save"):
-        save_checkpoint(run, stage, learner.model, method)
+        save_checkpoint(context.folder, stage, learner.model, method)
     if config.video.enabled:
         with ledger.timed("record"):
-            film(config, run, policy, plan, row, ledger=ledger, stop=stop, step=step, drawable=drawable)
+            film(context, learner, plan, row, drawable)
     with ledger.timed("evaluate"):
         dormant = dormant_shares(config, policy, plan)
     ledger.close_stage(stage, Parameters(**policy.parameter_counts()), method.memory_bytes(), dormant)
@@ -92,31 +88,20 @@ def _collect(
     return collect(policy, stage, slot, n, seed, steps, layout=common, threads=config.threads)
 
 
-def film(
-    config: RunConfig,
-    run: RunFolder,
-    policy: SlotPolicy,
-    plan: StagePlan,
-    row: list[Score],
-    *,
-    ledger: Ledger,
-    stop: StopSwitch,
-    step: int,
-    drawable: Drawable,
-) -> None:
+def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score], drawable: Drawable) -> None:
     """Record every task seen so far that can be drawn; a failure is a warning and never stops the training."""
-    agent = Agent.of(config, policy, plan.stage)
+    config = context.config
+    agent = Agent.of(config, learner.policy, plan.stage)
     for slot in filter(drawable, range(plan.stage)):
         name = config.curriculum.slots[slot]
-        stop.pause(f"recording {name}", plan.stage, step)
-        path = run.videos / stage_name(plan.stage) / f"{name}.mp4"
-        caption = Film(plan.stage, config.method, row[slot].success_any, row[slot].return_mean)
-        seed, episodes = config.evaluation.seed, config.video.episodes
+        context.stop.pause(f"recording {name}", plan.stage, learner.step)
+        path = context.folder.videos / stage_name(plan.stage) / f"{name}.mp4"
+        caption = Film(config.method, row[slot].success_any, row[slot].return_mean)
         try:
-            record(path, agent, config.curriculum, slot, caption, episodes=episodes, seed=seed)
+            record(path, agent, slot, caption, config.video.episodes, config.threads)
         except Exception as error:
-            ledger.film_failures += 1
-            stop.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
+            context.ledger.film_failures += 1
+            context.observer.warn(f"{path.name} of stage {plan.stage} was not recorded: {error}")
 
 
 def dormant_shares(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> DormantShare:

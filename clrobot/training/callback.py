@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
-from clrobot.runs.snapshot import Snapshot
+from clrobot.runs.snapshot import Progress
+from clrobot.training.context import RunContext
 from clrobot.training.cuts import Cuts
-from clrobot.training.ledger import LearningClock, Ledger
+from clrobot.training.ledger import LearningClock
 from clrobot.training.measuring import Measuring
-from clrobot.training.observer import Observer
 from clrobot.training.plan import StagePlan
 from clrobot.training.saver import Saver, StageProgress
-from clrobot.training.stopping import StopSwitch
 
 
 class StageCallback(BaseCallback):
@@ -31,38 +29,33 @@ class StageCallback(BaseCallback):
 
     def __init__(
         self,
-        plan: StagePlan,
+        context: RunContext,
         learner: Learner,
+        plan: StagePlan,
         env: TrainEnv,
-        cuts: Cuts,
-        *,
-        curve_points: int,
-        ledger: Ledger,
         measuring: Measuring,
         saver: Saver,
-        observer: Observer,
-        stop: StopSwitch,
     ) -> None:
         super().__init__()
         self._plan = plan
         self._learner = learner
         self._env = env
-        self._cuts = cuts
+        self._cuts = Cuts(context.config, plan, env)
         self._measuring = measuring
         self._saver = saver
-        self._observer = observer
-        self._stop = stop
-        self._clock = LearningClock(ledger)
+        self._observer = context.observer
+        self._stop = context.stop
+        self._clock = LearningClock(context.ledger)
         # The stage's end is evaluated with all slots: the points lie before it.
+        curve_points = context.config.evaluation.curve_points
         self._due = [plan.start + plan.steps * (i + 1) // (curve_points + 1) for i in range(curve_points)]
         self._success: float | None = None
 
-    def restore(self, model: BaseAlgorithm, snapshot: Snapshot) -> None:
-        """Go on where the snapshot was taken."""
-        progress = snapshot.progress
+    def restore(self, progress: Progress) -> None:
+        """Go on where a snapshot was taken."""
+        model = self._learner.model
         self._due, self._success = list(progress.curve_due), progress.curve_success
-        self._cuts.go_on_from(progress.cut)
-        self._env.set_state(snapshot.simulation())
+        self._cuts.number = progress.cut
         episodes = [{"r": total, "l": length} for total, length in progress.episodes]
         model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(progress.successes, maxlen=model._stats_window_size)

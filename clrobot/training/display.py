@@ -8,13 +8,13 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.results.numbers import number
 from clrobot.results.scores import Score
+from clrobot.terminal import LiteralConsole
 
 # Between two lines of a stage where nothing can be redrawn: nohup, a scheduler's log.
 _LINE_SECONDS = 60.0
@@ -36,7 +36,7 @@ class TerminalObserver:
         self,
         curriculum: Curriculum,
         method: str,
-        console: Console,
+        console: LiteralConsole,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -44,9 +44,10 @@ class TerminalObserver:
         self._method = method
         self._console = console
         self._progress = Progress(
-            TextColumn("[bold]{task.fields[stage]}[/] {task.description}"),
+            TextColumn("{task.fields[stage]}", style="bold", markup=False),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=12),
-            TextColumn("{task.fields[steps]} {task.fields[rate]} {task.fields[success]}"),
+            TextColumn("{task.fields[steps]} {task.fields[rate]} {task.fields[success]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
@@ -71,13 +72,14 @@ class TerminalObserver:
         """Begin a stage's line; rate and time left are of what comes after the first `done` steps."""
         self._started = self._last_line = self._clock()
         self._total, self._done_before = steps, done
-        self._stage = f"{self._method} {stage}/{len(self._slots)} {task}"
+        numbered = f"{self._method} {stage}/{len(self._slots)}"
+        self._stage = f"{numbered} {task}"
         self._progress.reset(
             self._row,
             total=steps,
             completed=done,
             description=task,
-            stage=f"{self._method} {stage}/{len(self._slots)}",
+            stage=numbered,
             steps="",
             rate="",
             success="",
@@ -98,12 +100,10 @@ class TerminalObserver:
         if not self._console.is_terminal and now - self._last_line >= _LINE_SECONDS and rate > 0:
             self._last_line = now
             left = timedelta(seconds=round((self._total - steps) / rate))
-            told = "" if success is None else f", success {success:.2f}"
+            newest = "" if success is None else f", success {number(success)}"
             self._console.print(
-                f"{self._stage} {_thousands(steps)} of {_thousands(self._total)} steps, {rate:,.0f}/s{told}, "
+                f"{self._stage} {_thousands(steps)} of {_thousands(self._total)} steps, {rate:,.0f}/s{newest}, "
                 f"{left} left in this stage",
-                markup=False,
-                highlight=False,
                 soft_wrap=True,
             )
 
@@ -126,7 +126,7 @@ class TerminalObserver:
 
     def warn(self, message: str) -> None:
         """Leave a warning."""
-        self._console.print(f"warning: {message}", style="yellow", markup=False)
+        self._console.print(f"warning: {message}", style="yellow")
 
 
 def _thousands(steps: int) -> str:

@@ -18,14 +18,18 @@ from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.layout import layout
 from clrobot.experiment.machine import Machine
 from clrobot.experiment.prepare import prepare
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import atomic
+from clrobot.imports import command
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
+from clrobot.runs.metrics_file import rebuild_metrics
+from clrobot.runs.references import default_store, reference_areas
 from clrobot.runs.score_book import read_scores
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
-from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
+from clrobot.training.untrained import untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
 _NOT_COPIED = {"report.html", "resume", "tracker.json"}
@@ -53,7 +57,7 @@ def extend(
     run, out = run if isinstance(run, RunFolder) else RunFolder.open(Path(run)), Path(out)
     config = run.config
     if not run.finished:
-        raise UserError(f"{run.path} is not finished; go on with it first: clrobot resume {run.path}")
+        raise UserError(f"{run.path} is not finished; go on with it first: {command('resume', run.path)}")
     if not config.plasticity.reset_optimizer:
         raise UserError(
             f"{run.path} was trained with --plasticity.no-reset-optimizer, whose moments no checkpoint keeps; "
@@ -70,9 +74,8 @@ def extend(
             f"with {task} an observation has {new.size} numbers and an action {new.actions}, and the network of "
             f"{run.path} takes {old.size} and {old.actions}; train anew with it in the curriculum"
         )
-    here = (machine or Machine()).applied_to(extended)
-    learner, method = untrained(here)  # what cannot be used here is refused before anything is copied
-    check_method_memory(here, learner, method)
+    here = extended.on(machine or Machine())
+    untrained(here)  # what cannot be used here is refused before anything is copied
     Tracking(here, to_standard_error)
     scores = _with_new_slot(run, extended, here.threads)
     with atomic(out) as folder:
@@ -86,6 +89,8 @@ def extend(
         copy.note_sources(extended)
         rebind_checkpoints(copy)
         copy.record()
+        # Of the longer curriculum too: a copy that is stopped before its new stage is over can be shown and compared.
+        rebuild_metrics(copy, reference_areas(extended, default_store(RunFolder(out))))
     return RunFolder.open(out)
 
 

@@ -10,11 +10,9 @@ from pathlib import Path
 from types import FrameType
 
 from clrobot.errors import TrainingStopped
+from clrobot.imports import command
+from clrobot.studies.processes import SAME_REQUEST
 from clrobot.training.training import Training
-
-# Two signals within so many seconds are one request: `timeout`, systemd and Slurm tell a process and its whole group,
-# and a sweep passes on what it is told.
-SAME_REQUEST = 0.5
 
 
 class Interrupted(TrainingStopped):
@@ -35,7 +33,8 @@ def leaving(run: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         begun = (run / "config.yaml").exists()
-        raise Interrupted(f"stopped; go on with: clrobot resume {run}" if begun else "stopped") from error
+        again = f"stopped; go on with: {command('resume', run)}"
+        raise Interrupted(again if begun else "stopped") from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -20,7 +20,7 @@ class Measuring:
         settings: how many episodes.
         book: where scores are written.
         ledger: where the seconds are counted.
-        tell: is told of new scores too.
+        tell: called with new scores too.
     """
 
     def __init__(

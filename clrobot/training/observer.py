@@ -1,4 +1,4 @@
-"""Who is told how a training goes: the terminal's display is one."""
+"""What a training reports to: the terminal's display, or nothing that is seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clrobot.results.scores import Score
 
 
 class Observer(Protocol):
-    """Is told how a training goes; the terminal's display is one."""
+    """Gets a call whenever a training has something to report; the terminal's display is one."""
 
     def stage_started(self, stage: int, task: str, steps: int, done: int = 0) -> None:
         """Stage `stage` (from 1) of `steps` steps begins, or goes on after `done` of them."""

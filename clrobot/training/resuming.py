@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from clrobot.errors import UserError
+import torch as th
+
+from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.methods.shared.method import Method
+from clrobot.errors import UserError, cut
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.machine import Machine
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import MANIFEST
+from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
-from clrobot.runs.checkpoint import load_agent, load_method_state
+from clrobot.runs.checkpoint import CheckpointInfo, load_agent, load_method_state
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
-from clrobot.runs.snapshot import Damaged, Snapshot, snapshots
+from clrobot.runs.snapshot import Damaged, OtherRun, Snapshot, snapshots
 from clrobot.training.observer import Observer, Silent
+from clrobot.training.plan import plan_stage
+from clrobot.training.stage import begin_stage
 from clrobot.training.tracking import Tracking
 from clrobot.training.training import Training
-from clrobot.training.untrained import torch_threads_put_back, untrained
+from clrobot.training.training_env import training_env
+from clrobot.training.untrained import untrained
 
 
 def resume(path: Path | str, observer: Observer | None = None, machine: Machine | None = None) -> RunFolder:
@@ -24,7 +34,7 @@ def resume(path: Path | str, observer: Observer | None = None, machine: Machine 
 
     Args:
         path: the run's folder.
-        observer: is told how it goes.
+        observer: gets a call whenever there is something to report.
         machine: what is given anew here; a tracker opens only so, whatever the run's files say.
 
     Raises:
@@ -37,6 +47,8 @@ def resume(path: Path | str, observer: Observer | None = None, machine: Machine 
 def open_training(path: Path, observer: Observer, machine: Machine | None = None) -> Training:
     """Open an unfinished run and put everything back as its newest whole snapshot has it; see `resume`.
 
+    What cannot be put back is passed over with a warning, before anything is written.
+
     Raises:
         UserError: there is no run, it is finished, another process trains it, or its files do not belong together.
     """
@@ -45,26 +57,27 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
         raise UserError(f"{path} is finished; there is nothing to resume")
     run.lock()
     try:
-        config = (machine or Machine()).applied_to(run.config)
+        config = run.config.on(machine or Machine())
         if config.device != run.config.device:
             observer.warn(f"the run was begun on {run.config.device}: on {config.device} it ends with other bits")
+        snapshot = _newest_whole(run, config, observer)
+        end = None if snapshot is not None else _end_of_stage(run, config)
+        if isinstance(end, str) and run.stages()[-1:] not in ([], [0]):
+            raise UserError(
+                f"{path} cannot be gone on with, and is left as it is: it holds no whole snapshot, and {end}; "
+                "put back what is damaged, or train again into another folder"
+            )
         training = Training(config, run, *untrained(config), _tracking(config, observer), observer)
     except BaseException:
         run.unlock()
         raise
     with training.writing():
-        if (snapshot := _newest_whole(run, observer)) is not None:
-            with snapshot.restoring():
-                _restore(training, snapshot)
-        elif (problem := _restore_end_of_stage(training)) is None:
+        if snapshot is not None:
+            _go_on_at(training, snapshot)
+        elif isinstance(end, _EndOfStage):
+            _go_on_after(training, end)
             if snapshots(run.resume):
-                done = len(training.stage_ends)
-                observer.warn(f"{path} holds no whole snapshot: it goes on from the end of stage {done}")
-        elif run.stages()[-1:] not in ([], [0]):
-            raise UserError(
-                f"{path} cannot be gone on with, and is left as it is: it holds no whole snapshot, and {problem}; "
-                "put back what is damaged, or train again into another folder"
-            )
+                observer.warn(f"{path} holds no whole snapshot: it goes on from the end of stage {end.stage}")
         else:
             # Stopped before its first stage was over: from the start, which gives the same bits.
             observer.warn(f"{path} holds no whole snapshot: it starts anew")
@@ -82,25 +95,76 @@ def _tracking(config: RunConfig, observer: Observer) -> Tracking:
         return Tracking(config.model_copy(update={"tracker": "none"}), observer.warn)
 
 
-def _newest_whole(run: RunFolder, observer: Observer) -> Snapshot | None:
+# From a snapshot -------------------------------------------------------------------------------------------
+
+
+def _newest_whole(run: RunFolder, config: RunConfig, observer: Observer) -> Snapshot | None:
+    """Return the newest snapshot with which everything can be put back, or None.
+
+    Raises:
+        OtherRun: there is none, and one is of other settings or scores than the folder holds now.
+    """
+    other: OtherRun | None = None
     for folder in snapshots(run.resume):
         try:
-            return Snapshot(folder)
+            snapshot = Snapshot(folder)
+            with snapshot.restoring():
+                _stage_ends_before(snapshot, read_scores(run.scores_file))
+                progress = snapshot.progress
+                _try_stage(config, *untrained(config), progress.stage, progress.stage_start, snapshot)
         except Damaged as error:
             observer.warn(f"{error}; an older one is used")
+        except OtherRun as error:
+            other = other or error
+        else:
+            if other is not None:
+                observer.warn(f"{str(other).partition(';')[0]}: an older snapshot is used")
+            return snapshot
+    if other is not None:
+        raise other
     return None
 
 
-def _restore(training: Training, snapshot: Snapshot) -> None:
+def _try_stage(
+    config: RunConfig,
+    learner: Learner,
+    method: Method,
+    stage: int,
+    start: int,
+    snapshot: Snapshot | None = None,
+) -> None:
+    """Put a learner that is thrown away where the stage goes on: whatever is wrong fails now."""
+    if stage > len(config.curriculum.stages):
+        raise ValueError(f"stage {stage} of {len(config.curriculum.stages)}")
+    plan = plan_stage(config, learner, method, stage, start)
+    env = training_env(config, learner.algorithm.settings.num_envs, plan.trained, stage)
+    try:
+        begin_stage(config, learner, method, plan, env, snapshot)
+    finally:
+        env.close()
+
+
+def _stage_ends_before(snapshot: Snapshot, lines: list[Score]) -> list[int]:
+    """Return the step at which each stage before the snapshot's ended.
+
+    Raises:
+        LookupError, ValueError: the snapshot's counts do not fit each other or the run's scores.
+    """
+    progress = snapshot.progress
+    if progress.scores > len(lines):
+        raise ValueError(f"{progress.scores} scores, and the run has {len(lines)}")
+    ends = {score.stage: score.step for score in lines[: progress.scores] if 0 < score.stage < progress.stage}
+    before = [ends[stage] for stage in range(1, progress.stage)]
+    if progress.stage_start != (before or [0])[-1]:
+        raise ValueError(f"stage {progress.stage} from step {progress.stage_start:,}")
+    if [record.stage for record in progress.per_stage] != list(range(1, progress.stage)):
+        raise ValueError(f"stage {progress.stage} after {len(progress.per_stage)} others")
+    return before
+
+
+def _go_on_at(training: Training, snapshot: Snapshot) -> None:
     """Put costs and scores back as they were at a snapshot; the stage itself restores the learner."""
-    run, progress = training.folder, snapshot.progress
-    stages = len(training.config.curriculum.stages)
-    lines = read_scores(run.scores_file)
-    if progress.stage > stages or progress.scores > len(lines):
-        raise UserError(
-            f"{snapshot.folder} is of stage {progress.stage} and {progress.scores} scores, but the run has "
-            f"{stages} stages and {len(lines)} scores; the run's files do not belong together"
-        )
+    progress, lines = snapshot.progress, read_scores(training.folder.scores_file)
     training.ledger.restore(
         seconds=progress.seconds,
         gradient_steps=progress.gradient_steps,
@@ -108,39 +172,74 @@ def _restore(training: Training, snapshot: Snapshot) -> None:
         film_failures=progress.film_failures,
         per_stage=progress.per_stage,
     )
-    scores = lines[: progress.scores]
-    _rewrite_scores(training, scores)
-    ends = {score.stage: score.step for score in scores if 0 < score.stage < progress.stage}
-    training.go_on_within(snapshot, [ends[stage] for stage in range(1, progress.stage)])
+    _rewrite_scores(training, lines[: progress.scores])
+    training.go_on_within(snapshot, _stage_ends_before(snapshot, lines))
     training.begin_logging(purge_step=progress.step + 1)
 
 
-def _restore_end_of_stage(training: Training) -> str | None:
-    """Put everything back as the newest finished stage left it; the next stage depends on nothing else.
+# From the end of a stage -----------------------------------------------------------------------------------
 
-    Returns a clause that says why that cannot be, or None where it is done.
-    """
-    run, learner = training.folder, training.learner
+
+class _EndOfStage(NamedTuple):
+    """What the newest finished stage left; the next one depends on nothing else."""
+
+    stage: int
+    weights: dict[str, th.Tensor]
+    remembered: dict[str, th.Tensor]  # by the method
+    info: CheckpointInfo
+    metrics: RunMetrics
+    scores: list[Score]
+
+
+def _end_of_stage(run: RunFolder, config: RunConfig) -> _EndOfStage | str:
+    """Return what the newest finished stage left, or a clause that says why nothing can go on from there."""
     stages = [stage for stage in run.stages() if stage > 0]
     if not stages:
         return "no stage is over"
-    if not training.config.plasticity.reset_optimizer:
+    if not config.plasticity.reset_optimizer:
         return "with --plasticity.no-reset-optimizer no checkpoint holds what the next stage begins with"
-    stage = stages[-1]
     try:
-        agent, (remembered, info) = load_agent(run, stage), load_method_state(run, stage)
-        metrics, lines = run.read_metrics(), read_scores(run.scores_file)
+        end = _read_end(run, stages[-1])
+        learner, method = untrained(config)
+        _put_back(learner, method, end)
+        _try_stage(config, learner, method, end.stage + 1, end.info.step)
     except UserError as error:
         return str(error).partition(";")[0]
+    except Exception as error:
+        return f"{run.checkpoint(stages[-1])} is damaged ({cut(str(error), 200) or type(error).__name__})"
+    return end
+
+
+def _read_end(run: RunFolder, stage: int) -> _EndOfStage:
+    """Return what a stage left, as the run's files have it.
+
+    Raises:
+        UserError: a file is missing or damaged, or they tell of different moments.
+    """
+    agent, (remembered, info) = load_agent(run, stage), load_method_state(run, stage)
+    metrics, lines = run.read_metrics(), read_scores(run.scores_file)
     if metrics.stages_done != stage:
-        return f"metrics.json tells of {metrics.stages_done} stages, and the newest checkpoint is of stage {stage}"
-    while learner.policy.slots < agent.policy.slots:
+        raise UserError(
+            f"metrics.json tells of {metrics.stages_done} stages, and the newest checkpoint is of stage {stage}"
+        )
+    if metrics.stage_ends[-1] != info.step:
+        raise UserError(f"metrics.json tells that stage {stage} ended at another step than its checkpoint does")
+    scores = [score for score in lines if score.stage <= stage]
+    return _EndOfStage(stage, dict(agent.policy.state_dict()), remembered, info, metrics, scores)
+
+
+def _put_back(learner: Learner, method: Method, end: _EndOfStage) -> None:
+    while learner.policy.slots < end.info.slots:
         learner.policy.add_slot()
-    learner.policy.load_state_dict(agent.policy.state_dict())
-    try:
-        training.method.load_state_dict(remembered)
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
-        return f"{run.checkpoint(stage) / 'method.safetensors'} is damaged ({type(error).__name__})"
+    learner.policy.load_state_dict(end.weights)
+    method.load_state_dict(dict(end.remembered))
+    learner.model.num_timesteps, learner.model._n_updates = end.info.step, end.info.updates
+
+
+def _go_on_after(training: Training, end: _EndOfStage) -> None:
+    """Put everything back as the newest finished stage left it."""
+    _put_back(training.learner, training.method, end)
+    metrics = end.metrics
     training.ledger.restore(
         seconds=metrics.seconds.by_kind,
         gradient_steps=metrics.gradient_steps,
@@ -148,11 +247,9 @@ def _restore_end_of_stage(training: Training) -> str | None:
         film_failures=metrics.failed_recordings,
         per_stage=metrics.per_stage,
     )
-    _rewrite_scores(training, [score for score in lines if score.stage <= stage])
+    _rewrite_scores(training, end.scores)
     training.stage_ends = list(metrics.stage_ends)
-    learner.model.num_timesteps, learner.model._n_updates = info.step, info.updates
-    training.begin_logging(purge_step=info.step + 1)
-    return None
+    training.begin_logging(purge_step=end.info.step + 1)
 
 
 def _rewrite_scores(training: Training, scores: list[Score]) -> None:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
+from clrobot.errors import cut
 from clrobot.experiment.config import CheckpointSettings
 from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Progress, snapshots, write_snapshot
@@ -39,7 +40,7 @@ class Saver:
         method: whose memory is saved too.
         ledger: the costs so far; the seconds of saving are counted there.
         book: the scores so far.
-        warn: is told of a snapshot that could not be written.
+        warn: called with a sentence where a snapshot could not be written.
     """
 
     def __init__(
@@ -117,4 +118,4 @@ class Saver:
 
 def write_failure(error: Exception) -> str:
     """Return why a file was not written, in one line; safetensors has errors of its own for a full disk."""
-    return getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    return getattr(error, "strerror", None) or cut(str(error), 200)

@@ -11,6 +11,7 @@ from clrobot.agents.vec_env import TrainEnv
 from clrobot.experiment.config import RunConfig
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.callback import StageCallback
+from clrobot.training.cuts import Cuts
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
 
@@ -26,9 +27,6 @@ def train_stage(
 ) -> None:
     """Learn the stage's task in `env`; the callback measures, saves and stops on the way.
 
-    A stage depends on what it is given and on its own seed alone: a run can be taken further from any stage's
-    checkpoint, and ends as if it had been planned so.
-
     Args:
         config: the run's settings.
         learner: what learns; its model goes on from the stage before.
@@ -43,26 +41,49 @@ def train_stage(
         Stopped: the callback was asked to stop.
     """
     model = learner.model
-    model.num_timesteps = plan.start
-    set_random_seed(seed_for(config.seed, "stage", plan.stage))
-    model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
-    learner.begin_slot(plan.heads, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
-    if snapshot is None:
-        method.before_task(learner, plan.slot)
-    else:
-        with snapshot.restoring():
-            _check_within(plan, snapshot)
-            snapshot.restore_method(method)
-            method.before_task(learner, plan.slot)
-            snapshot.restore_model(model, learner.algorithm)
-            callback.restore(model, snapshot)
-            snapshot.restore_generators(model)
+    begin_stage(config, learner, method, plan, env, snapshot)
+    if snapshot is not None:
+        callback.restore(snapshot.progress)
     with gradient_hooks(learner, method) as cost:
         callback.cost = cost
         _learn(config, learner, method, plan, callback, None if snapshot is None else snapshot.progress.phase)
     callback.account()
     # What Stable-Baselines3 would write in its next iteration belongs to this stage.
     model.logger.dump(model.num_timesteps)
+
+
+def begin_stage(
+    config: RunConfig,
+    learner: Learner,
+    method: Method,
+    plan: StagePlan,
+    env: TrainEnv,
+    snapshot: Snapshot | None = None,
+) -> None:
+    """Put everything where the stage begins, or where it was at a snapshot; nothing is written.
+
+    A stage depends on what it is given and on its own seed alone: a run can be taken further from any stage's
+    checkpoint, and ends as if it had been planned so.
+
+    Raises:
+        Damaged: the snapshot holds something else than this stage's.
+    """
+    model = learner.model
+    model.num_timesteps = plan.start
+    set_random_seed(seed_for(config.seed, "stage", plan.stage))
+    model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
+    learner.begin_slot(plan.heads, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
+    if snapshot is None:
+        method.before_task(learner, plan.slot)
+        return
+    with snapshot.restoring():
+        _check_within(plan, snapshot)
+        snapshot.restore_method(method)
+        method.before_task(learner, plan.slot)
+        snapshot.restore_model(model, learner.algorithm)
+        Cuts(config, plan, env).go_on_from(snapshot.progress.cut)
+        env.set_state(snapshot.simulation())
+        snapshot.restore_generators(model)
 
 
 def _check_within(plan: StagePlan, snapshot: Snapshot) -> None:

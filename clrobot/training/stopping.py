@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clrobot.errors import TrainingStopped
+from clrobot.imports import command
 from clrobot.training.observer import Observer
 
 
@@ -13,7 +14,7 @@ class Stopped(TrainingStopped):
     """A training was asked to stop, and has been saved."""
 
     def __init__(self, run: Path, stage: int, step: int) -> None:
-        super().__init__(f"stopped in stage {stage} at step {step:,}; go on with: clrobot resume {run}")
+        super().__init__(f"stopped in stage {stage} at step {step:,}; go on with: {command('resume', run)}")
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ def tensorboard_logger(folder: Path, purge_step: int | None = None) -> Logger:
     """Return a logger that writes TensorBoard events into `folder`."""
     # Readers order event files by the second in their names: the new one must come after those of a killed process.
     earlier = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
-    newest = max((int(second) for second in earlier if second.isdigit()), default=0)
+    newest = max((int(second) for second in earlier if re.fullmatch("[0-9]{1,15}", second)), default=0)
     if 0 <= newest - time.time() + 1 < 2:
         time.sleep(newest - time.time() + 1.01)
     return Logger(str(folder), [_TensorBoard(folder, purge_step)])

@@ -18,7 +18,9 @@ from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.prepare import prepare
+from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.films.drawable import Drawable
+from clrobot.imports import command
 from clrobot.results.run_metrics import Parameters, run_metrics
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
@@ -29,7 +31,7 @@ from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.after_stage import after_stage
 from clrobot.training.callback import StageCallback
-from clrobot.training.cuts import Cuts
+from clrobot.training.context import RunContext
 from clrobot.training.ledger import Ledger
 from clrobot.training.measuring import Measuring
 from clrobot.training.observer import Observer, Silent
@@ -40,7 +42,7 @@ from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.training_env import training_env
-from clrobot.training.untrained import check_method_memory, torch_threads_put_back, untrained
+from clrobot.training.untrained import untrained
 
 
 def train(config: RunConfig, out: Path | str, observer: Observer | None = None) -> RunFolder:
@@ -63,6 +65,7 @@ class Training:
         folder: the run's.
         learner: the algorithm and its model.
         method: the continual-learning method.
+        observer: what the training reports to.
         ledger: what the run has cost so far.
         book: its scores so far.
         stage_ends: environment steps at the end of each finished stage.
@@ -88,6 +91,7 @@ class Training:
         self.ledger = Ledger()
         self.book = ScoreBook(folder.scores_file)
         self.stage_ends: list[int] = []
+        self._context = RunContext(config, folder, self.ledger, self.stop)
         self._tracking = tracking
         evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
         tell = partial(_tell, learner.model, config.curriculum.slots, tracking)
@@ -106,7 +110,6 @@ class Training:
         check_free(out)
         config = prepare(config)
         learner, method = untrained(config)
-        check_method_memory(config, learner, method)
         tracking = Tracking(config, observer.warn)
         folder = RunFolder.create(out, config)
         folder.lock()
@@ -166,17 +169,7 @@ class Training:
         done = 0 if snapshot is None else snapshot.progress.step - start
         self.observer.stage_started(stage, self.config.curriculum.slots[plan.slot], plan.steps, done)
         self._learn(plan, snapshot)
-        row = after_stage(
-            self.config,
-            self.folder,
-            self.learner,
-            self.method,
-            plan,
-            ledger=self.ledger,
-            measuring=self._measuring,
-            stop=self.stop,
-            drawable=self._drawable,
-        )
+        row = after_stage(self._context, self.learner, self.method, plan, self._measuring, self._drawable)
         self.stage_ends.append(self.learner.step)
         self._write_metrics()
         self.observer.stage_finished(stage, row)
@@ -184,18 +177,7 @@ class Training:
     def _learn(self, plan: StagePlan, snapshot: Snapshot | None) -> None:
         num_envs = self.learner.algorithm.settings.num_envs
         env = training_env(self.config, num_envs, plan.trained, plan.stage)
-        callback = StageCallback(
-            plan,
-            self.learner,
-            env,
-            Cuts(self.config, plan, env),
-            curve_points=self.config.evaluation.curve_points,
-            ledger=self.ledger,
-            measuring=self._measuring,
-            saver=self._saver,
-            observer=self.observer,
-            stop=self.stop,
-        )
+        callback = StageCallback(self._context, self.learner, plan, env, self._measuring, self._saver)
         train_stage(self.config, self.learner, self.method, plan, env, callback, snapshot)
         self.ledger.divergences += env.divergences
         env.close()
@@ -218,14 +200,14 @@ class Training:
             self._let_go()
             raise UserError(
                 f"{self.folder.path} cannot be written ({write_failure(error)}); "
-                f"mend that, then go on with: clrobot resume {self.folder.path}"
+                f"mend that, then go on with: {command('resume', self.folder.path)}"
             ) from error
         except BaseException as error:
             self._let_go()
             with suppress(AttributeError, OSError):  # there may be none yet
                 self.learner.model.logger.close()
             if isinstance(error, WorldFailed):
-                raise UserError(f"{error}, then go on with: clrobot resume {self.folder.path}") from error
+                raise UserError(f"{error}, then go on with: {command('resume', self.folder.path)}") from error
             raise
 
     def _let_go(self) -> None:

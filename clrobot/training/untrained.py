@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch as th
 
 # The first optimizer imports it, and the frames of that moment live on in it: here they hold no training.
@@ -20,21 +17,11 @@ from clrobot.training.seeds import seed_for
 from clrobot.training.training_env import spaces_of_training
 
 
-@contextmanager
-def torch_threads_put_back() -> Iterator[None]:
-    """Give torch back the number of threads that it had before the block, whatever a training in it needs."""
-    before = th.get_num_threads()
-    try:
-        yield
-    finally:
-        th.set_num_threads(before)
-
-
 def untrained(config: RunConfig) -> tuple[Learner, Method]:
     """Return an untrained learner with one slot and its method; torch then computes with the run's threads.
 
     Raises:
-        UserError: a setting cannot be used here.
+        UserError: a setting cannot be used here, or the method may keep more than it may.
     """
     check_memory(config)
     check_device(config.device)
@@ -46,6 +33,7 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     learner = make_learner(config, env, seed_for(config.seed, "learner"))
     if not config.curriculum.saves_state:
         env.close()  # what it holds beside its spaces is made again for the stage
+    check_method_memory(config, learner, method)
     return learner, method
 
 
@@ -63,7 +51,7 @@ def check_learns(config: RunConfig, method: Method) -> None:
 
 
 def check_method_memory(config: RunConfig, learner: Learner, method: Method) -> None:
-    """Raise UserError when the method could outgrow the bound, before anything is made."""
+    """Raise UserError when the method could outgrow `memory_limit_mb`, before anything is made."""
     bound = method.memory_bound(learner, len(config.curriculum.stages))
     limit = config.memory_limit_mb * 2**20
     if bound > limit:

@@ -8,9 +8,10 @@ from typing import Final
 
 import mujoco
 
-from clrobot.envs.rendering.base import Image, Renderer, RenderError
+from clrobot.envs.rendering.base import Image, Renderer
 from clrobot.envs.rendering.opengl import GLRenderer
 from clrobot.envs.rendering.raycast import RaycastRenderer
+from clrobot.errors import RenderError
 
 __all__ = [
     "BACKENDS",

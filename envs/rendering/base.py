@@ -19,10 +19,6 @@ _EDGE: Final = 24  # of 255: pixels whose green differs by more from a neighbour
 _TENT: Final = tuple((i, j, (2 - abs(i)) * (2 - abs(j))) for i in (-1, 0, 1) for j in (-1, 0, 1))
 
 
-class RenderError(RuntimeError):
-    """No picture can be made with this renderer here; the message says what is missing."""
-
-
 class Renderer(ABC):
     """Draws states of one model, seen by one camera.
 

@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from clrobot.envs.forks import Inherited
 from clrobot.envs.gl import gl_problem
-from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
+from clrobot.envs.rendering.base import Image, Renderer, place, smooth
+from clrobot.errors import RenderError
 
 # In software these decide the cost. At MuJoCo's defaults (a larger shadow map, reflections, 28 slices) a
 # frame takes three times as long and looks the same at film sizes; without shadows objects seem to float.

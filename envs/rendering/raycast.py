@@ -5,7 +5,6 @@ What stands still is drawn once, and afterwards only the pixels that something m
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
-from clrobot.envs.rendering.base import Image, Renderer, RenderError, place, smooth
+from clrobot.envs.cores import usable_cores
+from clrobot.envs.rendering.base import Image, Renderer, place, smooth
 from clrobot.envs.rendering.raster import SIGNS, Doubles, Floats, Groups, Mask, Numbers, Raster, camera_axes, dots
 from clrobot.envs.rendering.surfaces import (
     SUN_DISTANCE,
@@ -31,6 +31,7 @@ from clrobot.envs.rendering.surfaces import (
     shadow_map,
     to_bytes,
 )
+from clrobot.errors import RenderError
 
 GROUPS_SHOWN: Final = (0, 1, 2)  # MuJoCo's default: geoms in groups 3, 4 and 5 are not drawn
 
@@ -68,8 +69,7 @@ class RaycastRenderer(Renderer):
         super().__init__(model, width, height, camera)
         self._read_geoms()
         self._sky = _read_sky(self._model)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._threads = threads or min(8, cores)
+        self._threads = threads or min(8, usable_cores())
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="raycast")
         self._world: Picture | None = None
         self._backdrop: Picture | None = None

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import mujoco
 import numpy as np
+
+from clrobot.envs.deferred import mujoco
 
 TIME_STEP = 0.01  # s; doubling it nearly doubles throughput, and grasping is still learned at 10 ms
 SUBSTEPS = 4  # physics steps in one control step

@@ -7,16 +7,18 @@ arm touches the moving parts: they slide within their own fixtures.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, Literal
 
-import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.scene.arm import ARM_BIT, STIFF
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, Vec, add_box, add_fixture, add_site
 
-SLIDE, HINGE = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
+SLIDE: Final = "slide"
+HINGE: Final = "hinge"
 
 DRAWER_TRAVEL = 0.18  # m, how far the drawer slides
 HANDLE_REACH = 0.064  # m, how far a handle stands off its front: room for a finger and half the palm
@@ -31,7 +33,7 @@ _DOOR_HANDLE_HEIGHT = 0.12  # m, above the table
 def add_joint(
     body: mujoco.MjsBody,
     name: str,
-    kind: mujoco.mjtJoint,
+    kind: Literal["slide", "hinge"],
     axis: Vec,
     travel: float,
     *,
@@ -55,7 +57,7 @@ def add_joint(
     """
     body.add_joint(
         name=name,
-        type=kind,
+        type=mujoco.mjtJoint.mjJNT_SLIDE if kind == SLIDE else mujoco.mjtJoint.mjJNT_HINGE,
         axis=list(axis),
         range=[0.0, travel],
         stiffness=[stiffness, 0, 0],

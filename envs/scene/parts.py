@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.scene.arm import ARM_BIT, OBJECT_BIT
 
 # One colour, one meaning, in every film.

@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
-import mujoco
 import numpy as np
 
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.task import Task
 

@@ -1,8 +1,9 @@
 """The batched simulation: N copies of one task, stepped together on MuJoCo's native thread pool.
 
 Everything that changes is in the state rows of `mujoco.batch.Batch` (joint positions and velocities, the hand's
-target as control, the goal as a mocap body), in three arrays of counters, and in one random generator for each
-simulation. Results do not depend on the number of threads or on N.
+target as control, the goal as a mocap body), in a few arrays of counters, in what noise and delay hold, and in one
+random generator for each simulation: `Simulation.get_state` returns all of it. Results do not depend on the number of
+threads or on N.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array, clip
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.actions import FINGER_STEP, LEASH, MAX_STEP, checked_actions
 from clrobot.envs.simulation.disturbance import Disturbance
@@ -216,11 +217,15 @@ class Simulation(SimState):
         """Continue from what `get_state` returned.
 
         Raises:
-            ValueError: it is the state of other simulations.
+            KeyError, ValueError: it is the state of other simulations, or no state at all.
         """
         rows = state.arrays["rows"]
-        if rows.shape != self.batch.state.shape or len(state.generators) != self.n:
-            raise ValueError(f"state rows {rows.shape}; expected {self.batch.state.shape}")
+        if rows.shape != self.batch.state.shape or len(state.generators) != self.n or not np.isfinite(rows).all():
+            raise ValueError(f"state rows {rows.shape}; expected {self.batch.state.shape}, finite")
+        for name in ("elapsed", "solved", "solved_now"):
+            own: NDArray[Any] = getattr(self, name)
+            if (state.arrays[name].shape, state.arrays[name].dtype) != (own.shape, own.dtype):
+                raise ValueError(f"{name} of shape {state.arrays[name].shape}; expected {own.shape} of {own.dtype}")
         if self._disturbance is not None:
             self._disturbance.set_state(state.arrays)
         self.batch.state[:] = rows

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
+from functools import cache
 from typing import Any
 
-import mujoco
 import numpy as np
-from mujoco.batch import Batch
 
 from clrobot.envs.arrays import Array, length
+from clrobot.envs.cores import usable_cores
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.forks import Inherited
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.features import Ids
 
-_STAGE = int(mujoco.mjtStage.mjSTAGE_VEL)  # derived fields current in position and velocity after each step
 
-
-def usable_cores() -> int:
-    """Return how many cores this process may use: its affinity, where the system knows one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@cache
+def _stage() -> int:
+    """Return the stage up to which derived fields are current after each step: those of position and velocity."""
+    return int(mujoco.mjtStage.mjSTAGE_VEL)
 
 
 class SimState:
@@ -59,11 +58,13 @@ class SimState:
             lost = self._batch
             self._allocate()
             self._batch.state[:] = lost.state
-            self._batch.forward(None, stage=_STAGE)
+            self._batch.forward(None, stage=_stage())
         return self._batch
 
     def _allocate(self) -> None:
         """Make a batch, and the views of it."""
+        from mujoco.batch import Batch
+
         # A persistent batch continues from the stages computed after a step, which therefore cost nothing.
         self._batch: Any = Batch(self.model, self.n, self.threads, persistent=True)
         self._threads_are_gone = False
@@ -124,12 +125,12 @@ class SimState:
 
     def forward(self, ids: Ids | None = None) -> None:
         """Compute anew what follows from the states of the simulations `ids` (None: all), which were written."""
-        self.batch.forward(ids, stage=_STAGE)
+        self.batch.forward(ids, stage=_stage())
         np.copyto(self._sites, self._site_rows)
 
     def _advance(self) -> None:
         """Advance the physics by one control step."""
-        self.batch.step(nstep=arm.SUBSTEPS, stage=_STAGE)
+        self.batch.step(nstep=arm.SUBSTEPS, stage=_stage())
         np.copyto(self._sites, self._site_rows)
         self.elapsed += 1
 

@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol
 
-import mujoco
 import numpy as np
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.simulation.features import FeaturesT, Ids, Mask
 from clrobot.envs.simulation.state import SimState
 

@@ -1,4 +1,4 @@
-"""Whether a task that is not ours keeps what `Task` promises: found before hours are trained, in one sentence.
+"""Whether a task that is not ours is what `Task` asks for: found before hours are trained, in one sentence.
 
 Trying a task takes some milliseconds: about what its scene takes to compile.
 """
@@ -32,7 +32,7 @@ def task_id(task: object) -> str:
     """Return the id of a task's class, once it has been tried.
 
     Raises:
-        UserError: it is no task's class, or does not keep what `Task` promises.
+        UserError: it is no task's class, or not what `Task` asks for.
     """
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise UserError(f"{shown(task)} is no task; give a class that derives from clrobot.Task")
@@ -60,7 +60,7 @@ def _check_weights(name: str, weights: object) -> None:
 
 def _check_varies(name: str, varies: object) -> None:
     if not (isinstance(varies, Mapping) and varies):
-        raise UserError(f"task {name}: varies is {shown(varies)}; expected a Box for each thing drawn at a start")
+        raise UserError(f"task {name}: varies is {shown(varies)}; expected a Box for each value drawn at a start")
     for what, box in varies.items():
         try:
             low, high = (np.asarray(side, float) for side in box)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import mujoco
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array, clip, horizontal_distance
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.scene.arm import ARM_BIT
 from clrobot.envs.scene.mechanisms import SLIDE, add_joint

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array, horizontal_distance
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.expert import Expert, above
 from clrobot.envs.scene.mechanisms import HINGE, add_joint, arm_only
 from clrobot.envs.scene.parts import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import mujoco
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.handle import ClosingExpert
 from clrobot.envs.scene.mechanisms import add_drawer, drawer_handle
 from clrobot.envs.scene.parts import add_site

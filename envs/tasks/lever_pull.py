@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import mujoco
 import numpy as np
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.handle import OpeningExpert
 from clrobot.envs.scene.mechanisms import HINGE, add_joint, arm_only
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, PANEL_BLUE, add_box, add_fixture, add_site

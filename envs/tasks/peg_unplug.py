@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import mujoco
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array, clip
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.grasping import GraspExpert
 from clrobot.envs.rewards.grasp import grasp
 from clrobot.envs.scene.parts import FIXTURE_BLUE, HANDLE_YELLOW, OBJECT_RED, add_box, add_fixture, add_site

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import mujoco
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.expert import Expert
 from clrobot.envs.rewards.tolerance import tolerance
 from clrobot.envs.scene.parts import add_goal

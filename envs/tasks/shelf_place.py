@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import mujoco
 import numpy as np
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.grasping import PlaceExpert
 from clrobot.envs.rewards.grasp import grasp, let_go, raised
 from clrobot.envs.rewards.tolerance import tolerance

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import mujoco
 import numpy as np
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.experts.handle import ClosingExpert
 from clrobot.envs.scene.mechanisms import SLIDE, add_joint, arm_only
 from clrobot.envs.scene.parts import (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clrobot.envs.worlds.foreign import WorldFailed, failing
 from clrobot.envs.worlds.spec import Measured, WorldSpec
-from clrobot.errors import UserError, shown
+from clrobot.errors import UserError, cut, shown
 
 STEPS: Final = 10_000
 MOST: Final = 4_096  # numbers in an observation: what has more is a picture, or too much for these networks
@@ -29,14 +29,14 @@ def why_no_space(env: gym.Env[Any, Any]) -> str | None:
     """Return a clause that says why an environment's spaces cannot be used, or None."""
     actions, observations = env.action_space, env.observation_space
     if not isinstance(actions, gym.spaces.Box):
-        return f"its actions are {shown(actions, 40)}, and an agent here gives numbers in a box"
+        return f"its actions are {cut(shown(actions), 40)}, and an agent here gives numbers in a box"
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all() and actions.is_bounded()):
         return "its actions have no bounds"
     for space in _parts(observations):
         if isinstance(space, gym.spaces.Box) and (len(space.shape) >= 3 or space.dtype == np.uint8):
-            return f"it shows pictures ({shown(space, 40)}), and an agent here sees numbers"
+            return f"it shows pictures ({cut(shown(space), 40)}), and an agent here sees numbers"
     if not observations.is_np_flattenable:
-        return f"its observations are {shown(observations, 40)}, which have no fixed number of numbers"
+        return f"its observations are {cut(shown(observations), 40)}, which have no fixed number of numbers"
     size = gym.spaces.utils.flatdim(observations)
     return f"its observations are {size:,} numbers, and {MOST:,} is the most" if not 1 <= size <= MOST else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gymnasium as gym
 import numpy as np
@@ -14,12 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.rendering.base import Image
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.simulation import SavedState
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.envs.worlds.world import World
 from clrobot.errors import UserError, cut, shown
+
+if TYPE_CHECKING:
+    from clrobot.envs.rendering.base import Image
 
 LIMIT: Final = 10.0  # of scaled observations, which are clipped to it
 FPS: Final = 25.0  # where an environment does not say

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from clrobot.envs.deferred import mujoco
 from clrobot.envs.gl import has_screen
 from clrobot.envs.simulation.overrides import Overrides
 from clrobot.envs.simulation.simulation import Simulation

@@ -47,10 +47,10 @@ def _box(low: float, high: float, size: int) -> gym.Space[NDArray[np.float32]]:
 class TaskVectorEnv(World):
     """N simulations of a task, with same-step autoreset.
 
-    Episodes last exactly HORIZON steps and are truncated; only a simulation that diverged is terminated, with
-    reward 0. On the step that ends an episode,
-    ``infos`` holds `final_obs` (N, OBS_SIZE) and `final_info`, a dictionary of arrays (N,): `is_success` (solved at
-    any step) and `success_final` (solved at the last step); `_final_obs` and `_final_info` mark whose they are.
+    Episodes last exactly HORIZON steps, or `max_episode_steps`, and are truncated; only a simulation that diverged is
+    terminated, with reward 0. On the step that ends an episode, ``infos`` holds `final_obs` (N, OBS_SIZE) and
+    `final_info`, a dictionary of arrays (N,): `is_success` (solved at any step) and `success_final` (solved at the
+    last step); `_final_obs` and `_final_info` mark whose they are.
 
     With `render_mode="rgb_array"` `render` returns a picture of each simulation, with OpenGL or without. Copies
     (`copy.deepcopy`, `pickle`) go on from the same states with the same bits.

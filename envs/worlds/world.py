@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clrobot.envs.arrays import Array
-from clrobot.envs.rendering.base import Image
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.simulation import SavedState
+
+if TYPE_CHECKING:
+    from clrobot.envs.rendering.base import Image
 
 # Of staggered episodes: every few steps, so that several environments start again together, which costs about as much
 # as for one.

@@ -1,4 +1,4 @@
-"""Snapshots that somebody made by hand, with checksums that agree: one sentence, and nothing is lost.
+"""Snapshots that somebody made by hand, with checksums that agree: an older one is used, and nothing is lost.
 
 A reader adds an attack by one line in FORGERIES.
 """
@@ -6,64 +6,43 @@ A reader adds an attack by one line in FORGERIES.
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from safetensors.torch import load_file, save_file
+from support.forging import Forgery, doubles, fields, filled, lacking, misshapen, tensors, without_one
 from support.models import forge_manifest
 from support.outcomes import Warned, WholeRuns, outcome, stopped
 
 from clrobot.errors import UserError
-from clrobot.runs.snapshot import snapshots
-from clrobot.training.resuming import resume
+from clrobot.runs.snapshot import Progress, Snapshot, snapshots
+from clrobot.training.resuming import open_training, resume
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 
 
-def tensors(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
-    """Change what one file of tensors holds."""
-
-    def forge(snapshot: Path) -> None:
-        held = load_file(snapshot / name)
-        change(held)
-        save_file(held, snapshot / name)
-
-    return forge
-
-
-def fields(name: str, **changes: Any) -> Callable[[Path], None]:
-    """Change fields of one JSON file."""
-
-    def forge(snapshot: Path) -> None:
-        content = json.loads((snapshot / name).read_text())
-        (snapshot / name).write_text(json.dumps(content | changes))
-
-    return forge
-
-
-def without_one(held: dict[str, Any]) -> None:
-    held.pop(sorted(held)[0])
-
-
-def misshapen(held: dict[str, Any]) -> None:
-    for name in held:
-        held[name] = held[name].flatten()[:1].clone()
-
-
-FORGERIES: dict[str, Callable[[Path], None]] = {
+FORGERIES: dict[str, Forgery] = {
     "episodes: not pairs": fields("progress.json", episodes=[[1.0, 2, 3]]),
     "episodes: far too long": fields("progress.json", episodes=[[1.0, 10**30]]),
     "weights: one is missing": tensors("weights.safetensors", without_one),
     "weights: other shapes": tensors("weights.safetensors", misshapen),
     "weights: none": tensors("weights.safetensors", dict.clear),
+    "weights: another kind": tensors("weights.safetensors", doubles),
+    "weights: infinite": tensors("weights.safetensors", filled(math.inf)),
     "moments: other shapes": tensors("optimizer.safetensors", misshapen),
+    "moments: another kind": tensors("optimizer.safetensors", doubles),
+    "moments: one is missing": tensors("optimizer.safetensors", without_one),
+    "memory: other shapes": tensors("method.safetensors", misshapen),
+    "memory: no numbers": tensors("method.safetensors", filled(math.nan)),
     "memory: one is missing": tensors("method.safetensors", without_one),
     "arrays: one is missing": tensors("arrays.safetensors", without_one),
     "arrays: other shapes": tensors("arrays.safetensors", misshapen),
     "generators: none": fields("generators.json", numpy={}, python={}, simulation=[], actions={}),
+    "generators: numpy reads beyond its words": fields(
+        "generators.json", numpy={"pos": 10**6, "has_gauss": 0, "gauss": 0.0}
+    ),
+    "generators: Python's gauss is text": fields("generators.json", python={"version": 3, "gauss": "a"}),
     "generators: text": fields("generators.json", numpy="a", python="b"),
     "generators: huge": fields("generators.json", numpy={"pos": 10**400, "has_gauss": 0, "gauss": 0.0}),
     "step: 10^30": fields("progress.json", step=10**30),
@@ -71,9 +50,17 @@ FORGERIES: dict[str, Callable[[Path], None]] = {
     "phase: 10^12": fields("progress.json", phase=10**12),
     "stage: beyond the curriculum": fields("progress.json", stage=900),
     "scores: more than there are": fields("progress.json", scores=10**9),
+    "stage: begun elsewhere": fields("progress.json", stage_start=1),
+    "scores: none": fields("progress.json", scores=0),
+    "log counts: below zero": fields("progress.json", log_counts={"gradients/norm": -1}),
+    "log counts: 10^400": fields("progress.json", log_counts={"gradients/norm": 10**400}),
     "log counts: text": fields("progress.json", log_counts={"a": "b"}),
     "curve: text": fields("progress.json", curve_due=["a"]),
     "seconds: none": fields("progress.json", seconds={"train": None}),
+    "seconds: of something else": fields("progress.json", seconds={"sleep": 1.0}),
+    "seconds: 10^300": fields("progress.json", seconds={"train": 1e300}),
+    "divergences: missing": lacking("progress.json", "divergences"),
+    "per stage: none": fields("progress.json", per_stage=[]),
     "per stage: other keys": fields("progress.json", per_stage=[{"a": 1}]),
     "run's checksums: text": fields("run.json", **{"config.yaml": "a"}),
 }
@@ -85,22 +72,54 @@ def stopped_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("attack", FORGERIES)
-def test_a_forged_snapshot_is_a_sentence_or_is_passed_over(
+def test_a_forged_snapshot_is_passed_over_and_an_older_one_leads_to_the_same_end(
     attack: str, stopped_run: Path, whole_runs: WholeRuns, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(stopped_run, tmp_path / "run"))
-    newest = snapshots(run / "resume")[0]
+    newest, older = snapshots(run / "resume")
     FORGERIES[attack](newest)
     forge_manifest(newest)
     observer = Warned()
-    said = []
-    try:
-        resume(run, observer)
-        said += observer.warnings
-    except UserError as error:
-        said.append(str(error))
-        shutil.rmtree(newest)  # as the sentence asks: an older one leads to the same end
-        resume(run, Warned())
-    assert len(said) == 1
-    assert said[0].isprintable()
+    training = open_training(run, observer)
+    assert training.within is not None
+    assert training.within.folder == older
+    assert len(observer.warnings) == 1, observer.warnings
+    assert observer.warnings[0].isprintable()
+    assert newest.is_dir()
+    training.run()
     assert outcome(run) == whole_runs["ewc"].outcome
+
+
+def test_with_every_snapshot_forged_a_training_goes_on_from_the_end_of_a_stage(
+    stopped_run: Path, whole_runs: WholeRuns, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(stopped_run, tmp_path / "run"))
+    for snapshot in snapshots(run / "resume"):
+        tensors("method.safetensors", misshapen)(snapshot)
+        forge_manifest(snapshot)
+    observer = Warned()
+    resume(run, observer)
+    assert len(observer.warnings) == 3
+    assert "goes on from the end of stage 1" in observer.warnings[-1]
+    assert outcome(run) == whole_runs["ewc"].outcome
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "method.safetensors"])
+def test_with_its_checkpoint_forged_too_it_is_left_as_it_is(name: str, stopped_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(stopped_run, tmp_path / "run"))
+    for folder in (*snapshots(run / "resume"), run / "stage_01"):
+        tensors(name, misshapen)(folder)
+        forge_manifest(folder)
+    before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+    with pytest.raises(UserError, match=r"is left as it is: it holds no whole snapshot, and .* damaged") as refused:
+        resume(run, Warned())
+    assert str(refused.value).isprintable()
+    assert {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()} == before
+
+
+def test_what_is_logged_may_be_no_number(stopped_run: Path) -> None:
+    """Such as how much is explained of returns that are all the same."""
+    progress = Snapshot(snapshots(stopped_run / "resume")[0]).progress
+    text = progress.model_copy(update={"log": {"train/explained_variance": math.nan}}).model_dump_json()
+    assert math.isnan(Progress.model_validate_json(text).log["train/explained_variance"])
+    assert json.loads(text)["step"] == progress.step

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,3 +159,58 @@ def test_a_user_s_settings_may_still_name_a_curriculum(tmp_path: Path, cli: Cli)
 def test_every_run_reads_its_settings_in_that_way(tiny_run: Path) -> None:
     run = RunFolder.open(tiny_run)
     assert run.config == read_config(run.config_file)
+
+
+# Links -----------------------------------------------------------------------------------------------------
+
+
+def as_a_cache_makes_it(run: Path, cache: Path) -> Path:
+    """Move a run into a cache of downloads, as the Hub's is laid out: every file a link to a blob; return the run."""
+    there = cache / "snapshots" / "0a1b2c"
+    (cache / "blobs").mkdir(parents=True)
+    for number, file in enumerate(sorted(path for path in run.rglob("*") if path.is_file())):
+        link = there / file.relative_to(run)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(cache / "blobs" / str(number))
+        link.symlink_to(os.path.relpath(cache / "blobs" / str(number), link.parent))
+    return there
+
+
+EVERY = ["evaluate", "record", "export", "resume", "report", "plot", "compare", "references", "extend"]
+
+
+def as_it_is(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("verb", EVERY)
+def test_a_run_of_links_is_not_read_and_nobody_is_told_to_delete_it(verb: str, tiny_copy: Path, cli: Cli) -> None:
+    cache = tiny_copy.with_name("cache")
+    run = as_a_cache_makes_it(tiny_copy, cache)
+    before = as_it_is(cache)
+    done = cli(verb, run, *(["--task", "reach", "--steps", "64"] if verb == "extend" else []))
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert re.search(r" is a link to [./]*blobs/\d", done.err)
+    assert not re.search(r"remove|delete|train again", done.err)
+    assert as_it_is(cache) == before
+
+
+def test_the_advice_on_links_works_as_it_is_told(tiny_copy: Path, cli: Cli, tmp_path: Path) -> None:
+    run = as_a_cache_makes_it(tiny_copy, tmp_path / "cache $(touch x) [a]")
+    advice = cli("evaluate", run).err.strip().rpartition("use the copy: ")[2]
+    assert advice.startswith("cp -rL ")
+    subprocess.run(advice, shell=True, check=True, cwd=tmp_path)
+    assert not (tmp_path / "x").exists()
+    assert cli("evaluate", tmp_path / "COPY", "--task", "reach", "--episodes", "2").code == 0
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "videos", "notes"])
+def test_a_pipe_in_a_run_is_no_link_and_is_not_to_be_deleted_either(name: str, tiny_copy: Path, cli: Cli) -> None:
+    (tiny_copy / name).unlink(missing_ok=True)
+    os.mkfifo(tiny_copy / name)
+    done = cli("evaluate", tiny_copy)
+    assert (done.code, done.err) == (
+        2,
+        f"clrobot: {tiny_copy / name} is a pipe or a device; move it elsewhere: a run holds only its own files\n",
+    )

@@ -190,6 +190,23 @@ def test_record_films_a_task(render: str, cli: Cli, tiny_run: Path, tmp_path: Pa
     assert not (tiny_run / "videos").exists()
 
 
+@pytest.mark.parametrize("out", ["film.mp4", "deep/film.mp4", "a folder", "folder.mp4/"])
+def test_record_writes_one_film_under_its_own_name_or_into_a_folder(
+    out: str, cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CLROBOT_RENDER", "raycast")
+    if out.endswith("/"):
+        (tmp_path / out).mkdir()
+    expected = out if out.endswith(".mp4") else f"{out.rstrip('/')}/reach.mp4"
+    for _ in range(2):  # as in a folder, the film that was there is replaced
+        outcome = cli("record", tiny_run, "--task", "reach", "--stage", "1", "--episodes", "1", "--out", out)
+        assert outcome.code == 0, outcome
+        assert outcome.out.startswith(f"{expected}  success ")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == [expected]
+    with av.open(str(tmp_path / expected)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 50
+
+
 @pytest.mark.parametrize("render", ["raycast", pytest.param("gl", marks=pytest.mark.gl)])
 def test_record_films_every_skill_after_each_stage(
     render: str, cli: Cli, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -341,17 +358,57 @@ def test_the_module_is_the_command(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_and_lists_load_no_torch(tmp_path: Path):
-    code = (
-        "import sys\nfrom clrobot.cli import main\n"
-        "for words in (['--help'], ['tasks'], ['curricula'], ['evaluate', '--help']):\n"
-        "    try:\n        main(words)\n    except SystemExit:\n        pass\n"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'stable_baselines3')))\n"
-    )
-    assert (
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.DEVNULL, check=False).returncode
-        == 0
-    )
+# What takes longer to import than help and lists may take.
+HEAVY = ("torch", "stable_baselines3", "mujoco", "OpenGL", "scipy", "matplotlib", "av", "PIL", "jinja2")
+
+
+def test_help_and_lists_import_nothing_heavy(tmp_path: Path):
+    """Nor does a user's own task and method keep them from that."""
+    (tmp_path / "mine.py").write_text(MINE)
+    mine = ["--import", "./mine.py"]
+    lists = [[verb] for verb in ("tasks", "methods", "curricula")]
+    helps = [[], ["--help"], *([verb, "--help"] for verb in VERBS)]
+    code = f"""
+import contextlib, io, sys
+import clrobot
+print([name for name in {HEAVY} if name in sys.modules])
+from clrobot.cli import main
+for words in {[*lists, *helps, *(words + mine for words in (*lists, ["train", "--help"]))]}:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        main(words)
+    loaded = [name for name in {HEAVY} if name in sys.modules]
+    print("gentle" in out.getvalue(), loaded, words)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    bare, *lines = done.stdout.splitlines()
+    assert bare == "[]"
+    assert len(lines) == len(lists) + len(helps) + 4
+    assert [line for line in lines if " [] [" not in line] == []
+    assert [line.split(" ", 1)[0] for line in lines[-4:]] == ["False", "True", "False", "True"]
+
+
+MINE = '''
+import clrobot
+
+
+class Gentle(clrobot.Method):
+    """Learns gently."""
+
+    name = "gentle"
+    family = "bound"
+    summary = "a user's own"
+
+    class Settings(clrobot.Method.Settings):
+        """How gently."""
+
+        softness: float = 0.5
+        """As cotton wool."""
+
+
+clrobot.register_method(Gentle)
+'''
 
 
 # Bad input -------------------------------------------------------------------------------------------------
@@ -432,6 +489,23 @@ RUN = {
     "a grid of no known kind": (["record", "--grid", "--out", "grid.avi"], "ends with .mp4 or .gif"),
     "a grid without episodes": (["record", "--grid", "--episodes", "0"], "--episodes 0"),
     "record no episodes": (["record", "--episodes", "0"], "--episodes 0; expected 1 or more"),
+    "record several films as one": (
+        ["record", "--out", "film.mp4"],
+        "--out film.mp4 names one film, and there are 3 films, one for each task; give a folder, a --task, or --grid",
+    ),
+    "record a film of another kind": (
+        ["record", "--task", "reach", "--out", "film.mov"],
+        "--out film.mov; expected a name that ends with .mp4, or a folder",
+    ),
+    "record with -1 threads": (["record", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "plot several figures as one": (
+        ["plot", "--out", "figure.png"],
+        "--out figure.png names one figure, and there are several; give a folder",
+    ),
+    "references with a million threads": (
+        ["references", "--threads", "1000000"],
+        "--threads 1000000; expected 1,024 at most",
+    ),
 }
 
 
@@ -467,6 +541,11 @@ OTHER = {
     "demo into a file": (["demo", "--out", "afile", "--steps", "64"], "afile/demo-1"),
     "bench without simulations": (["bench", "--num-envs", "0"], "--num-envs 0"),
     "bench without time": (["bench", "--seconds", "0"], "--seconds 0.0"),
+    "bench with -1 threads": (["bench", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "overhead with a million threads": (["overhead", "--threads", "1000000"], "--threads 1000000; expected 1,024 at"),
+    "learning with -1 threads": (["learning", "--threads", "-1"], "--threads -1; expected 0 or more"),
+    "demo with -1 threads": (["demo", "--threads", "-1"], "`threads` is -1"),
+    "a sweep with a million threads": (["sweep", "--threads", "1000000"], "`threads` is 1000000"),
     "bench with an unknown task": (["bench", "--ppo-task", "rech"], "did you mean reach?"),
     "bench beside what is no Python": (
         ["bench", "--metaworld", "nowhere"],
@@ -548,6 +627,17 @@ def fill(name: str, **values: Any) -> Callable[[Path], None]:
     return damage
 
 
+def without(name: str, key: str) -> Callable[[Path], None]:
+    def damage(run: Path) -> None:
+        path = run / name
+        content = json.loads(path.read_text())
+        del content[key]
+        path.write_text(json.dumps(content))
+        forge_manifest(path.parent)
+
+    return damage
+
+
 def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
     def damage(run: Path) -> None:
         text = (run / name).read_text()
@@ -593,13 +683,15 @@ DAMAGED = {
     "checkpoint.json a list": (write(CHECKPOINT, b"[]"), ("evaluate",), CHECKPOINT),
     "checkpoint.json not text": (write(CHECKPOINT, b"\xff"), ("evaluate",), CHECKPOINT),
     "checkpoint.json newer": (fill(CHECKPOINT, format=2), ("evaluate",), "`format` is not a known key"),
+    "checkpoint.json without its settings": (without(CHECKPOINT, "config"), ("evaluate",), "`config` is missing"),
     "checkpoint.json with more": (fill(CHECKPOINT, more=1), ("evaluate",), "`more` is not a known key"),
     "checkpoint.json with fewer heads": (fill(CHECKPOINT, slots=2), ("evaluate",), CHECKPOINT),
     "checkpoint.json of another stage": (fill(CHECKPOINT, stage=1), ("evaluate", "record"), CHECKPOINT),
     "stages swapped": (swap_stages, ("evaluate", "record"), CHECKPOINT),
     "checkpoint.json of format 0": (fill(CHECKPOINT, format=0), ("evaluate",), CHECKPOINT),
     "checkpoint.json too deep": (write(CHECKPOINT, b"[" * 100_000), ("evaluate",), CHECKPOINT),
-    "checkpoint.json with a huge size": (fill(CHECKPOINT, observation_size=10**30), ("evaluate",), WEIGHTS),
+    "checkpoint.json with a huge size": (fill(CHECKPOINT, observation_size=10**12), ("evaluate",), WEIGHTS),
+    "checkpoint.json with no size at all": (fill(CHECKPOINT, observation_size=10**30), ("evaluate",), CHECKPOINT),
     "weights not numbers": (weights_not_numbers, ("evaluate", "record"), WEIGHTS),
     "checkpoint.json of another robot": (fill(CHECKPOINT, observation_size=5), ("evaluate",), WEIGHTS),
     "weights gone": (remove(WEIGHTS), ("evaluate", "record"), WEIGHTS),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +22,8 @@ import clrobot
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.experiment.curricula import CURRICULA
+from clrobot.imports import command
+from clrobot.training.display import TerminalObserver
 
 Cli = Callable[..., Any]
 
@@ -319,3 +324,45 @@ def test_a_method_with_the_name_of_a_setting_is_refused(cli: Cli, site: Path) ->
 def test_an_installed_curriculum_is_one_of_the_curricula(installed: Path) -> None:
     assert [stage.task for stage in CURRICULA["example2"].stages] == ["reach", "nudge"]
     assert clrobot.load_curriculum("example2") is CURRICULA["example2"]
+
+
+# What to type next ---------------------------------------------------------------------------------------------
+
+
+def test_a_command_to_type_next_repeats_the_imports_in_the_words_of_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command("resume", Path("runs/ewc")) == "clrobot resume runs/ewc"
+    monkeypatch.setattr(clrobot.imports, "_given", ["./my task.py", "mine"])
+    words = ["clrobot", "resume", "my runs/a[b]", "--import", "./my task.py", "--import", "mine"]
+    assert shlex.split(command("resume", Path("my runs/a[b]"))) == words
+
+
+@pytest.mark.usefixtures("my_task")
+def test_a_stopped_training_of_a_user_s_own_task_says_how_it_goes_on(
+    cli: Cli, tiny_flags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped within a stage, told to go on in `extend`, where a film failed, and where the disk was full."""
+    (tmp_path / "mine.yaml").write_text("name: mine\nstages: [{task: nudge, steps: 128}]\n")
+    own = ("--import", "./my_task.py")
+    again = "clrobot resume run --import ./my_task.py"
+
+    def stop(observer: Any, steps: int, success: float | None) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TerminalObserver, "advanced", stop)
+        stopped = cli("train", *own, "--curriculum", "mine.yaml", "--method", "finetune", *tiny_flags, "--out", "run")
+    assert stopped.code == 130
+    assert stopped.err.endswith(f"go on with: {again}\n")
+    assert refusal(cli("extend", "run", "--task", "reach", "--steps", "64", *own)).endswith(again)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("clrobot.training.after_stage.save_checkpoint", full)
+        assert refusal(cli(*shlex.split(again)[1:])).endswith(f"go on with: {again}")
+    with monkeypatch.context() as patch:
+        patch.setattr("clrobot.training.after_stage.record", full)
+        resumed = cli(*shlex.split(again)[1:], "--films", "True")
+    assert resumed.code == 0, resumed
+    assert "film again with: clrobot record run --import ./my_task.py" in resumed.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.made_up_runs import made_up_run
@@ -141,6 +142,42 @@ def test_an_unfinished_run_is_a_row_of_its_own(tmp_path: Path) -> None:
     assert [group.label for group in found.groups] == ["ewc", "ewc (2 of 3 stages)"]
     assert "b is unfinished (2 of 3 stages): its numbers are of those stages." in found.notes
     assert "c has no finished stage and is left out." in found.notes
+
+
+SHORT = {"name": "short", "stages": [{"task": task, "steps": 64} for task in ("reach", "button-press")]}
+SHORT_ROWS = [row[:2] for row in KEEPS[:3]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows"),
+    [
+        ({}, 1),
+        ({"seed": 1}, 2),
+        ({"ewc": {"strength": 7.0}}, 2),
+        ({"method": "finetune"}, 2),
+        ({"steps": 128}, 2),
+        ({"rows": 2}, 2),  # it has one stage, and the other two
+    ],
+)
+def test_an_unfinished_run_that_was_trained_no_further_than_a_finished_one_is_no_row(
+    settings: dict[str, Any], rows: int, tmp_path: Path
+) -> None:
+    usual: dict[str, Any] = {"method": "ewc", "rows": 3}
+    more = usual | settings
+    a = made_up_run(tmp_path / "a", SHORT_ROWS, method="ewc", curriculum=SHORT)
+    b = made_up_run(tmp_path / "b", KEEPS[: more.pop("rows")], **more)
+    for runs in ([a, b], [b, a]):
+        found = compare(runs)
+        assert len(found.groups) == rows
+        left_out = "b was trained no further than a yet and is left out." in found.notes
+        assert left_out == (rows == 1)
+        assert any("b is unfinished" in note for note in found.notes) == (rows == 2)
+
+
+def test_multitask_runs_of_more_tasks_were_not_trained_in_the_same_way(tmp_path: Path) -> None:
+    a = made_up_run(tmp_path / "a", SHORT_ROWS, method="multitask", curriculum=SHORT)
+    b = made_up_run(tmp_path / "b", KEEPS[:3], method="multitask")
+    assert len(compare([a, b]).groups) == 2
 
 
 def test_nothing_to_compare_is_said(tmp_path: Path) -> None:

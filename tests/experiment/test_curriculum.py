@@ -81,6 +81,16 @@ def test_a_name_loads_the_curriculum_of_that_name(name: str):
     assert {stage.task for stage in CURRICULA[name].stages if stage.native} <= set(TASKS_BY_ID)
 
 
+@pytest.mark.parametrize("name", CURRICULA)
+def test_ours_are_what_their_own_check_makes_of_them(name: str):
+    ours = CURRICULA[name]
+    checked = Curriculum.model_validate(ours.model_dump())
+    assert checked == ours
+    assert [list(stage.overrides.items()) for stage in checked.stages] == [
+        list(stage.overrides.items()) for stage in ours.stages
+    ]
+
+
 def test_nearest_names_what_is_close_or_everything():
     assert nearest("drawer-opn", ["reach", "drawer-open"]) == "; did you mean drawer-open?"
     assert nearest("zzz", ["a1", "b2"]) == "; expected one of a1, b2"

@@ -166,12 +166,6 @@ def test_the_gauge_is_as_long_as_the_success_rate(rate: float) -> None:
     assert filled / (filled + empty) == pytest.approx(rate, abs=0.04)
 
 
-def test_a_rate_that_was_not_measured_has_no_gauge() -> None:
-    bar = _bar(replace(LABEL, success_rate=None))
-    assert not _near(bar, pen.FILL).any()
-    assert _inked(bar)[55:, :200].any()
-
-
 def test_what_a_caption_says_can_be_seen() -> None:
     bars = [
         _bar(text)

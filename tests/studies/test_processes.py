@@ -1,4 +1,4 @@
-"""Whatever stops, pauses or continues a sweep reaches its trainings once, and nothing is left running."""
+"""Whatever stops, pauses or continues a sweep reaches its trainings once, and nothing is left running or lost."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from pathlib import Path
 from signal import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGTSTP
 
 import pytest
+from support.made_up_runs import made_up_run
+from support.trainings import TINY
+
+from clrobot.experiment.config import make_config
+from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.machine import Machine
+from clrobot.files import is_left_over
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.snapshot import snapshots
+from clrobot.training.resuming import resume
 
 # In place of a training: it notes what it is told, saves itself at the first word, and leaves at once at the second.
 TRAINING = """
@@ -128,6 +138,8 @@ WAYS: dict[str, tuple[list[Told], str, list[str], int]] = {
         130,
     ),
     "kill of the training": ([to_training(SIGTERM)], "plain", ONCE, 3),
+    "kill -INT of the training": ([to_training(SIGINT)], "plain", ONCE, 3),
+    "kill -HUP of the training": ([to_training(SIGHUP)], "plain", ONCE, 3),
     "kill -9 of the training": ([to_training(SIGKILL)], "plain", [], 3),
 }
 
@@ -176,3 +188,101 @@ def test_under_nohup_a_closed_terminal_stops_nothing(tmp_path: Path) -> None:
     finally:
         signal.signal(SIGHUP, before)
     assert (tmp_path / "notes").read_text().split() == ONCE
+
+
+# Real trainings, at moments that a stand-in has not --------------------------------------------------------
+
+TWO = {"name": "two", "stages": [{"task": "reach", "steps": 64}, {"task": "button-press", "steps": 64}]}
+ONE = {"name": "one", "stages": [{"task": "reach", "steps": 1_000_000}]}
+FILMED = TINY | {"curriculum": TWO, "steps": None, "method": "finetune", "video": {"enabled": True, "episodes": 2}}
+ALONE = TINY | {"curriculum": ONE, "steps": None, "method": "finetune"}
+RUN = "out/one-finetune-0"
+
+TRAIN = ["train", "--config", "config.yaml", "--out", "run"]
+SWEEP_ONE = ["sweep", "--config", "config.yaml", "--method", "finetune", "--seed", "0", "--jobs", "1", "--out", "out"]
+
+# What is started, and how it is stopped.
+MOMENTS: dict[str, tuple[list[str], list[Told]]] = {
+    "kill while it films": (TRAIN, [to_sweep(SIGTERM)]),
+    "Ctrl-C while it films": (TRAIN, [to_group(SIGINT)]),
+    "kill while it films, and again": (TRAIN, [to_sweep(SIGTERM), later, to_sweep(SIGTERM)]),
+    "kill -9 while it films": (TRAIN, [to_sweep(SIGKILL)]),
+    "kill of a sweep while it trains references": (SWEEP_ONE, [to_sweep(SIGTERM)]),
+    "Ctrl-C while a reference is trained": (["references", RUN], [to_group(SIGINT)]),
+}
+
+
+def started(words: list[str], folder: Path, begun: Callable[[], bool]) -> subprocess.Popen[str]:
+    """Start the command there, in a group of its own, and wait until it is so far."""
+    command = [sys.executable, "-P", "-m", "clrobot", *words]
+    with (folder / "told").open("w") as told:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env=os.environ | {"CLROBOT_RENDER": "raycast"},
+        )
+    while not begun():
+        assert process.poll() is None, (folder / "told").read_text()
+        time.sleep(0.01)
+    return process
+
+
+def half_films(run: Path) -> list[Path]:
+    return [path for path in run.rglob("*") if is_left_over(path)]
+
+
+@pytest.mark.usefixtures("quick_training")
+@pytest.mark.parametrize("moment", [name for name, (words, _) in MOMENTS.items() if words is TRAIN])
+def test_a_training_that_is_stopped_while_it_films_loses_nothing(moment: str, tmp_path: Path) -> None:
+    words, told = MOMENTS[moment]
+    (tmp_path / "config.yaml").write_text(dump_config(make_config(**FILMED)))
+    run = tmp_path / "run"
+    with started(words, tmp_path, lambda: bool(half_films(run / "videos"))) as process:
+        try:
+            for tell in told:
+                tell(process.pid, process.pid)
+            code = process.wait(timeout=600)
+        finally:
+            process.kill()
+    film = run / "videos" / "stage_01" / "reach.mp4"
+    if -code == SIGKILL:
+        assert not film.exists()  # what is left beside it is removed by later writers, after an hour
+    else:
+        assert code == 130
+        assert (tmp_path / "told").read_text().endswith("go on with: clrobot resume run\n")
+        assert half_films(run) == []
+        assert film.exists() == ("again" not in moment), (
+            "the film that it was at is made; a second kill leaves at once"
+        )
+    assert not RunFolder.open(run).finished
+    assert resume(run, machine=Machine(films="-9" in moment)).finished
+    assert ("-9" in moment) <= film.exists()
+
+
+@pytest.mark.parametrize("moment", [name for name, (words, _) in MOMENTS.items() if words is not TRAIN])
+def test_a_reference_that_is_stopped_is_saved_and_nothing_trains_on(moment: str, tmp_path: Path) -> None:
+    words, told = MOMENTS[moment]
+    config = make_config(**ALONE)
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    made_up_run(tmp_path / RUN, [[0.0], [1.0]], **ALONE)
+    (tmp_path / RUN / "stage_01").mkdir()  # it is finished
+    store = tmp_path / "out" / "references"
+    with started(words, tmp_path, lambda: any(store.glob("reach-*/resume/step_*"))) as process:
+        try:
+            time.sleep(0.5)  # it trains
+            for tell in told:
+                tell(process.pid, process.pid)
+            assert process.wait(timeout=600) == 130
+        finally:
+            process.kill()
+    (config_file,) = store.glob("reach-*/config.yaml")
+    reference = RunFolder.open(config_file.parent)
+    reference.lock()  # nobody trains it any more
+    reference.unlock()
+    assert not reference.finished
+    assert len(snapshots(reference.resume)) == 2, "there was no other reason to save again than the signal"
+    assert RunFolder.open(tmp_path / RUN).finished

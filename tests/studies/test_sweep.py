@@ -65,7 +65,7 @@ def test_a_plan_is_the_product_of_its_parts() -> None:
 
 
 def test_a_run_with_other_threads_of_the_physics_is_the_same_run(tmp_path: Path) -> None:
-    run = train(BASE.model_copy(update={"threads": 1}), tmp_path / "run")
+    run = train(BASE.model_copy(update={"threads": 2}), tmp_path / "run")
     assert run_all([Plan(run.path, BASE)], 1, print)[0].path == run.path
 
 
@@ -285,9 +285,9 @@ def test_two_references_at_once_train_each_once(
 # Links beside a run -----------------------------------------------------------------------------------------
 
 LINKS = {
-    "the log": ("quick-finetune-0.log", r"quick-finetune-0\.log is a link or no plain file; remove it"),
-    "the run": ("quick-finetune-0", "quick-finetune-0 is a link; remove it, or give another --out"),
-    "the references": ("references", "references is a link; remove it, or say where references go"),
+    "the log": ("quick-finetune-0.log", r"quick-finetune-0\.log is a link or no plain file; move it elsewhere"),
+    "the run": ("quick-finetune-0", "quick-finetune-0 is a link; give another --out"),
+    "the references": ("references", "references is a link; say where references go"),
 }
 
 

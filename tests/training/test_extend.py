@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch as th
 import yaml
 from safetensors.torch import load_file
 from support.outcomes import WholeRuns, outcome
 from support.trainings import settings
 
+from clrobot.comparison.comparison import compare
 from clrobot.errors import UserError
+from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import make_config
+from clrobot.results.scores import Score
 from clrobot.runs.folder import RunFolder
 from clrobot.training.extend import extend
 from clrobot.training.resuming import resume
@@ -104,3 +108,59 @@ def test_the_extended_configuration_is_a_run_of_its_own(tiny_copy: Path, tmp_pat
     assert stages[-1] == {"task": "reach", "steps": 64}
     old, new = (load_file(run / "stage_03" / "weights.safetensors") for run in (tiny_copy, longer.path))
     assert all((old[name] == new[name]).all() for name in old)
+
+
+def test_it_measures_with_the_run_s_threads_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another number the scores would have other bits."""
+    run = train(make_config(**tiny("finetune", TASKS[:1]) | {"torch_threads": 2}), tmp_path / "run")
+    threads: list[int] = []
+    score = Evaluator.score
+
+    def noted(*arguments: Any, **named: Any) -> Score:
+        threads.append(th.get_num_threads())
+        return score(*arguments, **named)
+
+    monkeypatch.setattr(Evaluator, "score", noted)
+    extend(run, "push", 64, tmp_path / "more")
+    assert threads == [2, 2]
+    assert th.get_num_threads() == 1
+
+
+# Before the new stage is over ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["finetune", "progress-compress"])
+def test_until_its_new_stage_is_over_it_is_a_run_planned_so_and_stopped(
+    method: str, whole_runs: WholeRuns, tmp_path: Path
+) -> None:
+    short = train(make_config(**tiny(method, TASKS[:2])), tmp_path / "short")
+    metrics = extend(short, TASKS[2], 256, tmp_path / "longer").read_metrics()
+    planned = whole_runs[method].run.read_metrics()
+    assert (metrics.stages, metrics.stages_done, metrics.slot_names) == (3, 2, list(TASKS))
+    assert metrics.success_matrix[:3] == planned.success_matrix[:3]
+    assert metrics.stage_ends == planned.stage_ends[:2]
+    assert metrics.seconds == short.read_metrics().seconds
+    assert metrics.per_stage == short.read_metrics().per_stage
+
+
+def test_what_shows_runs_shows_one_that_was_just_extended(tiny_copy: Path, tmp_path: Path, cli) -> None:
+    longer = extend(RunFolder.open(tiny_copy), "push", 64, tmp_path / "longer")
+    for words in (["report", longer.path], ["plot", longer.path, "--format", "svg"], ["evaluate", longer.path]):
+        done = cli(*words)
+        assert done.code == 0, done
+    page = (longer.path / "report.html").read_text(encoding="utf-8")
+    assert "push" in page
+
+
+def test_a_copy_that_learned_nothing_new_yet_is_no_row_beside_its_run(tiny_copy: Path, tmp_path: Path) -> None:
+    run = RunFolder.open(tiny_copy)
+    longer = extend(run, "push", 64, tmp_path / "longer")
+    both = compare([run, longer])
+    assert [group.runs for group in both.groups] == [(run,)]
+    assert both.notes == ("longer was trained no further than tiny yet and is left out.",)
+    alone = compare([longer])
+    assert [group.label for group in alone.groups] == ["ewc (3 of 4 stages)"]
+    assert alone.notes == ("longer is unfinished (3 of 4 stages): its numbers are of those stages.",)
+    resume(longer.path)
+    later = compare([run, RunFolder.open(longer.path)])
+    assert [len(group.runs) for group in later.groups] == [1, 1]

@@ -32,11 +32,10 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.finetune import Finetune
 from clrobot.cli.train import with_page
-from clrobot.envs.rendering.base import RenderError
 from clrobot.envs.simulation.simulation import Simulation
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
-from clrobot.errors import UserError
+from clrobot.errors import RenderError, UserError
 from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.runs.folder import RunFolder

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gc
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch as th
 from support.outcomes import StopAt
-from support.trainings import settings
+from support.trainings import TINY, settings
 
+from clrobot.benchmarks.bench import ppo_speed
+from clrobot.benchmarks.learning import learn
+from clrobot.benchmarks.overhead import measure_overhead
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.training.extend import extend
@@ -72,18 +75,54 @@ def test_a_stopped_training_s_threads_end_too(tmp_path: Path) -> None:
     assert _threads() == before
 
 
-def test_torch_s_threads_are_put_back(tmp_path: Path) -> None:
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Torch's own number, here and now."""
     before = th.get_num_threads()
-    try:
-        th.set_num_threads(2)
-        run = train(make_config(**settings("finetune") | {"steps": 64}), tmp_path / "run")
-        assert th.get_num_threads() == 2
-        extended = extend(run, "push", 64, tmp_path / "more")
-        assert th.get_num_threads() == 2
-        resume(extended.path)
-        assert th.get_num_threads() == 2
-        with pytest.raises(UserError):
-            train(make_config(**settings("finetune"), memory_limit_mb=0, torch_threads=1), tmp_path / "run")
-        assert th.get_num_threads() == 2
-    finally:
-        th.set_num_threads(before)
+    th.set_num_threads(2)
+    yield
+    th.set_num_threads(before)
+
+
+BENCHMARKS: dict[str, Callable[[], object]] = {
+    "learning": lambda: learn(make_config(**TINY), "reach", 0, steps=64, every=64),
+    "bench": lambda: ppo_speed("reach", 0.01),
+    "overhead": lambda: measure_overhead(["l2"], 1),
+}
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_a_benchmark_puts_torch_s_threads_back(benchmark: str) -> None:
+    BENCHMARKS[benchmark]()
+    assert th.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_benchmark_that_cannot_be_puts_torch_s_threads_back_too() -> None:
+    with pytest.raises(UserError, match="phases of its own"):
+        measure_overhead(["packnet"], 1)
+    assert th.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("verb", ["evaluate", "export", "train"])
+def test_a_verb_puts_torch_s_threads_back(
+    verb: str, cli: Callable[..., Any], tiny_run: Path, tiny_flags: tuple[str, ...]
+) -> None:
+    more = {"evaluate": ["--episodes", "2"], "export": ["--format", "onnx"], "train": [*tiny_flags, "--out", "new"]}
+    assert cli(verb, *([] if verb == "train" else [tiny_run]), *more[verb]).code == 0
+    assert th.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_torch_s_threads_are_put_back(tmp_path: Path) -> None:
+    run = train(make_config(**settings("finetune") | {"steps": 64}), tmp_path / "run")
+    assert th.get_num_threads() == 2
+    extended = extend(run, "push", 64, tmp_path / "more")
+    assert th.get_num_threads() == 2
+    resume(extended.path)
+    assert th.get_num_threads() == 2
+    with pytest.raises(UserError):
+        train(make_config(**settings("finetune"), memory_limit_mb=0, torch_threads=1), tmp_path / "run")
+    assert th.get_num_threads() == 2

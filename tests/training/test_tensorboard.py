@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support.outcomes import WholeRuns, outcome, stopped, tensorboard
-from support.trainings import settings
+from support.trainings import EPISODE, settings
 
 from clrobot.experiment.config import make_config
 from clrobot.runs.score_book import read_scores
 from clrobot.training.resuming import resume
+from clrobot.training.tensorboard import tensorboard_logger
 from clrobot.training.training import train
 
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -28,8 +29,8 @@ def test_returns_and_lengths_are_logged_and_a_resumed_run_logs_the_same(algo: st
     whole = train(make_config(**settings("finetune") | changes), tmp_path / "whole")
     curves = tensorboard(whole.path)
     assert {step <= 768 for step, _ in curves["rollout/ep_rew_mean"]} == {True, False}
-    assert {value for _, value in curves["rollout/ep_len_mean"]} == {100.0}
-    assert all(0 <= value <= 100 for _, value in curves["rollout/ep_rew_mean"])
+    assert {value for _, value in curves["rollout/ep_len_mean"]} == {float(EPISODE)}
+    assert all(0 <= value <= EPISODE for _, value in curves["rollout/ep_rew_mean"])
     boundary = 13 if algo == "ppo" else 25
     run = stopped(tmp_path / "run", "finetune", boundary, **changes)
     assert any((run / "resume").iterdir())
@@ -47,3 +48,14 @@ def test_evaluations_are_logged_at_their_steps(whole_runs: WholeRuns) -> None:
     found = {tag: rows for tag, rows in tensorboard(run.path).items() if tag.startswith("evaluation/")}
     assert found == expected
     assert len(found) == 12
+
+
+def test_a_killed_training_s_events_are_read_before_those_of_the_next_process(tmp_path: Path) -> None:
+    """Readers take the files in the order of their names, which tell the second."""
+    for n in range(2):
+        logger = tensorboard_logger(tmp_path)
+        logger.record("n", n)
+        logger.dump(n)
+        logger.close()
+    first, second = sorted(int(path.name.split(".")[3]) for path in tmp_path.iterdir())
+    assert first < second

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch as th
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Collect, Family, Method, Phase
-from clrobot.agents.networks.slot_network import SlotNetwork
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 
 class Composite(Method):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch as th
+from clrobot.agents.deferred import th
 
-from clrobot.agents.policies.policy import SlotPolicy
+if TYPE_CHECKING:
+    from clrobot.agents.policies.policy import SlotPolicy
 
 
 class Behaviour(NamedTuple):

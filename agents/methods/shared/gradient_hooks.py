@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch as th
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.policies.flat_adam import FlatAdam
 
 
 @dataclass
@@ -70,7 +72,7 @@ def _hook(
         started = time.perf_counter()
         logger = learner.model.logger
         if adds_loss or adjusts:
-            logger.record_mean("gradients/rl_norm", float(_norm(parameters)))
+            logger.record_mean("gradients/rl_norm", float(_norm(optimizer, parameters)))
         if adds_loss:
             loss = method.auxiliary_loss(learner, role)
             if loss is not None:
@@ -80,7 +82,7 @@ def _hook(
             method.adjust_gradients(learner, role)
         cost.seconds += time.perf_counter() - started
         if limit is not None:
-            norm = th.nn.utils.clip_grad_norm_(parameters, limit)
+            norm = _clip(optimizer, parameters, limit)
             logger.record_mean("gradients/norm", float(norm))
         cost.updates += Role.ACTOR in role
 
@@ -95,5 +97,12 @@ def _hook(
     return handles
 
 
-def _norm(parameters: list[th.Tensor]) -> th.Tensor:
+def _norm(optimizer: Optimizer, parameters: list[th.Tensor]) -> th.Tensor:
+    if isinstance(optimizer, FlatAdam):
+        return optimizer.norm()
     return th.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+def _clip(optimizer: Optimizer, parameters: list[th.Tensor], limit: float) -> th.Tensor:
+    """Scale the gradients to a norm of at most `limit`, and return their norm, from before."""
+    return optimizer.clip(limit) if isinstance(optimizer, FlatAdam) else clip_grad_norm_(parameters, limit)

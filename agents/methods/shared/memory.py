@@ -6,15 +6,24 @@ the generator's state is saved with the rows, so that a resumed training draws t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Generic, NamedTuple, TypeVar
 
-import torch as th
 from typing_extensions import override
+
+from clrobot.agents.deferred import th
+from clrobot.agents.tensors import check_numbers
 
 Rows = TypeVar("Rows", bound=NamedTuple)
 
 _GENERATOR = "generator"
-GENERATOR_BYTES = th.Generator().get_state().numel()
+_WITH_SLOT = ("observations", "next_observations")  # fields whose last component is a slot's index
+
+
+@cache
+def generator_bytes() -> int:
+    """Return the bytes of a generator's state."""
+    return th.Generator().get_state().numel()
 
 
 class Memory(Generic[Rows]):
@@ -75,7 +84,28 @@ class Memory(Generic[Rows]):
         """Restore what `state_dict` returned."""
         self._rows = self._kind._make(state[field] for field in self._kind._fields) if state else None
         if state:
+            if len({len(tensor) for tensor in self.rows}) != 1:
+                raise ValueError("a memory whose columns have other numbers of rows")
             self.generator.set_state(state[_GENERATOR].cpu())
+
+    def check(self, **sizes: int) -> None:
+        """Look whether the rows that were loaded are of these sizes.
+
+        Args:
+            sizes: of one row, by field.
+
+        Raises:
+            ValueError: a field has another size, or holds what is no number, or a slot that none can have.
+        """
+        from clrobot.agents.vec_env import MAX_SLOT
+
+        if self._rows is None:
+            return
+        for field, tensor in self.rows._asdict().items():
+            if field in sizes:
+                check_numbers(field, tensor, (len(self), sizes[field]))
+            if field in _WITH_SLOT and not bool(((tensor[:, -1] >= 0) & (tensor[:, -1] <= MAX_SLOT)).all()):
+                raise ValueError(f"{field} with a slot that none can have")
 
 
 class Reservoir(Memory[Rows]):
@@ -111,3 +141,4 @@ class Reservoir(Memory[Rows]):
         """Restore what `state_dict` returned."""
         super().load_state_dict(state)
         self._draws = state["draws"].cpu() if state else th.zeros(0, dtype=th.float64)
+        check_numbers("draws", self._draws, (len(self),))

@@ -2,20 +2,21 @@
 
 Adding one of ours is one file in `methods/` and one line in `methods/__init__.py`, and the tests that run over every
 method run over it; a user's own is given to `clrobot.register_method`. Its settings become flags (`--ewc.strength`).
+How a method's file imports torch, and where its own network lives, is said in `clrobot.agents.deferred`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
-import torch as th
-
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
-from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.slot_network import SlotNetwork
+from clrobot.agents.deferred import th
 from clrobot.agents.settings import FrozenSettings
+
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 Family = Literal["bound", "regularisation", "architecture", "distillation", "replay"]
 
@@ -54,7 +55,6 @@ class Method:
     name: ClassVar[str]
     summary: ClassVar[str]  # one line, for `clrobot methods`
     family: ClassVar[Family]
-    network_class: ClassVar[type[SlotNetwork]] = MultiHeadNetwork
     refuses: ClassVar[Mapping[str, str]] = {}  # an algorithm (`sac`) that it cannot work with: a clause that says why
 
     class Settings(FrozenSettings):
@@ -71,12 +71,19 @@ class Method:
         """
         return f"{cls.name} does not say that it goes with other methods"
 
+    @classmethod
+    def network_class(cls) -> type[SlotNetwork]:
+        """Return the class of the policy's networks, imported here: listing a method needs no torch."""
+        from clrobot.agents.networks.multi_head import MultiHeadNetwork
+
+        return MultiHeadNetwork
+
     def networks(self) -> dict[str, Callable[..., SlotNetwork]]:
         """Return what builds the policy's networks, as it takes them: `network_class`, and perhaps `critic_class`.
 
         Both are called as a SlotNetwork is; a method's settings may go into them by `functools.partial`.
         """
-        return {"network_class": self.network_class}
+        return {"network_class": self.network_class()}
 
     def trained_slots(self, k: int, n: int) -> range:
         """Return the slots that stage k of n trains (all from 0); all of them have a head when it begins."""

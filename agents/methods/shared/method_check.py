@@ -36,6 +36,8 @@ def method_name(method: object) -> str:
             f"method {name}: family is {shown(getattr(method, 'family', None))}; "
             f"expected one of {', '.join(get_args(Family))}"
         )
+    if isinstance(method.network_class, type):
+        raise UserError(f"method {name}: network_class is a class; expected a class method that returns it")
     if not (isinstance(method.Settings, type) and issubclass(method.Settings, FrozenSettings)):
         raise UserError(f"method {name}: its Settings must derive from Method.Settings; derive them from it")
     try:

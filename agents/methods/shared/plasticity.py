@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch as th
 from pydantic import Field
-from torch import nn
-from torch.optim import Optimizer
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Family, Method
-from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
+from clrobot.agents.tensors import check_numbers
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from clrobot.agents.algorithms.learner import Learner
+    from clrobot.agents.algorithms.role import Role
+    from clrobot.agents.networks.slot_network import SlotNetwork
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
 
@@ -101,6 +105,8 @@ class Plasticity(Method):
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
             self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
+            for name, initial in self._initial.items():
+                check_numbers(name, initial, trainable[name].shape)
 
     def _shrink_and_perturb(self, network: SlotNetwork) -> None:
         if not list(network.shared_parameters()):
@@ -167,13 +173,16 @@ def _networks(learner: Learner) -> list[SlotNetwork]:
 
 
 def _hidden_parameters(learner: Learner) -> dict[str, nn.Parameter]:
-    """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic."""
-    return {
-        f"{i}.{j}.{name}": p
-        for i, network in enumerate(_networks(learner))
-        for j, layer in enumerate(network.layers(network.newest)[:-1])
-        for name, p in layer.named_parameters()
-    }
+    """Return the parameters of the hidden layers that the newest slot reads or owns, of actor and critic.
+
+    They go by their networks' own names for them: of a network with a column for each slot, no two columns share one.
+    """
+    found = {}
+    for i, network in enumerate(_networks(learner)):
+        names = {p: name for name, p in network.named_parameters()}
+        for layer in network.layers(network.newest)[:-1]:
+            found.update({f"{i}.{names[p]}": p for p in layer.parameters()})
+    return found
 
 
 def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
@@ -192,6 +201,8 @@ def _recent_inputs(learner: Learner, network: SlotNetwork) -> th.Tensor:
 
 
 def _fresh(layer: nn.Linear) -> nn.Linear:
+    from clrobot.agents.networks.slot_network import HIDDEN_GAIN, linear
+
     return linear(layer.in_features, layer.out_features, HIDDEN_GAIN)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
-import torch as th
 from pydantic import Field
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.role import Role
+from clrobot.agents.deferred import th
 from clrobot.agents.methods.shared.method import Collect, Method, named
+from clrobot.agents.tensors import check_numbers
 
-Importance = dict[str, th.Tensor]  # by parameter name, each in its parameter's shape
+if TYPE_CHECKING:
+    from clrobot.agents.algorithms.learner import Learner
+
+Importance: TypeAlias = "dict[str, th.Tensor]"  # by parameter name, each in its parameter's shape
 
 
 class Quadratic(NamedTuple):
@@ -97,8 +100,15 @@ class QuadraticMethod(Method, ABC):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Pair the parameters with their weights and anchors."""
+        """Pair the parameters with their weights and anchors.
+
+        Raises:
+            KeyError, ValueError: what was loaded is of other networks.
+        """
         protected = protected_parameters(learner)
+        for name, q in self._quadratics.items():
+            check_numbers(f"importance.{name}", q.importance, protected[name].shape)
+            check_numbers(f"anchor.{name}", q.anchor, protected[name].shape)
         self._quadratics = {name: q.to(protected[name].device) for name, q in self._quadratics.items()}
         strength = self.settings.strength
         self._terms = [

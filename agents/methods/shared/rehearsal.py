@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-from torch import Tensor
 from typing_extensions import override
 
-from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour
-from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Memory
+from clrobot.agents.methods.shared.memory import Memory, generator_bytes
 from clrobot.agents.methods.shared.method import Collect, Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clrobot.agents.algorithms.learner import Learner
 
 FLOAT_BYTES = 4
 
@@ -45,7 +48,19 @@ class Rehearsal(Method, ABC):
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Move the memory to the networks' device; in the first task, seed it with the run's seed."""
+        """Move the memory to the networks' device; in the first task, seed it with the run's seed.
+
+        Raises:
+            ValueError: what was loaded is of other networks.
+        """
+        actions = learner.action_size
+        self.memory.check(
+            observations=learner.observation_size,
+            actions=actions,
+            mean=actions,
+            log_std=actions,
+            values=len(learner.policy.critic_nets),
+        )
         self.memory.to(learner.device)
         if k == 0:
             self.memory.seed(learner.seed)
@@ -87,4 +102,4 @@ class StateRehearsal(Rehearsal):
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of the states and outputs of all tasks."""
         d, a = learner.observation_size, learner.action_size
-        return GENERATOR_BYTES + tasks * self.settings.states * FLOAT_BYTES * (d + 2 * a)
+        return generator_bytes() + tasks * self.settings.states * FLOAT_BYTES * (d + 2 * a)

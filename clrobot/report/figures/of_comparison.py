@@ -76,9 +76,12 @@ def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) ->
     }
     if panels := bars(comparison):
         figures["comparison"] = lambda width: comparison_figure(panels, width)
-    for trade_off in trade_offs(comparison):
-        figures[f"trade_off_{trade_off.method}"] = partial(_draw_trade_off, trade_off)
     # Of several curricula each has figures of its own, numbered from the second.
+    drawn: list[str] = []
+    for trade_off in trade_offs(comparison):
+        drawn.append(trade_off.method)
+        n = drawn.count(trade_off.method)
+        figures[f"trade_off_{trade_off.method}" + (f"_{n}" if n > 1 else "")] = partial(_draw_trade_off, trade_off)
     for n, curves in enumerate(mean_curves(comparison, runs), start=1):
         figures["learning_curves" + (f"_{n}" if n > 1 else "")] = curves.draw
     for n, final in enumerate(final_successes(comparison), start=1):
@@ -97,7 +100,8 @@ def _draw_trade_off(trade_off: TradeOff, width: float) -> Figure:
         )
         for name in PARTS
     ]
-    return trade_off_figure(trade_off.setting, [point.value for point in points], lines, trade_off.default, width)
+    values = [point.value for point in points]
+    return trade_off_figure(trade_off.setting, values, lines, trade_off.default, width, trade_off.among)
 
 
 def bars(comparison: Comparison) -> dict[str, list[Bar]]:

@@ -12,7 +12,7 @@ from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.shared.distillation_loss import Behaviour, behaviour, distillation_loss, gaussian_kl
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
-from clrobot.agents.methods.shared.memory import GENERATOR_BYTES
+from clrobot.agents.methods.shared.memory import generator_bytes
 
 
 def test_the_divergence_of_numbers_worked_out_by_hand() -> None:
@@ -142,7 +142,7 @@ def test_a_minibatch_is_spread_over_the_tasks_and_fresh_each_time() -> None:
 def test_its_memory_is_what_it_says_and_within_its_bound() -> None:
     method = small_distillation(states=40)
     learner = two_tasks_done(method)
-    assert method.memory_bytes() == 2 * 40 * 4 * (24 + 4 + 4) + GENERATOR_BYTES
+    assert method.memory_bytes() == 2 * 40 * 4 * (24 + 4 + 4) + generator_bytes()
     assert method.memory_bytes() == method.memory_bound(learner, 2)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch as th
 from safetensors.torch import load, save
 
-from clrobot.agents.methods.shared.memory import GENERATOR_BYTES, Memory, Reservoir
+from clrobot.agents.methods.shared.memory import Memory, Reservoir, generator_bytes
 
 
 class Pair(NamedTuple):
@@ -82,7 +82,7 @@ def test_the_state_has_the_bytes_that_one_counts() -> None:
     reservoir = Reservoir(Pair, 6)
     reservoir.add(pairs(0, 10))
     size = sum(t.numel() * t.element_size() for t in reservoir.state_dict().values())
-    assert size == 6 * (4 + 4 + 8) + GENERATOR_BYTES
+    assert size == 6 * (4 + 4 + 8) + generator_bytes()
 
 
 def test_a_reservoir_holds_a_uniform_sample_of_all_that_came() -> None:

@@ -7,11 +7,12 @@ import pytest
 import torch as th
 from support.models import next_slot, same_bits, snapshot, tiny_env, tiny_learner, train_stage
 
-from clrobot.agents.methods.packnet import FREE, PackedNetwork, PackNet, owner_of
+from clrobot.agents.methods.packnet import PackNet
 from clrobot.agents.methods.shared.composite import Composite
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.packed import FREE, PackedNetwork, owner_of
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 SHAPE = (5, (8, 6), 3)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch as th
 from safetensors.torch import load_file
 from support.models import ITERATION, next_slot, tiny_learner
-from support.trainings import TINY
+from support.outcomes import outcome, stopped
+from support.trainings import TINY, settings
 
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.progressive import ProgressiveNetwork
+from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.runs.folder import RunFolder
+from clrobot.training.resuming import resume
 from clrobot.training.training import train
 
 
@@ -92,6 +99,34 @@ def test_the_pull_towards_the_initial_weights_is_the_gradient_of_its_penalty() -
     th.testing.assert_close(weight.grad, 0.3 * (weight.detach() - initial))
 
 
+COLUMNS: dict[str, Any] = {
+    "progressive": ProgressiveNetwork,
+    "progressive, later ones narrower": partial(ProgressiveNetwork, later_width=0.5),
+    "independent": IndependentNetwork,
+}
+
+
+@pytest.mark.parametrize("network_class", COLUMNS.values(), ids=COLUMNS)
+def test_a_column_is_pulled_towards_its_own_initial_weights(network_class: type[SlotNetwork]) -> None:
+    learner = tiny_learner(network_class)
+    plasticity = option(l2_init=0.3)
+    plasticity.before_task(learner, 0)
+    next_slot(learner, 1)
+    plasticity.before_task(learner, 1)
+    networks = [learner.policy.actor_net, *learner.policy.critic_nets]
+    hidden = [p for network in networks for layer in network.layers(1)[:-1] for p in layer.parameters()]
+    moved = [th.full_like(p, 0.25) for p in hidden]
+    for p, change in zip(hidden, moved, strict=True):
+        p.grad = th.zeros_like(p)
+        with th.no_grad():
+            p.add_(change)
+    plasticity.adjust_gradients(learner, Role.ACTOR | Role.CRITIC)
+    for p, change in zip(hidden, moved, strict=True):
+        th.testing.assert_close(p.grad, 0.3 * change)
+    kept = sum(p.numel() * p.element_size() for p in hidden)
+    assert plasticity.memory_bytes() == kept <= plasticity.memory_bound(learner, 2)
+
+
 def test_redo_gives_dormant_units_fresh_inputs_and_no_output() -> None:
     learner = tiny_learner()
     learner.model.learn(ITERATION)
@@ -130,3 +165,13 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
     method = load_file(run.checkpoint(3) / "method.safetensors")
     assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
     assert sum(t.numel() * t.element_size() for t in method.values()) == metrics.memory_bytes
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_narrower_columns_with_an_anchor_go_through_the_whole_loop_and_a_resume(tmp_path) -> None:
+    pulled = {"plasticity": {"l2_init": 1e-3}, "progressive": {"later_width": 0.5}}
+    whole = train(make_config(**settings("progressive") | pulled), tmp_path / "whole")
+    run = stopped(tmp_path / "run", "progressive", 9, **pulled)
+    assert RunFolder.open(run).stages() == [0, 1]
+    resume(run)
+    assert outcome(run) == outcome(whole.path)

@@ -7,8 +7,9 @@ import pytest
 import torch as th
 from support.models import collector, next_slot, same_bits, snapshot, tiny_learner, train_stage
 
-from clrobot.agents.methods.progress_compress import ProgressCompress, ProgressNetwork
+from clrobot.agents.methods.progress_compress import ProgressCompress
 from clrobot.agents.methods.shared.distillation_loss import behaviour, distillation_loss
+from clrobot.agents.networks.knowledge_base import ProgressNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 

@@ -40,6 +40,10 @@ REFUSED: dict[str, tuple[object, str]] = {
     "an algorithm's name": (variant(name="sac"), "method sac has the name of an algorithm; give it another"),
     "no summary": (variant(summary=None), "method mine has no summary; give its class one"),
     "no family": (variant(family="magic"), "method mine: family is 'magic'; expected one of bound, "),
+    "a network in place of what returns it": (
+        variant(network_class=Other),
+        "method mine: network_class is a class; expected a class method that returns it",
+    ),
     "settings of another kind": (
         variant(Settings=Other),
         "its Settings must derive from Method.Settings",

@@ -69,7 +69,8 @@ def test_the_slot_index_itself_is_not_an_input(network_class: Callable[..., Slot
 def test_a_slot_without_a_head_acts_through_the_newest(network_class: Callable[..., SlotNetwork]) -> None:
     network = build(network_class, 2)
     obs = observations(5, 5)
-    assert th.equal(network(obs), network.forward_slot(obs[:, :-1], 1))
+    assert th.equal(network(obs), network(observations(1, 1)))
+    assert th.allclose(network(obs), network.forward_slot(obs[:, :-1], 1), atol=1e-6)
 
 
 @EVERY
@@ -158,7 +159,7 @@ def test_a_column_computes_the_papers_equation() -> None:
     g1 = th.tanh(second.layers[0](x))
     g2 = th.tanh(second.layers[1](g1) + lateral(0, h1))
     expected = second.layers[2](g2) + lateral(1, h2)
-    assert th.equal(network.forward_slot(x, 1), expected)
+    assert th.allclose(network.forward_slot(x, 1), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_shared_parameters_are_the_trunk_alone() -> None:
@@ -166,3 +167,43 @@ def test_shared_parameters_are_the_trunk_alone() -> None:
         "trunk.0.weight", "trunk.0.bias", "trunk.1.weight", "trunk.1.bias",
     ]  # fmt: skip
     assert list(build(ProgressiveNetwork, 2).shared_parameters()) == []
+
+
+@pytest.mark.parametrize("later_width", [1.0, 0.4])
+def test_what_frozen_columns_compute_can_be_handed_in(later_width: float) -> None:
+    network = build(partial(ProgressiveNetwork, later_width=later_width), 3)
+    x = observations(2, 2, 2)[:, :-1]
+    assert network.precompute(x, 0) is None  # the first column reads no other
+    for slot in (1, 2):
+        precomputed = network.precompute(x, slot)
+        assert precomputed.shape[0] == len(x)
+        out = network.forward_precomputed(x, slot, precomputed)
+        assert th.allclose(out, network.forward_slot(x, slot), rtol=1e-5, atol=1e-6)
+    network.requires_grad_(True)
+    assert network.precompute(x, 2) is None  # columns that train have to be computed anew
+
+
+@EVERY
+def test_other_parameters_can_be_put_in_the_place_of_its_own(network_class: Callable[..., SlotNetwork]) -> None:
+    """As methods do that keep a policy as it was: nothing that a network notes of its weights outlives them."""
+    network, obs = build(network_class, 3), observations(2, 2, 1)
+    before = network(obs).detach()
+    kept = {name: p.detach().clone() for name, p in network.named_parameters()}
+    with th.no_grad():
+        for p in network.parameters():
+            p.mul_(1.5)
+    assert not th.allclose(network(obs), before, atol=1e-3)
+    assert th.allclose(th.func.functional_call(network, kept, (obs,)), before, atol=1e-6)
+    assert not th.allclose(network(obs), before, atol=1e-3)
+
+
+def test_a_class_that_computes_otherwise_takes_none_of_the_shorter_ways() -> None:
+    class Scaled(ProgressiveNetwork):
+        def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
+            return super().activations(2.0 * x, slot)
+
+    network = build(Scaled, 2)
+    obs = observations(1, 1)
+    assert network.precompute(obs[:, :-1], 1) is None
+    assert network.plain_layers(0) is None
+    assert th.equal(network(obs), network.forward_slot(obs[:, :-1], 1))

@@ -18,11 +18,13 @@ from support.models import (
     snapshot,
     state_std_policy,
     tiny_env,
+    tiny_learner,
     tiny_ppo,
 )
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.ppo import PPOAlgorithm
+from clrobot.agents.methods.progress_compress import ProgressNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.agents.policies.ppo import PPOSlotPolicy
@@ -213,7 +215,9 @@ def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
     model.policy.rebuild_optimizers(1e-3, keep_moments=True)
     assert th.equal(model.policy.optimizer.state[weight]["exp_avg"], moments)
     model.policy.rebuild_optimizers(1e-3)
-    assert weight not in model.policy.optimizer.state
+    fresh = model.policy.optimizer.state[weight]
+    assert fresh["step"] == 0
+    assert not fresh["exp_avg"].any()
 
 
 def test_the_learning_rate_falls_within_each_stage() -> None:
@@ -228,3 +232,34 @@ def test_the_learning_rate_falls_within_each_stage() -> None:
             assert model.lr_schedule(remaining) == pytest.approx(expected)
         model.learn(64, reset_num_timesteps=False)
         assert model.num_timesteps == end
+
+
+@pytest.mark.parametrize("network_class", [ProgressiveNetwork, ProgressNetwork])
+def test_an_update_that_computes_frozen_columns_once_learns_the_same(network_class) -> None:
+    weights = []
+    for once in (True, False):
+        learner = tiny_learner(network_class, critic_class=MultiHeadNetwork)
+        for k in (1, 2):
+            next_slot(learner, k)
+        buffer = learner.model.rollout_buffer
+        widened = []
+        if once:
+            plain = buffer.widen
+            buffer.widen = lambda obs, plain=plain, widened=widened: widened.append(plain(obs)) or widened[-1]
+        else:
+            buffer.widen = None
+        learner.model.learn(2 * ITERATION, reset_num_timesteps=False)
+        assert [part.shape[1] > learner.observation_size for part in widened] == [True, True] * once
+        weights.append(snapshot(learner.policy))
+    for name, tensor in weights[0].items():
+        assert th.allclose(tensor.float(), weights[1][name].float(), atol=1e-5), name
+
+
+def test_observations_of_several_slots_are_not_widened() -> None:
+    model = tiny_ppo(ProgressiveNetwork)
+    next_slot(Learner(TINY_PPO, model), 1)
+    obs = th.as_tensor(batch(model, 0, 1, 1))
+    assert model.policy.with_precomputed(obs) is obs
+    values, log_prob, _ = model.policy.evaluate_actions(obs, th.zeros(3, 4))
+    assert values.shape == (3, 1)
+    assert log_prob.shape == (3,)

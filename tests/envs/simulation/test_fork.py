@@ -13,9 +13,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from clrobot.envs.cores import usable_cores
 from clrobot.envs.gl import gl_problem
 from clrobot.envs.rendering import RenderError, open_renderer
-from clrobot.envs.simulation.state import usable_cores
+from clrobot.envs.simulation import state
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
@@ -126,7 +127,8 @@ def test_opengl_of_the_parent_is_one_sentence_in_a_child() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system knows no affinity")
-def test_as_many_threads_as_the_process_may_use() -> None:
+def test_as_many_threads_as_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "usable_cores", usable_cores)  # as it is where no other test runs
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
