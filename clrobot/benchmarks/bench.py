@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clrobot.benchmarks.against_envpool import check_envpool, envpool_speed, show_speed
 from clrobot.benchmarks.against_metaworld import ask, metaworld_speed
 from clrobot.benchmarks.against_metaworld import show as show_metaworld
 from clrobot.benchmarks.learning_speed import learning_speed
@@ -43,6 +44,9 @@ def run_bench(
     path: Path | None,
     console: LiteralConsole,
     threads: int = 0,
+    *,
+    envpool: Path | None = None,
+    envpool_learning: Path | None = None,
 ) -> dict[str, Any]:
     """Measure, print each figure once it is there, and write them as JSON to `path`; see `clrobot bench --help`."""
     _ = TASKS_BY_ID[ppo_task]  # refused before anything is measured
@@ -52,6 +56,14 @@ def run_bench(
         raise UserError(f"--json {path}: there is no folder {path.parent}; make it first")
     if metaworld is not None:
         ask(metaworld)  # before minutes are spent
+    if envpool is not None:
+        check_envpool(envpool)
+    if envpool_learning is not None:
+        if envpool is None:
+            raise UserError(f"--envpool-learning {envpool_learning}: give --envpool a Python that has EnvPool too")
+        from clrobot.benchmarks.envpool_learning import check_learning
+
+        check_learning(envpool, envpool_learning)
     result: dict[str, Any] = {
         "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
         "num_envs": num_envs,
@@ -60,26 +72,15 @@ def run_bench(
         "substeps": SUBSTEPS,
         "tasks": {},
     }
-    console.print(f"control steps a second, {num_envs} simulations; of each turn the fastest", style="italic")
-    console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold")
-    for task in TASKS_BY_ID:
-        speed = result["tasks"][task] = simulation_speed(task, num_envs, seconds, threads)
-        numbers = f"{speed['env_steps_per_second']:>13,}{speed['bare_steps_per_second']:>14,}{speed['ratio']:>8.3f}"
-        console.print(f"{task:<14}{numbers}")
-    middle = median(speed["env_steps_per_second"] for speed in result["tasks"].values())
-    least = min(speed["ratio"] for speed in result["tasks"].values())
-    console.print(
-        f"the median environment: {grouped(middle)} steps/s; the least ratio: {number(least, decimals=3)}",
-    )
-
+    _measure_simulations(result["tasks"], num_envs, seconds, threads, console)
     ppo = result["ppo"] = ppo_speed(ppo_task, seconds, threads)
     shares = ", ".join(f"{name} {percent(share)}" for name, share in ppo["shares"].items())
     pace = f"{ppo['steps_per_second']:,} steps/s ({shares})"
     console.print(f"PPO on {ppo['task']}, {ppo['num_envs']} simulations: {pace}")
 
-    learning = result["learning"] = learning_speed(ppo_task, seconds)
+    learning = result["learning"] = learning_speed(ppo_task, seconds, threads)
     times = f"{learning['step_ms']} ms, {learning['ratio']} times its products and tanh ({learning['floor_ms']} ms)"
-    console.print(f"PPO's gradient step: {times}", highlight=False)
+    console.print(f"PPO's gradient step: {times}")
 
     render = result["render"] = render_speed(ppo_task, seconds)
     costs = ", ".join(f"{name} {cost} ms" for name, cost in render.items() if name != "task")
@@ -88,6 +89,17 @@ def run_bench(
     if metaworld is not None:
         result["metaworld"] = metaworld_speed(metaworld, num_envs, seconds, threads)
         show_metaworld(result["metaworld"], num_envs, console)
+    if envpool is not None:
+        result["envpool"] = envpool_speed(envpool, num_envs, seconds)
+        show_speed(result["envpool"], console)
+    if envpool is not None and envpool_learning is not None:
+        from clrobot.benchmarks.envpool_learning import measure_learning, show_learning
+
+        def tell(line: str) -> None:
+            console.print(line, soft_wrap=True)
+
+        result["envpool"]["learning"] = measure_learning(envpool, envpool_learning, tell)
+        show_learning(result["envpool"]["learning"], console)
     if path is not None:
         try:
             with atomic(path) as unfinished:
@@ -95,6 +107,23 @@ def run_bench(
         except OSError as error:
             raise UserError(f"--json {path}: {error.strerror}; give a file that can be written") from error
     return result
+
+
+def _measure_simulations(
+    speeds: dict[str, Any], num_envs: int, seconds: float, threads: int, console: LiteralConsole
+) -> None:
+    """Measure every task's simulations, and note each in `speeds` once it is printed."""
+    console.print(f"control steps a second, {num_envs} simulations; of each turn the fastest", style="italic")
+    console.print(f"{'task':<14}{'environment':>13}{'bare physics':>14}{'ratio':>8}", style="bold")
+    for task in TASKS_BY_ID:
+        speed = speeds[task] = simulation_speed(task, num_envs, seconds, threads)
+        numbers = f"{speed['env_steps_per_second']:>13,}{speed['bare_steps_per_second']:>14,}{speed['ratio']:>8.3f}"
+        console.print(f"{task:<14}{numbers}")
+    middle = median(speed["env_steps_per_second"] for speed in speeds.values())
+    least = min(speed["ratio"] for speed in speeds.values())
+    console.print(
+        f"the median environment: {grouped(middle)} steps/s; the least ratio: {number(least, decimals=3)}",
+    )
 
 
 def simulation_speed(task: str, num_envs: int, seconds: float, threads: int = 0) -> dict[str, float]:

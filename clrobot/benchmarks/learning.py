@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import torch as th
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -54,6 +55,25 @@ class Learning(BaseModel):
     seconds: float
     curve: list[tuple[int, float]]
 
+    @classmethod
+    def of(cls, task: str, seed: int, label: str, curve: Sequence[tuple[int, float]], seconds: float) -> Self:
+        """Return the row of a training that had these evaluations, one or more."""
+
+        def first(least: float) -> int | None:
+            return next((step for step, success in curve if success >= least), None)
+
+        return cls(
+            task=task,
+            seed=seed,
+            label=label,
+            steps=curve[-1][0],
+            success=curve[-1][1],
+            half=first(HALF),
+            learned=first(LEARNED),
+            seconds=round(seconds, 3),
+            curve=list(curve),
+        )
+
 
 def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
     """Return the algorithm, a model with a fresh network at the start of `stage`, and the simulations it acts in.
@@ -98,31 +118,15 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
     evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
     block = algorithm.whole_iterations(every)
     curve: list[tuple[int, float]] = []
-    half = learned = None
     seconds = 0.0
-    while learned is None and model.num_timesteps < steps:
+    while model.num_timesteps < steps and (not curve or curve[-1][1] < LEARNED):
         began = time.perf_counter()
         left = algorithm.whole_iterations(steps - model.num_timesteps)
         model.learn(min(block, left), reset_num_timesteps=False)
         seconds += time.perf_counter() - began
-        at = int(model.num_timesteps)
-        success = float(evaluator.episodes(model.policy, 0, config.evaluation.episodes).success_any.mean())
-        curve.append((at, success))
-        if half is None and success >= HALF:
-            half = at
-        if success >= LEARNED:
-            learned = at
-    return Learning(
-        task=task,
-        seed=seed,
-        label=label,
-        steps=int(model.num_timesteps),
-        success=curve[-1][1],
-        half=half,
-        learned=learned,
-        seconds=round(seconds, 3),
-        curve=curve,
-    )
+        found = evaluator.episodes(model.policy, 0, config.evaluation.episodes)
+        curve.append((int(model.num_timesteps), float(found.success_any.mean())))
+    return Learning.of(task, seed, label, curve, seconds)
 
 
 def learn_all(
@@ -154,22 +158,37 @@ def learn_all(
     Raises:
         UserError: `path` holds something else.
     """
-    if path is not None:  # before minutes are spent
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
-    known = {(row.task, row.seed, row.label): row for row in _read(path)}
+    check_rows(path)  # before minutes are spent
     rows = []
     for task in tasks:
         for seed in seeds:
-            row = known.get((task, seed, label))
-            if row is None or (row.learned is None and row.steps < steps):  # or it gave up sooner than now asked
-                row = learn(config, task, seed, steps, every, label)
-                if path is not None:
-                    with path.open("a", encoding="utf-8") as file:
-                        file.write(row.model_dump_json() + "\n")
+            row = kept(path, task, seed, label, steps, partial(learn, config, task, seed, steps, every, label))
             rows.append(row)
             tell(f"{task}, seed {seed}: success {number(row.success)} after {row.steps:,} steps, {row.seconds:.0f} s")
     return rows
+
+
+def check_rows(path: Path | None) -> None:
+    """Make a file of rows where there is none; raise UserError where something else is."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+        _read(path)
+
+
+def kept(path: Path | None, task: str, seed: int, label: str, steps: int, train: Callable[[], Learning]) -> Learning:
+    """Return the row of this task, seed and label: from `path`, or what `train` returns, appended to `path`.
+
+    A row there that gave up before `steps` control steps counts for nothing.
+    """
+    for row in reversed(_read(path)):
+        if (row.task, row.seed, row.label) == (task, seed, label) and (row.learned is not None or row.steps >= steps):
+            return row
+    row = train()
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(row.model_dump_json() + "\n")
+    return row
 
 
 def _read(path: Path | None) -> list[Learning]:

@@ -19,14 +19,14 @@ from clrobot.experiment.curriculum import Stage
 _ROUNDS = 5  # at least
 
 
-def learning_speed(task: str, seconds: float) -> dict[str, float | int | str]:
+def learning_speed(task: str, seconds: float, threads: int = 0) -> dict[str, float | int | str]:
     """Return the milliseconds of PPO's gradient step as a training takes it, of its floor, and their ratio.
 
     Both are taken in turns, one update's steps at a time, and the median turn counts. The step is Stable-Baselines3's
     `train` within the hooks of fine-tuning, divided by its minibatches; the floor are the same networks' matrix
     products and tanh, forward and backward, over a minibatch, in memory made beforehand.
     """
-    config = make_config()
+    config = make_config(threads=threads)
     algorithm, model, _ = fresh_learner(config, Stage(task=task, steps=1), 0, 1)
     learner = Learner(algorithm, model)
     networks = (learner.policy.actor_net, *learner.policy.critic_nets)

@@ -17,6 +17,8 @@ def bench(
     seconds: float = 2.0,
     ppo_task: str = "pick-place",
     metaworld: Path | None = None,
+    envpool: Path | None = None,
+    envpool_learning: Path | None = None,
     world: str | None = None,
     json: Path | None = None,
     threads: int = 0,
@@ -33,6 +35,12 @@ def bench(
 
     clrobot bench --metaworld mw/bin/python
 
+    EnvPool is large, and an environment of its own does:
+
+    python -m venv ep; ep/bin/pip install envpool stable-baselines3
+
+    clrobot bench --envpool ep/bin/python
+
     clrobot bench --world gymnasium:Reacher-v5 --num-envs 64
 
     Args:
@@ -41,6 +49,11 @@ def bench(
         ppo_task: the task that PPO is measured on.
         metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
             each in a process of its own.
+        envpool: a Python with EnvPool 1.2 or later, to measure its native simulations (Meta-World's and Playground's)
+            beside ours, as many on as many threads.
+        envpool_learning: also measure how soon PPO learns a skill there (which needs Stable-Baselines3 there) and
+            here, after a short search of settings for each, and keep each training as a line of JSON in this file:
+            up to two hours; what is there is not trained again.
         world: measure this world of others' alone, beside Gymnasium's own vector environment.
         json: also write the figures to this file.
         threads: of the physics; 0: all cores that the process may use.
@@ -51,6 +64,7 @@ def bench(
     at_least(num_envs, "--num-envs", most=_MOST_SIMULATIONS)
     at_least(threads, "--threads", 0, MOST_THREADS)
     check_file(json, "--json")
+    check_file(envpool_learning, "--envpool-learning")
     if world is not None:
         found = world_speed(world, num_envs, seconds)
         if json is not None:
@@ -60,7 +74,17 @@ def bench(
         ratios = f"ratio {number(found.ratio, decimals=3)}, median of rounds {number(found.median_ratio, decimals=3)}"
         open_console().print(f"{world}, {num_envs} environments: {pace} ({ratios})", soft_wrap=True)
         return
-    run_bench(num_envs, seconds, ppo_task, metaworld, json, open_console(), threads)
+    run_bench(
+        num_envs,
+        seconds,
+        ppo_task,
+        metaworld,
+        json,
+        open_console(),
+        threads,
+        envpool=envpool,
+        envpool_learning=envpool_learning,
+    )
 
 
 def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15, threads: int = 0) -> None:

@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from clrobot.benchmarks import bench
 from clrobot.envs.scene.arm import SUBSTEPS
@@ -15,6 +14,7 @@ from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.tasks.reach import Reach
 from clrobot.envs.worlds.make import make_vector_env
+from clrobot.terminal import LiteralConsole
 
 
 @pytest.mark.parametrize("task", ["reach", "drawer-open"])
@@ -38,7 +38,7 @@ def test_bench_prints_and_writes_what_it_measured(tmp_path, monkeypatch) -> None
     monkeypatch.setattr(bench, "TASKS_BY_ID", {"reach": Reach})
     monkeypatch.setattr(bench, "_ROUNDS", 1)
     out = io.StringIO()
-    console = Console(file=out, width=80)
+    console = LiteralConsole(out, width=80)
     found = bench.run_bench(4, 0.01, "reach", None, tmp_path / "bench.json", console)
     assert json.loads((tmp_path / "bench.json").read_text()) == found
     speed, shares = found["tasks"]["reach"], found["ppo"]["shares"]

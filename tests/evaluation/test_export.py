@@ -288,7 +288,7 @@ def test_export_says_when_it_was_not_checked(
 REFUSED = {
     "a file that exists": (["--out", "taken.onnx"], "taken.onnx already exists; give another --out"),
     "an sb3 file that exists": (["--format", "sb3", "--task", "reach", "--out", "taken.onnx"], "already exists"),
-    "a folder": (["--out", "."], ". already exists"),
+    "a folder": (["--out", "."], "--out . is a folder"),
     "a place below a file": (["--out", "taken.onnx/p.onnx"], "--out taken.onnx/p.onnx: "),
     "sb3 without a task": (["--format", "sb3"], "choose it with --task: reach, button-press, drawer-open"),
     "sb3 with an unknown task": (["--format", "sb3", "--task", "rech"], "did you mean reach?"),

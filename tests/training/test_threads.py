@@ -114,14 +114,14 @@ def test_benchmarks_take_threads(threads: list[int], monkeypatch: pytest.MonkeyP
     measure_overhead(["l2"], 1, 3)
     assert set(threads) == {3}
     threads.clear()
-    learn(make_config(**TINY | {"evaluation": {"episodes": 5}}, threads=2), "reach", 0, steps=64, every=64)
+    learn(make_config(**TINY | {"evaluation": {"episodes": 5}, "threads": 2}), "reach", 0, steps=64, every=64)
     assert set(threads) == {2}
 
 
 def test_learning_takes_the_threads_of_its_flag_before_those_of_its_settings(
     threads: list[int], cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "config.yaml").write_text(dump_config(make_config(**TINY, threads=2)))
+    (tmp_path / "config.yaml").write_text(dump_config(make_config(**TINY | {"threads": 2})))
     words = ["learning", "--task", "reach", "--seed", "0", "--steps", "64", "--config", "config.yaml"]
     assert cli(*words).code == 0
     assert set(threads) == {2}
@@ -134,7 +134,7 @@ def test_references_and_a_sweep_take_threads(
     threads: list[int], cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = {"curriculum": {"name": "one", "stages": [{"task": "reach", "steps": 64}]}, "steps": None}
-    run = train(make_config(**TINY | one, method="finetune", threads=2), tmp_path / "runs" / "run")
+    run = train(make_config(**TINY | one | {"method": "finetune", "threads": 2}), tmp_path / "runs" / "run")
     threads.clear()
     assert cli("references", run.path, "--threads", "3").code == 0
     assert set(threads) == {3}
@@ -147,7 +147,7 @@ def test_references_and_a_sweep_take_threads(
         return [run]
 
     monkeypatch.setattr(clrobot.studies.sweep, "run_all", note)
-    (tmp_path / "config.yaml").write_text(dump_config(make_config(**TINY | one, threads=2)))
+    (tmp_path / "config.yaml").write_text(dump_config(make_config(**TINY | one | {"threads": 2})))
     words = ["sweep", "--config", "config.yaml", "--method", "finetune", "--seed", "0"]
     assert cli(*words, "--threads", "1").code == 0
     assert cli(*words).code == 0

@@ -24,7 +24,7 @@ from support.models import (
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.algorithms.ppo import PPOAlgorithm
-from clrobot.agents.methods.progress_compress import ProgressNetwork
+from clrobot.agents.networks.knowledge_base import ProgressNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.agents.policies.ppo import PPOSlotPolicy
