@@ -83,21 +83,26 @@ class SlotVecEnv(VecEnv):
         return self._with_slot(obs)
 
     def get_state(self) -> EnvState:
-        """Return all that changes in the wrapped simulations (native tasks only), and their episodes so far."""
-        arrays, generators = self.env.sim.get_state()  # type: ignore[attr-defined]
+        """Return all that changes in the wrapped environments, and their episodes so far."""
+        arrays, generators = self.env.get_state()  # type: ignore[attr-defined]
         return EnvState(arrays | {name: own.copy() for name, own in self._episodes.items()}, generators)
 
     def set_state(self, state: EnvState) -> None:
         """Continue from what `get_state` returned.
 
         Raises:
-            KeyError, ValueError: it is the state of other simulations.
+            KeyError, ValueError: it is the state of other environments.
         """
         for name, own in self._episodes.items():
             if state.arrays[name].shape != own.shape:
                 raise ValueError(f"{name} of shape {state.arrays[name].shape}; expected {own.shape}")
             own[:] = state.arrays[name]
-        self.env.sim.set_state(state)  # type: ignore[attr-defined]
+        self.env.set_state(state)  # type: ignore[attr-defined]
+
+    @property
+    def saves_state(self) -> bool:
+        """Whether `set_state` goes on with the same bits; where not, a reset with the same seed comes before it."""
+        return bool(getattr(self.env, "saves_state", True))
 
     @property
     def _episodes(self) -> dict[str, NDArray[Any]]:
@@ -105,8 +110,8 @@ class SlotVecEnv(VecEnv):
 
     @property
     def divergences(self) -> int:
-        """How many times a simulation went to infinity (native tasks only)."""
-        return int(self.env.sim.divergences)  # type: ignore[attr-defined]
+        """How many times a simulation went to infinity."""
+        return int(self.env.divergences)  # type: ignore[attr-defined]
 
     @override
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -217,8 +222,14 @@ class JointVecEnv(VecEnv):
         for i, part in enumerate(self.parts):
             prefix = f"{i}."
             own = {n.removeprefix(prefix): a for n, a in state.arrays.items() if n.startswith(prefix)}
-            part.set_state(EnvState(own, state.generators[at : at + part.num_envs]))
-            at += part.num_envs
+            count = len(part.get_state().generators)  # none of environments that keep theirs to themselves
+            part.set_state(EnvState(own, state.generators[at : at + count]))
+            at += count
+
+    @property
+    def saves_state(self) -> bool:
+        """Whether every part does."""
+        return all(part.saves_state for part in self.parts)
 
     @property
     def divergences(self) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from clrobot.envs.worlds import examine
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -36,6 +38,25 @@ def test_ones_own_task_and_curriculum(cli: Callable[..., Any], tiny_flags: tuple
         outcome = cli(*words, *few)
         assert outcome.code == 0, outcome
         assert "hover" in outcome.out
+
+
+@pytest.mark.usefixtures("own_registries")
+def test_ones_own_environment(
+    cli: Callable[..., Any], tiny_flags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From nothing to a report, in under fifteen lines."""
+    monkeypatch.setattr(examine, "STEPS", 300)
+    text = section("Bring your own environment")
+    files = {"glide.py": block(text, "python"), "mixed.yaml": block(text, "yaml")}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    (command,) = re.findall(r"^    (clrobot .*)$", text, re.MULTILINE)
+    lines = [line for line in (*"".join(files.values()).splitlines(), command) if line.strip()]
+    assert len(lines) < 15
+    outcome = cli(*shlex.split(command)[1:], *tiny_flags)
+    assert outcome.code == 0, outcome
+    assert "report  runs/mixed/report.html" in outcome.out
+    assert "Glide-v0" in (tmp_path / "runs" / "mixed" / "report.html").read_text()
 
 
 def test_the_distribution_s_entry_points() -> None:

@@ -86,7 +86,7 @@ def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tup
     check_device(config.device)
     th.set_num_threads(config.torch_threads)
     algorithm = make_algorithm(config)
-    env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, stagger=True, threads=config.threads), 0)
+    env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, training=True, threads=config.threads), 0)
     env.seed(seed)
     model = algorithm.make(env, network_arguments(config), seed, config.device)
     algorithm.begin_slot(model, (0,), env, steps)

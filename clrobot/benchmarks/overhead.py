@@ -65,7 +65,8 @@ class _Training:
         num_envs = make_algorithm(config).settings.num_envs
         stages = CURRICULA["cr4"].stages
         envs = [
-            SlotVecEnv(stage_env(stage, num_envs, stagger=True, threads=threads), k) for k, stage in enumerate(stages)
+            SlotVecEnv(stage_env(stage, num_envs, training=True, threads=threads), k)
+            for k, stage in enumerate(stages)
         ]
         self.learner = make_learner(config, envs[0], seed=0)
         self.iteration = self.learner.algorithm.iteration

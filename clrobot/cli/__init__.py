@@ -13,7 +13,7 @@ from clrobot.cli.benchmarks import bench, learning, overhead
 from clrobot.cli.common import check_environment, errors_as_sentences, print_on_any_terminal
 from clrobot.cli.compare import compare, plot, report
 from clrobot.cli.evaluate import evaluate, export, record
-from clrobot.cli.lists import curricula, methods, sheet, tasks
+from clrobot.cli.lists import curricula, methods, sheet, tasks, worlds
 from clrobot.cli.train import demo, extend, references, resume, sweep, train_in_help
 from clrobot.files import at_home
 from clrobot.imports import import_given
@@ -32,6 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "references": references,
     "tasks": tasks,
+    "worlds": worlds,
     "sheet": sheet,
     "methods": methods,
     "curricula": curricula,

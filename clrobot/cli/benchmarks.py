@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from clrobot.cli.common import MOST_SEED, MOST_THREADS, at_least, check_file, open_console
-from clrobot.results.numbers import grouped, number
+from clrobot.files import atomic
+from clrobot.results.numbers import grouped, json_text, number
 
 _MOST_SIMULATIONS = 65_536  # as the settings' own: `ppo.num-envs`
 _MOST_ROUNDS = 100_000
@@ -18,6 +19,7 @@ def bench(
     metaworld: Path | None = None,
     envpool: Path | None = None,
     envpool_learning: Path | None = None,
+    world: str | None = None,
     json: Path | None = None,
     threads: int = 0,
 ) -> None:
@@ -39,6 +41,8 @@ def bench(
 
     clrobot bench --envpool ep/bin/python
 
+    clrobot bench --world gymnasium:Reacher-v5 --num-envs 64
+
     Args:
         num_envs: simulations stepped together.
         seconds: how long each measurement lasts, about.
@@ -50,15 +54,26 @@ def bench(
         envpool_learning: also measure how soon PPO learns a skill there (which needs Stable-Baselines3 there) and
             here, after a short search of settings for each, and keep each training as a line of JSON in this file:
             up to two hours; what is there is not trained again.
+        world: measure this world of others' alone, beside Gymnasium's own vector environment.
         json: also write the figures to this file.
         threads: of the physics; 0: all cores that the process may use.
     """
     from clrobot.benchmarks.bench import run_bench
+    from clrobot.benchmarks.world_speed import world_speed
 
     at_least(num_envs, "--num-envs", most=_MOST_SIMULATIONS)
     at_least(threads, "--threads", 0, MOST_THREADS)
     check_file(json, "--json")
     check_file(envpool_learning, "--envpool-learning")
+    if world is not None:
+        found = world_speed(world, num_envs, seconds)
+        if json is not None:
+            with atomic(json) as file:
+                file.write_text(json_text(found._asdict()) + "\n", encoding="utf-8")
+        pace = f"{found.steps_per_second:,} steps/s, Gymnasium's own {found.own_steps_per_second:,}"
+        ratios = f"ratio {number(found.ratio, decimals=3)}, median of rounds {number(found.median_ratio, decimals=3)}"
+        open_console().print(f"{world}, {num_envs} environments: {pace} ({ratios})", soft_wrap=True)
+        return
     run_bench(
         num_envs,
         seconds,

@@ -93,8 +93,8 @@ def evaluate(
                 "trained": slot < agent.stage,
                 "actions": actions,
                 "episodes": episodes,
-                "success_any": float(outcome.success_any.mean()),
-                "success_final": float(outcome.success_final.mean()),
+                "success_any": evaluator.rate(slot, outcome.success_any),
+                "success_final": evaluator.rate(slot, outcome.success_final),
                 "return_mean": finite_mean(outcome.returns),
                 "length_mean": float(outcome.lengths.mean()),
             }
@@ -119,6 +119,8 @@ def _without_label(
     evaluator: Evaluator, agent: Agent, run: Path, slots: Sequence[int], episodes: int
 ) -> list[dict[str, Any]]:
     """Return the success with each task's label and without it, a row for each task that the agent knows."""
+    if agent.curriculum.heads == "one":
+        raise UserError(f"{run} has one head for all its tasks, so there is no task id to leave out")
     trained = [slot for slot in slots if slot < agent.policy.task_inference.learned]
     if not trained:
         raise UserError(f"{run} after stage {agent.stage} knows none of these tasks; give a later --stage")
@@ -132,8 +134,8 @@ def _without_label(
                 "stage": agent.stage,
                 "task": agent.slots[slot],
                 "episodes": episodes,
-                "success_any_label_given": float(given.success_any.mean()),
-                "success_any_no_label": float(outcome.success_any.mean()),
+                "success_any_label_given": evaluator.rate(slot, given.success_any),
+                "success_any_no_label": evaluator.rate(slot, outcome.success_any),
                 "inferred": float((inferred == slot).mean()),
             }
         )
@@ -147,9 +149,14 @@ def _show_without_label(rows: list[dict[str, Any]], format: Format, title: str, 
         Column("inferred", "inferred", number, numbers=True),
     )
     if format == "table":
-        rows = [*rows, {"task": "mean"} | {c.name: sum(row[c.name] for row in rows) / len(rows) for c in columns}]
+        rows = [*rows, {"task": "mean"} | {c.name: _mean([row[c.name] for row in rows]) for c in columns}]
     show_rows(rows, (Column("task", "task"), *columns), format, title=title)
     _explain(format, f"Success at any step over {episodes} episodes of each task, mean actions.")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _explain(format: Format, sentence: str) -> None:
@@ -184,7 +191,9 @@ def record(
         threads: of the physics; 0: all cores that the process may use. Any number gives the same film.
     """
     from clrobot.envs.rendering import default_backend
-    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.errors import warn
+    from clrobot.evaluation.evaluator import Evaluator, finite_mean
+    from clrobot.experiment.stage_env import why_not_drawn
     from clrobot.films.record import Film
     from clrobot.films.record import record as record_film
     from clrobot.runs.folder import stage_name
@@ -203,11 +212,19 @@ def record(
     default_backend()  # refused before anything is made
     console = open_console()
     for slot, path in films.items():
+        reason = why_not_drawn(config.curriculum.stages[slot])
+        if reason is not None:
+            if task is not None:
+                raise UserError(f"{task} cannot be filmed here: {reason}; install what draws it")
+            warn(f"{agent.slots[slot]} is not filmed: {reason}")
+            continue
         _make_folder(path.parent)
-        rate = float(evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any.mean())
-        film = Film(config.method, rate)
+        found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
+        rate = evaluator.rate(slot, found.success_any)
+        film = Film(config.method, rate, finite_mean(found.returns))
         record_film(path, agent, slot, film, episodes or 2, threads)
-        console.print(f"{path}  success {number(rate)}", soft_wrap=True)
+        told = f"success {number(rate)}" if rate is not None else f"return {number(film.return_mean, decimals=1)}"
+        console.print(f"{path}  {told}", soft_wrap=True)
 
 
 def _film_paths(out: Path, agent: Agent, slots: Sequence[int]) -> dict[int, Path]:
@@ -231,7 +248,9 @@ def _record_grid(
 ) -> None:
     """Film every skill after each stage, or one skill after each."""
     from clrobot.envs.rendering import default_backend
-    from clrobot.evaluation.evaluator import Evaluator
+    from clrobot.errors import warn
+    from clrobot.evaluation.evaluator import Evaluator, finite_mean
+    from clrobot.films.drawable import Drawable
     from clrobot.films.record import CELL, Cell, record_grid
     from clrobot.runs.checkpoint import load_agent
 
@@ -239,7 +258,10 @@ def _record_grid(
     config = folder.config
     if newest.stage == 0:
         raise UserError("--grid shows what each stage left, and stage 0 is untrained; give a --stage from 1")
-    slots = range(len(newest.slots)) if task is None else [newest.slot_index(task)]
+    slots = list(range(len(newest.slots)) if task is None else [newest.slot_index(task)])
+    slots = list(filter(Drawable(config.curriculum, warn), slots))
+    if not slots:
+        raise UserError(f"nothing of {run} can be filmed here; install what draws it")
     default = "grid.mp4" if task is None else f"grid-{task}.mp4"
     path = out or Path("videos") / run.resolve().name / default
     check_file(path)
@@ -252,8 +274,9 @@ def _record_grid(
     def cell(agent: Agent, slot: int) -> Cell:
         if slot >= agent.stage:
             return Cell(agent, slot, None)
-        rates = evaluator.episodes(agent.policy, slot, config.evaluation.episodes).success_any
-        return Cell(agent, slot, float(rates.mean()))
+        found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
+        rate = evaluator.rate(slot, found.success_any)
+        return Cell(agent, slot, rate, finite_mean(found.returns) if rate is None else None)
 
     agents = [load_agent(folder, k) for k in range(1, newest.stage)] + [newest]
     rows = [[cell(agent, slot) for slot in slots] for agent in agents]

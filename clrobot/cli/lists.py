@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clrobot.cli.common import MOST_SEED, Column, Format, at_least, check_file, open_console, show_rows
+from clrobot.results.numbers import DASH
 
 # Of a sheet: a picture larger than a screen, and more columns than there are tasks.
 _MOST_SIZE, _MOST_COLUMNS = 1_000, 1_000
@@ -103,6 +104,36 @@ def curricula(format: Format = "table") -> None:
         Column("source", "source"),
     )
     show_rows(rows, columns, format)
+
+
+def worlds(all: bool = False, format: Format = "table") -> None:
+    """List the worlds that a curriculum can take, by kind, with what each lacks.
+
+    Each one is made and stepped once.
+
+    Args:
+        all: also those that cannot be used here, and why.
+        format: the terminal's table, or json for a program.
+    """
+    from clrobot.envs.worlds.kinds import KINDS
+
+    offers = [offer for kind in KINDS for offer in kind.offers()]
+    rows = [offer._asdict() | {"usable": offer.actions is not None} for offer in offers]
+    shown = [row for row in rows if all or row["usable"]]
+    columns = (
+        Column("task", "task"),
+        Column("horizon", "steps", _known, numbers=True),
+        Column("observations", "sees", _known, numbers=True),
+        Column("actions", "does", _known, numbers=True),
+        Column("lacks", "lacks", lambda lacks: lacks or ""),
+    )
+    show_rows(shown, columns, format)
+    if format == "table" and len(shown) < len(rows):
+        open_console().print(f"{len(rows) - len(shown)} more cannot be used here: --all says why", style="dim")
+
+
+def _known(value: int | None) -> str:
+    return DASH if value is None else str(value)
 
 
 def _first_line(text: str | None) -> str:

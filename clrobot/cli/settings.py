@@ -15,6 +15,7 @@ from clrobot.cli.train import summarise, train_run
 from clrobot.experiment.config import RunConfig, full_config_class, make_config
 from clrobot.experiment.config_file import read_config
 from clrobot.experiment.words import COMMAND_LINE, NUMBER_WORDS
+from clrobot.experiment.yaml_file import load_curriculum
 
 
 @COMMAND_LINE.struct_rule
@@ -44,7 +45,14 @@ def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
 def train_verb(words: Sequence[str]) -> Callable[..., None]:
     """Return the verb `train`, whose flags are the settings and whose defaults come from `--config`."""
     file = _value_of("--config", words)
-    default = full_config_class()() if file is None else read_config(Path(file))
+    word = _value_of("--curriculum", words)
+    curriculum = None if word is None else load_curriculum(word)
+    if curriculum is not None and not curriculum.defaults:  # it changes no other setting
+        curriculum = None
+    if file is not None:
+        default = read_config(Path(file), curriculum)
+    else:
+        default = full_config_class()() if curriculum is None else make_config(curriculum=curriculum)
 
     def train(settings: Any = default, out: Path | None = None, config: Path | None = None) -> None:
         """Train one agent through a curriculum, into a new run folder.

@@ -103,6 +103,7 @@ def sweep(
     from clrobot.comparison.tables import print_comparison
     from clrobot.experiment.config import make_config
     from clrobot.experiment.config_file import read_config
+    from clrobot.experiment.yaml_file import load_curriculum
     from clrobot.report.comparison_page import write_comparison
     from clrobot.report.page import write_report
     from clrobot.studies.sweep import add_references, plan, run_all
@@ -110,9 +111,14 @@ def sweep(
     at_least(jobs, "--jobs", most=MOST_THREADS)
     if (vary is None) != (not values):
         raise UserError("--vary and --values go together: one setting's name, and its values")
-    base = make_config() if config is None else read_config(config)
-    given = {"curriculum": curriculum, "threads": threads}
-    base = make_config(**base.model_dump(mode="json") | {k: v for k, v in given.items() if v is not None})
+    given = None if curriculum is None else load_curriculum(curriculum)
+    if config is not None:
+        base = read_config(config, given)
+    else:
+        base = make_config() if given is None else make_config(curriculum=given)
+    if threads is not None:
+        at_least(threads, "--threads", 0, MOST_THREADS)
+        base = base.model_copy(update={"threads": threads})
     folder = out or Path("runs") / base.curriculum.name
     plans = plan(base, folder, method, seed, vary, values)
     console = open_console()
@@ -150,14 +156,15 @@ def extend(
         overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
         machine: what is given anew here.
     """
-    from clrobot.envs.tasks import TASKS_BY_ID
+    from clrobot.envs.worlds.kinds import kind_of
+    from clrobot.envs.worlds.spec import short_name
     from clrobot.runs.folder import RunFolder
     from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
-    _ = TASKS_BY_ID[task]  # refused before it names a folder
+    kind_of(task).check(task)  # refused before it names a folder
     run = run if run.name not in ("", "..") else run.resolve()  # of `.` there is no folder beside it by name
-    target = out or run.with_name(f"{run.resolve().name}-{task}")
+    target = out or run.with_name(f"{run.resolve().name}-{short_name(task)}")
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
     console = open_console()
     summarise(resume_run(extended.path, console, machine), console)
@@ -228,12 +235,14 @@ def train_in_help() -> None:
 
 def train_run(config: RunConfig, out: Path, console: LiteralConsole) -> RunFolder:
     """Train into the new folder `out`, and show in the terminal how it goes."""
+    from clrobot.experiment.prepare import prepare
     from clrobot.runs.folder import check_free
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
     from clrobot.training.training import Training
 
     check_free(out)  # before anything is shown
+    config = prepare(config)
     with leaving(out), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training.begin(config, out, observer)
         with stopping(training):

@@ -57,7 +57,9 @@ class ComparedRun:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What must agree within a row, by dotted name: all but the seed and other methods' settings."""
-        in_use = settings_in_use(self.folder.config)
+        from clrobot.experiment.prepare import without_measurements
+
+        in_use = without_measurements(settings_in_use(self.folder.config))
         return dict(flatten({name: value for name, value in in_use.items() if name not in NOT_COMPARED}))
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch as th
@@ -13,7 +13,11 @@ from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.experiment.curriculum import Stage
-from clrobot.experiment.stage_env import stage_env
+from clrobot.experiment.layout import Layout
+from clrobot.experiment.stage_env import stage_env, stage_horizon
+
+# Environments of others' at a time: making one takes as long as hundreds of its steps.
+_AT_ONCE: Final = 16
 
 
 class Collector:
@@ -30,6 +34,7 @@ class Collector:
         slot: its index (from 0).
         seed: determines, alone, start states, actions, and which steps are taken of a rollout.
         rollout: what the algorithm learned from last, if it is on-policy.
+        layout: of the curriculum's observations and actions.
         threads: of the physics.
 
     Attributes:
@@ -44,6 +49,7 @@ class Collector:
         seed: int,
         *,
         rollout: Rollout | None = None,
+        layout: Layout | None = None,
         threads: int = 0,
     ) -> None:
         self._policy = policy
@@ -51,6 +57,7 @@ class Collector:
         self._stage = stage
         self._slot = slot
         self._seed = seed
+        self._layout = layout
         self._threads = threads
         self.steps = 0
 
@@ -60,8 +67,16 @@ class Collector:
         missing = n - len(had.observations)
         if not missing:
             return had
-        self.steps += control_steps(missing)
-        new = collect(self._policy, self._stage, self._slot, missing, self._seed, threads=self._threads)
+        self.steps += control_steps(missing, stage_horizon(self._stage))
+        new = collect(
+            self._policy,
+            self._stage,
+            self._slot,
+            missing,
+            self._seed,
+            layout=self._layout,
+            threads=self._threads,
+        )
         return Experience(*(th.cat(pair) for pair in zip(had, new, strict=True)))
 
     def _from_rollout(self, n: int) -> Experience:
@@ -76,13 +91,15 @@ class Collector:
 
     def trajectories(self, n: int, length: int) -> Trajectories:
         """Return n stretches of `length` steps, or fewer where episodes are shorter than that."""
-        in_each = max(1, HORIZON // length)
-        self.steps += control_steps(-(-n // in_each) * HORIZON)
-        env = SlotVecEnv(stage_env(self._stage, -(-n // in_each), threads=self._threads), self._slot)
-        return trajectories(self._policy, env, n, length, self._seed)
+        horizon = stage_horizon(self._stage)
+        in_each = max(1, horizon // length)
+        episodes = -(-n // in_each)
+        self.steps += episodes * horizon
+        worlds = stage_env(self._stage, episodes, layout=self._layout, threads=self._threads)
+        return trajectories(self._policy, SlotVecEnv(worlds, self._slot), n, length, self._seed, horizon)
 
 
-def control_steps(n: int, steps: int = HORIZON) -> int:
+def control_steps(n: int, steps: int) -> int:
     """Return the control steps that it takes to `collect` n samples: so many whole beginnings of episodes."""
     return _simulations(n, steps) * steps
 
@@ -92,27 +109,39 @@ def _simulations(n: int, steps: int) -> int:
 
 
 def collect(
-    policy: SlotPolicy, stage: Stage, slot: int, n: int, seed: int, steps: int = HORIZON, *, threads: int = 0
+    policy: SlotPolicy,
+    stage: Stage,
+    slot: int,
+    n: int,
+    seed: int,
+    steps: int | None = None,
+    *,
+    layout: Layout | None = None,
+    threads: int = 0,
 ) -> Experience:
-    """Return n samples of the policy, spread evenly over the first `steps` steps of episodes of a stage.
+    """Return n samples of the policy, spread evenly over the first `steps` steps (None: all) of a stage's episodes.
 
-    They are of slot index `slot`, from start states and a generator that `seed` alone determines;
-    `threads` are those of the physics.
+    They are of slot index `slot`, from start states and a generator that `seed` alone determines; `layout` is the
+    curriculum's, and `threads` are those of the physics.
     """
-    env = SlotVecEnv(stage_env(stage, _simulations(n, steps), threads=threads), slot)
-    env.seed(seed)
-    obs: Any = env.reset()
+    steps = steps or stage_horizon(stage)
+    episodes = _simulations(n, steps)
+    at_once = episodes if stage.native else min(episodes, _AT_ONCE)
+    env = SlotVecEnv(stage_env(stage, at_once, layout=layout, threads=threads), slot)
     generator = th.Generator().manual_seed(seed)
     observations, actions = [], []
     with th.no_grad():
-        for _ in range(steps):
-            tensor = th.as_tensor(obs, device=policy.device)
-            mean, log_std = policy.gaussian(tensor)
-            noise = th.randn(mean.shape, generator=generator).to(mean.device)
-            action = mean + log_std.exp() * noise
-            observations.append(tensor)
-            actions.append(action)
-            obs, *_ = env.step(policy.to_action(action).cpu().numpy())
+        for first in range(0, episodes, at_once):
+            env.seed(seed + first)
+            obs: Any = env.reset()
+            for _ in range(steps):
+                tensor = th.as_tensor(obs, device=policy.device)
+                mean, log_std = policy.gaussian(tensor)
+                noise = th.randn(mean.shape, generator=generator).to(mean.device)
+                action = mean + log_std.exp() * noise
+                observations.append(tensor)
+                actions.append(action)
+                obs, *_ = env.step(policy.to_action(action).cpu().numpy())
     env.close()
     all_observations, all_actions = th.cat(observations), th.cat(actions)
     chosen = np.random.default_rng(seed).permutation(len(all_actions))[:n]
@@ -120,7 +149,9 @@ def collect(
     return Experience(all_observations[chosen], all_actions[chosen])
 
 
-def trajectories(policy: SlotPolicy, env: SlotVecEnv, n: int, length: int, seed: int) -> Trajectories:
+def trajectories(
+    policy: SlotPolicy, env: SlotVecEnv, n: int, length: int, seed: int, horizon: int = HORIZON
+) -> Trajectories:
     """Return n stretches of `length` steps of the policy, out of the first episodes of each simulation.
 
     An episode gives as many stretches as it holds, from its start on; what is left over at its end is left out, and
@@ -132,6 +163,7 @@ def trajectories(policy: SlotPolicy, env: SlotVecEnv, n: int, length: int, seed:
         n: how many stretches.
         length: of each, in control steps.
         seed: determines start states, actions and which stretches are returned.
+        horizon: of the episodes, in control steps.
     """
     env.seed(seed)
     obs: Any = env.reset()
@@ -139,7 +171,7 @@ def trajectories(policy: SlotPolicy, env: SlotVecEnv, n: int, length: int, seed:
     found: list[tuple[th.Tensor, ...]] = []
     stretch: list[tuple[th.Tensor, ...]] = []  # steps of all simulations since the newest stretch began
     since = np.zeros(env.num_envs, np.int64)  # steps of each simulation in its stretch so far
-    for _ in range(HORIZON):
+    for _ in range(horizon):
         with th.no_grad():
             tensor = th.as_tensor(obs, device=policy.device)
             mean, log_std = policy.gaussian(tensor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
 from clrobot.agents.policies.policy import SlotPolicy
-from clrobot.envs.worlds.vector_env import TaskVectorEnv
+from clrobot.envs.worlds.world import World
 from clrobot.errors import UserError
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.layout import Layout, layout
 from clrobot.experiment.stage_env import stage_env
 from clrobot.results.scores import Score
 
@@ -25,7 +27,7 @@ DETERMINISTIC, STOCHASTIC = True, False
 
 
 class Episodes(NamedTuple):
-    """The outcomes of E episodes, each array (E,)."""
+    """The outcomes of E episodes, each array (E,); where nothing in the world tells success, none succeeds."""
 
     success_any: NDArray[np.bool_]  # solved at any step
     success_final: NDArray[np.bool_]  # solved at the last step
@@ -49,7 +51,11 @@ class Evaluator:
         self.curriculum = curriculum
         self.seed = seed
         self._threads = threads
-        self._envs: dict[tuple[Any, int], TaskVectorEnv] = {}
+        self._envs: dict[tuple[Any, int], World] = {}
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return layout(self.curriculum)
 
     def episodes(
         self, policy: BasePolicy, slot: int, episodes: int, *, deterministic: bool = True, head: int | None = None
@@ -108,18 +114,20 @@ class Evaluator:
             step=step,
             slot=slot,
             episodes=episodes,
-            success_any=float(found.success_any.mean()),
-            success_final=float(found.success_final.mean()),
+            success_any=self.rate(slot, found.success_any),
+            success_final=self.rate(slot, found.success_final),
             return_mean=finite_mean(found.returns),
             length_mean=float(found.lengths.mean()),
-            stochastic_success_any=None if sampled is None else float(sampled.success_any.mean()),
-            stochastic_success_final=None if sampled is None else float(sampled.success_final.mean()),
+            stochastic_success_any=None if sampled is None else self.rate(slot, sampled.success_any),
+            stochastic_success_final=None if sampled is None else self.rate(slot, sampled.success_final),
             stochastic_return_mean=None if sampled is None else finite_mean(sampled.returns),
             stochastic_length_mean=None if sampled is None else float(sampled.lengths.mean()),
         )
 
     def score_next(self, policy: SlotPolicy, slot: int, episodes: int, *, stage: int, step: int) -> Score:
         """Return `score` of the slot that is trained next, with what every head so far does on its task.
+
+        Where nothing in its world tells success, no head is asked.
 
         Args:
             policy: what is measured; `slot` is the first that has no head.
@@ -129,9 +137,15 @@ class Evaluator:
             step: environment steps trained so far.
         """
         score = self.score(policy, slot, episodes, stage=stage, step=step)  # through the newest head
+        if score.success_any is None:
+            return score
         older = (self.episodes(policy, slot, episodes, head=head).success_any for head in range(policy.slots - 1))
         by_head = (*(float(success.mean()) for success in older), score.success_any)
         return score.model_copy(update={"success_by_head": by_head})
+
+    def rate(self, slot: int, successes: NDArray[np.bool_]) -> float | None:
+        """Return the share of episodes of a slot that succeeded, (E,); None where nothing in its world tells."""
+        return float(successes.mean()) if self.curriculum.stages[slot].tells_success else None
 
     def _run(
         self,
@@ -147,7 +161,7 @@ class Evaluator:
         n = sum(counts)
         key = (stage.world, n)
         if key not in self._envs:
-            self._envs[key] = stage_env(stage, n, threads=self._threads)
+            self._envs[key] = stage_env(stage, n, layout=self._layout, threads=self._threads)
         env = self._envs[key]
         check_sizes(policy, env)
         act = _actor(policy, env.single_action_space)
@@ -164,10 +178,10 @@ class Evaluator:
                 parts = [act(with_slot[part], kind) for part, (kind, _) in zip(rows, kinds, strict=True)]
                 obs, rewards, terminated, truncated, info = env.step(np.concatenate(parts))
                 done = terminated | truncated
-                # A simulation that diverged ends before the others and starts anew: only its first episode counts.
+                # What ends before the others, diverged or done, starts anew: only its first episode counts.
                 found.returns[running] += rewards[running]
                 found.lengths[running & ~found.success_any] += 1
-                found.success_any[running & env.sim.solved_now] = True
+                found.success_any[running & env.solved_now] = True
                 if done.any():
                     ended = running & done
                     found.success_any[ended] = info["final_info"]["is_success"][ended]
@@ -176,7 +190,7 @@ class Evaluator:
         return found
 
 
-def check_sizes(policy: BasePolicy, env: TaskVectorEnv) -> None:
+def check_sizes(policy: BasePolicy, env: World) -> None:
     """Raise UserError where a policy is of another robot than the world's: a stranger's checkpoint may be."""
     observation, action = env.single_observation_space.shape, env.single_action_space.shape
     own = policy.observation_space.shape, policy.action_space.shape

@@ -23,12 +23,13 @@ from clrobot import __version__
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 from clrobot.envs.scene.arm import CONTROL_STEP
-from clrobot.envs.simulation.actions import ACTION_SIZE, MAX_STEP
+from clrobot.envs.simulation.actions import MAX_STEP
 from clrobot.envs.simulation.observation import COLUMNS, OBS_LAYOUT, OBS_LIMIT, OFFSETS, SCALES
 from clrobot.envs.worlds.make import make_env
 from clrobot.errors import UserError
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.observations import append_slot
+from clrobot.experiment.layout import layout
 from clrobot.files import atomic
 
 OPSET: Final = 17  # the oldest that has layer normalisation
@@ -60,14 +61,16 @@ class AllSlots(nn.Module):
         super().__init__()
         self.network = policy.actor_net
         self.to_action = policy.to_action
+        assert policy.action_space.shape is not None
+        self.actions = policy.action_space.shape[0]
 
     def forward(self, observation: th.Tensor, task: th.Tensor) -> th.Tensor:
         """Return the actions (B, A) in [-1, 1] for observations (B, d) and slot indices (B,)."""
         slots = self.network.slots
         every = th.stack([self.network.forward_slot(observation, slot) for slot in range(slots)], dim=1)
-        means = every[..., :ACTION_SIZE]  # what may follow are log standard deviations
+        means = every[..., : self.actions]  # what may follow are log standard deviations
         # A slot without a head acts through the newest one, as in the policy.
-        index = task.clamp(0, slots - 1)[:, None, None].expand(-1, 1, ACTION_SIZE)
+        index = task.clamp(0, slots - 1)[:, None, None].expand(-1, 1, self.actions)
         return self.to_action(means.gather(1, index).squeeze(1))
 
 
@@ -145,6 +148,8 @@ def _metadata(agent: Agent) -> dict[str, str]:
         }
         for part in OBS_LAYOUT
     ]
+    if not all(stage.native for stage in agent.curriculum.stages):
+        return _foreign_metadata(agent)
     facts: dict[str, Any] = {
         "clrobot_version": __version__,
         "slots": list(agent.slots),
@@ -154,6 +159,32 @@ def _metadata(agent: Agent) -> dict[str, str]:
         "observation_layout": layout,
         "action": _ACTION,
         "control_step_seconds": CONTROL_STEP,
+    }
+    return {name: json.dumps(value) for name, value in facts.items()}
+
+
+def _foreign_metadata(agent: Agent) -> dict[str, str]:
+    """Return what the numbers mean where worlds are not all clrobot's own: what each slot's were measured to be."""
+    common = layout(agent.curriculum)
+    worlds = [
+        {
+            "slot": name,
+            "task": stage.task,
+            "measured": None if stage.measured is None else stage.measured.model_dump(mode="json"),
+            "mask": common.mask_of(stage) if common.masks else None,
+        }
+        for name, stage in zip(agent.slots, agent.curriculum.stages, strict=True)
+    ]
+    facts: dict[str, Any] = {
+        "clrobot_version": __version__,
+        "slots": list(agent.slots),
+        "slots_trained": agent.stage,
+        "stage": agent.stage,
+        "observation": "(x - offset) / scale of the slot's world, zeros up to `observations`, then a mask of `masks`",
+        "observations": common.observations,
+        "masks": len(common.masks),
+        "worlds": worlds,
+        "action": "in [-1, 1], spread over the world's own bounds; a world takes the first numbers that it has",
     }
     return {name: json.dumps(value) for name, value in facts.items()}
 
@@ -196,6 +227,8 @@ def export_sb3(agent: Agent, task: str, path: Path) -> None:
     """
     check_new(path)
     slot = agent.slot_index(task)
+    if layout(agent.curriculum).masks or not agent.curriculum.stages[slot].native:
+        raise UserError(f"{task} is seen through scales that an sb3 file does not hold; use --format onnx")
     head = min(slot, agent.policy.slots - 1)
     model = None
     if isinstance(agent.policy, PPOSlotPolicy):

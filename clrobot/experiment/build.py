@@ -9,6 +9,7 @@ import torch as th
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.composite import Composite
 from clrobot.agents.methods.shared.plasticity import Plasticity
+from clrobot.agents.networks.one_head import OneHeadNetwork
 from clrobot.agents.policies.task_inference import TaskInference
 from clrobot.errors import UserError, cut
 from clrobot.experiment.choices import algorithm_class, method_classes
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 def network_arguments(config: RunConfig) -> dict[str, Any]:
     """Return what a policy's constructor takes of its networks: their classes, `widths`, `layer_norm`."""
-    return make_method(config).networks() | dict(config.network)
+    networks = make_method(config).networks()
+    if config.curriculum.heads == "one":
+        networks = dict.fromkeys(networks, OneHeadNetwork)
+    return networks | dict(config.network)
 
 
 def check_device(device: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -30,7 +31,7 @@ from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
 # Settings that change no weight and no score: how a training is saved, filmed, tracked, limited, spread over cores.
-CHANGES_NO_SCORE: Final = ("video", "checkpoint", "memory_limit_mb", "tracker", "threads")
+CHANGES_NO_SCORE: Final = ("video", "checkpoint", "memory_limit_mb", "tracker", "threads", "env_processes")
 
 # More than anybody will use; what is beyond would fill a machine before it fails.
 _UNITS = 16_384
@@ -72,7 +73,7 @@ class CheckpointSettings(FrozenSettings):
     seconds: SnapshotSeconds = 20.0
     """Seconds between two; 0 saves at every update."""
     steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
-    """Control steps between two, in place of seconds."""
+    """Control steps between two, in place of seconds; 50,000 where worlds begin anew at each, and it matters."""
     enabled: bool = True
     """Save within stages at all."""
 
@@ -117,6 +118,8 @@ class RunConfig(FrozenSettings):
     """Threads of torch; another number gives other bits."""
     threads: PhysicsThreads = 0
     """Threads of the physics; 0: all cores that the process may use. Any number gives the same bits."""
+    env_processes: bool = False
+    """Train each environment that is not clrobot's own in a process of its own: for slow ones. The same bits."""
     device: Device = "cpu"
     """Where the networks live: cpu, cuda, …"""
     memory_limit_mb: MemoryLimit = 4096
@@ -131,12 +134,22 @@ class RunConfig(FrozenSettings):
     checkpoint: CheckpointSettings = CheckpointSettings()
 
     def on(self, machine: Machine) -> Self:
-        """Return the settings as they hold on a machine; the run's own file stays as it is."""
+        """Return the settings as they hold on a machine; the run's own file stays as it is.
+
+        Raises:
+            UserError: one of the machine's would make it another run.
+        """
         given = machine.model_dump(exclude_none=True, exclude={"films", "snapshot_seconds"})
         video, checkpoint = self.video, self.checkpoint
         if machine.films is not None:
             video = video.model_copy(update={"enabled": machine.films})
-        if machine.snapshot_seconds is not None:  # which control steps between two would come before
+        if machine.snapshot_seconds is not None:
+            if not self.curriculum.saves_state:
+                raise UserError(
+                    f"--snapshot-seconds {machine.snapshot_seconds:g}: this run's worlds begin anew at every "
+                    f"snapshot, and one every {checkpoint.steps:,} steps is part of what it is; leave it out"
+                )
+            # Control steps between two would come before them.
             checkpoint = checkpoint.model_copy(update={"seconds": machine.snapshot_seconds, "steps": None})
         return self.model_copy(update=given | {"video": video, "checkpoint": checkpoint})
 
@@ -162,6 +175,11 @@ class RunConfig(FrozenSettings):
         for part in method_classes(self.method):
             if self.algo in part.refuses:
                 raise ValueError(f"{part.name} does not work with {self.algo}: {part.refuses[self.algo]}")
+            if self.curriculum.heads == "one" and not _shares_its_network(part):
+                raise ValueError(
+                    f"{part.name} has a part of its network for each task, and heads: one leaves one for all; choose "
+                    "a method that shares its network, such as ewc, or a curriculum with a head for each stage"
+                )
         return self
 
     @model_validator(mode="after")
@@ -182,9 +200,41 @@ class RunConfig(FrozenSettings):
             return config
         return config.model_copy(update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None})
 
+    @model_validator(mode="before")
+    @classmethod
+    def _curriculum_s_defaults(cls, data: Any) -> Any:
+        """Put the curriculum's defaults for its algorithms below what was given for them."""
+        if not isinstance(data, Mapping) or "curriculum" not in data:
+            return data
+        curriculum = _curriculum_of(data["curriculum"])
+        groups = {} if curriculum is None else curriculum.defaults
+        below = {
+            group: {**own, **given}
+            for group, own in groups.items()
+            if isinstance(given := data.get(group, {}), Mapping)
+        }
+        return {**data, **below}
+
     @field_serializer("curriculum")
     def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
         return curriculum.model_dump(mode="json")
+
+
+def _shares_its_network(method: type[Method]) -> bool:
+    """Return whether a method's network is one trunk with a head for each task, and nothing more for any of them."""
+    from clrobot.agents.networks.multi_head import MultiHeadNetwork
+
+    return method.network_class() is MultiHeadNetwork
+
+
+def _curriculum_of(given: Any) -> Curriculum | None:
+    """Return the curriculum that was given, by whatever name; None where it will be refused."""
+    try:
+        if isinstance(given, str | Path):
+            return load_curriculum(given)
+        return given if isinstance(given, Curriculum) else Curriculum.model_validate(given)
+    except (UserError, ValidationError):
+        return None
 
 
 def full_config_class() -> type[RunConfig]:

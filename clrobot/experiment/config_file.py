@@ -10,17 +10,22 @@ from pydantic import ValidationError
 
 from clrobot.errors import UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig, full_config_class, settings_to_keep
+from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.yaml_file import parse_yaml
 from clrobot.files import read_plain
 
 
-def read_config(path: Path) -> RunConfig:
+def read_config(path: Path, curriculum: Curriculum | None = None) -> RunConfig:
     """Return the configuration in a YAML file of the user's; its curriculum may be a name or a further file.
+
+    Args:
+        path: the file.
+        curriculum: in place of the file's.
 
     Raises:
         UserError: the file cannot be read or is not a configuration.
     """
-    return _validated(path, _read(path))
+    return _validated(path, _read(path) | ({} if curriculum is None else {"curriculum": curriculum}))
 
 
 def read_run_config(path: Path) -> RunConfig:

@@ -6,11 +6,10 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
-from clrobot.envs.simulation.actions import ACTION_SIZE
-from clrobot.envs.simulation.observation import OBS_SIZE
 from clrobot.errors import UserError
 from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.layout import layout
 
 _SIMULATION = 200_000  # bytes of one simulation, measured
 _NUMBER = 4  # bytes
@@ -40,15 +39,17 @@ def memory_parts(config: RunConfig) -> dict[str, float]:
     """
     own = getattr(config, config.algo)
     evaluation, stages = config.evaluation, config.curriculum.stages
-    row = OBS_SIZE + 1 + ACTION_SIZE + 6  # of a rollout: observation, slot, action, and what belongs to them
-    widths = (OBS_SIZE + 1, *config.network.widths)
+    common = layout(config.curriculum)
+    seen = common.size + 1
+    row = seen + common.actions + 6  # of a rollout: observation, slot, action, and what belongs to them
+    widths = (seen, *config.network.widths)
     networks = 2 if config.algo == "ppo" else 5
     weights = hidden_weights(config, len(stages)) * networks
     if config.algo == "ppo":
         rollout = {"ppo.n-steps": float(own.num_envs * own.n_steps * row * _NUMBER)}
         batch = min(own.batch_size, own.num_envs * own.n_steps)
     else:
-        rollout = {"sac.buffer-size": float(own.buffer_size * (row + OBS_SIZE) * _NUMBER)}
+        rollout = {"sac.buffer-size": float(own.buffer_size * (row + common.size) * _NUMBER)}
         batch = own.batch_size
     measured = 4 * evaluation.episodes // 3 + evaluation.zero_shot_episodes
     return rollout | {
@@ -78,7 +79,7 @@ def hidden_weights(config: RunConfig, slots: int) -> float:
             blocks = slots
         elif issubclass(part.network_class(), ProgressiveNetwork):
             blocks = slots * (slots + 1) / 2
-    return sum(a * b for a, b in pairwise((OBS_SIZE + 1, *config.network.widths))) * blocks
+    return sum(a * b for a, b in pairwise((layout(config.curriculum).size + 1, *config.network.widths))) * blocks
 
 
 def total_memory() -> int | None:

@@ -1,15 +1,57 @@
-"""The one place where a stage becomes simulations: its task, in its own world."""
+"""The one place where a stage becomes environments: its task, in its own world."""
 
 from __future__ import annotations
 
-from clrobot.envs.worlds.make import make_vector_env
-from clrobot.envs.worlds.vector_env import TaskVectorEnv
+from clrobot.envs.worlds.kinds import kind_of
+from clrobot.envs.worlds.padded import PaddedWorld
+from clrobot.envs.worlds.reward_scale import FixedRewards, RunningRewards
+from clrobot.envs.worlds.world import World
 from clrobot.experiment.curriculum import Stage
+from clrobot.experiment.layout import Layout
 
 
-def stage_env(stage: Stage, num_envs: int = 1, *, stagger: bool = False, threads: int = 0) -> TaskVectorEnv:
-    """Return `num_envs` simulations of a stage's task with the stage's overrides; stagger them for training.
+def stage_env(
+    stage: Stage,
+    num_envs: int = 1,
+    *,
+    layout: Layout | None = None,
+    training: bool = False,
+    threads: int = 0,
+    processes: bool = False,
+    draw: int | None = None,
+) -> World:
+    """Return `num_envs` environments of a stage's task, in the stage's own world.
 
-    `threads` are those of the physics, 0 for all cores that the process may use.
+    Args:
+        stage: whose task.
+        num_envs: how many.
+        layout: of the curriculum, to which they are padded; None: they stay as they are.
+        training: spread them over an episode's phases, and bring rewards to the learner's scale.
+        threads: of native physics, 0 for all cores that the process may use.
+        processes: give each of others' environments a process of its own.
+        draw: the pixels of a picture's side, where they are to be drawn.
+
+    Raises:
+        UserError: they cannot be made.
     """
-    return make_vector_env(stage.task, num_envs, threads=threads, stagger=stagger, overrides=stage.overrides)
+    kind = kind_of(stage.task)
+    world = kind.make(stage.spec, num_envs, stagger=training, threads=threads, processes=processes, draw=draw)
+    if layout is not None and layout.masks:
+        world = PaddedWorld(world, layout.observations, len(layout.masks), layout.mask_of(stage), layout.actions)
+    if training and stage.reward_scale is not None:
+        return FixedRewards(world, stage.reward_scale)
+    return RunningRewards(world) if training and not stage.native else world
+
+
+def stage_horizon(stage: Stage) -> int:
+    """Return the most control steps of an episode of a stage, without making its environments.
+
+    Raises:
+        UserError: its episodes have no end.
+    """
+    return kind_of(stage.task).horizon(stage.spec)
+
+
+def why_not_drawn(stage: Stage) -> str | None:
+    """Return a clause that says why a stage's world cannot be drawn here, or None."""
+    return kind_of(stage.task).why_not_drawn(stage.spec)

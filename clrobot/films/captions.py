@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from clrobot.films.pen import BACKGROUND, DESIGN_WIDTH, PAPER, QUIET, TEXT, CaptionText, Frame, Pen
-from clrobot.results.numbers import percent
+from clrobot.results.numbers import number, percent
 
 _BAR_HEIGHT: Final = 92
 _MARGIN: Final = 16
@@ -26,20 +26,22 @@ class Label:
         stage: the last stage trained, from 1; 0 is the untrained agent.
         stages: how many the curriculum has.
         method: the continual-learning method's name.
-        success_rate: of the skill at this stage, in [0, 1].
+        success_rate: of the skill at this stage, in [0, 1]; None where nothing tells it.
         episode: the episode shown, from 1.
         episodes: how many the film shows.
         solved: whether the task has been solved in this episode, up to this frame.
+        return_mean: shown in the place of a success that nothing tells.
     """
 
     task: str
     stage: int
     stages: int
     method: str
-    success_rate: float
+    success_rate: float | None
     episode: int
     episodes: int
     solved: bool = False
+    return_mean: float | None = None
 
 
 def label(frame: Frame, text: Label) -> Frame:
@@ -67,9 +69,15 @@ def _caption(width: int, text: Label) -> Frame:
     task = pen.fitted(task, room - pen.width(stage), smallest=18)
     pen.write(left, _LINE_1, task, TEXT)
     pen.write(right - pen.width(stage), _LINE_1, stage, QUIET)
-    pen.write(left, _LINE_2, CaptionText(f"success {percent(text.success_rate)}", 20), TEXT)
-    # The gauge stands where the widest text would end, so that it does not jump from film to film.
-    pen.gauge(left + pen.width(CaptionText("success 100 %", 20)) + 12, _LINE_2 - 12, text.success_rate)
+    if text.success_rate is None:
+        told = (
+            "success not measured" if text.return_mean is None else f"return {number(text.return_mean, decimals=1)}"
+        )
+        pen.write(left, _LINE_2, CaptionText(told, 20), QUIET if text.return_mean is None else TEXT)
+    else:
+        pen.write(left, _LINE_2, CaptionText(f"success {percent(text.success_rate)}", 20), TEXT)
+        # The gauge stands where the widest text would end, so that it does not jump from film to film.
+        pen.gauge(left + pen.width(CaptionText("success 100 %", 20)) + 12, _LINE_2 - 12, text.success_rate)
     if text.solved:
         pen.badge(right, _LINE_2, CaptionText("solved", 18, bold=True))
     else:
@@ -93,14 +101,21 @@ class Tile:
     Attributes:
         task: the skill shown.
         stage: the last stage trained, from 1.
-        success_rate: of the skill at this stage, in [0, 1]; None if it has not been trained yet.
+        success_rate: of the skill at this stage, in [0, 1]; None if it has not been trained yet, or nothing tells it.
         solved: whether the task has been solved in this episode, up to this frame.
+        return_mean: shown in the place of a success that nothing tells.
     """
 
     task: str
     stage: int
     success_rate: float | None
     solved: bool = False
+    return_mean: float | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether the skill has been trained."""
+        return self.success_rate is not None or self.return_mean is not None
 
 
 def tile_width(columns: int, room: int, largest: int) -> int:
@@ -110,7 +125,7 @@ def tile_width(columns: int, room: int, largest: int) -> int:
 
 def tile(frame: Frame, text: Tile) -> Frame:
     """Return `frame` (h, w, 3) with a small caption below it; a skill that is not trained yet is dimmed."""
-    if text.success_rate is None:
+    if not text.trained:
         frame = (_DIMMED * frame + (1 - _DIMMED) * np.array(BACKGROUND)).astype(np.uint8)
     return np.concatenate([frame, _tile_caption(frame.shape[1], text)])
 
@@ -124,11 +139,12 @@ def _tile_caption(width: int, text: Tile) -> Frame:
     left, right = _TILE_MARGIN, DESIGN_WIDTH - _TILE_MARGIN
     stage = pen.fitted(CaptionText(f"stage {text.stage}", 25), 160, smallest=16)
     task = pen.fitted(CaptionText(text.task, 30, bold=True), right - left - pen.width(stage) - 16, smallest=20)
-    trained = text.success_rate is not None
-    pen.write(left, _TILE_LINE_1, task, TEXT if trained else QUIET)
+    pen.write(left, _TILE_LINE_1, task, TEXT if text.trained else QUIET)
     pen.write(right - pen.width(stage), _TILE_LINE_1, stage, QUIET)
-    if text.success_rate is None:
+    if not text.trained:
         pen.write(left, _TILE_LINE_2, CaptionText("not trained yet", 25), QUIET)
+    elif text.success_rate is None:
+        pen.write(left, _TILE_LINE_2, CaptionText(f"return {number(text.return_mean, decimals=1)}", 25), TEXT)
     else:
         pen.write(left, _TILE_LINE_2, CaptionText(percent(text.success_rate), 30), TEXT)
         pen.gauge(left + pen.width(CaptionText("100 %", 30)) + 14, _TILE_LINE_2 - 18, text.success_rate, 126, 14)

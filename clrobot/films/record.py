@@ -6,25 +6,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clrobot.envs.rendering import Renderer, open_renderer
-from clrobot.envs.simulation.simulation import HORIZON
-from clrobot.envs.worlds.vector_env import FPS
+from clrobot.envs.worlds.world import Painter, World
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.evaluator import check_actions, check_sizes
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.curriculum import Stage
+from clrobot.experiment.layout import layout
 from clrobot.experiment.stage_env import stage_env
 from clrobot.films.captions import Label, Tile, label, mosaic, tile, tile_width
 from clrobot.films.encode import write_gif, write_video
 from clrobot.films.pen import Frame
 
-# A picture for every other control step: half the drawing, and a film still runs at real speed.
-STRIDE = 2
+# Pictures a second, about: for native tasks every other control step, which is half the drawing at real speed.
+RATE: Final = 12.5
+SIZE: Final = 480  # pixels, of a film's picture
 
 # Of a grid, in pixels: the widest film, and the widest picture in it (a GIF has no compression to speak of).
 GRID_WIDTH: Final = 1280
@@ -32,37 +32,59 @@ CELL: Final = {".mp4": 240, ".gif": 180}
 HOLD: Final = 10  # pictures for which an episode's end stays on show
 
 
-class Rollout(NamedTuple):
-    """Episodes as state rows, for drawing."""
+class Episode(NamedTuple):
+    """One episode, for drawing."""
 
-    states: NDArray[np.float64]  # (E, T, nstate), T pictures of an episode
-    solved: NDArray[np.bool_]  # (E, T), solved at any step so far
+    looks: NDArray[Any]  # (T, …), what T pictures are drawn from
+    solved: NDArray[np.bool_]  # (T,), solved at any step so far
+
+
+class Rollout(NamedTuple):
+    """Episodes, and the world that they were played in, which draws them."""
+
+    world: World
+    episodes: list[Episode]
 
 
 class Film(NamedTuple):
     """What a film's caption says of the agent beside its stage."""
 
     method: str
-    success_rate: float
+    success_rate: float | None
+    return_mean: float | None = None  # shown where nothing tells success
 
 
-def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0) -> Rollout:
+def stride(world: World) -> int:
+    """Return how many control steps lie between two pictures of a film."""
+    return max(1, round(world.fps / RATE))
+
+
+def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0, size: int = SIZE) -> Rollout:
     """Run episodes of slot index `slot` with the agent's mean actions; episode e starts as evaluation's episode e.
 
-    The physics takes `threads` threads (0: all cores that the process may use).
+    The physics takes `threads` threads (0: all cores that the process may use), and pictures have `size` pixels a
+    side. Whoever calls this closes the world.
     """
-    env = stage_env(agent.curriculum.stages[slot], episodes, threads=threads)
-    check_sizes(agent.policy, env)
-    obs, _ = env.reset(seed=agent.seed)
-    states, solved = [env.sim.batch.state.copy()], [env.sim.solved.copy()]
+    stage, common = agent.curriculum.stages[slot], layout(agent.curriculum)
+    world = stage_env(stage, episodes, layout=common, threads=threads, draw=size)
+    check_sizes(agent.policy, world)
+    obs, _ = world.reset(seed=agent.seed)
+    looks, solved = [[look] for look in world.look()], [[now] for now in world.solved]
+    running = np.ones(episodes, bool)
     # The last step would come back as the next episode's start: its picture is left out.
-    for step in range(1, HORIZON):
+    for step in range(1, world.horizon):
         actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
-        obs, *_ = env.step(check_actions(actions))
-        if step % STRIDE == 0:
-            states.append(env.sim.batch.state.copy())
-            solved.append(env.sim.solved.copy())
-    return Rollout(np.stack(states, axis=1), np.stack(solved, axis=1))
+        obs, _, terminated, truncated, _ = world.step(check_actions(actions))
+        running &= ~(terminated | truncated)
+        if not running.any():
+            break
+        if step % stride(world) == 0:
+            seen = world.look()
+            for e in np.flatnonzero(running):
+                looks[e].append(seen[e])
+                solved[e].append(world.solved[e])
+    pairs = zip(looks, solved, strict=True)
+    return Rollout(world, [Episode(np.stack(seen), np.array(so_far)) for seen, so_far in pairs])
 
 
 def record(path: Path, agent: Agent, slot: int, film: Film, episodes: int, threads: int = 0) -> None:
@@ -72,15 +94,13 @@ def record(path: Path, agent: Agent, slot: int, film: Film, episodes: int, threa
         VideoError: the film cannot be encoded or written.
         RenderError: the pictures cannot be drawn.
     """
-    rollout, curriculum = roll_out(agent, slot, episodes, threads), agent.curriculum
-    env = stage_env(curriculum.stages[slot])
+    (world, played), curriculum = roll_out(agent, slot, episodes, threads), agent.curriculum
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def frames() -> Iterator[NDArray[np.uint8]]:
-        with open_renderer(env.sim.model) as renderer:
-            for e in range(episodes):
-                pictures = renderer.frames(rollout.states[e])
-                for picture, solved in zip(pictures, rollout.solved[e], strict=True):
+        with world.painter(SIZE, SIZE) as painter:
+            for e, episode in enumerate(played, start=1):
+                for picture, solved in zip(painter.frames(episode.looks), episode.solved, strict=True):
                     yield label(
                         picture,
                         Label(
@@ -89,13 +109,17 @@ def record(path: Path, agent: Agent, slot: int, film: Film, episodes: int, threa
                             stages=len(curriculum.stages),
                             method=film.method,
                             success_rate=film.success_rate,
-                            episode=e + 1,
+                            episode=e,
                             episodes=episodes,
                             solved=bool(solved),
+                            return_mean=film.return_mean,
                         ),
                     )
 
-    write_video(path, frames(), fps=FPS / STRIDE)
+    try:
+        write_video(path, frames(), fps=world.fps / stride(world))
+    finally:
+        world.close()
 
 
 class Cell(NamedTuple):
@@ -103,7 +127,8 @@ class Cell(NamedTuple):
 
     agent: Agent
     slot: int
-    success_rate: float | None  # None: the skill was not trained yet
+    success_rate: float | None  # None: the skill was not trained yet, or nothing tells success
+    return_mean: float | None = None  # of a skill of which nothing tells success
 
     @property
     def stage(self) -> Stage:
@@ -132,48 +157,60 @@ def record_grid(
     size = tile_width(max(map(len, rows)), GRID_WIDTH, CELL[path.suffix])
     cells = [cell for row in rows for cell in row]
     rollouts = [
-        _start(cell, episodes, threads)
-        if cell.success_rate is None
-        else roll_out(cell.agent, cell.slot, episodes, threads)
+        roll_out(cell.agent, cell.slot, episodes, threads, size)
+        if _text(cell).trained
+        else _start(cell, episodes, threads, size)
         for cell in cells
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def frames() -> Iterator[Frame]:
         with ExitStack() as stack:
-            stages = {cell.stage.world: cell.stage for cell in cells}
-            renderers = {
-                world: stack.enter_context(open_renderer(stage_env(stage).sim.model, size, size))
-                for world, stage in stages.items()
-            }
+            worlds = {cell.stage.world: rollout.world for cell, rollout in zip(cells, rollouts, strict=True)}
+            painters = {key: stack.enter_context(world.painter(size, size)) for key, world in worlds.items()}
             for e in range(episodes):
-                tiles: list[Iterator[Frame]] = [
-                    _tiles(cell, rollout, e, renderers[cell.stage.world])
+                tiles = [
+                    _tiles(cell, rollout.episodes[e], painters[cell.stage.world])
                     for cell, rollout in zip(cells, rollouts, strict=True)
                 ]
                 columns = len(rows[0])
-                for flat in zip(*tiles, strict=True):
+                for flat in _side_by_side(tiles):
                     together = mosaic([flat[i : i + columns] for i in range(0, len(flat), columns)], *title)
                     yield together
                 yield from [together] * HOLD
 
     write = write_gif if path.suffix == ".gif" else write_video
-    write(path, frames(), fps=FPS / STRIDE)
+    try:
+        write(path, frames(), fps=RATE)
+    finally:
+        for rollout in rollouts:
+            rollout.world.close()
 
 
-def _start(cell: Cell, episodes: int, threads: int) -> Rollout:
+def _start(cell: Cell, episodes: int, threads: int, size: int) -> Rollout:
     """Return the start states alone, each an episode of one picture."""
-    env = stage_env(cell.stage, episodes, threads=threads)
-    env.reset(seed=cell.agent.seed)
-    return Rollout(env.sim.batch.state.copy()[:, None], env.sim.solved.copy()[:, None])
+    world = stage_env(cell.stage, episodes, threads=threads, draw=size)
+    world.reset(seed=cell.agent.seed)
+    return Rollout(world, [Episode(look[None], np.zeros(1, bool)) for look in world.look()])
 
 
-def _tiles(cell: Cell, rollout: Rollout, e: int, renderer: Renderer) -> Iterator[Frame]:
-    """Yield the captioned pictures of a cell's episode e; one that stands still is drawn once."""
-    text = Tile(cell.agent.slots[cell.slot], cell.agent.stage, cell.success_rate)
-    pictures = renderer.frames(rollout.states[e])
-    if cell.success_rate is None:
-        yield from [tile(next(pictures), text)] * len(range(0, HORIZON, STRIDE))
-        return
-    for picture, solved in zip(pictures, rollout.solved[e], strict=True):
+def _tiles(cell: Cell, episode: Episode, painter: Painter) -> Iterator[Frame]:
+    """Yield the captioned pictures of a cell's episode."""
+    text = _text(cell)
+    for picture, solved in zip(painter.frames(episode.looks), episode.solved, strict=True):
         yield tile(picture, replace(text, solved=bool(solved)))
+
+
+def _text(cell: Cell) -> Tile:
+    return Tile(cell.agent.slots[cell.slot], cell.agent.stage, cell.success_rate, return_mean=cell.return_mean)
+
+
+def _side_by_side(films: Sequence[Iterator[Frame]]) -> Iterator[list[Frame]]:
+    """Yield the films' pictures until the longest is over; one that has ended stays at its last picture."""
+    last: list[Any] = [None] * len(films)
+    while True:
+        following = [next(film, None) for film in films]
+        if all(frame is None for frame in following):
+            return
+        last = [old if frame is None else frame for old, frame in zip(last, following, strict=True)]
+        yield last

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,14 +25,16 @@ class Cell(NamedTuple):
     Attributes:
         stage: from 1; 0 is the untrained agent.
         slot: from 0.
-        value: None where it is not measured yet.
+        value: None where it is not measured yet, or nothing in the task's world tells success.
         video: the film's address, or None where none was recorded.
+        return_mean: of a task of which nothing tells success: it is shown in its place.
     """
 
     stage: int
     slot: int
     value: float | None
     video: str | None
+    return_mean: float | None
 
     @property
     def own(self) -> bool:
@@ -85,6 +87,12 @@ class RunSection:
         """How many films there are to see."""
         return sum(cell.video is not None for row in self.matrix for cell in row)
 
+    @property
+    def silent(self) -> list[str]:
+        """The tasks of which nothing tells success."""
+        names = self.metrics.slot_names
+        return [names[cell.slot] for cell in self.matrix[0] if cell.value is None and cell.return_mean is not None]
+
 
 def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSection:
     """Return what the page shows of one run.
@@ -99,6 +107,7 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
     names = metrics.slot_names
     addresses = [films.of_stage(run.path, stage) for stage in range(len(names) + 1)]
     prefix = f"run-{n}-" if n else ""
+    silent = {(score.stage, score.slot): score.return_mean for score in run.scores if score.success_any is None}
     return RunSection(
         id=prefix,
         name=name,
@@ -112,8 +121,8 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
             for column in TASK_METRICS
             if not column.optional or any(getattr(task, column.name) is not None for task in metrics.per_task)
         ],
-        matrix=_cells(addresses, names, metrics.success_matrix),
-        matrix_final=_cells(addresses, names, metrics.success_matrix_final),
+        matrix=_cells(addresses, names, metrics.success_matrix, silent),
+        matrix_final=_cells(addresses, names, metrics.success_matrix_final, silent),
         drops=[row[:-1] for row in metrics.isolated_forgetting[1:]],
         curves=draw_curves(run.scores, names, metrics.stage_ends, prefix),
         curves_summary=_curves_summary(metrics),
@@ -121,9 +130,17 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
     )
 
 
-def _cells(addresses: list[dict[str, str]], names: list[str], matrix: Matrix) -> list[list[Cell]]:
+def _cells(
+    addresses: list[dict[str, str]],
+    names: list[str],
+    matrix: Matrix,
+    silent: Mapping[tuple[int, int], float | None],
+) -> list[list[Cell]]:
     return [
-        [Cell(stage, slot, row[slot], addresses[stage].get(f"{name}.mp4")) for slot, name in enumerate(names)]
+        [
+            Cell(stage, slot, row[slot], addresses[stage].get(f"{name}.mp4"), silent.get((stage, slot)))
+            for slot, name in enumerate(names)
+        ]
         for stage, row in enumerate(matrix)
     ]
 

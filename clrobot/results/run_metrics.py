@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from clrobot.results.fields import MAX_COUNT, MAX_NUMBER, Change, Count, Matrix, Number, Positive, Rate, Record, Slot
 from clrobot.results.measure import measure
 from clrobot.results.metrics import Array, isolated_forgetting
-from clrobot.results.scores import Score, finished_rows
+from clrobot.results.scores import Score, finished_rows, finished_stages
 from clrobot.results.units import Units
 
 
@@ -255,7 +255,7 @@ def run_metrics(
     """
     slots = len(slot_names)
     any_step, final_step = (finished_rows(scores, slots, ends, reading) for reading in ("any", "final"))
-    done = int(np.isfinite(any_step[1:, 0]).sum()) if slots else 0
+    done = finished_stages(scores, slots, ends)
     references = np.full(slots, np.nan) if reference is None else np.asarray(reference, float)
     if references.shape != (slots,):
         raise ValueError(f"reference must have shape ({slots},), got {references.shape}")

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from clrobot.results.fields import MAX_COUNT, Count, Positive, Rate, Record, Slot, own_stage
 from clrobot.results.metrics import Array, auc
+
+Mask = NDArray[np.bool_]
 
 # How an episode counts as a success: at any step (the headline), at its final step, or at any step with actions
 # sampled from the policy rather than its mean.
@@ -40,8 +43,8 @@ class Score(Record):
         step: environment steps trained since the start of the run.
         slot: the slot evaluated, from 0 (in the file from 1).
         episodes: how many, 1 or more.
-        success_any: share of the episodes that succeeded at any step.
-        success_final: share of the episodes that were a success at their final step.
+        success_any: share of the episodes that succeeded at any step; None where nothing in the task's world tells.
+        success_final: share of the episodes that were a success at their final step; None as above.
         return_mean: mean sum of rewards; None where it is not finite.
         length_mean: control steps until the first success, the whole episode's where there is none.
         success_by_head: `success_any` through the head of each slot trained so far, in their order; measured of the
@@ -57,8 +60,8 @@ class Score(Record):
     step: Count
     slot: Slot
     episodes: Annotated[int, Field(ge=1, le=MAX_COUNT)]
-    success_any: Rate
-    success_final: Rate
+    success_any: Rate | None
+    success_final: Rate | None
     return_mean: float | None
     length_mean: Positive
     success_by_head: tuple[Rate, ...] | None = None
@@ -69,9 +72,9 @@ class Score(Record):
 
     def to_line(self) -> str:
         """Return the line for `scores.jsonl`, without what was not measured."""
-        measured = (
-            {"return_mean"} if self.stochastic_success_any is None else {"return_mean", "stochastic_return_mean"}
-        )
+        measured = {"success_any", "success_final", "return_mean"}
+        if self.stochastic_length_mean is not None:
+            measured |= {"stochastic_success_any", "stochastic_success_final", "stochastic_return_mean"}
         values = self.model_dump(mode="json")
         return json.dumps({k: v for k, v in values.items() if v is not None or k in measured}) + "\n"
 
@@ -91,14 +94,26 @@ def success_matrix(scores: Sequence[Score], slots: int, quantity: Quantity = "an
         ValueError: a score is of another curriculum.
     """
     R = np.full((slots + 1, slots), np.nan)
-    steps = np.full_like(R, np.nan)
+    whole = _whole_rows(scores, slots)
+    for score in scores:
+        R[score.stage, score.slot] = _of(score, quantity)
+    R[~whole] = np.nan
+    return R
+
+
+def _whole_rows(scores: Sequence[Score], slots: int) -> Mask:
+    """Return of which stages (N+1,) every slot has been scored at one step, whether or not that tells success.
+
+    Raises:
+        ValueError: a score is of another curriculum.
+    """
+    steps = np.full((slots + 1, slots), np.nan)
     for score in scores:
         if score.slot >= slots or score.stage > slots:
             raise ValueError(f"{score} does not belong to a curriculum of {slots} stages")
-        R[score.stage, score.slot] = _of(score, quantity)
         steps[score.stage, score.slot] = score.step
-    R[(steps != steps[:, :1]).any(axis=1)] = np.nan
-    return R
+    whole: Mask = (steps == steps[:, :1]).all(axis=1)
+    return whole
 
 
 def stage_ends(scores: Sequence[Score], slots: int) -> list[int]:
@@ -108,11 +123,11 @@ def stage_ends(scores: Sequence[Score], slots: int) -> list[int]:
         scores: in the order of the file.
         slots: N, the number of slots in the curriculum.
     """
-    R = success_matrix(scores, slots)
+    whole = _whole_rows(scores, slots)
     last = {score.stage: score.step for score in scores}
     ends = []
     for stage in range(1, slots + 1):
-        if not np.isfinite(R[stage]).all():
+        if not whole[stage]:
             break
         ends.append(last[stage])
     return ends
@@ -186,8 +201,13 @@ def stage_auc(scores: Sequence[Score], slot: int, stage_ends: Sequence[int]) -> 
 def finished_rows(scores: Sequence[Score], slots: int, stage_ends: Sequence[int], reading: Reading) -> Array:
     """Return the score matrix, shape (N+1, N), with nan from the first unfinished stage on."""
     R = success_matrix(scores, slots, reading)
-    done = 0
-    while done < min(len(stage_ends), slots) and np.isfinite(R[done + 1]).all():
-        done += 1
-    R[done + 1 :] = np.nan
+    R[finished_stages(scores, slots, stage_ends) + 1 :] = np.nan
     return R
+
+
+def finished_stages(scores: Sequence[Score], slots: int, stage_ends: Sequence[int]) -> int:
+    """Return how many stages have ended, and every slot has been scored after each."""
+    whole, done = _whole_rows(scores, slots), 0
+    while done < min(len(stage_ends), slots) and whole[done + 1]:
+        done += 1
+    return done

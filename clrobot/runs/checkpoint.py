@@ -193,6 +193,8 @@ def _damaged_where_it_fails(path: Path) -> Iterator[None]:
 
 def _slots_after(stage: int, config: RunConfig) -> int:
     """Return how many heads an agent has after a stage."""
+    if config.curriculum.heads == "one":
+        return 1
     return make_method(config).heads(stage - 1, len(config.curriculum.stages)) if stage > 0 else 1
 
 

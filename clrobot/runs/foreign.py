@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.envs.tasks import TASKS_BY_ID
+from clrobot.envs.worlds.kinds import is_native, kind_of
 from clrobot.errors import UserError, cut, shown
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.yaml_file import parse_yaml
@@ -24,14 +25,17 @@ def sources(config: RunConfig) -> dict[str, dict[str, dict[str, str]]]:
 
     For each, by `tasks` or `methods` and by name: the `distribution` and its `version`, or the `module`.
     """
+    stages = config.curriculum.stages
     names = {
-        "tasks": dict.fromkeys(stage.task for stage in config.curriculum.stages),
+        "tasks": dict.fromkeys(stage.task for stage in stages if stage.native),
         "methods": dict.fromkeys(config.method.split("+")),
     }
     found = {
         kind: {name: _source(_REGISTRIES[kind], name) for name in own if name not in _REGISTRIES[kind].ours}
         for kind, own in names.items()
     }
+    others = {stage.task: kind_of(stage.task).source(stage.task) for stage in stages if not stage.native}
+    found["worlds"] = {task: source for task, source in others.items() if source}
     return {kind: own for kind, own in found.items() if own}
 
 
@@ -49,11 +53,15 @@ def missing(run: Path) -> str | None:
     try:
         config = parse_yaml(read_plain(run / "config.yaml").decode("utf-8"), "")[1]
         stages = config["curriculum"]["stages"]
-        needed = [("tasks", str(stage["task"])) for stage in stages]
+        needed = [("tasks" if is_native(task) else "worlds", task) for task in (str(s["task"]) for s in stages)]
         needed += [("methods", part) for part in str(config["method"]).split("+")]
     except (OSError, ValueError, TypeError, LookupError, UserError):
         return None  # damaged: another sentence says how
     for kind, name in needed:
+        if kind == "worlds":
+            if (sentence := _missing_world(run, name)) is not None:
+                return sentence
+            continue
         registry = _REGISTRIES[kind]
         if name in registry:
             continue
@@ -62,6 +70,15 @@ def missing(run: Path) -> str | None:
             return f"{what}, which cannot be used: {reason}"
         if (cure := _cure(run, kind, name)) is not None:
             return f"{what}, which is not here; {cure}"
+    return None
+
+
+def _missing_world(run: Path, task: str) -> str | None:
+    try:
+        kind_of(task).check(task)
+    except UserError as error:
+        cure = _cure(run, "worlds", task)
+        return f"{run} needs the world {shown(task)}, which is not here; {cure}" if cure else f"{run}: {error}"
     return None
 
 

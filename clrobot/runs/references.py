@@ -46,7 +46,7 @@ def reference_folder(store: Path, config: RunConfig, slot: int = 0) -> Path:
     """Return where the reference for a slot of a run with these settings lies, or would lie."""
     text = json.dumps({"format": FORMAT} | _determining(config, slot), sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return store / f"{config.curriculum.stages[slot].task}-{key}"
+    return store / f"{config.curriculum.stages[slot].name}-{key}"
 
 
 def find_reference(store: Path, config: RunConfig, slot: int) -> RunFolder | None:
@@ -65,7 +65,7 @@ def find_reference(store: Path, config: RunConfig, slot: int) -> RunFolder | Non
 def reference_areas(config: RunConfig, store: Path) -> NDArray[np.float64]:
     """Return the area under each slot's reference curve, (N,); nan where there is no finished reference."""
     areas = np.full(len(config.curriculum.stages), np.nan)
-    if not store.is_dir():
+    if config.curriculum.heads == "one" or not store.is_dir():  # what one head learns is not what one learns alone
         return areas
     for slot in range(len(areas)):
         found = find_reference(store, config, slot)
@@ -91,7 +91,7 @@ def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> 
         place = default_store(run) if store is None else store
         if store is None and place.is_symlink():
             raise UserError(f"{place} is a link; say where references go: clrobot references --store")
-        for slot in range(len(run.config.curriculum.stages)):
+        for slot in range(len(run.config.curriculum.stages)) if run.config.curriculum.heads != "one" else ():
             folder = reference_folder(place, run.config, slot)
             if folder in missing or find_reference(place, run.config, slot) is not None:
                 continue
@@ -124,10 +124,15 @@ def use_references(run: RunFolder, store: Path | None = None) -> RunMetrics:
 
 
 def _determining(config: RunConfig, slot: int) -> dict[str, Any]:
-    """Return the settings that determine a reference's scores."""
+    """Return the settings that determine a reference's scores.
+
+    Where a world begins anew at every snapshot, it matters how many steps lie between two.
+    """
     settings = config.model_dump(mode="json")
     stage = settings["curriculum"]["stages"][slot]
     unused = {algorithm.name for algorithm in ALGORITHMS} - {config.algo}
     for name in (*_IMMATERIAL, *unused, *METHODS_BY_NAME):
         settings.pop(name, None)
-    return settings | {"curriculum": {"name": stage["task"], "stages": [stage]}}
+    if not config.curriculum.stages[slot].saves_state:
+        settings["checkpoint"] = {"steps": config.checkpoint.steps}
+    return settings | {"curriculum": {"name": config.curriculum.stages[slot].name, "stages": [stage]}}

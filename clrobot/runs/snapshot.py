@@ -81,6 +81,8 @@ class Progress(BaseModel):
     curve_due: list[_Count]
     """Steps at which the learning curve is still to be measured."""
     curve_success: float | None
+    cut: int = Field(0, ge=0, le=MAX_COUNT)
+    """How often the stage's worlds have begun anew, where their state cannot be saved."""
     successes: list[float]
     """Stable-Baselines3's window of training successes, for its log."""
     episodes: list[tuple[float, _Count]]

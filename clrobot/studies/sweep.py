@@ -20,6 +20,7 @@ from typing import IO, Any, TypeVar
 from clrobot.errors import Busy, TrainingStopped, UserError
 from clrobot.experiment.config import RunConfig, make_config, settings_in_use
 from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.prepare import settle, without_measurements
 from clrobot.files import at_home, atomic
 from clrobot.imports import import_words
 from clrobot.runs.folder import RunFolder
@@ -158,14 +159,18 @@ def _is_done(planned: Plan) -> bool:
     if not (planned.folder / "config.yaml").exists():
         return False
     run = RunFolder.open(planned.folder)
-    if _material(run.config) != _material(planned.config):
+    if _material(run.config) != _material(settle(planned.config)):
         raise UserError(f"{planned.folder} holds a run with other settings; give another --out, or move it elsewhere")
     return run.finished
 
 
 def _material(config: RunConfig) -> dict[str, Any]:
-    """Return the settings in use that make a run what it is: the physics' threads change no bit."""
-    return {name: value for name, value in settings_in_use(config).items() if name != "threads"}
+    """Return the settings in use that make a run what it is: where it computes changes no bit.
+
+    What was measured of worlds follows from the others.
+    """
+    found = without_measurements(settings_in_use(config))
+    return {name: value for name, value in found.items() if name not in ("threads", "env_processes")}
 
 
 def _log(planned: Plan) -> Path:

@@ -9,11 +9,12 @@ from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Experience, Method
 from clrobot.agents.methods.shared.unit_measures import layer_measures
 from clrobot.agents.policies.policy import SlotPolicy
-from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.evaluation.agent import Agent
 from clrobot.evaluation.collect import Collector, collect, control_steps
 from clrobot.evaluation.evaluator import INFERENCE_STEPS
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.layout import layout
+from clrobot.films.drawable import Drawable
 from clrobot.films.record import Film, record
 from clrobot.results.run_metrics import Parameters
 from clrobot.results.scores import Score
@@ -31,7 +32,12 @@ UNIT_STATES = 500
 
 
 def after_stage(
-    context: RunContext, learner: Learner, method: Method, plan: StagePlan, measuring: Measuring
+    context: RunContext,
+    learner: Learner,
+    method: Method,
+    plan: StagePlan,
+    measuring: Measuring,
+    drawable: Drawable,
 ) -> list[Score]:
     """Do what follows the learning of `plan`, and return the scores of every slot.
 
@@ -48,12 +54,13 @@ def after_stage(
     with ledger.timed("train"):  # a part of the agent that learns too
         learn_first_states(config, policy, plan, ledger)
     stop.pause("evaluating", stage, step)
-    row = measuring.all_slots(policy, stage, step)
+    learned = method.heads(plan.slot, len(config.curriculum.stages))
+    row = measuring.all_slots(policy, stage, step, learned=learned)
     with ledger.timed("save"):
         save_checkpoint(context.folder, stage, learner.model, method)
     if config.video.enabled:
         with ledger.timed("record"):
-            film(context, learner, plan, row)
+            film(context, learner, plan, row, drawable)
     with ledger.timed("evaluate"):
         units = hidden_units(config, policy, plan)
     ledger.close_stage(stage, Parameters(**policy.parameter_counts()), bytes_beside(policy, method), units)
@@ -65,7 +72,13 @@ def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePla
     seed = seed_for(config.seed, "collecting", plan.stage)
     stage = config.curriculum.stages[plan.slot]
     collector = Collector(
-        learner.policy, stage, plan.slot, seed, rollout=learner.last_rollout, threads=config.threads
+        learner.policy,
+        stage,
+        plan.slot,
+        seed,
+        rollout=learner.last_rollout,
+        layout=layout(config.curriculum),
+        threads=config.threads,
     )
     with ledger.steps_of_method():
         method.after_task(learner, plan.slot, collector)
@@ -73,8 +86,11 @@ def remember(config: RunConfig, learner: Learner, method: Method, plan: StagePla
 
 
 def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan, ledger: Ledger) -> None:
-    """Learn how the stage's task looks at first, for acting without a label; not where that is left out."""
-    if not config.task_inference.enabled:
+    """Learn how the stage's task looks at first, for acting without a label; not where that is left out.
+
+    One head for all stages needs no label.
+    """
+    if not config.task_inference.enabled or config.curriculum.heads == "one":
         return
     seed = seed_for(config.seed, "inference", plan.stage)
     for slot in plan.trained:
@@ -83,20 +99,23 @@ def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan, l
         ledger.task_inference_steps += control_steps(INFERENCE_STATES, INFERENCE_STEPS)
 
 
-def _collect(config: RunConfig, policy: SlotPolicy, slot: int, n: int, seed: int, steps: int = HORIZON) -> Experience:
+def _collect(
+    config: RunConfig, policy: SlotPolicy, slot: int, n: int, seed: int, steps: int | None = None
+) -> Experience:
     stage = config.curriculum.stages[slot]
-    return collect(policy, stage, slot, n, seed, steps, threads=config.threads)
+    common = layout(config.curriculum)
+    return collect(policy, stage, slot, n, seed, steps, layout=common, threads=config.threads)
 
 
-def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score]) -> None:
-    """Record every task seen so far; a failure is a warning and never stops the training."""
+def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score], drawable: Drawable) -> None:
+    """Record every task seen so far that can be drawn; a failure is a warning and never stops the training."""
     config = context.config
     agent = Agent.of(config, learner.policy, plan.stage)
-    for slot in range(plan.stage):
+    for slot in filter(drawable, range(plan.stage)):
         name = config.curriculum.slots[slot]
         context.stop.pause(f"recording {name}", plan.stage, learner.step)
         path = context.folder.videos / stage_name(plan.stage) / f"{name}.mp4"
-        caption = Film(config.method, row[slot].success_any)
+        caption = Film(config.method, row[slot].success_any, row[slot].return_mean)
         try:
             record(path, agent, slot, caption, config.video.episodes, config.threads)
         except Exception as error:
@@ -111,7 +130,8 @@ def hidden_units(config: RunConfig, policy: SlotPolicy, plan: StagePlan) -> Unit
     obs, actions = experience.observations[:, :-1], policy.to_action(experience.actions)
     critic = policy.critic_nets[0]
     critic_inputs = obs if critic.inputs == obs.shape[1] else th.cat([obs, actions], dim=1)
+    head = min(k, policy.slots - 1)
     return Units(
-        actor=tuple(LayerUnits(**layer._asdict()) for layer in layer_measures(policy.actor_net, obs, k)),
-        critic=tuple(LayerUnits(**layer._asdict()) for layer in layer_measures(critic, critic_inputs, k)),
+        actor=tuple(LayerUnits(**layer._asdict()) for layer in layer_measures(policy.actor_net, obs, head)),
+        critic=tuple(LayerUnits(**layer._asdict()) for layer in layer_measures(critic, critic_inputs, head)),
     )

@@ -12,6 +12,7 @@ from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
 from clrobot.runs.snapshot import Progress
 from clrobot.training.context import RunContext
+from clrobot.training.cuts import Cuts
 from clrobot.training.ledger import LearningClock
 from clrobot.training.measuring import Measuring
 from clrobot.training.plan import StagePlan
@@ -39,6 +40,7 @@ class StageCallback(BaseCallback):
         self._plan = plan
         self._learner = learner
         self._env = env
+        self._cuts = Cuts(context.config, plan, env)
         self._measuring = measuring
         self._saver = saver
         self._observer = context.observer
@@ -54,6 +56,7 @@ class StageCallback(BaseCallback):
         """Go on where a snapshot was taken."""
         model = self._learner.model
         self._due, self._success = list(progress.curve_due), progress.curve_success
+        self._cuts.number = progress.cut
         episodes = [{"r": total, "l": length} for total, length in progress.episodes]
         model.ep_info_buffer = deque(episodes, maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(progress.successes, maxlen=model._stats_window_size)
@@ -89,7 +92,10 @@ class StageCallback(BaseCallback):
         plan, step = self._plan, self.num_timesteps
         self.check_weights()
         self._measure_curve()
-        if self._stop.asked or self._saver.is_due(step) or step == plan.start:
+        if self._cuts.is_due(step):
+            self._cuts.cut(self.model, step)
+            self._save()
+        elif step == plan.start or (not self._cuts.needed and (self._stop.asked or self._saver.is_due(step))):
             self._save()
         self._stop.check(plan.stage, step)
         self._observer.advanced(step - plan.start, self._success)
@@ -108,7 +114,7 @@ class StageCallback(BaseCallback):
         if not self._saver.enabled:
             return
         self.account()
-        progress = StageProgress(self._plan, self.phase, self._due, self._success)
+        progress = StageProgress(self._plan, self.phase, self._due, self._success, self._cuts.number)
         self._saver.save(progress, self._env)
 
     def _on_step(self) -> bool:

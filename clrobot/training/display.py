@@ -116,9 +116,12 @@ class TerminalObserver:
         line = Text(f"{self._method} {stage}/{len(self._slots)} ", style="bold")
         line.append(f"{_thousands(self._total - self._done_before)} steps in {self._busy:.0f} s ", style="dim")
         for name, score in list(zip(self._slots, row, strict=True))[:stage]:
-            good = score.success_any >= 0.9
-            style = "green" if good else "yellow" if score.success_any >= 0.5 else "red"
-            line.append(f" {name} ", style="default").append(number(score.success_any), style=style)
+            line.append(f" {name} ", style="default")
+            if (success := score.success_any) is None:  # nothing in its world tells
+                line.append(f"return {number(score.return_mean, decimals=1)}")
+                continue
+            style = "green" if success >= 0.9 else "yellow" if success >= 0.5 else "red"
+            line.append(number(success), style=style)
         self._console.print(line)
 
     def warn(self, message: str) -> None:

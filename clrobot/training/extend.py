@@ -14,8 +14,10 @@ from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config
-from clrobot.experiment.curriculum import Curriculum, Stage
+from clrobot.experiment.curriculum import Stage
+from clrobot.experiment.layout import layout
 from clrobot.experiment.machine import Machine
+from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import atomic
 from clrobot.imports import command
@@ -65,7 +67,13 @@ def extend(
     if any(method.trained_slots(k, done) != method.trained_slots(k, done + 1) for k in range(done)):
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
     check_free(out)
-    extended = _with_stage(config, task, steps, overrides or {})
+    extended = prepare(_with_stage(config, task, steps, overrides or {}))
+    old, new = layout(config.curriculum), layout(extended.curriculum)
+    if (old.size, old.actions) != (new.size, new.actions):
+        raise UserError(
+            f"with {task} an observation has {new.size} numbers and an action {new.actions}, and the network of "
+            f"{run.path} takes {old.size} and {old.actions}; train anew with it in the curriculum"
+        )
     here = extended.on(machine or Machine())
     untrained(here)  # what cannot be used here is refused before anything is copied
     Tracking(here, to_standard_error)
@@ -90,7 +98,7 @@ def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str
     old = config.curriculum
     try:
         stage = Stage(task=task, steps=steps, overrides=dict(overrides))
-        curriculum = Curriculum(name=old.name, stages=(*old.stages, stage))
+        curriculum = old.with_stages((*old.stages, stage))
     except ValidationError as error:
         raise UserError(explain(error)) from error
     return config.model_copy(update={"curriculum": curriculum})

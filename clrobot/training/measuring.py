@@ -37,22 +37,26 @@ class Measuring:
         self._ledger = ledger
         self._tell = tell
 
-    def all_slots(self, policy: SlotPolicy, stage: int, step: int) -> list[Score]:
-        """Evaluate every slot after `stage` (0: untrained) at `step`, and return the scores in the slots' order."""
+    def all_slots(self, policy: SlotPolicy, stage: int, step: int, *, learned: int) -> list[Score]:
+        """Evaluate every slot after `stage` (0: untrained) at `step`, and return the scores in the slots' order.
+
+        The first `learned` slots have been trained.
+        """
         with self._ledger.timed("evaluate"):
             row = [
-                self._score_of(policy, slot, stage, step) for slot in range(len(self._evaluator.curriculum.stages))
+                self._score_of(policy, slot, stage, step, learned)
+                for slot in range(len(self._evaluator.curriculum.stages))
             ]
         self._write(row)
         return row
 
-    def _score_of(self, policy: SlotPolicy, slot: int, stage: int, step: int) -> Score:
+    def _score_of(self, policy: SlotPolicy, slot: int, stage: int, step: int, learned: int) -> Score:
         settings = self._settings
-        if stage > 0 and slot < policy.slots:
+        if slot < learned:
             return self._evaluator.score(
                 policy, slot, settings.episodes, stage=stage, step=step, stochastic=settings.stochastic
             )
-        is_next = stage > 0 and slot == policy.slots
+        is_next = 0 < learned == slot
         score = self._evaluator.score_next if is_next else self._evaluator.score
         return score(policy, slot, settings.zero_shot_episodes, stage=stage, step=step)
 

@@ -23,6 +23,8 @@ class StagePlan:
     """Environment steps of the run at the stage's start."""
     trained: range
     """The indices of the slots that it trains."""
+    heads: range
+    """The indices of the heads that it trains: those of the slots, or one for all."""
 
     @property
     def steps(self) -> int:
@@ -35,10 +37,12 @@ def plan_stage(config: RunConfig, learner: Learner, method: Method, stage: int, 
     whole, stages = learner.algorithm.whole_iterations, config.curriculum.stages
     slot = stage - 1
     phases = method.phases(stages[slot].steps)
+    trained = method.trained_slots(slot, len(stages))
     return StagePlan(
         stage=stage,
         slot=slot,
         phases=tuple(phase._replace(steps=whole(phase.steps)) for phase in phases),
         start=start,
-        trained=method.trained_slots(slot, len(stages)),
+        trained=trained,
+        heads=range(1) if config.curriculum.heads == "one" else trained,
     )

@@ -27,6 +27,7 @@ class StageProgress(NamedTuple):
     phase: int  # from 0
     curve_due: list[int]  # steps at which the learning curve is still to be measured
     curve_success: float | None  # the newest point of it
+    cut: int  # the number of the newest cut (see `Cuts`)
 
 
 class Saver:
@@ -105,6 +106,7 @@ class Saver:
             scores=len(self._book.scores),
             curve_due=at.curve_due,
             curve_success=at.curve_success,
+            cut=at.cut,
             episodes=[(float(episode["r"]), int(episode["l"])) for episode in model.ep_info_buffer],
             successes=[float(value) for value in model.ep_success_buffer],
             log={name: float(value) for name, value in model.logger.name_to_value.items()},

@@ -13,6 +13,7 @@ from clrobot.agents.vec_env import TrainEnv
 from clrobot.experiment.config import RunConfig
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.callback import StageCallback
+from clrobot.training.cuts import Cuts
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
 
@@ -86,7 +87,7 @@ def begin_stage(
     model.num_timesteps = plan.start
     set_random_seed(seed_for(config.seed, "stage", plan.stage))
     model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
-    learner.begin_slot(plan.trained, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
+    learner.begin_slot(plan.heads, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
     if snapshot is None:
         if with_head is not None:
             with_head()
@@ -97,6 +98,7 @@ def begin_stage(
         snapshot.restore_method(method)
         method.before_task(learner, plan.slot)
         snapshot.restore_model(model, learner.algorithm)
+        Cuts(config, plan, env).go_on_from(snapshot.progress.cut)
         env.set_state(snapshot.simulation())
         snapshot.restore_generators(model)
 

@@ -14,10 +14,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Method
+from clrobot.envs.worlds.foreign import WorldFailed
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
+from clrobot.films.drawable import Drawable
 from clrobot.imports import command
 from clrobot.results.run_metrics import Parameters, run_metrics
 from clrobot.results.scores import Score
@@ -94,6 +97,7 @@ class Training:
         evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
         tell = partial(_tell, learner.model, config.curriculum.slots, tracking)
         self._measuring = Measuring(evaluator, config.evaluation, self.book, self.ledger, tell)
+        self._drawable = Drawable(config.curriculum, observer.warn)
         self._saver = Saver(folder.resume, config.checkpoint, learner, method, self.ledger, self.book, observer.warn)
         self.within: Snapshot | None = None
 
@@ -105,6 +109,7 @@ class Training:
             UserError: `out` already holds something, or a setting cannot be used here.
         """
         check_free(out)
+        config = prepare(config)
         learner, method = untrained(config)
         tracking = Tracking(config, observer.warn)
         folder = RunFolder.create(out, config)
@@ -114,6 +119,8 @@ class Training:
         except BaseException:
             folder.unlock()
             raise
+        for name in dict.fromkeys(stage.name for stage in config.curriculum.stages if not stage.tells_success):
+            observer.warn(f"nothing tells success in {name}: its return is measured in its place")
         with training.writing():
             training.measure_untrained()
         return training
@@ -122,7 +129,7 @@ class Training:
         """Measure and save the agent as it is before any stage."""
         self.begin_logging()
         self.stop.pause("evaluating", 1, self.learner.step)
-        self._measuring.all_slots(self.learner.policy, 0, self.learner.step)
+        self._measuring.all_slots(self.learner.policy, 0, self.learner.step, learned=0)
         save_checkpoint(self.folder, 0, self.learner.model, self.method)
 
     def begin_logging(self, purge_step: int | None = None) -> None:
@@ -163,7 +170,7 @@ class Training:
         done = 0 if snapshot is None else snapshot.progress.step - start
         self.observer.stage_started(stage, self.config.curriculum.slots[plan.slot], plan.steps, done)
         self._learn(plan, snapshot)
-        row = after_stage(self._context, self.learner, self.method, plan, self._measuring)
+        row = after_stage(self._context, self.learner, self.method, plan, self._measuring, self._drawable)
         self.stage_ends.append(self.learner.step)
         self._write_metrics()
         self.observer.stage_finished(stage, row)
@@ -198,10 +205,12 @@ class Training:
                 f"{self.folder.path} cannot be written ({write_failure(error)}); "
                 f"mend that, then go on with: {command('resume', self.folder.path)}"
             ) from error
-        except BaseException:
+        except BaseException as error:
             self._let_go()
             with suppress(AttributeError, OSError):  # there may be none yet
                 self.learner.model.logger.close()
+            if isinstance(error, WorldFailed):
+                raise UserError(f"{error}, then go on with: {command('resume', self.folder.path)}") from error
             raise
 
     def _let_go(self) -> None:

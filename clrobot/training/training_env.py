@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.layout import layout
 from clrobot.experiment.stage_env import stage_env
 from clrobot.training.seeds import seed_for
 
@@ -20,20 +21,53 @@ def training_env(config: RunConfig, num_envs: int, slots: Sequence[int], stage: 
     Raises:
         UserError: there are fewer simulations than slots to train at once.
     """
-    stages = config.curriculum.stages
+    _check_number(config, num_envs, slots)
+    env = _made(config, num_envs, slots)
+    env.seed(seed_for(config.seed, "training", stage))
+    return env
+
+
+def spaces_of_training(config: RunConfig, num_envs: int, slots: Sequence[int]) -> TrainEnv:
+    """Return what a learner is made with: the spaces of the simulations of a stage, and their number.
+
+    Others' environments take long to make, and all are made again for the stage: here one stands for all.
+
+    Raises:
+        UserError: as `training_env`.
+    """
+    _check_number(config, num_envs, slots)
+    env = _made(config, num_envs if config.curriculum.saves_state else len(slots), slots)
+    env.num_envs = num_envs
+    return env
+
+
+def _check_number(config: RunConfig, num_envs: int, slots: Sequence[int]) -> None:
     if num_envs < len(slots):
         raise UserError(
             f"--{config.algo}.num-envs {num_envs} cannot hold all {len(slots)} tasks at once; "
             f"give {len(slots)} or more"
         )
+
+
+def _made(config: RunConfig, num_envs: int, slots: Sequence[int]) -> TrainEnv:
+    stages = config.curriculum.stages
     counts = shares(num_envs, [stages[slot].steps for slot in slots])
+    common = layout(config.curriculum)
     parts = [
-        SlotVecEnv(stage_env(stages[slot], count, stagger=True, threads=config.threads), slot)
+        SlotVecEnv(
+            stage_env(
+                stages[slot],
+                count,
+                layout=common,
+                training=True,
+                threads=config.threads,
+                processes=config.env_processes,
+            ),
+            slot,
+        )
         for slot, count in zip(slots, counts, strict=True)
     ]
-    env: TrainEnv = parts[0] if len(parts) == 1 else JointVecEnv(parts)
-    env.seed(seed_for(config.seed, "training", stage))
-    return env
+    return parts[0] if len(parts) == 1 else JointVecEnv(parts)
 
 
 def shares(total: int, weights: Sequence[int]) -> list[int]:

@@ -14,7 +14,7 @@ from clrobot.experiment.build import check_device, make_algorithm, make_learner,
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import check_memory
 from clrobot.training.seeds import seed_for
-from clrobot.training.training_env import training_env
+from clrobot.training.training_env import spaces_of_training
 
 
 def untrained(config: RunConfig) -> tuple[Learner, Method]:
@@ -29,8 +29,10 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     method = make_method(config)
     check_learns(config, method)
     slots = method.trained_slots(0, len(config.curriculum.stages))
-    env = training_env(config, make_algorithm(config).settings.num_envs, slots, 1)
+    env = spaces_of_training(config, make_algorithm(config).settings.num_envs, slots)
     learner = make_learner(config, env, seed_for(config.seed, "learner"))
+    if not config.curriculum.saves_state:
+        env.close()  # what it holds beside its spaces is made again for the stage
     check_method_memory(config, learner, method)
     return learner, method
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from clrobot.envs.arrays import Array
 from clrobot.envs.scene.arm import CONTROL_STEP
@@ -17,14 +18,15 @@ from clrobot.envs.simulation.actions import ACTION_SIZE
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.observation import OBS_LIMIT, OBS_SIZE
 from clrobot.envs.simulation.overrides import Overrides
-from clrobot.envs.simulation.simulation import HORIZON, Simulation
+from clrobot.envs.simulation.simulation import HORIZON, SavedState, Simulation
 from clrobot.envs.simulation.task import Task
 from clrobot.envs.worlds.pictures import Pictures
+from clrobot.envs.worlds.world import World
+
+if TYPE_CHECKING:
+    from clrobot.envs.rendering.base import Renderer
 
 FPS = round(1 / CONTROL_STEP)
-# Of staggered episodes: every few steps, so that several simulations start again together, which costs about as much
-# as for one.
-_PHASES: Final = 25
 
 
 def observation_space() -> gym.Space[NDArray[np.float32]]:
@@ -42,7 +44,7 @@ def _box(low: float, high: float, size: int) -> gym.Space[NDArray[np.float32]]:
     return box
 
 
-class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Array]):
+class TaskVectorEnv(World):
     """N simulations of a task, with same-step autoreset.
 
     Episodes last exactly HORIZON steps, or `max_episode_steps`, and are truncated; only a simulation that diverged is
@@ -59,6 +61,8 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         "render_fps": FPS,
         "render_modes": ["rgb_array"],
     }
+    fps = FPS
+    saves_state = True
 
     def __init__(
         self,
@@ -79,7 +83,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
             task: the task.
             num_envs: how many simulations.
             threads: of the physics; 0 means all cores that the process may use. The results do not depend on it.
-            stagger: after a reset of all, spread the simulations over `_PHASES` phases of an episode, so that a
+            stagger: after a reset of all, spread the simulations over the phases of an episode, so that a
                 short rollout sees every phase. For training; evaluation wants whole episodes.
             overrides: what is different in this world (see `overrides.OVERRIDES`).
             max_episode_steps: truncate episodes after so many steps, in place of HORIZON.
@@ -98,7 +102,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
             raise ValueError(f"render_mode {render_mode!r}; expected 'rgb_array' or None")
         self.render_mode = render_mode
         self._pictures = Pictures(width, height)
-        self._episode = max_episode_steps
+        self.horizon = max_episode_steps
         self.sim = Simulation(task, num_envs, threads, overrides)
         self.num_envs = num_envs
         self._stagger = stagger
@@ -133,20 +137,17 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
             self.sim.seed([None if s is None else int(s) for s in seed], ids)
         self.sim.reset(ids)
         if self._stagger and ids is None:
-            phase = np.arange(self.num_envs) * _PHASES // self.num_envs
-            self.sim.elapsed[:] = phase * self._episode // _PHASES
+            self.sim.elapsed[:] = self.phases()
             return self.sim.observe(), {"elapsed": self.sim.elapsed.copy()}
         return self.sim.observe(), {}
 
-    def step(  # type: ignore[override]  # Gymnasium types the flags as rewards
-        self, actions: NDArray[Any]
-    ) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
+    def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
         """Advance all simulations by one control step; finished ones come back at their next start."""
         sim = self.sim
         features, rewards = sim.step(actions)
         obs = sim.observe(features)
         terminated = sim.diverged  # nothing of such a step is to be learned from, not even its value
-        truncated = (sim.elapsed >= self._episode) & ~terminated
+        truncated = (sim.elapsed >= self.horizon) & ~terminated
         done = terminated | truncated
         infos: dict[str, Any] = {}
         if done.any():
@@ -166,6 +167,41 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Arra
         Where episodes have just ended it shows the next ones' starts, as the observations do.
         """
         return None if self.render_mode is None else tuple(self._pictures.of(self.sim))
+
+    @property
+    @override
+    def solved(self) -> Mask:
+        return self.sim.solved
+
+    @property
+    @override
+    def solved_now(self) -> Mask:
+        return self.sim.solved_now
+
+    @property
+    @override
+    def divergences(self) -> int:
+        return self.sim.divergences
+
+    @override
+    def get_state(self) -> SavedState:
+        return self.sim.get_state()
+
+    @override
+    def set_state(self, state: SavedState) -> None:
+        self.sim.set_state(state)
+
+    @override
+    def look(self) -> Array:
+        """Return the simulations' full states (N, nstate)."""
+        rows: Array = self.sim.batch.state.copy()
+        return rows
+
+    @override
+    def painter(self, width: int = 480, height: int = 480) -> Renderer:
+        from clrobot.envs.rendering import open_renderer
+
+        return open_renderer(self.sim.model, width, height)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Release the renderer."""

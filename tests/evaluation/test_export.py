@@ -121,7 +121,7 @@ def test_onnx_picks_each_sample_s_head_and_clips(tmp_path: Path) -> None:
 
 def test_a_squashed_mean_goes_through_tanh_and_its_deviation_is_left_out() -> None:
     network = MultiHeadNetwork(OBS_SIZE, (8,), 2 * 4, 1.0)
-    policy: Any = SimpleNamespace(actor_net=network, to_action=th.tanh)
+    policy: Any = SimpleNamespace(actor_net=network, to_action=th.tanh, action_space=SimpleNamespace(shape=(4,)))
     obs = th.as_tensor(observations(3))
     with th.no_grad():
         actions = AllSlots(policy)(obs, th.zeros(3, dtype=th.int64))

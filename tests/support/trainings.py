@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,11 +11,12 @@ from unittest import mock
 from stable_baselines3.common.logger import Logger
 
 import clrobot.cli.train
-import clrobot.experiment.stage_env
+import clrobot.envs.worlds.native
 import clrobot.training.after_stage
 import clrobot.training.extend
 import clrobot.training.training
 from clrobot.envs.worlds.make import make_vector_env
+from clrobot.envs.worlds.vector_env import TaskVectorEnv
 from clrobot.experiment.choices import method_class
 from clrobot.experiment.config import make_config
 from clrobot.runs.folder import RunFolder
@@ -56,10 +56,13 @@ def quickly() -> Iterator[None]:
         (run.path / "report.html").write_text("a report")
         return run
 
-    short = partial(make_vector_env, max_episode_steps=EPISODE)
+    def short(task: str, num_envs: int, *, max_episode_steps: int | None, **kwargs: Any) -> TaskVectorEnv:
+        steps = EPISODE if max_episode_steps is None else min(max_episode_steps, EPISODE)
+        return make_vector_env(task, num_envs, max_episode_steps=steps, **kwargs)
+
     with (
         mock.patch.multiple(clrobot.training.after_stage, **FEW_STATES),
-        mock.patch.object(clrobot.experiment.stage_env, "make_vector_env", short),
+        mock.patch.object(clrobot.envs.worlds.native, "make_vector_env", short),
         mock.patch.object(clrobot.cli.train, "with_page", plain_report),
         mock.patch.object(clrobot.training.training, "tensorboard_logger", _logger_of_a_later_day),
         mock.patch.object(clrobot.training.extend, "tensorboard_logger", _logger_of_a_later_day),

@@ -234,7 +234,7 @@ def no_renderer(*_: Any) -> None:
     ("place", "failing", "reason"),
     [
         ("av.codec.Codec", no_encoder, "built without the encoder"),
-        ("clrobot.films.record.open_renderer", no_renderer, "there is nothing to draw with"),
+        ("clrobot.envs.rendering.open_renderer", no_renderer, "there is nothing to draw with"),
     ],
 )
 def test_films_that_fail_are_counted_and_told(
@@ -414,7 +414,7 @@ def test_a_second_signal_leaves_at_once(
     """As does the first one before there is anything to save."""
     after: list[str] = []
 
-    def interrupted(training: Training, *_: Any) -> None:
+    def interrupted(training: Training, *_: Any, **__: Any) -> None:
         signal.raise_signal(number)
         if moment == "training":
             assert training.stop.asked

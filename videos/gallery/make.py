@@ -10,11 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clrobot.envs.rendering import open_renderer
-from clrobot.envs.worlds.vector_env import FPS
-from clrobot.experiment.stage_env import stage_env
 from clrobot.films.encode import write_gif
-from clrobot.films.record import STRIDE, roll_out
+from clrobot.films.record import RATE, roll_out
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 
@@ -24,16 +21,16 @@ SIZE = 250  # pixels, each picture's width and height
 def main() -> None:
     """Roll out, draw and write."""
     run = RunFolder.open(Path(sys.argv[1]))
-    agent, config = load_agent(run), run.config
+    agent = load_agent(run)
     columns = []
-    for slot, stage in enumerate(config.curriculum.stages):
-        states = roll_out(agent, config.curriculum, slot, 1, config.evaluation.seed).states[0]
-        model = stage_env(stage).sim.model
-        with open_renderer(model, SIZE, SIZE) as renderer:
-            columns.append(list(renderer.frames(states[:40])))
+    for slot in range(len(agent.slots)):
+        world, (episode,) = roll_out(agent, slot, 1, size=SIZE)
+        with world.painter(SIZE, SIZE) as painter:
+            columns.append(list(painter.frames(episode.looks[:40])))
+        world.close()
     frames = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]
-    path = Path(__file__).parent / f"{config.curriculum.name}.gif"
-    write_gif(path, frames, fps=FPS / STRIDE)
+    path = Path(__file__).parent / f"{agent.curriculum.name}.gif"
+    write_gif(path, frames, fps=RATE)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

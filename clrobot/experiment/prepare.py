@@ -1,0 +1,67 @@
+"""What becomes of settings before they are trained: worlds are tried and measured, and the stages get their order."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from clrobot.envs.worlds.kinds import kind_of
+from clrobot.experiment.config import CheckpointSettings, RunConfig
+from clrobot.experiment.curriculum import Curriculum, Measured, Stage
+from clrobot.experiment.layout import layout
+
+# Control steps between two snapshots where a world cannot save its state: what a resumed training does again at most.
+SNAPSHOT_STEPS: Final = 50_000
+
+
+def prepare(config: RunConfig) -> RunConfig:
+    """Return settings as they are trained and written: nothing in them is still to be found out.
+
+    Worlds of others' are tried (see `clrobot.envs.worlds.examine`); what was measured before stays as it is. Settings
+    that have been prepared come back as they are.
+
+    Raises:
+        UserError: a world cannot be used, or they do not fit together.
+    """
+    config = settle(config)
+    curriculum = config.curriculum
+    if all(stage.native for stage in curriculum.stages):
+        return config
+    found: dict[tuple[Any, ...], Measured] = {}
+    stages = tuple(_measured(stage, found) for stage in curriculum.stages)
+    curriculum = curriculum if stages == curriculum.stages else curriculum.with_stages(stages)
+    layout(curriculum)  # refused before anything is made
+    return config.model_copy(update={"curriculum": curriculum})
+
+
+def settle(config: RunConfig) -> RunConfig:
+    """Return settings with what follows from them alone: the stages' order, and when snapshots are taken."""
+    changes: dict[str, object] = {}
+    if config.curriculum.order == "seed":
+        changes["curriculum"] = _in_drawn_order(config.curriculum, config.seed)
+    if not config.curriculum.saves_state and config.checkpoint.steps is None:
+        changes["checkpoint"] = CheckpointSettings(**dict(config.checkpoint) | {"steps": SNAPSHOT_STEPS})
+    return config.model_copy(update=changes) if changes else config
+
+
+def without_measurements(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings in JSON's types as they were before their worlds were measured."""
+    curriculum = settings["curriculum"]
+    stages = [{name: value for name, value in s.items() if name != "measured"} for s in curriculum["stages"]]
+    return settings | {"curriculum": curriculum | {"stages": stages}}
+
+
+def _in_drawn_order(curriculum: Curriculum, seed: int) -> Curriculum:
+    """Return the stages in an order that the seed alone determines; it then is the order as written."""
+    order = np.random.default_rng([seed, len(curriculum.stages)]).permutation(len(curriculum.stages))
+    return curriculum.with_stages(tuple(curriculum.stages[i] for i in order), order="written")
+
+
+def _measured(stage: Stage, found: dict[tuple[Any, ...], Measured]) -> Stage:
+    """Return a stage with what its world needs; `found` keeps it for other stages of the same world."""
+    if stage.native or stage.measured is not None:
+        return stage
+    if stage.world not in found:
+        found[stage.world] = Measured(**vars(kind_of(stage.task).examine(stage.spec)))
+    return Stage(**dict(stage) | {"measured": found[stage.world]})

@@ -1,0 +1,171 @@
+"""A check of somebody else's environment before hours are trained in it, and the scales of what it shows.
+
+It is tried for STEPS random steps. What is found there is one sentence, or what the world needs from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from clrobot.envs.worlds.foreign import WorldFailed, failing
+from clrobot.envs.worlds.spec import Measured, WorldSpec
+from clrobot.errors import UserError, cut, shown
+
+STEPS: Final = 10_000
+MOST: Final = 4_096  # numbers in an observation: what has more is a picture, or too much for these networks
+SUCCESS_KEYS: Final = ("success", "is_success")  # of an info, in this order
+_REPEATED: Final = 30  # steps that must be the same again from the same seed
+_LEAST_SCALE: Final = 0.01  # of the median scale: what hardly moves must not drown the rest in its noise
+
+Make = Callable[[], gym.Env[Any, Any]]
+
+
+def why_no_space(env: gym.Env[Any, Any]) -> str | None:
+    """Return a clause that says why an environment's spaces cannot be used, or None."""
+    actions, observations = env.action_space, env.observation_space
+    if not isinstance(actions, gym.spaces.Box):
+        return f"its actions are {cut(shown(actions), 40)}, and an agent here gives numbers in a box"
+    if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all() and actions.is_bounded()):
+        return "its actions have no bounds"
+    for space in _parts(observations):
+        if isinstance(space, gym.spaces.Box) and (len(space.shape) >= 3 or space.dtype == np.uint8):
+            return f"it shows pictures ({cut(shown(space), 40)}), and an agent here sees numbers"
+    if not observations.is_np_flattenable:
+        return f"its observations are {cut(shown(observations), 40)}, which have no fixed number of numbers"
+    size = gym.spaces.utils.flatdim(observations)
+    return f"its observations are {size:,} numbers, and {MOST:,} is the most" if not 1 <= size <= MOST else None
+
+
+def _parts(space: gym.Space[Any]) -> list[gym.Space[Any]]:
+    """Return the spaces that a space is made of."""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        inner = space.spaces.values() if isinstance(space, gym.spaces.Dict) else space.spaces
+        return [part for other in inner for part in _parts(other)]
+    return [space]
+
+
+def examine(spec: WorldSpec, make: Make, steps: int | None = None) -> Measured:
+    """Try an environment, and measure the scales of its observations from random steps.
+
+    Of each number that it shows the offset is the mean and the scale the standard deviation, both over these steps.
+    They do not depend on any run's seed.
+
+    Args:
+        spec: which it is.
+        make: makes it, with observations that are a flat box.
+        steps: how many; None: STEPS.
+
+    Raises:
+        UserError: it cannot be used; the sentence says why.
+    """
+    env, again = make(), make()
+    try:
+        _check_repeats(spec.task, env, again)
+        rows, told = _random_steps(spec.task, env, STEPS if steps is None else steps)
+    finally:
+        env.close()
+        again.close()
+    key = spec.success_key
+    if key is not None and key not in told:
+        known = ", ".join(sorted(told)) or "nothing"
+        raise UserError(f"{spec.task} never tells {shown(key)} in its info; it tells {known}: choose one of these")
+    if key is None and spec.success_above is None:
+        key = next((name for name in SUCCESS_KEYS if name in told), None)
+    assert env.action_space.shape is not None
+    offset, scale = rows.mean(axis=0), rows.std(axis=0)
+    moving = scale[scale > 0]
+    scale = np.maximum(scale, _LEAST_SCALE * (np.median(moving) if len(moving) else 1.0 / _LEAST_SCALE))
+    return Measured(tuple(offset.tolist()), tuple(scale.tolist()), int(np.prod(env.action_space.shape)), key)
+
+
+def _random_actions(env: gym.Env[Any, Any], seed: int) -> Callable[[], NDArray[Any]]:
+    """Return what draws actions evenly between the bounds."""
+    box, rng = env.action_space, np.random.default_rng(seed)
+    assert isinstance(box, gym.spaces.Box)
+    low, high = box.low.astype(np.float64), box.high.astype(np.float64)
+    return lambda: (low + (high - low) * rng.random(box.shape)).astype(box.dtype)
+
+
+def _check_repeats(task: str, env: gym.Env[Any, Any], other: gym.Env[Any, Any]) -> None:
+    """Raise UserError unless the same seed gives the same steps: in one environment again, and in another."""
+    first = _episode(task, env)
+    for again, where in ((_episode(task, env), "a second time"), (_episode(task, other), "in a second copy")):
+        same = len(first) == len(again) and all(map(np.array_equal, first, again))
+        if not same:
+            raise UserError(
+                f"{task} ignores its seed: the same seed and the same actions give other steps {where}, so no run "
+                "could be repeated or resumed; let it draw from self.np_random alone, and forget all at a reset"
+            )
+
+
+def _episode(task: str, env: gym.Env[Any, Any]) -> list[NDArray[Any]]:
+    """Return what some steps from seed 0 show."""
+    draw = _random_actions(env, 1)
+    obs = _reset(task, env, 0)
+    seen = [obs]
+    for _ in range(_REPEATED):
+        obs, reward, over, _ = _step(task, env, draw())
+        seen += [obs, np.array([reward])]
+        if over:
+            seen.append(_reset(task, env))
+    return seen
+
+
+def _random_steps(task: str, env: gym.Env[Any, Any], steps: int) -> tuple[NDArray[np.float64], set[str]]:
+    """Return the observations (steps, d) of random steps, and every key that an info had."""
+    draw, told = _random_actions(env, 0), set[str]()
+    rows = [_reset(task, env, 0)]
+    while len(rows) < steps:
+        obs, _, over, info = _step(task, env, draw())
+        told |= {str(key) for key in info}
+        rows.append(obs)
+        if over:
+            rows.append(_reset(task, env))
+    return np.stack(rows[:steps]), told
+
+
+def _reset(task: str, env: gym.Env[Any, Any], seed: int | None = None) -> NDArray[np.float64]:
+    with failing(task, "reset"):
+        answer = env.reset(seed=seed)
+    if not (isinstance(answer, tuple) and len(answer) == 2):
+        raise WorldFailed(f"{task} returns {shown(answer)} from reset; expected an observation and an info")
+    return _observation(task, env, answer[0], "reset")
+
+
+def _step(
+    task: str, env: gym.Env[Any, Any], action: NDArray[Any]
+) -> tuple[NDArray[np.float64], float, bool, dict[str, Any]]:
+    with failing(task, "step"):
+        answer = env.step(action)
+    if not (isinstance(answer, tuple) and len(answer) == 5 and isinstance(answer[4], dict)):
+        raise WorldFailed(
+            f"{task} returns {shown(answer)} from step; expected observation, reward, terminated, truncated and info"
+        )
+    obs, reward, terminated, truncated, info = answer
+    try:
+        value = float(reward)
+    except (TypeError, ValueError):
+        value = np.nan
+    if not np.isfinite(value):
+        raise WorldFailed(f"{task} gives a reward of {shown(reward)} in step; expected a finite number")
+    return _observation(task, env, obs, "step"), value, bool(terminated or truncated), info
+
+
+def _observation(task: str, env: gym.Env[Any, Any], obs: Any, where: str) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(obs, np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.shape != env.observation_space.shape:
+        raise WorldFailed(
+            f"{task} gives an observation of shape {array.shape} in {where}; expected {env.observation_space.shape}"
+        )
+    if not np.isfinite(array).all():
+        bad = float(array[~np.isfinite(array)].flat[0])
+        raise WorldFailed(f"{task} gives an observation with {bad} in {where}; expected finite numbers")
+    return array.copy()

@@ -1,0 +1,192 @@
+"""Any environment that is registered with Gymnasium, as a kind of world: `gymnasium:Pusher-v5`.
+
+Only what is registered is made: by Gymnasium itself, by an installed package that names itself as a plug-in of
+Gymnasium's, or by a module of the user's own. A name never makes anything be imported that was not registered before
+(Gymnasium's `module:Name-v0` is refused), since names come from other people's files too.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from importlib.metadata import packages_distributions, version
+from typing import Any, ClassVar, Final
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from typing_extensions import override
+
+from clrobot.envs.worlds.examine import examine, why_no_space
+from clrobot.envs.worlds.foreign import ForeignWorld
+from clrobot.envs.worlds.kind import Kind, Offer
+from clrobot.envs.worlds.spec import Measured, WorldSpec
+from clrobot.errors import UserError, cut, shown
+
+_OURS: Final = "clrobot/"  # native tasks are registered with Gymnasium too
+_CLOSE: Final = 0.5  # of names
+
+
+class GymnasiumKind(Kind):
+    """Environments by their Gymnasium id, in Gymnasium's own vector environments."""
+
+    prefix: ClassVar = "gymnasium"
+    saves_state: ClassVar = False
+
+    @override
+    def check(self, task: str) -> None:
+        _registered(task)
+
+    @override
+    def source(self, task: str) -> dict[str, str]:
+        entry = _registered(task).entry_point
+        module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "__main__")
+        package = str(module).partition(".")[0]
+        if package == "gymnasium":
+            return {}
+        for name in packages_distributions().get(package, []):
+            return {"distribution": name, "version": version(name)}
+        return {"module": str(module)}
+
+    @override
+    def horizon(self, spec: WorldSpec) -> int:
+        steps = spec.horizon or _registered(spec.task).max_episode_steps
+        if steps is None:
+            raise UserError(f"{spec.task} never ends by itself; give its episodes a length, such as horizon: 200")
+        return int(steps)
+
+    @override
+    def examine(self, spec: WorldSpec) -> Measured:
+        self.horizon(spec)
+        return examine(spec, lambda: made(spec))
+
+    @override
+    def make(
+        self,
+        spec: WorldSpec,
+        num_envs: int,
+        *,
+        stagger: bool = False,
+        threads: int = 0,
+        processes: bool = False,
+        draw: int | None = None,
+    ) -> ForeignWorld:
+        horizon = self.horizon(spec)
+        makers: list[Callable[[], gym.Env[Any, Any]]] = [
+            lambda: made(spec, None if draw is None else "rgb_array") for _ in range(num_envs)
+        ]
+        vector = AsyncVectorEnv if processes else SyncVectorEnv
+        env: gym.vector.VectorEnv[Any, Any, Any] = vector(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        return ForeignWorld(env, spec, horizon, stagger=stagger, draw=draw)
+
+    @override
+    def why_not_drawn(self, spec: WorldSpec) -> str | None:
+        env = None
+        try:
+            env = made(spec, "rgb_array")
+            if "rgb_array" not in (env.metadata.get("render_modes") or ()):
+                return "it has no render mode rgb_array"
+            env.reset(seed=0)
+            picture = env.render()
+            shape: tuple[int, ...] = getattr(picture, "shape", ())
+            return None if len(shape) == 3 and shape[2] == 3 else f"it draws {shown(type(picture).__name__)}"
+        except Exception as error:  # whatever it draws with
+            return cut(str(error) or type(error).__name__, 120)
+        finally:
+            if env is not None:
+                _close(env)
+
+    @override
+    def offers(self) -> Iterator[Offer]:
+        for name in sorted(gym.registry):
+            if not name.startswith(_OURS) and not _is_old(gym.registry[name]):
+                yield _offer(f"{self.prefix}:{name}", gym.registry[name])
+
+
+def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
+    """Return one environment whose observations are a flat box.
+
+    Raises:
+        UserError: there is none of that name, it cannot be made, or its spaces are none that an agent here can use.
+    """
+    registered = _registered(spec.task)
+    mode = {} if render_mode is None else {"render_mode": render_mode}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of an older version than the newest
+            # Gymnasium's own checker looks at every step, and `examine` has looked before.
+            env: gym.Env[Any, Any] = gym.make(
+                registered, max_episode_steps=spec.horizon, disable_env_checker=True, **spec.kwargs, **mode
+            )
+    except Exception as error:
+        reason = cut(str(error) or type(error).__name__, 200)
+        raise UserError(
+            f"{spec.task} cannot be made ({reason}); install what it needs, or mend its kwargs"
+        ) from error
+    if (problem := why_no_space(env)) is not None:
+        _close(env)
+        raise UserError(f"{spec.task} cannot be learned here: {problem}; choose another environment, or wrap it")
+    flat = isinstance(env.observation_space, gym.spaces.Box) and len(env.observation_space.shape) == 1
+    return env if flat else gym.wrappers.FlattenObservation(env)
+
+
+def _close(env: gym.Env[Any, Any]) -> None:
+    with suppress(Exception):
+        env.close()
+
+
+def _registered(task: str) -> EnvSpec:
+    """Return what is registered under a task's name.
+
+    Raises:
+        UserError: nothing is.
+    """
+    name = task.partition(":")[2]
+    if name in gym.registry and not name.startswith(_OURS):
+        return gym.registry[name]
+    known = [name for name in gym.registry if not name.startswith(_OURS)]
+    if name in gym.registry:
+        raise UserError(f"{cut(repr(task), 80)} is one of clrobot's own tasks; `clrobot tasks` has its name")
+    close = get_close_matches(name[:100], known, n=3, cutoff=_CLOSE)
+    hint = f"did you mean {' or '.join(f'gymnasium:{c}' for c in close)}?" if close else "`clrobot worlds` lists all"
+    raise UserError(
+        f"unknown world {cut(repr(task), 80)}; {hint} (is its package installed, and its module given by --import?)"
+    )
+
+
+def _is_old(spec: EnvSpec) -> bool:
+    """Return whether a newer version of the same environment is registered."""
+    return any(
+        (other.namespace, other.name) == (spec.namespace, spec.name) and (other.version or 0) > (spec.version or 0)
+        for other in gym.registry.values()
+    )
+
+
+def _offer(task: str, spec: EnvSpec) -> Offer:
+    """Try an environment, and tell what it is."""
+    horizon = spec.max_episode_steps
+    env = None
+    try:
+        env = made(WorldSpec(task))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            env.reset(seed=0)
+            *_, info = env.step(env.action_space.sample())
+        keys = [key for key in ("success", "is_success") if key in info]
+        modes = env.metadata.get("render_modes") or ()
+        lacks = [] if horizon else ["a length of its episodes: give a horizon"]
+        lacks += [] if "rgb_array" in modes else ["pictures"]
+        lacks += [] if keys else ["success: give return_above or a key"]
+        shapes = env.observation_space.shape, env.action_space.shape
+        seen, done = (None if shape is None else int(np.prod(shape)) for shape in shapes)
+        return Offer("gymnasium", task, horizon, seen, done, keys[0] if keys else None, "; ".join(lacks) or None)
+    except Exception as error:
+        sentence = str(error).removeprefix(f"{task} ") or type(error).__name__
+        reason = sentence.rpartition("; ")[0] or sentence  # what to do about it is for who wants it
+        return Offer("gymnasium", task, horizon, None, None, None, cut(reason, 240))
+    finally:
+        if env is not None:
+            _close(env)

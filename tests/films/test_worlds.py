@@ -1,0 +1,119 @@
+"""Films of other people's worlds: with the same captions, at their own pace, and none where nothing draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import gymnasium
+import numpy as np
+import pytest
+from support import point
+
+from clrobot.envs.worlds import examine
+from clrobot.experiment.config import make_config
+from clrobot.experiment.config_file import dump_config
+
+Cli = Callable[..., Any]
+POINT = "gymnasium:Point-v0"
+
+
+@pytest.fixture
+def words(own_registries: None, quick_training: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A training of the point and a native task, with films, whose environment has a fault."""
+    point.register()
+    monkeypatch.setattr(examine, "STEPS", 200)
+
+    def command(fault: str = "", tells: str | None = "is_success") -> list[str]:
+        stages = [
+            {"task": POINT, "steps": 64, "kwargs": {"fault": fault, "tells": tells}},
+            {"task": "reach", "steps": 64},
+        ]
+        config = make_config(
+            curriculum={"name": "mixed", "pad": True, "stages": stages},
+            method="finetune",
+            network={"widths": (8,)},
+            ppo={"num_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 1},
+            evaluation={"episodes": 2, "curve_points": 0, "curve_episodes": 2},
+            checkpoint={"steps": 64},
+        )
+        (tmp_path / "config.yaml").write_text(dump_config(config))
+        return ["train", "--config", "config.yaml", "--out", "run"]
+
+    return command
+
+
+def pictures(path: Path) -> list[Any]:
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+
+
+def test_a_film_and_a_grid_of_both_kinds_of_world(words: Any, cli: Cli, tmp_path: Path) -> None:
+    done = cli(*words())
+    assert (done.code, done.err) == (0, ""), done
+    films = sorted((tmp_path / "run" / "videos").rglob("*.mp4"))
+    assert [film.name for film in films] == ["Point-v0.mp4", "Point-v0.mp4", "reach.mp4"]
+    seen = pictures(films[0])
+    assert len(seen) == point.HORIZON, "ten steps a second: each is a picture, the last one is the next start's"
+    assert seen[0].shape == (572, 480, 3)
+    # The environment's white bar grows from step to step; above and below it is black.
+    assert [round(frame[240, :, 0].mean()) for frame in seen] == sorted(round(f[240, :, 0].mean()) for f in seen)
+    assert seen[-1][240, 10].min() > 200
+    assert seen[-1][20].max() < 40
+    assert cli("record", "run", "--grid", "--out", "grid.mp4").code == 0
+    assert len(pictures(tmp_path / "grid.mp4")) == 50 + 10, "as long as the longest, and the hold at the end"
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("no screen", "there is no screen"), ("no picture", "no render mode")])
+def test_a_world_that_cannot_draw_gives_a_run_without_its_films(
+    fault: str, reason: str, words: Any, cli: Cli, tmp_path: Path
+) -> None:
+    done = cli(*words(fault))
+    assert done.code == 0
+    flat = " ".join(done.out.split())
+    assert flat.count("warning: Point-v0 is not filmed: ") == 1
+    assert reason in flat
+    assert "failed recordings" not in flat
+    assert [film.name for film in (tmp_path / "run" / "videos").rglob("*.mp4")] == ["reach.mp4"]
+    alone = cli("record", "run", "--task", "Point-v0")
+    assert alone.code == 2
+    assert alone.err.startswith("clrobot: Point-v0 cannot be filmed here: ")
+    assert cli("record", "run").code == 0
+
+
+def test_where_nothing_tells_success_every_verb_shows_the_return(words: Any, cli: Cli, tmp_path: Path) -> None:
+    done = cli(*words(tells=None))
+    assert done.code == 0, done
+    flat = " ".join(done.out.split())
+    assert flat.count("nothing tells success in Point-v0: its return is measured in its place") == 1
+    assert "Point-v0 return −" in flat
+    assert cli("report", "run").code == 0
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Nothing in the worlds of Point-v0 tells success: the mean return stands in its place." in page
+    assert page.count('<span class="interval">return</span>−') >= 3
+    table = cli("evaluate", "run", "--episodes", "2")
+    assert table.code == 0
+    (row,) = [line for line in table.out.splitlines() if "Point-v0" in line]
+    assert row.count("–") >= 2
+    assert "−" in row
+    for verb in (
+        ["record", "run"],
+        ["record", "run", "--grid", "--out", "grid.gif"],
+        ["compare", "run"],
+        ["plot", "run"],
+    ):
+        again = cli(*verb)
+        assert again.code == 0, again
+    told = cli("record", "run", "--task", "Point-v0", "--out", "films").out
+    assert "return −" in told
+    assert np.isfinite(float(told.split("return −")[1]))
+
+
+def test_gymnasium_draws_its_own_arms() -> None:
+    """What it needs for that, `imageio`, is a dependency; without OpenGL there is a reason and no picture."""
+    import imageio
+
+    assert imageio.__version__
+    assert "Reacher-v5" in gymnasium.registry
