@@ -138,8 +138,8 @@ def envpool_id(task: str) -> str:
 
 def check_learning(python: Path, path: Path) -> None:
     """Raise UserError where `measure_learning` could not begin, before minutes are spent."""
-    check_rows(path)
     Theirs(python).versions()
+    check_rows(path)  # makes the file, so it comes last
 
 
 def measure_learning(python: Path, path: Path, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def test_too_old_an_envpool_is_refused_before_minutes_are_spent(envpool_python: 
     (envpool_python.parent / "site" / "VERSION").write_text("1.1.1")
     with pytest.raises(UserError, match=r"its EnvPool is 1\.1\.1, .* expected 1\.2 or later"):
         check_learning(envpool_python, tmp_path / "rows.jsonl")
+    assert not (tmp_path / "rows.jsonl").exists()
 
 
 def test_learning_beside_envpool_needs_envpool(tmp_path: Path) -> None:
