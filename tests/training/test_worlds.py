@@ -137,6 +137,19 @@ def test_snapshots_come_by_steps_and_a_stop_adds_none(tmp_path: Path) -> None:
     assert [(progress.step, progress.cut) for progress in kept] == [(128, 1), (0, 0)]
 
 
+@pytest.mark.parametrize("boundary", [5, 3])
+def test_an_older_snapshot_leads_to_the_same_bits(boundary: int, wholes: dict[str, Any], tmp_path: Path) -> None:
+    """From the cut before the newest, and from the stage's start."""
+    run = stopped(tmp_path / "run", boundary)
+    newest, older = snapshots(run / "resume")
+    assert Snapshot(older).progress.cut == Snapshot(newest).progress.cut - 1
+    (newest / "weights.safetensors").write_bytes(b"")
+    observer = Warned()
+    resume(run, observer)
+    assert any(warning.endswith("an older one is used") for warning in observer.warnings), observer.warnings
+    assert outcome(run) == whole(wholes, "ewc")
+
+
 def test_a_cut_begins_anew_from_a_seed_of_run_stage_and_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
