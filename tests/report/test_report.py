@@ -106,7 +106,7 @@ def test_numbers_are_those_of_the_run(tmp_path: pathlib.Path) -> None:
     assert metrics["isolated_forgetting"][1][0] == 0.5
     keys = [metric.name for metric in TASK_METRICS]
     tasks = [task[key] for task in metrics["per_task"] for key in keys if task[key] is not None]
-    cost = [75.0, 2.5, 0.25, 1.5, 0.75, 300, 12, 5678, 1234, 2500]
+    cost = [75.0, 2.5, 0.25, 1.5, 0.75, 300, 30, 5, 12, 7, 5678, 1234, 2500]
     stage = [120, 100, 0, 75.0, 0.25]
     layer = [0.0, 0.125, 0.25, 7]
     assert shown == [*headline, *matrices, 0.5, *tasks, *cost, *stage * 2, *layer * 4]
