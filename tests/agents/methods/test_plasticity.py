@@ -257,3 +257,14 @@ def test_narrower_columns_with_an_anchor_go_through_the_whole_loop_and_a_resume(
     assert RunFolder.open(run).stages() == [0, 1]
     resume(run)
     assert outcome(run) == outcome(whole.path)
+
+
+def test_kept_states_of_another_shape_or_a_later_task_are_refused() -> None:
+    learner = tiny_learner()
+    size, actions = learner.observation_size - 1, learner.action_size
+    for name, rows, width in (("seen.0", 3, size + 1), ("seen.1", 3, size), ("seen.0", 0, size)):
+        plasticity = option(redo_every=1)
+        state = {f"{name}.states": th.zeros(rows, width), f"{name}.actions": th.zeros(rows, actions)}
+        plasticity.load_state_dict(state)
+        with pytest.raises(ValueError, match=name):
+            plasticity.before_task(learner, 0)
