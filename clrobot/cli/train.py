@@ -117,8 +117,7 @@ def sweep(
     else:
         base = make_config() if given is None else make_config(curriculum=given)
     if threads is not None:
-        at_least(threads, "--threads", 0, MOST_THREADS)
-        base = base.model_copy(update={"threads": threads})
+        base = make_config(**base.model_dump(mode="json") | {"threads": threads})
     folder = out or Path("runs") / base.curriculum.name
     plans = plan(base, folder, method, seed, vary, values)
     console = open_console()
