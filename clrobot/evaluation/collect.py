@@ -99,7 +99,7 @@ class Collector:
         return trajectories(self._policy, SlotVecEnv(worlds, self._slot), n, length, self._seed, horizon)
 
 
-def control_steps(n: int, steps: int) -> int:
+def control_steps(n: int, steps: int = HORIZON) -> int:
     """Return the control steps that it takes to `collect` n samples: so many whole beginnings of episodes."""
     return _simulations(n, steps) * steps
 

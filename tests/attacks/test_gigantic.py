@@ -10,11 +10,13 @@ import pytest
 import yaml
 from support.trainings import TINY
 
+import clrobot.envs.worlds.examine
 import clrobot.experiment.memory
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.memory import check_memory, memory_parts, total_memory
+from clrobot.experiment.prepare import prepare
 
 Cli = Callable[..., Any]
 
@@ -131,8 +133,11 @@ def test_a_stranger_s_gigantic_run_is_refused_as_well(tiny_copy: Path, cli: Cli)
 @pytest.mark.usefixtures("small_machine")
 @pytest.mark.parametrize("algo", ["ppo", "sac"])
 @pytest.mark.parametrize("curriculum", CURRICULA)
-def test_what_people_train_is_well_within_a_small_machine(algo: str, curriculum: str) -> None:
-    config = make_config(algo=algo, curriculum=curriculum, method="progressive")
+def test_what_people_train_is_well_within_a_small_machine(
+    algo: str, curriculum: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clrobot.envs.worlds.examine, "STEPS", 50)  # of others' worlds; their sizes count
+    config = prepare(make_config(algo=algo, curriculum=curriculum, method="progressive"))
     check_memory(config)
     assert sum(memory_parts(config).values()) < 2**31
 

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from clrobot.results.run_metrics import Costs, DormantShare, Parameters, Seconds, StageRecord, run_metrics
+from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps, run_metrics
 from clrobot.results.scores import Score, finished_stages, stage_ends, success_matrix
+from clrobot.results.units import Units
 
 SIZE, TIME = Parameters(trainable=1, total=1), Seconds(train=1.0, evaluate=0.0, method=0.0, record=0.0, save=0.0)
-DORMANT = DormantShare(actor=0.0, critic=0.0)
-ONE = StageRecord(stage=1, parameters=SIZE, memory_bytes=0, dormant_share=DORMANT, seconds=TIME)
+ONE = StageRecord(stage=1, parameters=SIZE, memory_bytes=0, units=Units(actor=(), critic=()), seconds=TIME)
 
 
 def score(stage: int, step: int, slot: int, success: float | None) -> Score:
@@ -51,7 +51,8 @@ def test_the_column_is_undefined_and_the_stages_are_over() -> None:
 
 
 def test_the_metrics_of_the_other_task_are_there() -> None:
-    found = run_metrics(SCORES[:5], ["silent", "told"], [10], Costs(SIZE, 0, TIME, 1, (ONE,)))
+    costs = Costs(SIZE, 0, TIME, Steps(learning=1, method=0), 0, 0, (ONE,))
+    found = run_metrics(SCORES[:5], ["silent", "told"], [10], costs)
     assert found.stages_done == 1
     assert found.average_success is None
     assert found.success_matrix[1] == (None, 0.25)

@@ -103,7 +103,7 @@ def test_what_is_no_number_is_named(field: str, value: object, tmp_path: Path) -
     [
         ({"slot": 0}, "`slot`: 0; expected a slot, which counts from 1"),
         ({"success_any": 1.5}, "`success_any` is 1.5; input should be less than or equal to 1"),
-        ({"success_final": None}, "`success_final` is None; input should be a valid number"),
+        ({"length_mean": None}, "`length_mean` is None; input should be a valid number"),
         ({"episodes": 0}, "`episodes` is 0; input should be greater than or equal to 1"),
         ({"length_mean": "long"}, "`length_mean` is 'long'; input should be a valid number"),
         ({"stochastic_success_any": 1.5}, "`stochastic_success_any` is 1.5"),
