@@ -129,7 +129,7 @@ def check_agent(run: Path, whole: Whole) -> None:
 def check_report(run: Path, whole: Whole, damaged: str) -> None:
     """The undamaged run's very page, or a sentence; what was scored since the last stage has no checksum yet.
 
-    The files that a page holds for downloading are the run's own, as they are: a score that stands twice is there twice.
+    The files that a page holds for downloading are the run's own: a score that stands twice is there twice.
     """
     page = sentence_or(lambda: write_report(RunFolder.open(run).path).read_bytes())
     unsealed = damaged == "scores.jsonl" and not whole.finished
