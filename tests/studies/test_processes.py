@@ -27,29 +27,32 @@ from clrobot.training.resuming import resume
 TRAINING = """
 import os, signal, sys, time
 SAME_REQUEST, asked = 0.5, None
-notes = open("notes", "a", buffering=1)
+notes = os.open("notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def note(word):  # by one call of the system: a second signal may come while the first is noted
+    os.write(notes, word)
 def ask(number, frame):
     global asked
     now = time.monotonic()
     if asked is not None and now - asked > SAME_REQUEST:
-        notes.write("left\\n")
+        note(b"left\\n")
         os._exit(130)
-    notes.write("" if asked else "asked\\n")
-    asked = now
+    first, asked = asked is None, now
+    if first:
+        note(b"asked\\n")
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, ask)
 open("pid.part", "w").write(str(os.getpid()))
 os.rename("pid.part", "pid")
 stubborn = sys.argv[1] == "stubborn"
 if stubborn:
-    signal.signal(signal.SIGTERM, lambda *_: notes.write("deaf\\n"))
+    signal.signal(signal.SIGTERM, lambda *_: note(b"deaf\\n"))
 save = 4.0 if sys.argv[1] == "slow" else 0.3
 while asked is None or stubborn:
     time.sleep(0.02)
 end = time.monotonic() + save
 while time.monotonic() < end:
     time.sleep(0.02)
-notes.write("saved\\n")
+note(b"saved\\n")
 """
 
 SWEEP = """

@@ -8,25 +8,19 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import gymnasium
 import numpy as np
 import pytest
 from support import point
-from support.models import few
+from support.foreign import MIXED, POINT, SAC, resume_mixed, settings, shortly, train_mixed
 from support.outcomes import StopAt, Warned, outcome
-from support.trainings import FEW_STATES, TINY, quickly
+from support.trainings import quickly
 
-import clrobot.training.after_stage
-from clrobot.envs.worlds import examine
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
-from clrobot.experiment.choices import method_class
 from clrobot.experiment.config import make_config
 from clrobot.experiment.machine import Machine
 from clrobot.runs.checkpoint import load_agent
@@ -39,37 +33,7 @@ from clrobot.training.resuming import resume
 from clrobot.training.stopping import Stopped
 from clrobot.training.training import Training, train
 
-POINT = "gymnasium:Point-v0"
 KILLS = 4
-MIXED: dict[str, Any] = {
-    "name": "mixed",
-    "pad": True,
-    "stages": [
-        {"task": POINT, "steps": 320},
-        {"task": "reach", "steps": 192},
-        {"task": POINT, "steps": 320, "kwargs": {"size": 3, "tells": None}, "success": {"return_above": -10.0}},
-    ],
-}
-SAC = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 32, "learning_starts": 32}
-
-
-def settings(method: str = "ewc", **changes: Any) -> dict[str, Any]:
-    tiny = {name: value for name, value in TINY.items() if name not in ("curriculum", "steps", "checkpoint")}
-    return (
-        tiny
-        | {"curriculum": MIXED, "method": method, "checkpoint": {"steps": 128}}
-        | few(method_class(method))
-        | changes
-    )
-
-
-@contextmanager
-def shortly() -> Iterator[None]:
-    """With few random steps and the point registered, in whichever process."""
-    if "Point-v0" not in gymnasium.registry:
-        point.register()
-    with mock.patch.object(examine, "STEPS", 300), mock.patch.multiple(clrobot.training.after_stage, **FEW_STATES):
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -188,41 +152,34 @@ def test_resume_cannot_change_when_snapshots_are_taken(tmp_path: Path) -> None:
         resume(run, machine=Machine(snapshot_seconds=5.0))
 
 
-def _train(folder: Path) -> None:
-    with shortly(), quickly():
-        train(make_config(**settings()), folder)
-
-
-def _resume(folder: Path) -> None:
-    with shortly(), quickly():
-        resume(folder)
-
-
 @pytest.mark.slow
 def test_a_training_killed_at_random_moments_ends_with_the_same_bits(wholes: dict[str, Any], tmp_path: Path) -> None:
     expected = whole(wholes, "ewc")
     context, rng = multiprocessing.get_context("forkserver"), random.Random(0)
     context.set_forkserver_preload(["clrobot.training.training", "torch._dynamo"])
-    folder, target, kills = tmp_path / "run", _train, 0
-    while kills < KILLS:
-        process = context.Process(target=target, args=(folder,))
-        process.start()
-        deadline = time.monotonic() + 60
-        while not (folder / "scores.jsonl").exists() and process.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.join(rng.uniform(0.2, 1.5))
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            assert process.exitcode == -signal.SIGKILL
-            kills += 1
-            target = _resume
-        if RunFolder.open(folder).finished:
+    kills = 0
+    for n in range(20):
+        folder, target = tmp_path / f"run-{n}", train_mixed
+        while kills < KILLS:
+            process = context.Process(target=target, args=(folder,))
+            process.start()
+            deadline = time.monotonic() + 60
+            while not (folder / "scores.jsonl").exists() and process.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.join(rng.uniform(0.0, 0.6))
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+                kills += process.exitcode == -signal.SIGKILL
+            if RunFolder.open(folder).finished:
+                break
+            target = resume_mixed
+        if not RunFolder.open(folder).finished:
+            resume(folder)
+        assert outcome(folder) == expected, f"run {n}"
+        if kills >= KILLS:
             break
-    if not RunFolder.open(folder).finished:
-        resume(folder)
-    assert kills > 0
-    assert outcome(folder) == expected
+    assert kills >= KILLS
 
 
 # What fails ------------------------------------------------------------------------------------------------
