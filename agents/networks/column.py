@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -149,27 +149,27 @@ class Column(nn.Module):
             sources: for each hidden layer the activations of all source columns, side by side; none for a column
                 without laterals.
         """
-        activations: list[th.Tensor] = []
+        return tuple(self._activations(x, sources, th.tanh, Lateral.forward))
+
+    def output(self, x: th.Tensor, sources: Sequence[th.Tensor]) -> th.Tensor:
+        """Return the last of what `forward` does, sooner, but no gradient of the sources; not for `torch.func`."""
+        *_, output = self._activations(x, sources, tanh, Lateral.of_frozen)
+        return output
+
+    def _activations(
+        self,
+        x: th.Tensor,
+        sources: Sequence[th.Tensor],
+        tanh: Callable[[th.Tensor], th.Tensor],
+        lateral: Callable[[Lateral, th.Tensor], th.Tensor],
+    ) -> Iterator[th.Tensor]:
+        """Yield every layer's activations, by this tanh and this way through a lateral."""
         below = x
         for i, layer in enumerate(self.layers):
             z = layer(below)
             if i > 0 and self.laterals:
-                z = z + self.laterals[i - 1](sources[i - 1])
-            if i < len(self.layers) - 1:
-                z = th.tanh(self.norms[i](z) if self.norms else z)
-            below = z
-            activations.append(below)
-        return tuple(activations)
-
-    def output(self, x: th.Tensor, sources: Sequence[th.Tensor]) -> th.Tensor:
-        """Return the last of what `forward` does, sooner, but no gradient of the sources; not for `torch.func`."""
-        below = x
-        for i, layer in enumerate(self.layers):
-            z: th.Tensor = layer(below)
-            if i > 0 and self.laterals:
-                lateral: Any = self.laterals[i - 1]
-                z = z + lateral.of_frozen(sources[i - 1])
+                z = z + lateral(self.laterals[i - 1], sources[i - 1])  # type: ignore[arg-type]
             if i < len(self.layers) - 1:
                 z = tanh(self.norms[i](z) if self.norms else z)
             below = z
-        return below
+            yield below

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch import nn
 from typing_extensions import override
 
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.tanh_layers import Layer
 
 
 class CopiedNetwork(MultiHeadNetwork):
@@ -55,13 +54,4 @@ class CopiedNetwork(MultiHeadNetwork):
     def layers(self, slot: int) -> list[nn.Linear]:
         return [*self._hidden(slot)[: len(self.widths)], self.heads[slot]]
 
-    @override
-    def plain_layers(self, slot: int) -> list[Layer] | None:
-        if self.layer_norm:
-            return None
-        return [(layer.weight, layer.bias) for layer in self.layers(slot)]
-
-    @override
-    def shared_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yield the trunk, which a later slot goes on training, though no earlier one reads it any more."""
-        yield from super().shared_parameters()
+    plain_layers = MultiHeadNetwork.plain_layers  # by `layers`, above: it goes with these activations too

@@ -15,10 +15,9 @@ from clrobot.agents.networks.tanh_layers import tanh_in_place
 class _Part(NamedTuple):
     """A column's share of one hidden layer above the first."""
 
-    own: slice  # of the layer below, its own units
+    own: slice  # of the layer below, and of the laterals' projections, its own units
     earlier: slice  # of the layer below, all earlier columns' units
     units: slice  # of this layer
-    projected: slice  # of the laterals' projections
     weight: th.Tensor  # (below, units)
     bias: th.Tensor  # (units,), of layer and lateral together
     project: tuple[th.Tensor, th.Tensor] | None  # V α, (earlier, below), and its bias; None of the first column
@@ -70,7 +69,6 @@ class FrozenColumns:
                     own=slice(start, end),
                     earlier=slice(0, start),
                     units=slice(first, last),
-                    projected=slice(start, end),
                     weight=layer.weight.t().contiguous(),
                     bias=bias,
                     project=project,
@@ -89,13 +87,13 @@ class FrozenColumns:
             for part in parts:
                 if part.project is not None:
                     weight, bias = part.project
-                    projected[:, part.projected] = th.addmm(bias, below[:, part.earlier], weight)
+                    projected[:, part.own] = th.addmm(bias, below[:, part.earlier], weight)
             tanh_in_place(projected)
             layer = below.new_empty(len(x), size)
             for part in parts:
                 z = th.addmm(part.bias, below[:, part.own], part.weight)
                 if part.out is not None:
-                    z.addmm_(projected[:, part.projected], part.out)
+                    z.addmm_(projected[:, part.own], part.out)
                 layer[:, part.units] = z
             below = tanh_in_place(layer)
             layers.append(below)
