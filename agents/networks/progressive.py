@@ -55,6 +55,8 @@ class ProgressiveNetwork(SlotNetwork):
 
     @override
     def add_slot(self) -> None:
+        # What was copied of columns that have trained since: an optimizer over one flat tensor bumps no `_version`.
+        self._frozen.clear()
         self.columns.requires_grad_(False)
         earlier = [self._widths_of(k) for k in range(self.slots)]
         column = Column(

@@ -255,6 +255,22 @@ def test_an_update_that_computes_frozen_columns_once_learns_the_same(network_cla
         assert th.allclose(tensor.float(), weights[1][name].float(), atol=1e-5), name
 
 
+def test_columns_that_trained_again_are_read_as_they_are() -> None:
+    learner = tiny_learner(ProgressiveNetwork)
+    next_slot(learner, 1)
+    network = learner.policy.actor_net
+    obs = th.as_tensor(batch(learner.model, 1, 1))
+    network(obs)
+    learner.policy.unfreeze()
+    learner.policy.rebuild_optimizers(0.1)
+    learner.policy.optimizer.zero_grad()
+    network(obs).sum().backward()
+    learner.policy.optimizer.step()
+    next_slot(learner, 2)
+    with th.no_grad():
+        assert th.allclose(network(obs), network.forward_slot(obs[:, :-1], 1), atol=1e-6)
+
+
 def test_observations_of_several_slots_are_not_widened() -> None:
     model = tiny_ppo(ProgressiveNetwork)
     next_slot(Learner(TINY_PPO, model), 1)
