@@ -1,0 +1,75 @@
+"""What an executor is: it starts one process of a run, once, and waits for its end.
+
+The driver (`clrobot.studies.driver`) decides everything else. It keeps a pool of threads, one for each run that is
+being worked at, and calls `Executor.run` in them. Whether a run is finished, the run's folder says, whatever an
+executor returns: while it is not, the driver calls again with the command that goes on in the same folder. A process
+that was taken away, or that came further than any before it, has not failed; one that failed is tried again twice,
+and then listed.
+
+So an executor needs no queue, no retries and no states of its own. It may raise `UserError` for what no run could be
+started with, such as a partition that does not exist: the study then ends with that sentence.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One process of a run.
+
+    Attributes:
+        folder: the run's, which the process makes or goes on in.
+        command: the words of the process, the program first.
+        log: the file to which its output goes, which is empty when it starts.
+        environment: variables that it needs beside those that every process gets there.
+    """
+
+    folder: Path
+    command: tuple[str, ...]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Executor:
+    """Starts processes; `run` is called in several threads at once, the rest in the main thread."""
+
+    @abstractmethod
+    def run(self, job: Job, stopped: Callable[[], bool]) -> int | None:
+        """Start the job's process once, wait for its end, and return its exit code.
+
+        Args:
+            job: the process.
+            stopped: whether this study was asked to stop: whoever waits asks it every second or so, and then sees
+                that the process saves itself and ends, and waits for that.
+
+        Returns:
+            The exit code, negative for a signal as `subprocess` has it; None where the process was taken away without
+            a fault of its own: preempted, or the machine that it ran on is gone.
+
+        Raises:
+            UserError: nothing can be started in this way; it ends the whole study.
+        """
+
+    def threads(self, jobs: int) -> int:
+        """Return the threads of the physics for each of `jobs` processes at a time, where the settings leave it open.
+
+        0: all cores that the process may use, as is right where each gets a machine, or cores of its own.
+        """
+        return 0
+
+    def stop(self, times: int) -> None:
+        """Pass on that this process was asked to stop, `times` times so far: save, leave at once, kill.
+
+        It is called within a signal's handler. What `stopped` tells in time needs nothing here.
+        """
+
+    def pause(self) -> None:
+        """Pass on that this process is paused (Ctrl-Z), within a signal's handler."""
+
+    def go_on(self) -> None:
+        """Pass on that this process goes on, within a signal's handler."""
