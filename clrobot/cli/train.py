@@ -71,70 +71,6 @@ def resume(run: RunPath, machine: _Here = _AS_THE_RUN_HAS_IT) -> None:
     summarise(resume_run(run, console, machine), console)
 
 
-def sweep(
-    method: tuple[str, ...] = ("finetune", "ewc", "progressive"),
-    seed: tuple[int, ...] = (0, 1, 2),
-    curriculum: str | None = None,
-    vary: str | None = None,
-    values: tuple[float, ...] = (),
-    config: Path | None = None,
-    jobs: int = 2,
-    references: bool = True,
-    out: Path | None = None,
-    threads: int | None = None,
-) -> None:
-    """Train methods × seeds (× values of one setting), compare them, and write a page.
-
-    What is finished is not trained again; what was begun is resumed.
-
-    Args:
-        method: the methods.
-        seed: the seeds.
-        curriculum: a curriculum's name or a YAML file; by default that of --config, or quick.
-        vary: one more setting to vary, by its full name, such as ewc.strength.
-        values: the values of that setting.
-        config: every other setting, as in train.
-        jobs: trainings at a time.
-        references: also train each task from scratch, once, which forward transfer needs.
-        out: the folder of the runs; by default runs/CURRICULUM.
-        threads: of the physics, in each training; 0: all cores. By default those of --config, or all.
-    """
-    from clrobot.comparison.comparison import compare as compare_runs
-    from clrobot.comparison.tables import print_comparison
-    from clrobot.experiment.config import make_config
-    from clrobot.experiment.config_file import read_config
-    from clrobot.experiment.yaml_file import load_curriculum
-    from clrobot.report.comparison_page import write_comparison
-    from clrobot.report.page import write_report
-    from clrobot.studies.sweep import add_references, plan, run_all
-
-    at_least(jobs, "--jobs", most=MOST_THREADS)
-    if (vary is None) != (not values):
-        raise UserError("--vary and --values go together: one setting's name, and its values")
-    given = None if curriculum is None else load_curriculum(curriculum)
-    if config is not None:
-        base = read_config(config, given)
-    else:
-        base = make_config() if given is None else make_config(curriculum=given)
-    if threads is not None:
-        base = make_config(**base.model_dump(mode="json") | {"threads": threads})
-    folder = out or Path("runs") / base.curriculum.name
-    plans = plan(base, folder, method, seed, vary, values)
-    console = open_console()
-
-    def tell(line: str) -> None:
-        console.print(line, soft_wrap=True)  # a folder may be called `[b]`
-
-    runs = run_all(plans, jobs, tell)
-    if references:
-        add_references(runs, jobs, tell, base.threads)
-        for run in runs:
-            write_report(run.path)
-    print_comparison(compare_runs(runs, "mean"), console)
-    page = write_report(runs[0].path) if len(runs) == 1 else write_comparison(runs, folder / "report.html")
-    console.print(f"report  {page}", soft_wrap=True)
-
-
 def extend(
     run: RunPath,
     task: str,
@@ -183,7 +119,7 @@ def references(runs: RunPaths, store: Path | None = None, threads: int | None = 
 
     from clrobot.report.page import write_report
     from clrobot.runs.references import missing_references, use_references
-    from clrobot.studies.sweep import when_free
+    from clrobot.studies.turns import when_free
 
     if threads is not None:
         at_least(threads, "--threads", 0, MOST_THREADS)

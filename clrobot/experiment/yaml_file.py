@@ -120,11 +120,11 @@ def _parse(content: str, name: str) -> Curriculum:
         return Curriculum.model_validate(data)
     except ValidationError as error:
         first = most_telling(error)
-        where = _line_of(root, first["loc"])
+        where = line_of(root, first["loc"])
         raise UserError(f"curriculum file {name}, line {where}: {explain(error)}") from error
 
 
-def _line_of(node: Any, location: tuple[int | str, ...]) -> int:
+def line_of(node: Any, location: tuple[int | str, ...]) -> int:
     """Return the line (from 1) of the deepest key or item on the way to `location` in a composed YAML tree."""
     line = node
     for part in location:

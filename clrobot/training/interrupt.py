@@ -11,7 +11,7 @@ from types import FrameType
 
 from clrobot.errors import TrainingStopped
 from clrobot.imports import command
-from clrobot.studies.processes import SAME_REQUEST
+from clrobot.studies.signals import SAME_REQUEST
 from clrobot.training.training import Training
 
 

@@ -13,7 +13,7 @@ import clrobot
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.runs.folder import RunFolder
-from clrobot.studies.sweep import plan
+from clrobot.studies.sweep import sweep_study
 from clrobot.training.extend import extend
 from clrobot.training.training import train
 
@@ -68,7 +68,7 @@ def test_from_python_too(home: Path, tmp_path: Path) -> None:
     assert extend(RunFolder.open(Path("~/run")), "push", 64, Path("~/longer")).path == home / "longer"
     assert clrobot.load_curriculum("~/mine.yaml").name == "mine"
     assert read_config(Path("~/base.yaml")).method == "finetune"
-    assert plan(config, Path("~/out"), ["ewc"], [0])[0].folder.parent == home / "out"
+    assert sweep_study(config, Path("~/out"), ["ewc"], [0])[1][0].folder.parent == home / "out"
     assert list(Path.cwd().iterdir()) == []
 
 

@@ -92,18 +92,20 @@ def test_a_sweep_knows_its_finished_runs_although_their_worlds_were_measured(
     cli: Cli, tmp_path: Path, tiny_flags: tuple[str, ...], quick_training: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from clrobot.experiment.config_file import read_config
-    from clrobot.studies import sweep
+    from clrobot.studies.driver import run_all
+    from clrobot.studies.executors.local import LocalExecutor
+    from clrobot.studies.sweep import sweep_study
 
     stages = [{"task": "reach", "steps": 64}, {"task": POINT, "steps": 64}]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(CURRICULUM | {"stages": stages, "order": "seed"}))
-    monkeypatch.setattr(sweep.Processes, "run", lambda *_: pytest.fail("it is finished"))
+    monkeypatch.setattr(LocalExecutor, "run", lambda *_: pytest.fail("it is finished"))
     assert cli("train", "--curriculum", "mine.yaml", *tiny_flags, "--seed", "3", "--out", "runs/mine-ewc-3").code == 0
     settings = yaml.safe_load((tmp_path / "runs" / "mine-ewc-3" / "config.yaml").read_text())
     settings["curriculum"] = yaml.safe_load((tmp_path / "mine.yaml").read_text())
     settings["curriculum"]["stages"] = [stage | {"steps": 64} for stage in stages]
     (tmp_path / "planned.yaml").write_text(yaml.safe_dump(settings))
-    (planned,) = sweep.plan(read_config(tmp_path / "planned.yaml"), tmp_path / "runs", ["ewc"], [3])
-    assert [run.finished for run in sweep.run_all([planned], 1, print)] == [True]
+    _, (planned,) = sweep_study(read_config(tmp_path / "planned.yaml"), tmp_path / "runs", ["ewc"], [3])
+    assert [run.finished for run in run_all([planned], 1, print).runs] == [True]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGTSTP
 
 import pytest
+import yaml
 from support.made_up_runs import made_up_run
 from support.trainings import TINY
 
@@ -21,6 +22,7 @@ from clrobot.experiment.machine import Machine
 from clrobot.files import is_left_over
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import snapshots
+from clrobot.studies.study_file import read_study
 from clrobot.training.resuming import resume
 
 # In place of a training: it notes what it is told, saves itself at the first word, and leaves at once at the second.
@@ -55,16 +57,38 @@ while time.monotonic() < end:
 note(b"saved\\n")
 """
 
-SWEEP = """
-import sys
+# The executor alone, which starts a process once, and a study's driver, which starts one again that was taken away.
+STARTERS = {
+    "executor": """
+import sys, time
 from concurrent.futures import ThreadPoolExecutor
-from clrobot.studies.processes import Processes, awake_until_done
-processes = Processes()
-with processes.following_this_process(), ThreadPoolExecutor(1) as pool, open("log", "wb") as log:
-    work = pool.submit(processes.run, [sys.executable, "training.py", sys.argv[1]], log)
-    code = awake_until_done(work)
-sys.exit(130 if processes.stopped else 3)
-"""
+from pathlib import Path
+from clrobot.studies.executors.executor import Job
+from clrobot.studies.executors.local import LocalExecutor
+from clrobot.studies.signals import Requests
+executor = LocalExecutor()
+requests = Requests(executor)
+job = Job(Path(), (sys.executable, "training.py", sys.argv[1]), Path("log"))
+with requests.passed_on(), ThreadPoolExecutor(1) as pool:
+    work = pool.submit(executor.run, job, requests.stopped)
+    while not work.done():
+        time.sleep(0.1)
+sys.exit(130 if requests.stopped() else 3)
+""",
+    "study": """
+import sys
+from pathlib import Path
+from clrobot.cli.common import errors_as_sentences
+from clrobot.experiment.config import make_config
+from clrobot.studies import driver
+from clrobot.studies.executors.executor import Job
+from clrobot.studies.plan import Plan
+job = Job(Path("run"), (sys.executable, "training.py", sys.argv[1]), Path("run.log"))
+driver._Driver._job = lambda self, planned: job
+with errors_as_sentences():
+    driver.run_all([Plan(Path("run"), make_config())], 1, print)
+""",
+}
 
 Told = Callable[[int, int], None]  # the sweep's id and its training's
 
@@ -154,24 +178,34 @@ def runs(process: int) -> bool:
         return False
 
 
-def begun(folder: Path, kind: str) -> subprocess.Popen[bytes]:
+def begun(folder: Path, kind: str, starter: str = "executor") -> subprocess.Popen[bytes]:
     (folder / "training.py").write_text(TRAINING)
-    process = subprocess.Popen([sys.executable, "-c", SWEEP, kind], cwd=folder, start_new_session=True)
-    while not (folder / "pid").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
+    process = subprocess.Popen([sys.executable, "-c", STARTERS[starter], kind], cwd=folder, start_new_session=True)
+    training_of(process, folder)
     return process
 
 
+def training_of(process: subprocess.Popen[bytes], folder: Path, other_than: int = 0) -> int:
+    """The id of the training that this process has started, once it listens."""
+    while not (folder / "pid").exists() or (found := int((folder / "pid").read_text())) == other_than:
+        assert process.poll() is None
+        time.sleep(0.02)
+    return found
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks /proc what runs")
+@pytest.mark.parametrize("starter", STARTERS)
 @pytest.mark.parametrize("way", WAYS)
-def test_whatever_stops_a_sweep_reaches_its_trainings_once(way: str, tmp_path: Path) -> None:
+def test_whatever_stops_a_study_reaches_its_trainings_once(way: str, starter: str, tmp_path: Path) -> None:
     told, kind, notes, code = WAYS[way]
-    with begun(tmp_path, kind) as process:
-        training = int((tmp_path / "pid").read_text())
+    with begun(tmp_path, kind, starter) as process:
+        training = training_of(process, tmp_path)
         try:
             for tell in told:
                 tell(process.pid, training)
+            if starter == "study" and code == 3:  # its training alone was taken away: it is started again
+                training, notes, code = training_of(process, tmp_path, training), [*notes, *ONCE], 130
+                to_sweep(SIGTERM)(process.pid, training)
             assert process.wait(timeout=30) == code
         finally:
             process.kill()  # that a failure does not wait for ever
@@ -200,8 +234,12 @@ ONE = {"name": "one", "stages": [{"task": "reach", "steps": 1_000_000}]}
 FILMED = TINY | {"curriculum": TWO, "steps": None, "method": "finetune", "video": {"enabled": True, "episodes": 2}}
 ALONE = TINY | {"curriculum": ONE, "steps": None, "method": "finetune"}
 RUN = "out/one-finetune-0"
+TINY_OF_A_STUDY = {
+    name: value for name, value in ALONE.items() if name not in ("curriculum", "method", "steps", "network")
+} | {"network.widths": [[8, 8]]}
 
 TRAIN = ["train", "--config", "config.yaml", "--out", "run"]
+STUDY_ONE = ["study", "study.yaml", "--jobs", "1", "--out", "out"]
 SWEEP_ONE = ["sweep", "--config", "config.yaml", "--method", "finetune", "--seed", "0", "--jobs", "1", "--out", "out"]
 
 # What is started, and how it is stopped.
@@ -211,6 +249,7 @@ MOMENTS: dict[str, tuple[list[str], list[Told]]] = {
     "kill while it films, and again": (TRAIN, [to_sweep(SIGTERM), later, to_sweep(SIGTERM)]),
     "kill -9 while it films": (TRAIN, [to_sweep(SIGKILL)]),
     "kill of a sweep while it trains references": (SWEEP_ONE, [to_sweep(SIGTERM)]),
+    "kill of a study while it trains references": (STUDY_ONE, [to_sweep(SIGTERM)]),
     "Ctrl-C while a reference is trained": (["references", RUN], [to_group(SIGINT)]),
 }
 
@@ -271,8 +310,12 @@ def test_a_reference_that_is_stopped_is_saved_and_nothing_trains_on(moment: str,
     words, told = MOMENTS[moment]
     config = make_config(**ALONE)
     (tmp_path / "config.yaml").write_text(dump_config(config))
-    made_up_run(tmp_path / RUN, [[0.0], [1.0]], **ALONE)
-    (tmp_path / RUN / "stage_01").mkdir()  # it is finished
+    study = {"name": "one", "curricula": [ONE], "methods": ["finetune"], "settings": TINY_OF_A_STUDY}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    (planned,) = read_study(tmp_path / "study.yaml", tmp_path / "out").plans
+    run = planned.folder if words is STUDY_ONE else tmp_path / RUN
+    made_up_run(run, [[0.0], [1.0]], **ALONE)
+    (run / "stage_01").mkdir()  # it is finished
     store = tmp_path / "out" / "references"
     with started(words, tmp_path, lambda: any(store.glob("reach-*/resume/step_*"))) as process:
         try:
@@ -288,4 +331,4 @@ def test_a_reference_that_is_stopped_is_saved_and_nothing_trains_on(moment: str,
     reference.unlock()
     assert not reference.finished
     assert len(snapshots(reference.resume)) == 2, "there was no other reason to save again than the signal"
-    assert RunFolder.open(tmp_path / RUN).finished
+    assert RunFolder.open(run).finished

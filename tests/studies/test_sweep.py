@@ -13,22 +13,27 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
+import yaml
 from support.trainings import TINY
 
-import clrobot.studies.sweep
+import clrobot.studies.turns
 from clrobot.comparison.comparison import compare
 from clrobot.comparison.trade_off import trade_offs
 from clrobot.errors import UserError
-from clrobot.experiment.config import make_config
+from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import missing_references
 from clrobot.runs.snapshot import snapshots
-from clrobot.studies.processes import Processes
-from clrobot.studies.sweep import Plan, add_references, plan, run_all
+from clrobot.studies.driver import AGAIN, run_all
+from clrobot.studies.executors.executor import Job
+from clrobot.studies.executors.local import LocalExecutor
+from clrobot.studies.plan import Plan
+from clrobot.studies.references import add_references
+from clrobot.studies.sweep import sweep_study
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
 from clrobot.training.training import Training, train
@@ -52,6 +57,10 @@ TWO_SEEDS = [
 ]
 
 
+def plan(base: RunConfig, out: Path, *how: Any) -> list[Plan]:
+    return sweep_study(base, out, *how)[1]
+
+
 def test_a_plan_is_the_product_of_its_parts() -> None:
     plans = plan(BASE, Path("out"), ["ewc"], [0, 1], "ewc.strength", [0.0, 0.5])
     assert [str(p.folder) for p in plans] == [
@@ -66,7 +75,7 @@ def test_a_plan_is_the_product_of_its_parts() -> None:
 
 def test_a_run_with_other_threads_of_the_physics_is_the_same_run(tmp_path: Path) -> None:
     run = train(BASE.model_copy(update={"threads": 2}), tmp_path / "run")
-    assert run_all([Plan(run.path, BASE)], 1, print)[0].path == run.path
+    assert run_all([Plan(run.path, BASE)], 1, print).runs[0].path == run.path
 
 
 def test_a_list_of_widths_is_varied_as_one_number() -> None:
@@ -79,9 +88,9 @@ def test_a_list_of_widths_is_varied_as_one_number() -> None:
     [
         (["ewx"], [0], None, [], "unknown method"),
         (["ewc"], [-1], None, [], "seed"),
-        (["ewc", "ewc"], [0], None, [], "given twice"),
-        (["ewc"], [0], "ewc.power", [1.0], "--vary ewc.power: no such setting"),
-        (["ewc"], [0], "power", [1.0], "--vary power: no such setting"),
+        (["ewc", "ewc"], [0], None, [], "names a method twice"),
+        (["ewc"], [0], "ewc.power", [1.0], "--vary there is no setting 'ewc.power'; did you mean"),
+        (["ewc"], [0], "power", [1.0], "--vary there is no setting 'power'"),
         (["ewc"], [0], "ewc.strength", [-1.0], "strength"),
         (["ewc"], [0], "ewc.states", [1.5], "states"),
         (["ewc"], [0], "ewc.states", [float("inf")], "states"),
@@ -100,7 +109,7 @@ def test_runs_are_trained_once_and_make_a_trade_off(tmp_path: Path) -> None:
     plans = plan(BASE, tmp_path / "out", ["ewc"], [0], "ewc.strength", [0.0, 0.1, 1.0])
     train(plans[1].config, plans[1].folder)
     told: list[str] = []
-    runs = run_all(plans, 2, told.append)
+    runs = run_all(plans, 2, told.append).runs
     assert sorted(line for line in told if line.startswith("started")) == [
         f"started   {plans[i].folder}" for i in (0, 2)
     ]
@@ -132,8 +141,13 @@ def test_a_folder_with_another_run_is_not_touched(tmp_path: Path, tiny_run: Path
 def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
     settings = TINY | {"steps": 64, "ppo": {"num_envs": 2, "n_steps": 4, "batch_size": 8}, "method": "multitask"}
     (planned,) = plan(make_config(**settings), tmp_path / "out", ["multitask"], [0])
-    with pytest.raises(UserError, match=r"1 of 1 trainings failed; .*\.log ends with: .*cannot hold all 3 tasks"):
-        run_all([planned], 1, lambda line: None)
+    told: list[str] = []
+    outcome = run_all([planned], 1, told.append)
+    assert outcome.runs == []
+    (failure,) = outcome.failures
+    assert f"{planned.folder}.log ends with: clrobot: " in str(failure)
+    assert "cannot hold all 3 tasks" in str(failure)
+    assert [line.split()[0] for line in told] == ["started", *["again"] * AGAIN, "FAILED"]
 
 
 @pytest.mark.parametrize(
@@ -177,15 +191,15 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch, after: Callable[[], int] = 
     """Train in this process, in place of one of its own, which the tests above start; return the verbs used."""
     verbs: list[str] = []
 
-    def run(self: object, command: list[str], log: IO[bytes]) -> int:
-        verb, *words = command[command.index("clrobot") + 1 :]
+    def run(self: object, job: Job, stopped: object) -> int:
+        verb, *words = job.command[job.command.index("clrobot") + 1 :]
         verbs.append(verb)
         train(read_config(Path(words[1])), Path(words[3]))
         code = after()
-        log.write(b"clrobot: no last word")
+        job.log.write_text("clrobot: no last word")
         return code
 
-    monkeypatch.setattr(Processes, "run", run)
+    monkeypatch.setattr(LocalExecutor, "run", run)
     return verbs
 
 
@@ -195,20 +209,22 @@ def test_a_training_is_judged_by_its_run_and_not_by_its_last_word(
     in_this_process(monkeypatch, lambda: 1)
     told: list[str] = []
     plans = plan(BASE, tmp_path / "out", ["finetune"], [0])
-    (run,) = run_all(plans, 1, told.append)
+    (run,) = run_all(plans, 1, told.append).runs
     assert run.finished
     assert told == [f"started   {plans[0].folder}", f"finished  {plans[0].folder}"]
-    monkeypatch.setattr(Processes, "run", lambda self, command, log: 0)  # and one that says that it is well
-    with pytest.raises(UserError, match=r"1 of 1 trainings failed; .*0\.log ends with: no output, and exit code 0"):
-        run_all(plan(BASE, tmp_path / "other", ["finetune"], [0]), 1, told.append)
+    monkeypatch.setattr(LocalExecutor, "run", lambda self, job, stopped: 0)  # and one that says that it is well
+    (failure,) = run_all(plan(BASE, tmp_path / "other", ["finetune"], [0]), 1, told.append).failures
+    assert str(failure).endswith("0.log ends with: no output, and exit code 0")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "no-such-encoding"])
 def test_a_terminal_s_encoding_fails_no_training(encoding: str, tmp_path: Path) -> None:
     """As a whole: what a training prints goes to a log of ours."""
     (tmp_path / "base.yaml").write_text(dump_config(BASE))
-    code = "import sys; from clrobot.studies.processes import Processes; log = open('log', 'wb'); sys.exit("
-    code += "Processes().run([sys.executable, '-c', 'print(\"\\u2713\\u2501\")'], log))"
+    code = "import sys; from pathlib import Path; from clrobot.studies.executors.executor import Job; "
+    code += "from clrobot.studies.executors.local import LocalExecutor; command = (sys.executable, '-c', "
+    code += "'print(\"\\u2713\\u2501\")'); job = Job(Path(), command, Path('log')); "
+    code += "sys.exit(LocalExecutor().run(job, lambda: False))"
     environment = os.environ | ({"PYTHONIOENCODING": encoding} if encoding != "no-such-encoding" else {})
     if encoding == "no-such-encoding":  # with which Python itself does not start
         code = f"import os; os.environ['PYTHONIOENCODING'] = {encoding!r}; {code}"
@@ -221,7 +237,7 @@ def test_a_line_that_cannot_be_told_stops_nothing(tmp_path: Path, monkeypatch: p
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
     in_this_process(monkeypatch)
-    (run,) = run_all(plan(BASE, tmp_path / "out", ["finetune"], [0]), 1, closed)
+    (run,) = run_all(plan(BASE, tmp_path / "out", ["finetune"], [0]), 1, closed).runs
     assert run.finished
 
 
@@ -229,17 +245,17 @@ def test_two_sweeps_into_one_folder_train_each_run_once(tmp_path: Path, monkeypa
     one_at_a_time = threading.Lock()
     plans = plan(BASE, tmp_path / "out", ["finetune"], [0, 1])
     verbs = in_this_process(monkeypatch)
-    trained = Processes.run
+    trained = LocalExecutor.run
 
-    def run(self: Processes, command: list[str], log: IO[bytes]) -> int:
+    def run(self: LocalExecutor, job: Job, stopped: Callable[[], bool]) -> int:
         with one_at_a_time:  # in one process two would disturb each other
-            return trained(self, command, log)
+            return trained(self, job, stopped)
 
-    monkeypatch.setattr(Processes, "run", run)
+    monkeypatch.setattr(LocalExecutor, "run", run)
     told: list[str] = []
     with ThreadPoolExecutor(2) as pool:
         results = [pool.submit(run_all, plans, 1, told.append) for _ in range(2)]
-        assert all(run.finished for result in results for run in result.result())
+        assert all(run.finished for result in results for run in result.result().runs)
     assert verbs == ["train", "train"]
     assert sum(line.startswith("waiting") for line in told) >= 1
     assert [line for line in told if line.startswith("FAILED")] == []
@@ -256,7 +272,7 @@ def test_a_sweep_waits_for_a_run_that_another_command_trains(tmp_path: Path) -> 
             run.unlock()
             resume(run.path)
 
-    (found,) = run_all(plans, 1, tell)
+    (found,) = run_all(plans, 1, tell).runs
     assert found.finished
     assert told == [f"waiting   {run.path}, which another process trains"]
 
@@ -275,7 +291,7 @@ def test_two_references_at_once_train_each_once(
         other.unlock()
         resume(path)
 
-    monkeypatch.setattr(clrobot.studies.sweep.time, "sleep", sleep)
+    monkeypatch.setattr(clrobot.studies.turns.time, "sleep", sleep)
     done = cli("references", run.path)
     assert done.code == 0, done.err
     assert len(waited) == 1
@@ -318,7 +334,7 @@ def test_nothing_is_written_through_a_link(
     }[kind]()
     in_this_process(monkeypatch)
     with pytest.raises(UserError, match=sentence):
-        add_references(run_all(plan(BASE, tmp_path / "out", ["finetune"], [0]), 1, lambda line: None), 1, print)
+        add_references(run_all(plan(BASE, tmp_path / "out", ["finetune"], [0]), 1, lambda line: None).runs, 1, print)
     assert not (tmp_path / "nothing").exists()
     assert precious.read_text() == "mine" if precious.is_file() else not list(precious.iterdir())
 
@@ -347,3 +363,41 @@ def test_the_command_compares_what_it_trained(tmp_path: Path, cli, monkeypatch: 
     trained = [path.parent for path in (tmp_path / "out" / "references").glob("reach-*/config.yaml")]
     assert [RunFolder.open(path).finished for path in trained] == [True, True]
     assert cli("sweep", "--vary", "ewc.strength").err.startswith("clrobot: --vary and --values go together")
+
+
+def test_a_study_goes_on_where_it_was_and_trains_what_is_new(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"name": "one", "stages": [{"task": "reach", "steps": 64}]}
+    settings = TINY | {"evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}}
+    given = {name: value for name, value in settings.items() if name not in ("curriculum", "steps", "network")}
+    content = {"name": "mine", "curricula": [one], "methods": ["finetune"], "settings": given}
+
+    def study(*seeds: int) -> Any:
+        (tmp_path / "study.yaml").write_text(yaml.safe_dump(content | {"seeds": list(seeds)}))
+        return cli("study", "study.yaml", "--jobs", "1", "--no-references")
+
+    verbs = in_this_process(monkeypatch)
+    trained = LocalExecutor.run
+    monkeypatch.setattr(
+        LocalExecutor,
+        "run",
+        lambda self, job, stopped: 1 if job.folder.name[-1] == "1" else trained(self, job, stopped),
+    )
+    failed = study(0, 1)
+    assert failed.code == 1
+    assert "FAILED    runs/mine/one-finetune-1: " in failed.out
+    assert "forgetting" in failed.out  # and what is there is compared
+    monkeypatch.setattr(LocalExecutor, "run", trained)
+    again = study(0, 1)
+    assert again.code == 0, again.err
+    assert [line for line in again.out.splitlines() if line.startswith("started")] == [
+        "started   runs/mine/one-finetune-1"
+    ]
+    assert "report  runs/mine/report.html" in again.out
+    changed = study(1, 2)
+    assert "in runs/mine, and no longer in the study: one-finetune-0\n" in changed.out
+    assert verbs == ["train"] * 3
+    assert "finished" in cli("study-status", "runs/mine").out
+    refused = cli("sweep", "--curriculum", "quick", "--out", "runs/mine")
+    assert "runs/mine holds the study 'mine' and not 'sweep'; they differ in name, curricula, methods" in refused.err

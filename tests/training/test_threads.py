@@ -12,7 +12,7 @@ import pytest
 from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import TINY, settings
 
-import clrobot.studies.sweep
+import clrobot.studies.driver
 from clrobot.benchmarks import bench
 from clrobot.benchmarks.learning import learn
 from clrobot.benchmarks.overhead import measure_overhead
@@ -21,8 +21,8 @@ from clrobot.envs.tasks.reach import Reach
 from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.machine import Machine
-from clrobot.runs.folder import RunFolder
-from clrobot.studies.sweep import Plan
+from clrobot.studies.driver import Outcome
+from clrobot.studies.plan import Plan
 from clrobot.terminal import LiteralConsole
 from clrobot.training.extend import extend
 from clrobot.training.resuming import resume
@@ -142,11 +142,11 @@ def test_references_and_a_sweep_take_threads(
 
     asked: list[RunConfig] = []
 
-    def note(plans: list[Plan], *_: Any) -> list[RunFolder]:
+    def note(plans: list[Plan], *_: Any) -> Outcome:
         asked.extend(planned.config for planned in plans)
-        return [run]
+        return Outcome([run], [])
 
-    monkeypatch.setattr(clrobot.studies.sweep, "run_all", note)
+    monkeypatch.setattr(clrobot.studies.driver, "run_all", note)
     (tmp_path / "config.yaml").write_text(dump_config(make_config(**TINY | one | {"threads": 2})))
     words = ["sweep", "--config", "config.yaml", "--method", "finetune", "--seed", "0"]
     assert cli(*words, "--threads", "1").code == 0

@@ -12,7 +12,7 @@ started with, such as a partition that does not exist: the study then ends with 
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Executor:
+class Executor(ABC):
     """Starts processes; `run` is called in several threads at once, the rest in the main thread."""
 
     @abstractmethod
@@ -62,14 +62,18 @@ class Executor:
         """
         return 0
 
-    def stop(self, times: int) -> None:
+    def at_a_time(self, runs: int) -> int:
+        """Return how many of these runs go on at a time where nobody says: all, since a cluster queues them."""
+        return runs
+
+    def stop(self, times: int) -> None:  # noqa: B027
         """Pass on that this process was asked to stop, `times` times so far: save, leave at once, kill.
 
         It is called within a signal's handler. What `stopped` tells in time needs nothing here.
         """
 
-    def pause(self) -> None:
+    def pause(self) -> None:  # noqa: B027
         """Pass on that this process is paused (Ctrl-Z), within a signal's handler."""
 
-    def go_on(self) -> None:
+    def go_on(self) -> None:  # noqa: B027
         """Pass on that this process goes on, within a signal's handler."""

@@ -59,6 +59,11 @@ class LocalExecutor(Executor):
         return code
 
     @override
+    def at_a_time(self, runs: int) -> int:
+        """Return one for each core that this process may use."""
+        return min(runs, usable_cores())
+
+    @override
     def threads(self, jobs: int) -> int:
         """Return an equal share of the cores that this process may use."""
         return max(1, usable_cores() // jobs)

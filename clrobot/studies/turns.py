@@ -1,0 +1,122 @@
+"""Whose turn a run is: found finished, trained by another process, or ours to train."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from clrobot.errors import Busy, UserError, shown
+from clrobot.experiment.config import RunConfig, settings_in_use
+from clrobot.experiment.dotted import flatten
+from clrobot.experiment.prepare import settle, without_measurements
+from clrobot.runs.folder import RunFolder
+from clrobot.studies.logs import open_own
+from clrobot.studies.plan import Plan
+
+_T = TypeVar("_T")
+_PAUSE = 0.5  # seconds between two looks at a run that another process trains
+_STAGE, _SNAPSHOT = re.compile(r"stage_\d{2,4}"), re.compile(r"step_(\d{12,13})")
+
+
+def log_of(planned: Plan) -> Path:
+    """Return where the output of a run's processes goes: a file beside the run's folder."""
+    return planned.folder.with_name(planned.folder.name + ".log")
+
+
+def finished_run(planned: Plan) -> RunFolder | None:
+    """Return the run that was planned if it is finished, or None.
+
+    Raises:
+        UserError: its folder holds another run, or is a link.
+    """
+    if planned.folder.is_symlink():
+        raise UserError(f"{planned.folder} is a link; give another --out: a study trains into folders of its own")
+    if not (planned.folder / "config.yaml").exists():
+        return None
+    run = RunFolder.open(planned.folder)
+    if differences := _differences(run.config, settle(planned.config)):
+        raise UserError(
+            f"{planned.folder} holds a run with other settings ({differences}); give another --out, or move it "
+            "elsewhere"
+        )
+    return run if run.finished else None
+
+
+def progress(folder: Path) -> tuple[int, int]:
+    """Return how far a run came, as what can only rise: its finished stages, and the step of its newest snapshot."""
+    if not folder.is_dir():
+        return 0, -1
+    stages = sum(1 for entry in folder.iterdir() if _STAGE.fullmatch(entry.name))
+    resume = folder / "resume"
+    found = [_SNAPSHOT.fullmatch(entry.name) for entry in resume.iterdir()] if resume.is_dir() else []
+    return stages, max((int(match[1]) for match in found if match), default=-1)
+
+
+@contextmanager
+def turn(planned: Plan, stopped: Callable[[], bool], tell: Callable[[str], None]) -> Iterator[IO[bytes] | None]:
+    """Yield the run's log once nobody else trains the run, or None if this process is stopped while it waits.
+
+    Of several studies the one that holds the log's lock trains the run, so that no two begin it at the same time.
+    """
+    path = log_of(planned)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_own(path) as log:
+        waits = False
+        while _is_busy(planned, log):
+            if not waits:
+                tell(f"waiting   {planned.folder}, which another process trains")
+                waits = True
+            time.sleep(_PAUSE)
+            if stopped():
+                break
+        yield None if stopped() else log
+
+
+def when_free(act: Callable[[], _T]) -> _T:
+    """Do what needs a run to itself, as soon as no other process has it."""
+    while True:
+        try:
+            return act()
+        except Busy:
+            time.sleep(_PAUSE)
+
+
+def _is_busy(planned: Plan, log: IO[bytes]) -> bool:
+    """Lock the log, and see whether a process that no study started trains the run."""
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # a disk without locks
+    if not (planned.folder / "config.yaml").exists():
+        return False
+    run = RunFolder(planned.folder)
+    try:
+        run.lock()
+    except Busy:
+        return True
+    run.unlock()
+    return False
+
+
+def _differences(there: RunConfig, wanted: RunConfig) -> str:
+    """Return in what two runs differ, or nothing."""
+    found, expected = dict(flatten(_material(there))), dict(flatten(_material(wanted)))
+    names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
+    values = [f"{name} {shown(found.get(name))} and not {shown(expected.get(name))}" for name in names[:3]]
+    return ", ".join([*values, *([f"{len(names) - 3} more"] if len(names) > 3 else [])])
+
+
+def _material(config: RunConfig) -> dict[str, Any]:
+    """Return the settings in use that make a run what it is: where it computes changes no bit.
+
+    What was measured of worlds follows from the others.
+    """
+    found = without_measurements(settings_in_use(config))
+    return {name: value for name, value in found.items() if name not in ("threads", "env_processes")}

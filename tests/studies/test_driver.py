@@ -1,0 +1,211 @@
+"""A study's driver: what it starts, what it starts again, and what it gives up."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.made_up_runs import made_up_run
+from support.trainings import TINY
+
+from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.runs.folder import RunFolder
+from clrobot.studies import driver
+from clrobot.studies.driver import AGAIN, Board, run_all
+from clrobot.studies.executors import by_name
+from clrobot.studies.executors.by_name import Kind, make_executor
+from clrobot.studies.executors.executor import Executor, Job
+from clrobot.studies.executors.local import LocalExecutor
+from clrobot.studies.plan import Plan
+
+ONE = {"name": "one", "stages": [{"task": "reach", "steps": 64}, {"task": "push", "steps": 64}]}
+SETTINGS = TINY | {"curriculum": ONE, "steps": None, "method": "finetune"}
+
+
+def planned(tmp_path: Path, *seeds: int) -> list[Plan]:
+    return [Plan(tmp_path / f"run-{seed}", make_config(**SETTINGS, seed=seed)) for seed in seeds or (0,)]
+
+
+class Scripted(Executor):
+    """In place of a process each of these acts on the run's folder, and returns an exit code."""
+
+    def __init__(self, *acts: Callable[[Job], int | None]) -> None:
+        self.acts = list(acts)
+        self.jobs: list[Job] = []
+
+    def run(self, job: Job, stopped: Callable[[], bool]) -> int | None:
+        self.jobs.append(job)
+        return self.acts.pop(0)(job)
+
+    @property
+    def verbs(self) -> list[str]:
+        return [job.command[job.command.index("clrobot") + 1] for job in self.jobs]
+
+
+def begins(job: Job) -> int:
+    RunFolder.create(job.folder, read_config(job.folder.with_name(job.folder.name + ".yaml")))
+    (job.folder / "stage_00").mkdir()
+    return fails(job)
+
+
+def comes_to(step: int) -> Callable[[Job], int]:
+    def act(job: Job) -> int:
+        (job.folder / "resume" / f"step_{step:012d}").mkdir(parents=True)
+        return fails(job)
+
+    return act
+
+
+def fails(job: Job) -> int:
+    job.log.write_text("…\nclrobot: the disk is full\n")
+    return 2
+
+
+def finishes(job: Job) -> int:
+    """Nobody minds how it ends, as long as the run is whole."""
+    made_up_run(job.folder.with_name("made"), [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], **SETTINGS)
+    for path in job.folder.with_name("made").iterdir():
+        path.replace(job.folder / path.name)
+    (job.folder / "stage_02").mkdir()
+    return 1
+
+
+def taken_away(code: int | None) -> Callable[[Job], int | None]:
+    return lambda job: code
+
+
+def work(tmp_path: Path, *acts: Callable[[Job], int | None]) -> tuple[list[str], Scripted, driver.Outcome]:
+    told: list[str] = []
+    executor = Scripted(*acts)
+    outcome = run_all(planned(tmp_path), 1, told.append, executor)
+    return [line.split()[0] for line in told], executor, outcome
+
+
+def test_a_run_is_begun_once_and_then_gone_on_with(tmp_path: Path) -> None:
+    told, executor, outcome = work(tmp_path, begins, finishes)
+    assert executor.verbs == ["train", "resume"]
+    assert told == ["started", "again", "finished"]
+    assert [run.path for run in outcome.runs] == [tmp_path / "run-0"]
+    assert run_all(planned(tmp_path), 1, told.append, Scripted()).runs[0].finished  # and nothing more is started
+
+
+def test_what_fails_without_coming_further_is_tried_again_twice_and_listed(tmp_path: Path) -> None:
+    told, executor, outcome = work(tmp_path, *[fails] * (AGAIN + 1))
+    assert executor.verbs == ["train"] * 3
+    assert told == ["started", "again", "again", "FAILED"]
+    assert outcome.runs == []
+    assert [str(failure) for failure in outcome.failures] == [
+        f"{tmp_path}/run-0: {tmp_path}/run-0.log ends with: clrobot: the disk is full"
+    ]
+
+
+def test_what_comes_further_has_not_failed(tmp_path: Path) -> None:
+    """Six processes fail, and no three in a row without a newer snapshot."""
+    steps = [fails, begins, fails, comes_to(64), fails, fails, comes_to(128), finishes]
+    told, _, outcome = work(tmp_path, *steps)
+    assert told == ["started", *["again"] * 7, "finished"]
+    assert outcome.failures == []
+
+
+@pytest.mark.parametrize("code", [None, 130, -15])
+def test_what_is_taken_away_has_not_failed(code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_PAUSE", 0.0)
+    told, _, outcome = work(tmp_path, begins, *[taken_away(code)] * 5, finishes)
+    assert told == ["started", *["again"] * 6, "finished"]
+    assert outcome.failures == []
+
+
+def test_a_run_that_fails_keeps_no_other_from_finishing(tmp_path: Path) -> None:
+    plans = planned(tmp_path, 0, 1)
+    made_up_run(plans[1].folder, [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], **SETTINGS, seed=1)
+    (plans[1].folder / "stage_02").mkdir()
+    board = Board()
+    outcome = run_all(plans, 1, print, Scripted(fails, fails, fails), board)
+    assert [run.path for run in outcome.runs] == [plans[1].folder]
+    assert list(board.states.values()) == ["failed", "finished"]
+
+
+def test_what_nothing_can_be_started_with_ends_the_study(tmp_path: Path) -> None:
+    def refuse(job: Job) -> int:
+        raise UserError("no partition 'fast'; expected one of low, high")
+
+    executor = Scripted(refuse)
+    with pytest.raises(UserError, match="no partition 'fast'"):
+        run_all(planned(tmp_path, 0, 1, 2), 1, print, executor)
+    assert len(executor.jobs) == 1
+
+
+def test_a_run_with_other_settings_is_named_with_what_differs(tmp_path: Path) -> None:
+    made_up_run(tmp_path / "run-0", [[0.0, 0.0]], **SETTINGS | {"ppo": SETTINGS["ppo"] | {"gamma": 0.5}})
+    with pytest.raises(UserError, match=r"run-0 holds a run with other settings \(ppo.gamma 0.5 and not 0.9\d*\)"):
+        run_all(planned(tmp_path), 1, print, Scripted())
+
+
+# Cores -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cores", "jobs", "given", "threads"), [(4, 2, 0, 2), (2, 3, 0, 1), (8, 1, 0, 8), (4, 2, 3, 3)]
+)
+def test_trainings_share_the_cores(
+    cores: int, jobs: int, given: int, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clrobot.studies.executors.local.usable_cores", lambda: cores)
+    for name in driver._THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")  # the user's own stays
+    jobs_run: list[Job] = []
+
+    def run(self: LocalExecutor, job: Job, stopped: Callable[[], bool]) -> int:
+        jobs_run.append(job)
+        return fails(job)
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    plans = [Plan(tmp_path / f"run-{n}", make_config(**SETTINGS | {"threads": given}, seed=n)) for n in range(jobs)]
+    run_all(plans, jobs, print)
+    assert {job.command[-2:] for job in jobs_run} == {("--threads", str(threads))}
+    share = str(max(1, cores // jobs))
+    assert jobs_run[0].environment == {"OMP_NUM_THREADS": share, "OPENBLAS_NUM_THREADS": share}
+
+
+def test_a_process_gets_its_variables(tmp_path: Path) -> None:
+    code = "import os; print(os.environ['MINE'], os.environ['PYTHONSAFEPATH'])"
+    job = Job(tmp_path, (sys.executable, "-c", code), tmp_path / "log", {"MINE": "here"})
+    assert LocalExecutor().run(job, lambda: False) == 0
+    assert job.log.read_text() == "here 1\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_a_process_keeps_to_the_cores_that_this_one_may_use(tmp_path: Path) -> None:
+    before = os.sched_getaffinity(0)
+    with ThreadPoolExecutor(1) as pool:
+        core = min(before)
+
+        def confined() -> None:
+            os.sched_setaffinity(threading.get_native_id(), {core})
+            assert LocalExecutor().threads(1) == LocalExecutor().at_a_time(5) == 1
+            code = "from clrobot.envs.cores import usable_cores; print(usable_cores())"
+            assert LocalExecutor().run(Job(tmp_path, (sys.executable, "-c", code), tmp_path / "log"), bool) == 0
+
+        pool.submit(confined).result()
+    assert (tmp_path / "log").read_text() == "1\n"
+
+
+# Executors by name -------------------------------------------------------------------------------------------
+
+
+def test_an_executor_says_what_installs_it(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(make_executor("local"), LocalExecutor)
+    monkeypatch.setitem(by_name.EXECUTORS, "moon", Kind("no.module", "no_such_package", "moon"))
+    (tmp_path / "config.yaml").write_text(dump_config(make_config(**SETTINGS)))
+    assert cli("study", "a.yaml", "--on", "moon").err == (
+        "clrobot: --on moon needs no_such_package, which is not installed; pip install 'clrobot[moon]'\n"
+    )
