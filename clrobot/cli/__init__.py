@@ -16,6 +16,7 @@ from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks, worlds
 from clrobot.cli.study import study, study_status, sweep
 from clrobot.cli.train import demo, extend, references, resume, train_in_help
+from clrobot.cli.verify import verify
 from clrobot.files import at_home
 from clrobot.imports import import_given
 
@@ -34,6 +35,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "plot": plot,
     "compare": compare,
     "references": references,
+    "verify": verify,
     "tasks": tasks,
     "worlds": worlds,
     "sheet": sheet,

@@ -115,6 +115,7 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
         environment=[
             (key.removeprefix("versions."), value if isinstance(value, str) else json.dumps(value))
             for key, value in flatten(run.environment)
+            if not key.startswith("fingerprint.") or key.endswith(".sha256")  # its numbers are for `clrobot verify`
         ],
         task_columns=[
             column

@@ -302,14 +302,22 @@ def next_free(parent: Path, name: str) -> Path:
     return parent / f"{name}-{n}"
 
 
+def versions() -> dict[str, str]:
+    """Return those of Python and of what computes."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+
+
 def _environment(config: RunConfig) -> dict[str, Any]:
+    from clrobot.runs.fingerprint import fingerprint  # which needs torch
+
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "versions": versions(),
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "torch_threads": config.torch_threads,
         "device": config.device,
+        "fingerprint": fingerprint(config.torch_threads).model_dump(mode="json"),
     } | _foreign(config)
 
 

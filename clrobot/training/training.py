@@ -148,15 +148,15 @@ class Training:
         """The stage that is trained next, from 1."""
         return len(self.stage_ends) + 1
 
-    def run(self) -> RunFolder:
-        """Go through every stage that is left.
+    def run(self, last: int | None = None) -> RunFolder:
+        """Go through every stage that is left, or through those until stage `last`.
 
         Raises:
             UserError: the training went to NaN, or the run cannot be written.
             Stopped: it was asked to stop, and has been saved.
         """
         with self.writing():
-            while self.next_stage <= len(self.config.curriculum.stages):
+            while self.next_stage <= (last or len(self.config.curriculum.stages)):
                 self._stage(self.next_stage)
             self.learner.model.logger.close()
             shutil.rmtree(self.folder.resume, ignore_errors=True)

@@ -1,0 +1,96 @@
+"""One stage of a run trained anew, elsewhere, and compared with the run bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from clrobot.errors import UserError
+from clrobot.experiment.build import make_method
+from clrobot.experiment.torch_threads import torch_threads_put_back
+from clrobot.files import MANIFEST, checksum
+from clrobot.results.run_metrics import Costs, run_metrics
+from clrobot.runs.folder import RunFolder, stage_name
+from clrobot.runs.metrics_file import write_metrics
+from clrobot.runs.score_book import read_scores
+from clrobot.training.observer import Observer
+from clrobot.training.resuming import open_training
+from clrobot.training.training import Training
+
+
+class Again(NamedTuple):
+    """How a stage came out again.
+
+    Attributes:
+        stage: from 1.
+        files: of its checkpoint that differ, by name.
+        scores: how many of its evaluations differ.
+        of: how many there are.
+    """
+
+    stage: int
+    files: tuple[str, ...]
+    scores: int
+    of: int
+
+    @property
+    def same(self) -> bool:
+        """Whether no bit differs."""
+        return not self.files and self.scores == 0
+
+
+def train_again(run: RunFolder, stage: int, observer: Observer) -> Again:
+    """Train one stage of a run anew, in a temporary folder, and compare its checkpoint and scores.
+
+    The first stage begins with the untrained agent; a later one with what the run kept of the stage before.
+
+    Raises:
+        UserError: the run has no such stage, or it cannot be trained here.
+    """
+    done = [found for found in run.stages() if found > 0]
+    if stage not in done:
+        raise UserError(f"--stage {stage}: {run.path} has no such stage finished; expected one of {done}")
+    with tempfile.TemporaryDirectory(prefix="clrobot-again-") as parent, torch_threads_put_back():
+        anew = Path(parent) / "run"
+        if stage == 1:
+            training = Training.begin(run.config, anew, observer)
+        else:
+            _copy_until(run, stage - 1, anew)
+            training = open_training(anew, observer)
+        return _compare(run, training.run(last=stage), stage)
+
+
+def _copy_until(run: RunFolder, stage: int, to: Path) -> None:
+    """Copy what a run was when a stage had just ended."""
+    to.mkdir()
+    for name in ("config.yaml", "environment.json"):
+        shutil.copy(run.path / name, to)
+    for number in run.stages():
+        if number <= stage:
+            shutil.copytree(run.checkpoint(number), to / stage_name(number))
+    copy, metrics = RunFolder(to), run.read_metrics()
+    scores = [score for score in read_scores(run.scores_file) if score.stage <= stage]
+    copy.scores_file.write_text("".join(score.to_line() for score in scores), encoding="utf-8")
+    costs = replace(Costs.of(metrics), per_stage=metrics.per_stage[:stage])
+    slots = run.config.curriculum.slots
+    in_sequence = make_method(run.config).in_sequence(len(slots))
+    write_metrics(copy, run_metrics(scores, slots, metrics.stage_ends[:stage], costs, in_sequence=in_sequence))
+
+
+def _compare(run: RunFolder, anew: RunFolder, stage: int) -> Again:
+    files = []
+    for number in {stage - 1, stage} if stage == 1 else {stage}:
+        one, other = run.checkpoint(number), anew.checkpoint(number)
+        names = {path.name for folder in (one, other) for path in folder.iterdir() if path.name != MANIFEST}
+        files += [f"{one.name}/{name}" for name in sorted(names) if _differ(one / name, other / name)]
+    first = 0 if stage == 1 else stage
+    then, now = ([s for s in read_scores(r.scores_file) if first <= s.stage <= stage] for r in (run, anew))
+    differ = sum(a != b for a, b in zip(then, now, strict=False)) + abs(len(then) - len(now))
+    return Again(stage, tuple(files), differ, len(then))
+
+
+def _differ(one: Path, other: Path) -> bool:
+    return not (one.is_file() and other.is_file()) or checksum(one) != checksum(other)
