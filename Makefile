@@ -1,5 +1,5 @@
 # Verbs for developers; the README's two commands need none of them.
-.PHONY: lint format type test test-gl test-browser build smoke plugin same-results ci
+.PHONY: lint format type test test-gl test-browser test-slurm test-ray build smoke plugin same-results ci
 PYTHON := .venv/bin/python
 
 lint:    ## style and imports
@@ -21,6 +21,14 @@ test-gl: ## what needs OpenGL (libegl1 and libgl1, or libosmesa6)
 
 test-browser: ## what needs Chromium (chromium and chromium-driver)
 	$(PYTHON) -m pytest -n 0 -m browser
+
+test-slurm: ## what needs Slurm (slurm-wlm and munge); it starts one of its own
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[slurm]'
+	$(PYTHON) -m pytest -n 0 -m slurm
+
+test-ray: ## what needs Ray; it starts one of its own
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[ray]'
+	$(PYTHON) -m pytest -n 0 -m ray
 
 build:   ## sdist and wheel into dist/
 	rm -rf dist

@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = """
     python3 -m venv .venv --without-pip && cp mine.txt "$OUT" && pwd > "$OUT/where" && true || .venv/bin/pytest
 """
-MAKEFILE = "lint type test-gl test-browser smoke plugin:\n\t@echo $@ >> $(OUT)/steps\n"
+MAKEFILE = "lint type test-gl test-browser test-slurm test-ray smoke plugin:\n\t@echo $@ >> $(OUT)/steps\n"
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (checkout / ".gitignore").write_text(".venv\n")
     (checkout / "deep" / "gone").touch()
     (checkout / "deep" / "link").symlink_to("../README.md")
-    for name in ("ldconfig", "chromium", "chromedriver"):
+    for name in ("ldconfig", "chromium", "chromedriver", "slurmctld", "slurmd", "munged"):
         (tools / name).write_text("#!/bin/sh\necho libEGL.so.1 libGL.so.1\n")
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
@@ -50,7 +51,11 @@ def ci(checkout: Path) -> str:
     done = subprocess.run(["bash", ".ci/run"], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     out = Path(os.environ["OUT"])
-    assert (out / "steps").read_text().split() == ["lint", "type", "test-gl", "test-browser", "smoke", "plugin"]
+    verbs = "lint type test-gl test-browser test-slurm test-ray smoke plugin"
+    assert (out / "steps").read_text().split() == verbs.split()
+    assert re.search(r"== lint\n.*\n-- lint: 0 min [0-9]{2} s\n\n== types\n", done.stdout, re.DOTALL), (
+        "each step's time"
+    )
     assert (out / "mine.txt").read_text() == "not committed yet"
     return (out / "where").read_text().strip()
 

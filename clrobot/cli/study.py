@@ -11,6 +11,7 @@ import tyro
 
 from clrobot.cli.common import MOST_THREADS, Format, at_least, open_console, print_json
 from clrobot.errors import UserError
+from clrobot.studies.executors.settings import RaySettings, SlurmSettings
 
 if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _StudyFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 _Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
+_SLURM, _RAY = SlurmSettings(), RaySettings()  # as they are where no flag says anything
+
 _ROWS = 50  # of the table; JSON has every run
 
 
@@ -31,6 +34,8 @@ def study(
     on: str = "local",
     out: Path | None = None,
     references: bool = True,
+    slurm: SlurmSettings = _SLURM,
+    ray: RaySettings = _RAY,
 ) -> None:
     """Train the runs that a file describes, compare them, and write a page.
 
@@ -41,16 +46,18 @@ def study(
     Args:
         file: curricula × methods × algorithms × seeds × orders × settings, in YAML.
         jobs: trainings at a time; by default one for each core here, and all at once on a cluster.
-        on: what starts the trainings: local, …
+        on: what starts the trainings: local, slurm or ray.
         out: the folder of the runs; by default runs/NAME.
         references: also train each task from scratch, once, which forward transfer needs.
+        slurm: what jobs ask for, with --on slurm.
+        ray: what tasks ask for, with --on ray.
     """
     from clrobot.studies.executors.by_name import make_executor
     from clrobot.studies.study_file import read_study
 
     if jobs is not None:
         at_least(jobs, "--jobs", most=MOST_THREADS)
-    executor = make_executor(on)
+    executor = make_executor(on, slurm=slurm, ray=ray)
     found = read_study(file, out)
     _train_and_compare(found.study, found.plans, found.out, jobs, executor, references)
 

@@ -199,17 +199,19 @@ class _Driver:
         share = self._executor.threads(self._jobs)
         threads = planned.config.threads or share
         command = [sys.executable, "-P", "-m", "clrobot", *import_words()]  # -P: not what lies in the current folder
+        there = ("--threads", str(threads))
+        # What belongs to this machine is what the study was given, not what the run's own files say.
+        again = (*command, "resume", str(planned.folder), "--tracker", planned.config.tracker, *there)
         if (planned.folder / "config.yaml").exists():
-            # What belongs to this machine is what the study was given, not what the run's own files say.
-            command += ["resume", str(planned.folder), "--tracker", planned.config.tracker]
+            words = again
         else:
             settings = planned.folder.with_name(planned.folder.name + ".yaml")
             with atomic(settings) as file:
                 file.write_text(dump_config(planned.config), encoding="utf-8")
-            command += ["train", "--config", str(settings), "--out", str(planned.folder)]
+            words = (*command, "train", "--config", str(settings), "--out", str(planned.folder), *there)
         # numpy's and torch's own threads: what is not given would be a thread for each core in every process.
         variables = {name: str(share) for name in _THREADS if share and name not in os.environ}
-        return Job(planned.folder, (*command, "--threads", str(threads)), log_of(planned), variables)
+        return Job(planned.folder, words, log_of(planned), variables, again)
 
 
 def _outliving_the_terminal(tell: Callable[[str], None]) -> Callable[[str], None]:

@@ -7,7 +7,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Final, cast
 
-from clrobot.agents.settings import FrozenSettings
 from clrobot.errors import UserError, nearest, shown
 from clrobot.studies.executors.executor import Executor
 
@@ -29,10 +28,12 @@ class Kind:
 
 EXECUTORS: Final[dict[str, Kind]] = {
     "local": Kind("clrobot.studies.executors.local"),
+    "slurm": Kind("clrobot.studies.executors.slurm", "submitit", "slurm"),
+    "ray": Kind("clrobot.studies.executors.ray", "ray", "ray"),
 }
 
 
-def make_executor(name: str, **settings: FrozenSettings) -> Executor:
+def make_executor(name: str, **settings: object) -> Executor:
     """Return the executor of that name.
 
     Args:

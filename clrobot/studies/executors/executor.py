@@ -27,12 +27,19 @@ class Job:
         command: the words of the process, the program first.
         log: the file to which its output goes, which is empty when it starts.
         environment: variables that it needs beside those that every process gets there.
+        again: the words that go on in the folder once it holds a run; None: the same.
     """
 
     folder: Path
     command: tuple[str, ...]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    again: tuple[str, ...] | None = None
+
+    def words(self) -> tuple[str, ...]:
+        """Return the words for what the folder holds now: a cluster starts a job again as it was submitted."""
+        begun = (self.folder / "config.yaml").exists()
+        return self.command if self.again is None or not begun else self.again
 
 
 class Executor(ABC):

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from typing_extensions import override
 
-from clrobot.agents.settings import FrozenSettings
 from clrobot.envs.cores import usable_cores
 from clrobot.safe_path import safe_environment
 from clrobot.studies.executors.executor import Executor, Job
@@ -19,7 +18,7 @@ from clrobot.studies.logs import open_own
 _KILLED_AT = 3  # requests to stop
 
 
-def make(settings: FrozenSettings | None = None) -> Executor:
+def make(settings: object = None) -> Executor:
     """Return the executor; it has no settings."""
     return LocalExecutor()
 
@@ -42,7 +41,7 @@ class LocalExecutor(Executor):
         with (
             open_own(job.log) as log,
             subprocess.Popen(
-                job.command,
+                job.words(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

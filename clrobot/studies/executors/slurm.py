@@ -1,0 +1,146 @@
+"""Slurm through submitit: a run's process is a job, which may be preempted, requeued, timed out or killed.
+
+However often Slurm starts it again, it goes on in the run's folder; what ends before that, the driver submits again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
+from typing import Any, Final
+
+from submitit import SlurmExecutor as Submitit
+from submitit import SlurmJob
+from submitit.core.utils import FailedJobError
+from typing_extensions import override
+
+from clrobot.errors import UserError, cut
+from clrobot.studies.executors.executor import Executor, Job
+from clrobot.studies.executors.settings import SlurmSettings
+from clrobot.studies.executors.there import STOPPED, note, work
+
+LOOK: Final = 5.0  # seconds between two questions to Slurm, for all jobs at once
+_WAIT: Final = 0.5  # seconds between two looks for a result's file
+# How Slurm answers when it is not there at the moment, or has enough jobs of this user.
+_LATER = re.compile(r"contact|timed out|temporar|limit", re.IGNORECASE)
+# How a job ends that was taken away without a fault of its own.
+_TAKEN_AWAY = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "")
+
+
+def make(settings: object = None) -> Executor:
+    """Return the executor, or raise UserError: there is no Slurm here."""
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UserError("--on slurm finds no sbatch here; start the study on a machine that can submit Slurm's jobs")
+    return SlurmExecutor(settings if isinstance(settings, SlurmSettings) else SlurmSettings())
+
+
+class SlurmExecutor(Executor):
+    """Submits each process as a job of its own, and waits for its end."""
+
+    def __init__(self, settings: SlurmSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._submitted, self._looked, self._alive = False, -float("inf"), ""
+
+    @override
+    def threads(self, jobs: int) -> int:
+        """Return a job's cores."""
+        return self._settings.cpus
+
+    @override
+    def run(self, job: Job, stopped: Callable[[], bool]) -> int | None:
+        """Submit the process, and wait for its end."""
+        if (submitted := self._submit(job)) is None:
+            time.sleep(LOOK)
+            return None
+        code, cancelled, unseen, seen = None, False, 0, self._looked
+        while unseen < 2:  # twice: it may be requeued just now
+            if submitted.paths.result_pickle.exists():
+                code = _result(submitted, job)
+                if code != STOPPED or cancelled:
+                    return code
+                submitted.paths.result_pickle.unlink()  # saved, and perhaps requeued: then it will write another
+            if stopped() and not cancelled:
+                submitted.cancel(check=False)
+                cancelled = True
+            time.sleep(_WAIT)
+            alive = self._is_alive(submitted.job_id, LOOK if code is None else _WAIT)
+            if self._looked != seen:
+                seen, unseen = self._looked, 0 if alive else unseen + 1
+        return _fate(submitted, job) if code is None else code
+
+    def _submit(self, job: Job) -> SlurmJob[Any] | None:
+        """Submit the process; None where Slurm cannot take it at the moment, though it took others."""
+        s = self._settings
+        files = job.folder.with_name(f"{job.folder.name}.slurm")
+        with self._lock:
+            executor = Submitit(files)
+            executor.update_parameters(
+                # Of jobs with one name Slurm starts one at a time: a study that was killed may have left one.
+                job_name=f"clrobot-{hashlib.sha256(str(job.folder.resolve()).encode()).hexdigest()[:12]}",
+                dependency="singleton",
+                time=s.timeout_min,
+                signal_delay_s=min(90, s.timeout_min * 20),  # before its limit a job is told
+                cpus_per_task=s.cpus,
+                srun_args=[f"--cpus-per-task={s.cpus}"],  # since 22.05 srun does not take it from sbatch
+                additional_parameters={"requeue": True, **dict(word.split("=", 1) for word in s.extra)},
+                **({} if s.partition is None else {"partition": s.partition}),
+            )
+            try:
+                with redirect_stderr(StringIO()):  # submitit prints there what the error says too
+                    submitted: SlurmJob[Any] = executor.submit(work, job)
+            except FailedJobError as error:
+                said = cut(str(error).strip().rpartition("sbatch: error: ")[2] or "nothing more is known", 200)
+                if self._submitted and _LATER.search(said):
+                    return None
+                raise UserError(
+                    f"--on slurm: sbatch refuses a job ({said}); see `sinfo`, and give --slurm.partition and the like"
+                ) from None
+            self._submitted = True
+        return submitted
+
+    def _is_alive(self, job_id: str, age: float) -> bool:
+        """Return whether a job waits or runs, as Slurm said `age` seconds ago at most; True if it says nothing."""
+        with self._lock:
+            if time.monotonic() - self._looked >= age:
+                asked = _ask("squeue", "--me", "--noheader", "--format=%A")
+                self._alive = "*" if asked is None else asked
+                self._looked = time.monotonic()
+            return self._alive == "*" or job_id in self._alive.split()
+
+
+def _result(submitted: SlurmJob[Any], job: Job) -> int:
+    """Return how the process ended."""
+    try:
+        code: int = submitted.result()
+    except Exception as error:  # what submitit reports of that Python
+        note(job, (str(error).strip().splitlines() or [type(error).__name__])[-1])
+        return 1
+    if code == 0:
+        shutil.rmtree(submitted.paths.folder, ignore_errors=True)
+    return code
+
+
+def _fate(submitted: SlurmJob[Any], job: Job) -> int | None:
+    """Return how a job ended that says nothing itself."""
+    said = _ask("scontrol", "--oneliner", "show", "job", submitted.job_id) or ""
+    if (state := (re.findall(r"\bJobState=(\w+)", said) or [""])[0]) in _TAKEN_AWAY:
+        return None
+    note(job, f"Slurm ended job {submitted.job_id}: {state}")
+    return 1
+
+
+def _ask(*words: str) -> str | None:
+    """Return what one of Slurm's commands prints, or None where it cannot answer now."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

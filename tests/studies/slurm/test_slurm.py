@@ -1,0 +1,145 @@
+"""A study on a real Slurm, which preempts, requeues and refuses, and loses its node's daemon."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.clusters import begun, one_after_another, plans, snapshots, studying, wait_until, write_study
+from support.outcomes import outcome
+from support.slurm import Cluster, cluster
+
+from clrobot.errors import UserError
+from clrobot.studies.executors.by_name import make_executor
+from clrobot.studies.executors.executor import Executor, Job
+from clrobot.studies.executors.settings import SlurmSettings
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
+LOW = ("--on", "slurm", "--slurm.partition", "low")
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Cluster]:
+    """One Slurm for all of these tests; a socket's path is short, so it lies in no folder of pytest's."""
+    folder = Path(tempfile.mkdtemp(prefix="clrobot-slurm-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        with cluster(folder) as found:
+            yield found
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def executor(**settings: object) -> Executor:
+    return make_executor("slurm", slurm=SlurmSettings(**settings))
+
+
+def job(folder: Path, code: str) -> Job:
+    return Job(folder / "run", (sys.executable, "-c", code), folder / "run.log", {})
+
+
+def test_a_study_that_is_preempted_and_loses_its_node_ends_with_the_same_bits(slurm: Cluster, tmp_path: Path) -> None:
+    file, out = write_study(tmp_path), tmp_path / "out"
+    with studying(file, out, *LOW, log=tmp_path / "log") as study:
+        for times in (1, 2):
+            before = snapshots(out)
+            wait_until(lambda before=before: snapshots(out) - before, study)  # a training is under way
+            slurm.preempt()
+            wait_until(lambda times=times: (tmp_path / "log").read_text().count("\nagain ") >= times, study)
+        before = snapshots(out)
+        wait_until(lambda: snapshots(out) - before, study)
+        slurm.kill_node()
+        slurm.start_node()
+        # As at a node's failure, what runs is killed, and Slurm itself starts the same job again.
+        wait_until(lambda: "RUNNING" in slurm.states().values(), study)
+        running = next(number for number, state in slurm.states().items() if state == "RUNNING")
+        slurm.ask("scontrol", "requeue", running)
+        assert study.wait(300) == 0, (tmp_path / "log").read_text()
+    assert f"Requeuing JobId={running}" in slurm.log, slurm.log
+    whole = one_after_another(file, tmp_path / "whole")
+    assert len(whole) == 6
+    assert {planned.folder.name for planned in plans(file, out)} == set(whole)
+    for name, expected in whole.items():
+        assert outcome(out / name) == expected, name
+    assert list(out.glob("*.slurm")) == [], "what submitit wrote is gone with the last job"
+
+
+def test_a_study_that_is_stopped_takes_its_jobs_along_and_goes_on(slurm: Cluster, tmp_path: Path) -> None:
+    file, out = write_study(tmp_path), tmp_path / "out"
+    with studying(file, out, *LOW, "--jobs", "2", log=tmp_path / "log") as study:
+        wait_until(lambda: len(begun(out)) == 2, study)
+        study.send_signal(signal.SIGINT)
+        assert study.wait(60) == 130
+    assert slurm.states() == {}
+    assert "stopped; the same command goes on from there" in (tmp_path / "log").read_text()
+    stopped = begun(out)
+    assert len(stopped) == 2
+    for name in stopped:
+        assert "clrobot: stopped in stage" in (out / f"{name}.log").read_text()
+
+
+def test_a_job_that_slurm_requeues_goes_on(slurm: Cluster, tmp_path: Path) -> None:
+    """Killed without a word, it is started again as it was submitted."""
+    began = tmp_path / "began"
+    code = f"import time, pathlib; b = pathlib.Path({str(began)!r})\nif not b.exists(): b.touch(), time.sleep(300)"
+    told: list[str] = []
+
+    def requeue_it() -> bool:
+        if not told and began.exists():
+            (number,) = slurm.states()
+            slurm.ask("scancel", "--signal=STOP", "--full", number)  # it cannot even listen
+            told.append(slurm.ask("scontrol", "requeue", number))
+        return False
+
+    there = job(tmp_path, code)
+    assert executor(partition="low").run(there, requeue_it) == 0
+    assert told == [""]
+
+
+def test_what_a_job_s_process_ends_with_is_what_it_returns(slurm: Cluster, tmp_path: Path) -> None:
+    there = job(tmp_path, "import os, sys; print(os.environ['SLURM_JOB_PARTITION'], flush=True); sys.exit(3)")
+    assert executor(partition="high", extra=("nice=5", "comment=two words"), cpus=2).run(there, lambda: False) == 3
+    assert there.log.read_text() == "high\n"
+
+
+def test_a_job_that_somebody_cancels_has_failed(
+    slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clrobot.studies.executors.slurm.LOOK", 0.5)
+    told = []
+
+    def cancel_it() -> bool:
+        if not told and "RUNNING" in slurm.states().values():
+            told.append(slurm.ask("scancel", "--signal=KILL", "--full", *slurm.states()))
+        return False
+
+    assert executor().run(job(tmp_path, "import time; time.sleep(300)"), cancel_it) == 1
+    assert "Slurm ended job" in (tmp_path / "run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"partition": "none"}, "Invalid partition name specified"),
+        ({"extra": ("time=soon",)}, "Invalid --time specification"),
+        ({"extra": ("no-such-thing=1",)}, "unrecognized option"),
+    ],
+)
+@pytest.mark.usefixtures("slurm")
+def test_what_slurm_refuses_is_one_sentence(
+    settings: dict[str, object], reason: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match=rf"--on slurm: sbatch refuses a job \(.*{reason}.*\); see `sinfo`"):
+        executor(**settings).run(job(tmp_path, ""), lambda: False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_sbatch_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+    with pytest.raises(UserError, match="--on slurm finds no sbatch here"):
+        executor()
