@@ -44,7 +44,7 @@ def finished_run(planned: Plan) -> RunFolder | None:
             f"{planned.folder} holds a run with other settings ({differences}); give another --out, or move it "
             "elsewhere"
         )
-    return run if run.finished else None
+    return RunFolder(planned.folder) if run.finished else None  # without its settings: there may be a thousand
 
 
 def progress(folder: Path) -> tuple[int, int]:
