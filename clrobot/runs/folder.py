@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -13,11 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import ValidationError
 
-from clrobot.errors import Busy, UserError, cut, explain, shown, warn
+from clrobot.errors import Busy, UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import (
@@ -33,9 +32,10 @@ from clrobot.files import (
 )
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.foreign import missing, sources
+from clrobot.runs.lock import LOCK, Held, hold
 
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
-_FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
+_FILES = ("environment.json", LOCK, "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
 _MOST_LEVELS = 20  # of environment.json; it has four
 _PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
@@ -45,8 +45,8 @@ _MOST_BYTES = 64 * 2**20  # of metrics.json; a run of 100 stages has 1 MB
 # The files of a run whose checksums its own manifest holds.
 RECORDED = ("config.yaml", "environment.json", "metrics.json", "scores.jsonl")
 
-# The locks that this process holds; a lock lasts as long as its file is open.
-_LOCKS: dict[Path, IO[bytes]] = {}
+# The locks that this process holds.
+_LOCKS: dict[Path, Held] = {}
 
 
 def stage_name(stage: int) -> str:
@@ -218,26 +218,27 @@ class RunFolder:
     def lock(self) -> None:
         """Keep every other process from training into this folder until `unlock` or the end of this process.
 
-        A disk that knows no locks (Lustre, NFS, FUSE as they may be mounted) is a warning: nobody can tell there.
-
         Raises:
-            Busy: another process does.
+            Busy: another process does; see `clrobot.runs.lock`.
         """
-        file = self.config_file.open("rb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise Busy(f"another process is training into {self.path}; wait for it, or stop it first") from error
-        except OSError as error:
-            warn(f"{self.path} cannot be locked here ({error.strerror}): let no other process train into it")
-        _LOCKS[self.path.resolve()] = file
+        _LOCKS[self.path.resolve()] = hold(self.config_file.open("rb"), self.path / LOCK, str(self.path))
 
     def unlock(self) -> None:
         """Let other processes train into this folder."""
-        file = _LOCKS.pop(self.path.resolve(), None)
-        if file is not None:
-            file.close()
+        held = _LOCKS.pop(self.path.resolve(), None)
+        if held is not None:
+            held.release()
+
+    def is_busy(self) -> bool:
+        """Return whether another process trains into this folder now; there may be no run in it yet."""
+        if not self.config_file.exists():
+            return False
+        try:
+            self.lock()
+        except Busy:
+            return True
+        self.unlock()
+        return False
 
     def clear_beginning(self) -> None:
         """Remove what a training writes before its first stage is over: the run starts anew.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from clrobot.experiment.config import RunConfig, settings_in_use
 from clrobot.experiment.dotted import flatten
 from clrobot.experiment.prepare import settle, without_measurements
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.lock import Held, hold
 from clrobot.studies.logs import open_own
 from clrobot.studies.plan import Plan
 
@@ -63,18 +63,18 @@ def turn(planned: Plan, stopped: Callable[[], bool], tell: Callable[[str], None]
 
     Of several studies the one that holds the log's lock trains the run, so that no two begin it at the same time.
     """
-    path = log_of(planned)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_own(path) as log:
-        waits = False
-        while _is_busy(planned, log):
+    log_of(planned).parent.mkdir(parents=True, exist_ok=True)
+    held, waits = None, False
+    try:
+        while not stopped() and (held := _take(planned)) is None:
             if not waits:
                 tell(f"waiting   {planned.folder}, which another process trains")
                 waits = True
             time.sleep(_PAUSE)
-            if stopped():
-                break
-        yield None if stopped() else log
+        yield None if held is None or stopped() else held.file
+    finally:
+        if held is not None:
+            held.release()
 
 
 def when_free(act: Callable[[], _T]) -> _T:
@@ -86,23 +86,17 @@ def when_free(act: Callable[[], _T]) -> _T:
             time.sleep(_PAUSE)
 
 
-def _is_busy(planned: Plan, log: IO[bytes]) -> bool:
-    """Lock the log, and see whether a process that no study started trains the run."""
+def _take(planned: Plan) -> Held | None:
+    """Lock the log, unless another study has it or a process that no study started trains the run."""
+    log = log_of(planned)
     try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass  # a disk without locks
-    if not (planned.folder / "config.yaml").exists():
-        return False
-    run = RunFolder(planned.folder)
-    try:
-        run.lock()
+        held = hold(open_own(log), log.with_name(f"{log.name}.lock"), str(planned.folder))
     except Busy:
-        return True
-    run.unlock()
-    return False
+        return None
+    if RunFolder(planned.folder).is_busy():
+        held.release()
+        return None
+    return held
 
 
 def _differences(there: RunConfig, wanted: RunConfig) -> str:

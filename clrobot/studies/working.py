@@ -1,10 +1,13 @@
-"""At which runs a process of this machine works now."""
+"""At which runs a process works now, of this machine or of another."""
 
 from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
+
+from clrobot.runs.lock import LOCK, look
 
 _LOCK = re.compile(r"^\d+: FLOCK .* ([0-9a-f]+):([0-9a-f]+):(\d+) \d+ \S+$", re.MULTILINE)
 
@@ -13,6 +16,7 @@ class Working:
     """What the kernel lists of locked files, read once; asking takes no lock, so that nobody is kept from one."""
 
     def __init__(self) -> None:
+        self._now = time.time()
         try:
             listed = Path("/proc/locks").read_text(encoding="ascii")
         except OSError:
@@ -27,4 +31,7 @@ class Working:
             found = (folder / "config.yaml").stat()
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) in self._locked
+        if (found.st_dev, found.st_ino) in self._locked:
+            return True
+        elsewhere = look(folder / LOCK, self._now)
+        return elsewhere is not None and elsewhere.lives

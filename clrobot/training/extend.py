@@ -24,6 +24,7 @@ from clrobot.imports import command
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
+from clrobot.runs.lock import LOCK
 from clrobot.runs.metrics_file import rebuild_metrics
 from clrobot.runs.references import default_store, reference_areas
 from clrobot.runs.score_book import read_scores
@@ -32,7 +33,7 @@ from clrobot.training.tracking import Tracking
 from clrobot.training.untrained import untrained
 
 # What is the old run's alone: its page, its run of a tracker, and snapshots that a killed process may have left.
-_NOT_COPIED = {"report.html", "resume", "tracker.json"}
+_NOT_COPIED = {LOCK, "report.html", "resume", "tracker.json"}
 
 
 @torch_threads_put_back()

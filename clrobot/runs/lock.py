@@ -1,0 +1,299 @@
+"""Who works in a folder now: the disk's own lock, and a file beside it with its holder's name and heartbeat.
+
+Where the disk has locks, its lock decides, and the file says who has it. Where it has none (Lustre, NFS, FUSE as they
+may be mounted) the file decides: its holder touches it every `BEAT` seconds, and one that nobody has touched for
+`STALE` was left by a process or a machine that is no more. Both times are the disk's own, so that no machine's clock
+matters: the file's, and that of another file that is written now.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Annotated, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clrobot.errors import Busy, cut, warn
+from clrobot.files import read_plain
+
+BEAT = 30.0  # seconds between two signs of life
+STALE = 300.0  # seconds without one, after which a holder is taken for dead
+LOCK = "lock.json"
+
+_YEAR_10000 = 253_402_300_799  # in seconds since 1970
+_LIMIT = 4096  # bytes of a lock's file; it has 250
+_TAKING = ".clrobot-taking.tmp"  # only its maker takes a dead one's lock away
+_TAKEN_FOR = 60.0  # seconds, after which that maker died meanwhile
+
+# Where it was said in this process that the disk has no locks: once for all the runs of a study.
+_SAID: set[Path] = set()
+
+_Word = Annotated[str, Field(max_length=255)]
+
+
+class Holder(BaseModel):
+    """Who holds a lock, as its file says.
+
+    Attributes:
+        host: the machine's name.
+        boot: of that machine, with the process's name space: where it is the same, its process ids can be asked for.
+        pid: of the process.
+        began: when the process began, in the kernel's own count: another process may have its id later.
+        since: when it took the lock, in seconds since 1970.
+        mark: no two locks have the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    host: _Word
+    boot: _Word
+    pid: Annotated[int, Field(ge=1, lt=2**31)]
+    began: _Word
+    since: Annotated[float, Field(ge=0, le=_YEAR_10000)]
+    mark: _Word
+
+
+class _Found(NamedTuple):
+    """A lock's file: its holder (None: it cannot be read), and the seconds since it was touched."""
+
+    holder: Holder | None
+    silent: float
+
+    @property
+    def lives(self) -> bool:
+        """Whether the holder is at work: on this machine its process says so, elsewhere its heartbeat."""
+        if self.holder is not None and (there := _is_there(self.holder)) is not None:
+            return there
+        return abs(self.silent) < STALE  # nobody who lives touches it in the future
+
+    def __str__(self) -> str:
+        if self.holder is None:
+            return "somebody whose lock cannot be read"
+        here = self.holder.host == socket.gethostname()
+        where = "this machine" if here else f"another machine, {cut(self.holder.host, 60)},"
+        since = datetime.fromtimestamp(self.holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"process {self.holder.pid} on {where} since {since}, last heard of {_ago(self.silent)} ago"
+
+
+class Held:
+    """A lock that this process holds, until `release`.
+
+    Attributes:
+        file: that is locked.
+    """
+
+    def __init__(self, file: IO[bytes], note: Path, holder: Holder, *, noted: bool) -> None:
+        self.file = file
+        self._note, self._holder = note.absolute(), holder
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        if noted:
+            self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+            self._thread.start()
+
+    def release(self) -> None:
+        """Let others have it; in a process that was forked meanwhile the lock stays its parent's."""
+        if self._holder.pid == os.getpid():
+            self._done.set()
+            if self._thread is not None:
+                self._thread.join()
+            if self._thread is not None and self._is_mine():
+                with suppress(OSError):
+                    self._note.unlink()
+        self.file.close()
+
+    def _is_mine(self) -> bool:
+        return _read(self._note) == self._holder
+
+    def _beat(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the main thread's
+        while not self._done.wait(BEAT):
+            with suppress(OSError):
+                if self._is_mine():  # paused for long, this process may have been taken for dead
+                    os.utime(self._note)
+
+
+def hold(file: IO[bytes], note: Path, what: str) -> Held:
+    """Lock an open file for this process, and write beside it who holds it.
+
+    Args:
+        file: is closed when the lock is released, and here if another has it.
+        note: the file that says who.
+        what: that is locked, for a sentence.
+
+    Raises:
+        Busy: another process has it, or did a moment ago on a machine that cannot be asked.
+    """
+    mine = _this_process()
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise _busy(what, look(note)) from error
+    except OSError as error:
+        try:
+            noted = _hold_without(note, mine, what, error)
+        except Busy:
+            file.close()
+            raise
+        return Held(file, note, mine, noted=noted)
+    return Held(file, note, mine, noted=_note_down(note, mine, what))
+
+
+def look(note: Path, now: float | None = None) -> _Found | None:
+    """Return who holds a lock and how long ago its file was touched, or None where nobody does.
+
+    Args:
+        note: the lock's file.
+        now: the time, in seconds since 1970; None: the disk's own, for which a file is written beside the lock's.
+    """
+    try:
+        touched = note.lstat().st_mtime
+    except OSError:
+        return None
+    return _Found(_read(note), (_now(note.parent) if now is None else now) - touched)
+
+
+def _read(note: Path) -> Holder | None:
+    try:
+        return Holder.model_validate_json(read_plain(note, _LIMIT, follow=False))
+    except (OSError, ValidationError):
+        return None
+
+
+def _note_down(note: Path, mine: Holder, what: str) -> bool:
+    """Write who has the disk's lock; return whether that could be done: the lock holds without it."""
+    found = look(note)
+    if found is not None and found.holder is not None and found.holder.host != mine.host and found.lives:
+        # Killed just now, or the disk's locks are each machine's own, which this machine cannot know.
+        warn(f"{what} was just worked in by {found}; if it still runs, stop it, or stop this")
+    try:
+        note.unlink(missing_ok=True)
+        return _create(note, mine)
+    except OSError:  # such as a full disk, or one that may only be read
+        return False
+
+
+def _hold_without(note: Path, mine: Holder, what: str, reason: OSError) -> bool:
+    """Hold a lock by its file alone; False, and a warning, where no file can be written either.
+
+    Raises:
+        Busy: another process has it.
+    """
+    try:
+        found = look(note)
+        if found is not None:
+            if found.lives:
+                raise _busy(what, found)
+            _take_away(note, found, what)
+        if not _create(note, mine):
+            raise _busy(what, look(note))
+    except OSError:
+        warn(f"{what} cannot be locked here ({reason.strerror}): let no other process work in it")
+        return False
+    if (place := note.absolute().parent.parent) not in _SAID:
+        _SAID.add(place)
+        warn(f"{what} cannot be locked here ({reason.strerror}): others are kept out by {note.name} alone")
+    return True
+
+
+def _take_away(note: Path, dead: _Found, what: str) -> None:
+    """Remove the lock of a process that is no more; of several that would, one does."""
+    guard = note.with_name(_TAKING)
+    with suppress(OSError):
+        if abs(_now(note.parent) - guard.lstat().st_mtime) > _TAKEN_FOR:
+            guard.unlink()
+    try:
+        os.close(os.open(guard, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        raise _busy(what, None) from None
+    try:
+        found = look(note)
+        if found is not None and (found.lives or found.holder != dead.holder):  # another was quicker
+            raise _busy(what, found)
+        note.unlink(missing_ok=True)
+    finally:
+        guard.unlink(missing_ok=True)
+    if dead.holder is None or _is_there(dead.holder) is None:  # a guess, however good
+        warn(f"{what} was held by {dead}; it is taken for dead, and its lock taken over")
+
+
+def _create(note: Path, mine: Holder) -> bool:
+    """Write a lock's file; False where there is one."""
+    try:
+        descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        os.write(descriptor, f"{mine.model_dump_json()}\n".encode())
+    except OSError:
+        note.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _busy(what: str, found: _Found | None) -> Busy:
+    who = "" if found is None else f": {found}"
+    return Busy(f"another process is training into {what}{who}; wait for it, or stop it first")
+
+
+def _ago(seconds: float) -> str:
+    return f"{max(0, seconds):.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"
+
+
+def _now(folder: Path) -> float:
+    """Return the time of the disk's own clock, which dates its files."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        return time.time()
+
+
+def _this_process() -> Holder:
+    pid = os.getpid()
+    return Holder(
+        host=socket.gethostname()[:255],
+        boot=_boot(),
+        pid=pid,
+        began=_began(pid) or "",
+        since=time.time(),
+        mark=secrets.token_hex(8),
+    )
+
+
+def _boot() -> str:
+    """Return what only processes that see each other share, or nothing where that cannot be known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _began(pid: int) -> str | None:
+    """Return when a process began, in the kernel's ticks; None if there is none, or it only waits to be buried."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _is_there(holder: Holder) -> bool | None:
+    """Return whether a lock's holder runs, or None where this process cannot see it."""
+    if not holder.boot or (holder.host, holder.boot) != (socket.gethostname(), _boot()):
+        return None
+    return _began(holder.pid) == holder.began
