@@ -34,9 +34,9 @@ def study(
 ) -> None:
     """Train the runs that a file describes, compare them, and write a page.
 
-    What is finished is not trained again; what was begun is resumed; what fails is tried again twice.
+    What is finished is not trained again; what was begun is resumed.
 
-    The exit code is 1 where a run failed for good.
+    What fails is tried again twice; the exit code is 1 where a run failed for good.
 
     Args:
         file: curricula × methods × algorithms × seeds × orders × settings, in YAML.

@@ -90,6 +90,13 @@ def test_it_is_told_as_a_table_and_as_json_and_changes_nothing(study: Path, cli:
     assert {path: path.stat().st_mtime_ns for path in study.rglob("*")} == before
 
 
+def test_what_a_log_ends_with_commands_no_terminal(study: Path, cli: Callable[..., Any]) -> None:
+    (study / "two-finetune-2.log").write_text("clrobot: \x1b[2J[b]\u202e\x07\n\n")
+    told = cli("study-status", study)
+    assert "two-finetune-2: clrobot: ?[2J[b]?" in told.out
+    assert not set(told.out) & set("\x1b\u202e\x07")
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "scores.jsonl"])
 @pytest.mark.parametrize("content", ["", "[1]", '{"stages_done": "x", "seconds": [1], "stage_ends": {"a": 1}}', "\0"])
 def test_what_is_damaged_tells_nothing_and_stops_nothing(name: str, content: str, study: Path) -> None:
