@@ -135,10 +135,8 @@ def _train_and_compare(
 ) -> None:
     """Do what a study asks for; the exit code is 1 where a run or a reference failed for good."""
     from clrobot.files import at_home
-    from clrobot.report.page import write_report
     from clrobot.studies.driver import run_all
     from clrobot.studies.record import check_place, no_longer_planned, write_record
-    from clrobot.studies.references import add_references
     from clrobot.studies.shown import showing
 
     out = at_home(out)
@@ -153,6 +151,10 @@ def _train_and_compare(
         outcome = run_all(plans, at_a_time, tell, executor, board)
         failures = outcome.failures
         if references and outcome.runs:
+            # Not before: with torch and matplotlib a driver would take three times the memory while it waits.
+            from clrobot.report.page import write_report
+            from clrobot.studies.references import add_references
+
             threads = plans[0].config.threads
             failures = [*failures, *add_references(outcome.runs, at_a_time, tell, threads, executor, board)]
             for run in outcome.runs:
