@@ -142,7 +142,8 @@ class _Driver:
             done, left = wait(left, timeout=_AWAKE, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            self._board.tick()
+            with suppress(OSError):  # what cannot be shown stops no training
+                self._board.tick()
 
     def _unless_refused(self, planned: Plan) -> RunFolder | Failure | None:
         """Train one run, unless nothing can be started: then no further one is begun."""

@@ -112,14 +112,17 @@ class _Live:
         if self._live is None:
             self._console.print(line, soft_wrap=True)
             return
-        from rich.console import Group
+        from rich.table import Table
         from rich.text import Text
 
         moving = [run for run in runs if run.state in ("failed", "running")]
         if not self._live.is_started:
             self._live.start()
         most = max(1, self._console.height - _LEFT_FREE)
-        self._live.update(Group(status_table(moving, most), Text(line)), refresh=True)
+        both = Table.grid()
+        both.add_row(status_table(moving, most))
+        both.add_row(Text(line))
+        self._live.update(both, refresh=True)
 
     def _left(self, runs: Sequence[RunStatus], now: float) -> float | None:
         """Return the time until all runs are finished, as it went so far: starts and waiting are in it."""

@@ -133,6 +133,14 @@ def test_a_run_that_fails_keeps_no_other_from_finishing(tmp_path: Path) -> None:
     assert list(board.states.values()) == ["failed", "finished"]
 
 
+def test_what_cannot_be_shown_stops_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    board = Board(tick=fail)
+    assert run_all(planned(tmp_path), 1, print, Scripted(begins, finishes), board).runs[0].finished
+
+
 def test_what_nothing_can_be_started_with_ends_the_study(tmp_path: Path) -> None:
     def refuse(job: Job) -> int:
         raise UserError("no partition 'fast'; expected one of low, high")

@@ -112,6 +112,13 @@ def test_a_thousand_runs_are_read_without_their_settings(
     assert len(study_status(study).runs) == 5
 
 
+def test_a_run_may_finish_while_it_is_looked_at(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snapshots are removed between two looks."""
+    seen = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: seen(path) or path.name == "resume")
+    assert len(study_status(study).runs) == 5
+
+
 def test_a_line_on_the_whole() -> None:
     assert whole({"finished": 3, "running": 2, "failed": 1, "planned": 1000}, 3720.0) == (
         "3 of 1,006 runs finished, 1 failed, 2 running, 1,000 planned, 1 h 02 min left"
