@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,13 @@ def test_a_thousand_runs_are_read_without_their_settings(
 ) -> None:
     monkeypatch.setattr(RunFolder, "open", lambda path: pytest.fail("it reads a run's YAML, for 20 ms"))
     assert len(study_status(study).runs) == 5
+
+
+def test_nothing_heavy_is_loaded_to_look(study: Path) -> None:
+    code = f"import sys; from clrobot.cli import main; main(['study-status', {str(study)!r}]); "
+    code += "print([name for name in ('torch', 'mujoco', 'matplotlib', 'scipy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_run_may_finish_while_it_is_looked_at(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
