@@ -39,9 +39,9 @@ def study(
 ) -> None:
     """Train the runs that a file describes, compare them, and write a page.
 
-    What is finished is not trained again; what was begun is resumed; what fails is tried again twice.
+    What is finished is not trained again; what was begun is resumed.
 
-    The exit code is 1 where a run failed for good.
+    What fails is tried again twice; the exit code is 1 where a run failed for good.
 
     Args:
         file: curricula × methods × algorithms × seeds × orders × settings, in YAML.
@@ -142,10 +142,8 @@ def _train_and_compare(
 ) -> None:
     """Do what a study asks for; the exit code is 1 where a run or a reference failed for good."""
     from clrobot.files import at_home
-    from clrobot.report.page import write_report
     from clrobot.studies.driver import run_all
     from clrobot.studies.record import check_place, no_longer_planned, write_record
-    from clrobot.studies.references import add_references
     from clrobot.studies.shown import showing
 
     out = at_home(out)
@@ -160,6 +158,10 @@ def _train_and_compare(
         outcome = run_all(plans, at_a_time, tell, executor, board)
         failures = outcome.failures
         if references and outcome.runs:
+            # Not before: with torch and matplotlib a driver would take three times the memory while it waits.
+            from clrobot.report.page import write_report
+            from clrobot.studies.references import add_references
+
             threads = plans[0].config.threads
             failures = [*failures, *add_references(outcome.runs, at_a_time, tell, threads, executor, board)]
             for run in outcome.runs:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from clrobot.comparison.comparison import Comparison, compare
 from clrobot.comparison.groups import Group
@@ -17,9 +17,9 @@ from clrobot.report.contents import Contents, read_run, run_names
 from clrobot.report.figures import of_comparison as figures
 from clrobot.report.figures.bars import Bar, comparison_figure, differences_figure
 from clrobot.report.figures.costs import cost_figure
-from clrobot.report.films import Films, Videos
+from clrobot.report.films import Films, Videos, address
 from clrobot.report.html import Download, Drawn, csv_link, drawn, write_page
-from clrobot.report.run_section import RunSection, run_section
+from clrobot.report.run_section import run_section
 from clrobot.results.catalogue import (
     COST_SECTIONS,
     HEADLINES,
@@ -30,6 +30,9 @@ from clrobot.results.catalogue import (
 )
 from clrobot.results.numbers import number, number_of_kind
 from clrobot.runs.folder import RunFolder
+
+# Runs that a page shows whole, each with its own figures and files; of more it has a line each, and a link.
+MOST_WHOLE: Final = 50
 
 
 def write_comparison(runs: Sequence[RunFolder], out: Path, videos: Videos = "link") -> Path:
@@ -51,11 +54,27 @@ def write_comparison(runs: Sequence[RunFolder], out: Path, videos: Videos = "lin
     contents = {run.path: read_run(run.path) for group in compared.groups for run in group.runs}
     films = Films(out.parent, videos)
     each = list(contents.values())
-    sections = [
-        run_section(run, films, name, n) for n, (run, name) in enumerate(zip(each, run_names(each), strict=True), 1)
-    ]
-    side = _side_by_side(compared, contents, sections)
-    return write_page(out, films, title=side.title, sections=sections, comparison=side)
+    named = list(zip(run_names(each), each, strict=True))
+    sections, listed = [], []
+    if len(each) <= MOST_WHOLE:
+        sections = [run_section(run, films, name, n) for n, (name, run) in enumerate(named, 1)]
+    else:
+        listed = [ListedRun(name, run, _page_of(run, out)) for name, run in named]
+    side = _side_by_side(compared, contents, named)
+    return write_page(out, films, title=side.title, sections=sections, listed=listed, comparison=side)
+
+
+class ListedRun(NamedTuple):
+    """A run of many, that is not shown whole; `page` is the address of its own page, if it has one."""
+
+    name: str
+    run: Contents
+    page: str | None
+
+
+def _page_of(run: Contents, out: Path) -> str | None:
+    page = run.path / "report.html"
+    return address(page, out.parent) if page.is_file() and not page.is_symlink() else None
 
 
 class FinalTable(NamedTuple):
@@ -125,7 +144,9 @@ class SideBySide:
     downloads: list[Download]
 
 
-def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections: list[RunSection]) -> SideBySide:
+def _side_by_side(
+    compared: Comparison, runs: Mapping[Path, Contents], named: Sequence[tuple[str, Contents]]
+) -> SideBySide:
     groups = compared.groups
     curricula = list(dict.fromkeys(run.config.curriculum.name for run in runs.values()))
     panels, skill, costs = figures.bars(compared), figures.bars(compared, SKILL_PANELS), figures.costs(compared, runs)
@@ -152,7 +173,7 @@ def _side_by_side(compared: Comparison, runs: Mapping[Path, Contents], sections:
         finals=[_final_table(final) for final in figures.final_successes(compared)],
         tasks=task_sections(compared)[1:],  # success itself is a heat map
         cost_bars=drawn(lambda width: cost_figure(costs, width), "costs"),
-        downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(sections))],
+        downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(named))],
     )
 
 
@@ -201,14 +222,14 @@ def _comparison_csv(compared: Comparison) -> str:
     return csv_link(rows)
 
 
-def _runs_csv(sections: Sequence[RunSection]) -> str:
+def _runs_csv(named: Sequence[tuple[str, Contents]]) -> str:
     names = [headline.name for headline in HEADLINES]
     rows: list[list[Any]] = [["run", "curriculum", "method", "seed", *names, "seconds", "parameters", "memory_bytes"]]
-    for section in sections:
-        config, metrics = section.run.config, section.metrics
+    for name, run in named:
+        config, metrics = run.config, run.metrics
         cost = [metrics.seconds.total, metrics.parameters.total, metrics.memory_bytes]
-        headlines = [metrics.value(name) for name in names]
-        rows.append([section.name, config.curriculum.name, config.method, config.seed, *headlines, *cost])
+        headlines = [metrics.value(headline) for headline in names]
+        rows.append([name, config.curriculum.name, config.method, config.seed, *headlines, *cost])
     return csv_link(rows)
 
 
@@ -217,4 +238,6 @@ def _count(count: int, what: str) -> str:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
     return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"

@@ -56,5 +56,10 @@ class Films:
             film = Embedded(f"film-{len(self.embedded) + 1}", f"data:video/mp4;base64,{data}")
             self.embedded.append(film)
             return f"#{film.id}"
-        relative = Path(os.path.relpath(path.resolve(), self._folder.resolve()))
-        return "/".join(urllib.parse.quote(os.fsencode(part), safe="") for part in relative.parts)
+        return address(path, self._folder)
+
+
+def address(path: Path, folder: Path) -> str:
+    """Return the address of a file for a page in `folder`."""
+    relative = Path(os.path.relpath(path.resolve(), folder.resolve()))
+    return "/".join(urllib.parse.quote(os.fsencode(part), safe="") for part in relative.parts)

@@ -29,4 +29,4 @@ def write_report(run: Path, out: Path | None = None, videos: Videos = "link") ->
     films = Films(path.parent, videos)
     contents = read_run(run)
     section = run_section(contents, films, contents.name)
-    return write_page(path, films, title=section.name, sections=[section], comparison=None)
+    return write_page(path, films, title=section.name, sections=[section], listed=[], comparison=None)

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 from clrobot.errors import TrainingStopped, UserError
 from clrobot.experiment.config_file import dump_config
@@ -42,14 +42,14 @@ class Failure:
 
     Attributes:
         planned: the run.
-        error: the last line of its log, or what is known without one.
+        error: where its log lies and the last line there, or how it is damaged.
     """
 
     planned: Plan
     error: str
 
     def __str__(self) -> str:
-        return f"{self.planned.folder}: {log_of(self.planned)} ends with: {self.error}"
+        return f"{self.planned.folder}: {self.error}"
 
 
 @dataclass
@@ -142,7 +142,8 @@ class _Driver:
             done, left = wait(left, timeout=_AWAKE, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            self._board.tick()
+            with suppress(OSError):  # what cannot be shown stops no training
+                self._board.tick()
 
     def _unless_refused(self, planned: Plan) -> RunFolder | Failure | None:
         """Train one run, unless nothing can be started: then no further one is begun."""
@@ -166,28 +167,39 @@ class _Driver:
             if (run := finished_run(planned)) is not None:  # by whom it was waited for
                 self._note(planned, "finished")
                 return run
-            self._note(planned, "running", "started ")
-            failures, best = 0, progress(planned.folder)
-            while True:
-                log.truncate(0)
-                code = self._executor.run(self._job(planned), stopped)
-                if (run := finished_run(planned)) is not None:
-                    self._note(planned, "finished", "finished")
-                    return run
-                if stopped():
-                    self._note(planned, "stopped", "stopped ")
-                    return None
-                error = last_line(log) or f"no output, and exit code {code}"
-                if (reached := progress(planned.folder)) > best:
-                    failures, best = 0, reached
-                elif code in _TAKEN_AWAY:
-                    time.sleep(_PAUSE)
-                else:
-                    failures += 1
-                if failures > AGAIN:
-                    self._note(planned, "failed", "FAILED  ")
-                    return Failure(planned, error)
-                self._note(planned, "running", "again   ", f", which ended with: {error}")
+            return self._until_it_ends(planned, log)
+
+    def _until_it_ends(self, planned: Plan, log: IO[bytes]) -> RunFolder | Failure | None:
+        """Start processes until the run is finished, has failed for good, or the study is stopped."""
+        self._note(planned, "running", "started ")
+        failures, best = 0, progress(planned.folder)
+        while True:
+            log.truncate(0)
+            code = self._executor.run(self._job(planned), self._requests.stopped)
+            try:
+                run = finished_run(planned)
+            except UserError as damage:  # of this run, and of no other
+                return self._failed(planned, str(damage))
+            if run is not None:
+                self._note(planned, "finished", "finished")
+                return run
+            if self._requests.stopped():
+                self._note(planned, "stopped", "stopped ")
+                return None
+            error = last_line(log) or f"no output, and exit code {code}"
+            if (reached := progress(planned.folder)) > best:
+                failures, best = 0, reached
+            elif code in _TAKEN_AWAY:
+                time.sleep(_PAUSE)
+            else:
+                failures += 1
+            if failures > AGAIN:
+                return self._failed(planned, f"{log_of(planned)} ends with: {error}")
+            self._note(planned, "running", "again   ", f", which ended with: {error}")
+
+    def _failed(self, planned: Plan, error: str) -> Failure:
+        self._note(planned, "failed", "FAILED  ")
+        return Failure(planned, error)
 
     def _note(self, planned: Plan, state: State, word: str | None = None, why: str = "") -> None:
         self._board.states[planned.folder] = state

@@ -93,29 +93,45 @@ class _Live:
         self._planned = {plan.folder: planned_run(plan) for plan in plans}
         self._runs: dict[Path, RunStatus] = {}
         self._last = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when it was first looked, and the steps that were done by then
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def tick(self) -> None:
         """Bring what is shown up to date, where it is time for that."""
         now = time.monotonic()
+        if self._first is None:
+            self._look()
+            self._first = now, sum(run.step for run in self._runs.values())
         if now - self._last < (_LINE_SECONDS if self._live is None else _REDRAWN):
             return
         self._last = now
         self._look()
         runs = list(self._runs.values())
         counts: Counter[str] = Counter(run.state for run in runs)
-        line = whole(counts, seconds_left(runs, min(self._jobs, len(runs))))
+        line = whole(counts, self._left(runs, now))
         if self._live is None:
             self._console.print(line, soft_wrap=True)
             return
-        from rich.console import Group
+        from rich.table import Table
         from rich.text import Text
 
         moving = [run for run in runs if run.state in ("failed", "running")]
         if not self._live.is_started:
             self._live.start()
         most = max(1, self._console.height - _LEFT_FREE)
-        self._live.update(Group(status_table(moving, most), Text(line)), refresh=True)
+        both = Table.grid()
+        both.add_row(status_table(moving, most))
+        both.add_row(Text(line))
+        self._live.update(both, refresh=True)
+
+    def _left(self, runs: Sequence[RunStatus], now: float) -> float | None:
+        """Return the time until all runs are finished, as it went so far: starts and waiting are in it."""
+        left = sum(run.steps - run.step for run in runs if run.state not in ("finished", "failed"))
+        done = sum(run.step for run in runs)
+        since, before = self._first or (now, done)
+        if done > before:
+            return left * (now - since) / (done - before)
+        return seconds_left(runs, min(self._jobs, len(runs)))
 
     def close(self) -> None:
         """Take the table away."""

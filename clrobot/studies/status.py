@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from clrobot.errors import cut
 from clrobot.files import read_plain
 from clrobot.studies.record import PlannedRun, read_record
 from clrobot.studies.turns import progress
@@ -190,12 +191,12 @@ class _Here:
 
 def _error(folder: Path) -> str | None:
     """Return the last line of a run's log if its process ended with an error."""
-    lines = _tail(folder.with_name(folder.name + ".log"))
+    lines = [line for line in _tail(folder.with_name(folder.name + ".log")) if line.strip()]
     last = lines[-1] if lines else ""
     failed = (last.startswith("clrobot: ") and "stopped" not in last) or any(
         line.startswith("Traceback ") for line in lines
     )
-    return last if failed else None
+    return cut(last, 300) if failed else None
 
 
 def _tail(path: Path) -> list[str]:

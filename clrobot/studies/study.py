@@ -1,4 +1,22 @@
-"""What a study is: curricula × methods × algorithms × seeds × orders × settings."""
+"""What a study is: curricula × methods × algorithms × seeds × orders × settings.
+
+Its file is YAML, of which only the first three keys are needed:
+
+    name: lambda-study
+    curricula: [cr4, my-curriculum.yaml]     # names, files beside this one, or what such a file holds
+    methods:
+      finetune: {}
+      ewc: {strength: [0.01, 0.1, 1.0]}      # a list is a grid; names are the method's own settings
+      ewc+replay: {ewc.strength: 0.05}
+    algorithms: [ppo]
+    seeds: 10..14                            # or a list
+    orders: [0, 1]                           # 0: as written; others: seeded shuffles of the stages
+    settings: {ppo.learning_rate: [1e-3, 2e-3]}
+    imports: [my_package.tasks]              # as --import, and passed on to every process
+
+What a method is given stands in its runs' names, and so does what is a list under `settings`: a list of one value
+may grow later, and its runs stay what they are.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -44,17 +45,24 @@ def finished_run(planned: Plan) -> RunFolder | None:
             f"{planned.folder} holds a run with other settings ({differences}); give another --out, or move it "
             "elsewhere"
         )
-    return run if run.finished else None
+    return RunFolder(planned.folder) if run.finished else None  # without its settings: there may be a thousand
 
 
 def progress(folder: Path) -> tuple[int, int]:
-    """Return how far a run came, as what can only rise: its finished stages, and the step of its newest snapshot."""
-    if not folder.is_dir():
-        return 0, -1
-    stages = sum(1 for entry in folder.iterdir() if _STAGE.fullmatch(entry.name))
-    resume = folder / "resume"
-    found = [_SNAPSHOT.fullmatch(entry.name) for entry in resume.iterdir()] if resume.is_dir() else []
+    """Return how far a run came, as what can only rise: its finished stages, and the step of its newest snapshot.
+
+    -1 stands for no snapshot. The run may be trained meanwhile, which removes its snapshots at the end.
+    """
+    stages = sum(1 for name in _names(folder) if _STAGE.fullmatch(name))
+    found = map(_SNAPSHOT.fullmatch, _names(folder / "resume"))
     return stages, max((int(match[1]) for match in found if match), default=-1)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 @contextmanager

@@ -40,6 +40,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "resume: snapshots never": (["resume", "RUN", "--snapshot-seconds", "inf"], "`snapshot_seconds` is inf"),
     "resume: a device of 10^5 letters": (["resume", "RUN", "--device", "x" * 10**5], "`device` is "),
     "sweep: 10^9 jobs": (["sweep", "--jobs", "1000000000"], "--jobs 1000000000; expected 1,024 at most"),
+    "study: 10^9 jobs": (["study", "a.yaml", "--jobs", "1000000000"], "--jobs 1000000000; expected 1,024 at most"),
     "demo: 10^30 steps": (["demo", "--steps", str(10**30)], "`steps` is 1000"),
     "demo: a seed of 10^30": (["demo", "--seed", str(10**30)], "`seed` is 1000"),
     "bench: 10^9 simulations": (["bench", "--num-envs", "1000000000"], "expected 65,536 at most"),

@@ -389,6 +389,19 @@ def test_the_comparison_holds_what_compare_says(
     assert len([attrs for tag, attrs in page.tags if attrs.get("class") == "run"]) == 3
 
 
+def test_of_many_runs_each_has_a_line_and_a_link_to_its_own_page(
+    three: list[RunFolder], undrawn: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clrobot.report.comparison_page, "MOST_WHOLE", 2)
+    (three[0].path / "report.html").touch()
+    (three[1].path / "report.html").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "pages").mkdir()
+    page = Page(write_comparison(three, tmp_path / "pages" / "report.html"))
+    assert page.links() == ["../ewc-0/report.html"]
+    assert all(name in page.text for name in ("ewc-0", "ewc-1", "finetune"))
+    assert not [attrs for tag, attrs in page.tags if attrs.get("class") == "run"]
+
+
 def _row(runs: int, estimates: list[Estimate]) -> list[str]:
     return [str(runs), *("" if e.value is None else str(e.value) for e in estimates)]
 

@@ -71,7 +71,8 @@ def fails(job: Job) -> int:
 
 def finishes(job: Job) -> int:
     """Nobody minds how it ends, as long as the run is whole."""
-    made_up_run(job.folder.with_name("made"), [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], **SETTINGS)
+    seed = int(job.folder.name[-1])
+    made_up_run(job.folder.with_name("made"), [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], **SETTINGS, seed=seed)
     for path in job.folder.with_name("made").iterdir():
         path.replace(job.folder / path.name)
     (job.folder / "stage_02").mkdir()
@@ -131,6 +132,25 @@ def test_a_run_that_fails_keeps_no_other_from_finishing(tmp_path: Path) -> None:
     outcome = run_all(plans, 1, print, Scripted(fails, fails, fails), board)
     assert [run.path for run in outcome.runs] == [plans[1].folder]
     assert list(board.states.values()) == ["failed", "finished"]
+
+
+def test_a_run_that_is_damaged_fails_alone(tmp_path: Path) -> None:
+    def damages(job: Job) -> int:
+        begins(job)
+        (job.folder / "config.yaml").write_text("a: [")
+        return 1
+
+    outcome = run_all(planned(tmp_path, 0, 1), 1, print, Scripted(damages, begins, finishes))
+    assert [failure.planned.folder.name for failure in outcome.failures] == ["run-0"]
+    assert "config.yaml" in outcome.failures[0].error
+
+
+def test_what_cannot_be_shown_stops_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    board = Board(tick=fail)
+    assert run_all(planned(tmp_path), 1, print, Scripted(begins, finishes), board).runs[0].finished
 
 
 def test_what_nothing_can_be_started_with_ends_the_study(tmp_path: Path) -> None:

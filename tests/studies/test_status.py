@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,13 @@ def test_it_is_told_as_a_table_and_as_json_and_changes_nothing(study: Path, cli:
     assert {path: path.stat().st_mtime_ns for path in study.rglob("*")} == before
 
 
+def test_what_a_log_ends_with_commands_no_terminal(study: Path, cli: Callable[..., Any]) -> None:
+    (study / "two-finetune-2.log").write_text("clrobot: \x1b[2J[b]\u202e\x07\n\n")
+    told = cli("study-status", study)
+    assert "two-finetune-2: clrobot: ?[2J[b]?" in told.out
+    assert not set(told.out) & set("\x1b\u202e\x07")
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "scores.jsonl"])
 @pytest.mark.parametrize("content", ["", "[1]", '{"stages_done": "x", "seconds": [1], "stage_ends": {"a": 1}}', "\0"])
 def test_what_is_damaged_tells_nothing_and_stops_nothing(name: str, content: str, study: Path) -> None:
@@ -102,6 +111,20 @@ def test_a_thousand_runs_are_read_without_their_settings(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RunFolder, "open", lambda path: pytest.fail("it reads a run's YAML, for 20 ms"))
+    assert len(study_status(study).runs) == 5
+
+
+def test_nothing_heavy_is_loaded_to_look(study: Path) -> None:
+    code = f"import sys; from clrobot.cli import main; main(['study-status', {str(study)!r}]); "
+    code += "print([name for name in ('torch', 'mujoco', 'matplotlib', 'scipy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_run_may_finish_while_it_is_looked_at(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snapshots are removed between two looks."""
+    seen = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: seen(path) or path.name == "resume")
     assert len(study_status(study).runs) == 5
 
 
