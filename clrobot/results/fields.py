@@ -37,7 +37,7 @@ Matrix = Annotated[tuple[Row, ...], Field(max_length=MAX_SLOTS + 1)]
 def _from_file(value: int, info: ValidationInfo) -> int:
     first = 1 if info.mode == "json" else 0
     if not first <= value < first + MAX_SLOTS:
-        raise ValueError(f"{str(value)[:20]}; expected a slot, {first} to {first + MAX_SLOTS - 1}")
+        raise ValueError(f"{str(value)[:20]}; expected a slot, which counts from {first}, up to {MAX_SLOTS}")
     return value - first
 
 
