@@ -170,6 +170,8 @@ def is_shown(character: str) -> bool:
 
 def is_finished(run: Path) -> bool:
     """Whether the last stage is measured and has its checkpoint, as the files say."""
+    if not all((run / name).is_file() for name in ("config.yaml", "metrics.json")):  # the forger makes pipes too
+        return False
     stages = len(yaml.safe_load((run / "config.yaml").read_text())["curriculum"]["stages"])
     try:
         done = json.loads((run / "metrics.json").read_text())["stages_done"]
