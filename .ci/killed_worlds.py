@@ -55,8 +55,10 @@ def start(words: list[str]) -> multiprocessing.process.BaseProcess:
 
 
 def finished(run: Path) -> bool:
-    """Return whether a run's page is written: then nothing is left to resume."""
-    return (run / "report.html").exists()
+    """Return whether nothing is left to resume: a run that was killed before its page was written has none."""
+    from clrobot.runs.folder import RunFolder
+
+    return (run / "config.yaml").exists() and RunFolder.open(run).finished
 
 
 def main(curriculum: str = "mixed4", kills: str = "20", method: str = "ewc") -> int:

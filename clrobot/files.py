@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -228,6 +228,8 @@ def read_own(path: Path, most: int) -> bytes:
 
 MANIFEST = "manifest.json"
 _PART = 2**20  # bytes read at a time
+_MOST_FILES = 100  # that a manifest lists
+_MOST_RECORDED = 2**28  # bytes of a file that still grows: as many as its reader takes at most
 
 
 def write_manifest(folder: Path) -> None:
@@ -237,11 +239,15 @@ def write_manifest(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
-def check_manifest(folder: Path, needed: Collection[str]) -> str | None:
+def check_manifest(folder: Path, sizes: Mapping[str, int]) -> str | None:
     """Return what is wrong with `folder`'s files, or None when every one is as its manifest says.
 
-    Links are refused: what is read must lie in the folder. So is a manifest without the `needed` names: what it
-    does not list is not checked.
+    Links are refused: what is read must lie in the folder. So is a manifest without the names of `sizes`: what it
+    does not list is not checked. What is larger than it can be is refused unread.
+
+    Args:
+        folder: with a manifest.
+        sizes: of each file that it must list, the most bytes; another file has as many as the largest at most.
 
     Raises:
         UserError: a file may not be read here, which is no damage.
@@ -253,10 +259,13 @@ def check_manifest(folder: Path, needed: Collection[str]) -> str | None:
         sums = json.loads(read_plain(manifest))
         if not isinstance(sums, dict) or not sums:
             return f"{manifest} is damaged"
-        if lacking := sorted(set(needed) - sums.keys()):
+        if lacking := sorted(sizes.keys() - sums.keys()):
             return f"{manifest} is damaged (it does not list {lacking[0]})"
+        if len(sums) > _MOST_FILES:
+            raise ValueError(f"it lists {len(sums):,} files")
+        most = max(sizes.values(), default=TEXT_LIMIT)
         for name, expected in sums.items():
-            if (problem := _check_file(folder, name, expected)) is not None:
+            if (problem := _check_file(folder, name, expected, sizes.get(name, most))) is not None:
                 return problem
     except PermissionError as error:
         raise _unreadable(error) from error
@@ -265,12 +274,14 @@ def check_manifest(folder: Path, needed: Collection[str]) -> str | None:
     return None
 
 
-def _check_file(folder: Path, name: str, expected: object) -> str | None:
+def _check_file(folder: Path, name: str, expected: object, most: int) -> str | None:
     path = folder / name
     if Path(name).name != name or name in ("", "..") or not name.isprintable():
         return f"{folder / MANIFEST} is damaged (it lists {name[:100]!r}, which cannot be one of its files)"
     if path.is_symlink() or not path.is_file():
         return f"{path} is missing or not a plain file"
+    if (size := path.stat().st_size) > most:
+        return f"{path} is damaged (it has {size:,} bytes, and {most:,} is the most that it can have)"
     if checksum(path) != expected:
         return f"{path} is damaged (its checksum differs)"
     return None
@@ -306,11 +317,15 @@ def check_record(folder: Path) -> str | None:
     if not manifest.exists():
         return None
     try:
-        for name, expected in json.loads(read_plain(manifest)).items():
+        recorded = json.loads(read_plain(manifest))
+        if len(recorded) > _MOST_FILES:
+            return f"{manifest} is damaged (it lists {len(recorded):,} files)"
+        for name, expected in recorded.items():
             path = folder / name
             if Path(name).name != name or not path.is_file() or path.is_symlink():
                 return f"{path} is missing or not a plain file"
-            if _checksum_of_start(path, int(expected["bytes"])) != expected["sha256"]:
+            found = _checksum_of_start(path, int(expected["bytes"]))
+            if found is None or found != expected["sha256"]:
                 return f"{path} is damaged (its checksum differs)"
     except PermissionError as error:
         raise _unreadable(error) from error
@@ -320,9 +335,9 @@ def check_record(folder: Path) -> str | None:
 
 
 def _checksum_of_start(path: Path, size: int) -> str | None:
-    """Return the SHA-256 of a file's first `size` bytes, or None where it has fewer."""
+    """Return the SHA-256 of a file's first `size` bytes; None where it has fewer, or they are too many to be read."""
     found = hashlib.sha256()
-    if not 0 <= size <= path.stat().st_size:
+    if not 0 <= size <= min(path.stat().st_size, _MOST_RECORDED):
         return None
     with path.open("rb") as file:
         while size > 0 and (part := file.read(min(size, _PART))):

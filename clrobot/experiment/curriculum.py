@@ -25,7 +25,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -44,11 +44,14 @@ from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.envs.worlds import spec as worlds
 from clrobot.envs.worlds.kinds import is_native, kind_of
+from clrobot.envs.worlds.kwargs import check_kwargs
 from clrobot.errors import UserError, nearest, shown
+from clrobot.results.fields import MAX_SLOTS
 
 # More steps than anybody will train; a counter holds them exactly.
 MAX_STEPS = 10**12
-MAX_STAGES = 1024  # the slot's index in an observation is at most 1023
+MAX_STAGES = MAX_SLOTS
+MAX_HORIZON = 100_000  # of an episode: evaluation runs dozens of them at once, to their ends
 
 # What would let a name lead out of the folder that it is given in.
 _NOT_IN_NAMES = ("/", "\\", "\0")
@@ -80,17 +83,17 @@ def _number(value: Any) -> Any:
 
 
 Steps = Annotated[int, BeforeValidator(whole_number), Field(gt=0, le=MAX_STEPS)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-# What the experiment itself decides of an environment that it makes; by its name in `kwargs`, what to give instead.
-_NO_KWARGS: Final = {"render_mode": "films ask for it", "max_episode_steps": "give horizon", "id": "it is the task"}
+Horizon = Annotated[int, BeforeValidator(whole_number), Field(gt=0, le=MAX_HORIZON)]
+Finite = Annotated[float, Field(ge=-worlds.HUGE, le=worlds.HUGE)]
+Scale = Annotated[float, Field(gt=0, le=worlds.HUGE)]
+Spread = Annotated[float, Field(ge=1 / worlds.HUGE, le=worlds.HUGE)]
+Key = Annotated[str, Field(min_length=1, max_length=200)]  # of an environment's `info`
 
 
 class Success(_Frozen):
     """What tells that an episode in a world of others' has been a success: one of the two."""
 
-    key: str | None = None
+    key: Key | None = None
     """A key of the environment's `info`."""
     return_above: Finite | None = None
     """The episode's return, which is judged at its end."""
@@ -105,10 +108,10 @@ class Success(_Frozen):
 class Measured(_Frozen):
     """What was found out about a world of others' before training, and stays (see `clrobot.envs`' `Measured`)."""
 
-    offset: tuple[Finite, ...] = Field(min_length=1)
-    scale: tuple[Scale, ...]
-    actions: int = Field(ge=1)
-    success: str | None = None
+    offset: tuple[Finite, ...] = Field(min_length=1, max_length=worlds.MOST)
+    scale: tuple[Spread, ...] = Field(max_length=worlds.MOST)
+    actions: int = Field(ge=1, le=worlds.MOST)
+    success: Key | None = None
 
     @model_validator(mode="after")
     def _same_length(self) -> Self:
@@ -126,8 +129,8 @@ class Stage(_Frozen):
     overrides: dict[str, int | float] = {}
     """What puts a native task into another world: `{"object.friction": 0.3}` (see `clrobot.envs`' OVERRIDES)."""
     kwargs: dict[str, Any] = {}
-    """What a world of others' is made with, in plain values."""
-    horizon: Steps | None = None
+    """What a world of others' is made with: plain values that name no file (see `clrobot.envs`' `kwargs`)."""
+    horizon: Horizon | None = None
     """The most control steps of an episode, in place of the world's own."""
     reward_scale: Scale | None = None
     """What rewards are multiplied by for the learner. None: 1 for native tasks, a running scale for others'."""
@@ -161,13 +164,7 @@ class Stage(_Frozen):
     @field_validator("kwargs")
     @classmethod
     def _plain_kwargs(cls, kwargs: dict[str, Any]) -> dict[str, Any]:
-        for name in kwargs:
-            if name in _NO_KWARGS:
-                raise ValueError(f"{name} is not for kwargs: {_NO_KWARGS[name]}")
-        try:
-            json.dumps(kwargs, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{shown(kwargs)}; expected names with numbers, texts, lists and mappings") from error
+        check_kwargs(kwargs)
         return kwargs
 
     @field_validator("kwargs", "success", "measured")

@@ -7,12 +7,14 @@ from typing import Any, Final
 import numpy as np
 
 from clrobot.envs.worlds.kinds import kind_of
+from clrobot.errors import UserError
 from clrobot.experiment.config import CheckpointSettings, RunConfig
 from clrobot.experiment.curriculum import Curriculum, Measured, Stage
 from clrobot.experiment.layout import layout
 
 # Control steps between two snapshots where a world cannot save its state: what a resumed training does again at most.
 SNAPSHOT_STEPS: Final = 50_000
+MOST_NUMBERS: Final = 8_000  # in the observations of all stages
 
 
 def prepare(config: RunConfig) -> RunConfig:
@@ -30,9 +32,20 @@ def prepare(config: RunConfig) -> RunConfig:
         return config
     found: dict[tuple[Any, ...], Measured] = {}
     stages = tuple(_measured(stage, found) for stage in curriculum.stages)
+    _check_numbers(stages)
     curriculum = curriculum if stages == curriculum.stages else curriculum.with_stages(stages)
     layout(curriculum)  # refused before anything is made
     return config.model_copy(update={"curriculum": curriculum})
+
+
+def _check_numbers(stages: tuple[Stage, ...]) -> None:
+    """Raise UserError where a run's `config.yaml`, which holds every scale, would be larger than what is read."""
+    numbers = sum(len(stage.measured.offset) for stage in stages if stage.measured is not None)
+    if numbers > MOST_NUMBERS:
+        raise UserError(
+            f"the observations of these {len(stages)} stages are {numbers:,} numbers in all, and {MOST_NUMBERS:,} is "
+            "the most that a run's settings hold the scales of; give fewer stages"
+        )
 
 
 def settle(config: RunConfig) -> RunConfig:

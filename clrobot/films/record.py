@@ -29,6 +29,7 @@ SIZE: Final = 480  # pixels, of a film's picture
 # Of a grid, in pixels: the widest film, and the widest picture in it (a GIF has no compression to speak of).
 GRID_WIDTH: Final = 1280
 CELL: Final = {".mp4": 240, ".gif": 180}
+MOST: Final = 1_000  # of an episode; a longer one is cut: others' worlds are kept as pictures, 0.7 MB each
 HOLD: Final = 10  # pictures for which an episode's end stays on show
 
 
@@ -72,7 +73,7 @@ def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0, size: int
     looks, solved = [[look] for look in world.look()], [[now] for now in world.solved]
     running = np.ones(episodes, bool)
     # The last step would come back as the next episode's start: its picture is left out.
-    for step in range(1, world.horizon):
+    for step in range(1, min(world.horizon, MOST * stride(world))):
         actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
         obs, _, terminated, truncated, _ = world.step(check_actions(actions))
         running &= ~(terminated | truncated)

@@ -20,16 +20,24 @@ Change = Annotated[float, Field(ge=-1, le=1)]  # the difference of two rates
 MAX_COUNT: Final = 2**53
 MAX_NUMBER: Final = 1e12
 
+MAX_SLOTS: Final = 1024  # and stages: the slot's index in an observation is at most 1023
+
 Positive = Annotated[float, Field(ge=0, le=MAX_NUMBER)]  # zero or more
 Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
-Matrix = tuple[tuple[Rate | None, ...], ...]  # rates by row and column; None where one is undefined
+Stage = Annotated[int, Field(ge=0, le=MAX_SLOTS)]  # 0 is the untrained agent
+Row = Annotated[tuple[Rate | None, ...], Field(max_length=MAX_SLOTS)]
+# Rates by row and column; None where one is undefined.
+Changes = Annotated[
+    tuple[Annotated[tuple[Change | None, ...], Field(max_length=MAX_SLOTS)], ...], Field(max_length=MAX_SLOTS)
+]
+Matrix = Annotated[tuple[Row, ...], Field(max_length=MAX_SLOTS + 1)]
 
 
 def _from_file(value: int, info: ValidationInfo) -> int:
     first = 1 if info.mode == "json" else 0
-    if not first <= value < 2**31:
-        raise ValueError(f"{str(value)[:20]}; expected a slot, which counts from {first}")
+    if not first <= value < first + MAX_SLOTS:
+        raise ValueError(f"{str(value)[:20]}; expected a slot, which counts from {first}, up to {MAX_SLOTS}")
     return value - first
 
 

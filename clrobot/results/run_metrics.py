@@ -10,7 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
-from clrobot.results.fields import MAX_COUNT, MAX_NUMBER, Change, Count, Matrix, Number, Positive, Rate, Record, Slot
+from clrobot.results.fields import (
+    MAX_NUMBER,
+    MAX_SLOTS,
+    Change,
+    Changes,
+    Count,
+    Matrix,
+    Number,
+    Positive,
+    Rate,
+    Record,
+    Slot,
+    Stage,
+)
 from clrobot.results.measure import measure
 from clrobot.results.metrics import Array, isolated_forgetting
 from clrobot.results.scores import Score, finished_rows, finished_stages
@@ -55,7 +68,7 @@ class Steps(Record):
 class StageRecord(Record):
     """What the agent had become after a stage, and what the stage took."""
 
-    stage: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    stage: Annotated[int, Field(ge=1, le=MAX_SLOTS)]
     parameters: Parameters
     memory_bytes: Count
     units: Units
@@ -113,10 +126,10 @@ class RunMetrics(Record):
 
     diverged_simulations: Count
     failed_recordings: Count
-    per_stage: tuple[StageRecord, ...]
-    stages: Count
-    stages_done: Count
-    stage_ends: tuple[Count, ...]
+    per_stage: Annotated[tuple[StageRecord, ...], Field(max_length=MAX_SLOTS)]
+    stages: Stage
+    stages_done: Stage
+    stage_ends: Annotated[tuple[Count, ...], Field(max_length=MAX_SLOTS)]
     success_reading: Literal["any"]
     average_success: Rate | None
     average_success_final_step: Rate | None
@@ -135,10 +148,10 @@ class RunMetrics(Record):
     retention: Positive | None
     unlearned_share: Rate | None
     plasticity: Positive | None
-    per_task: Annotated[tuple[TaskMetrics, ...], Field(min_length=1)]
+    per_task: Annotated[tuple[TaskMetrics, ...], Field(min_length=1, max_length=MAX_SLOTS)]
     success_matrix: Matrix
     success_matrix_final: Matrix
-    isolated_forgetting: tuple[tuple[Change | None, ...], ...]
+    isolated_forgetting: Changes
     parameters: Parameters
     memory_bytes: Count
     seconds: Seconds

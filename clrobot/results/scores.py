@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from clrobot.results.fields import MAX_COUNT, Count, Positive, Rate, Record, Slot, own_stage
+from clrobot.results.fields import MAX_COUNT, MAX_SLOTS, Count, Positive, Rate, Record, Slot, Stage, own_stage
 from clrobot.results.metrics import Array, auc
 
 Mask = NDArray[np.bool_]
@@ -56,7 +56,7 @@ class Score(Record):
         stochastic_length_mean: see above.
     """
 
-    stage: Count
+    stage: Stage
     step: Count
     slot: Slot
     episodes: Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -64,11 +64,22 @@ class Score(Record):
     success_final: Rate | None
     return_mean: float | None
     length_mean: Positive
-    success_by_head: tuple[Rate, ...] | None = None
+    success_by_head: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=MAX_SLOTS)] | None = None
     stochastic_success_any: Rate | None = None
     stochastic_success_final: Rate | None = None
     stochastic_return_mean: float | None = None
     stochastic_length_mean: Positive | None = None
+
+    @model_validator(mode="after")
+    def _heads_that_there_were(self) -> Self:
+        heads = self.success_by_head
+        if heads is not None and (len(heads) > self.slot or heads[-1] != self.success_any):
+            # It is measured of the slot that is trained next: before it came as many as its index says.
+            raise ValueError(
+                f"success_by_head has {len(heads)} heads and ends with {heads[-1]}; expected {self.slot} at most, "
+                f"one for each slot before, and {self.success_any}, which is success_any, for the newest"
+            )
+        return self
 
     def to_line(self) -> str:
         """Return the line for `scores.jsonl`, without what was not measured."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from clrobot.results.fields import Count, Rate, Record
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from clrobot.results.fields import MAX_SLOTS, Count, Rate, Record
+
+_MOST_LAYERS: Final = 64 * MAX_SLOTS  # a column for each slot, of more layers than a column may have
 
 
 class LayerUnits(Record):
@@ -26,5 +32,5 @@ class LayerUnits(Record):
 class Units(Record):
     """The hidden layers of actor and critic, each from the input on."""
 
-    actor: tuple[LayerUnits, ...]
-    critic: tuple[LayerUnits, ...]
+    actor: Annotated[tuple[LayerUnits, ...], Field(max_length=_MOST_LAYERS)]
+    critic: Annotated[tuple[LayerUnits, ...], Field(max_length=_MOST_LAYERS)]

@@ -27,8 +27,8 @@ from clrobot.experiment.memory import hidden_weights
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
 from clrobot.results.fields import MAX_COUNT
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.sizes import checkpoint_sizes
 
-_FILES = ("checkpoint.json", "method.safetensors", "weights.safetensors")
 _BUILT = 10**8  # numbers of a network that is built to see whether a file fits it, whatever the file holds
 _Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
@@ -81,7 +81,7 @@ def rebind_checkpoints(run: RunFolder) -> None:
         UserError: a checkpoint is missing or damaged.
     """
     for stage in run.stages():
-        _check_files(run.checkpoint(stage))
+        _check_files(run, stage)
         path = run.checkpoint(stage) / "checkpoint.json"
         info = _read_info(path, stage, _slots_after(stage, run.config))
         content = info.model_dump(mode="json") | {"config": checksum(run.config_file)}
@@ -122,7 +122,7 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
         UserError: the checkpoint is missing or damaged.
     """
     folder = run.checkpoint(stage)
-    _check_files(folder)
+    _check_files(run, stage)
     with _damaged_where_it_fails(folder / "method.safetensors"):
         state: dict[str, th.Tensor] = load_file(folder / "method.safetensors")
     return state, _read_info(folder / "checkpoint.json", stage, _slots_after(stage, run.config))
@@ -131,7 +131,7 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
 def _load(run: RunFolder, stage: int) -> Agent:
     folder = run.checkpoint(stage)
     config = run.config
-    _check_files(folder)
+    _check_files(run, stage)
     info = _read_info(folder / "checkpoint.json", stage, _slots_after(stage, config))
     weights = folder / "weights.safetensors"
     with _damaged_where_it_fails(weights):
@@ -175,8 +175,8 @@ def _check_acts(policy: Any, info: CheckpointInfo) -> None:
         raise ValueError("weights too large to act with")
 
 
-def _check_files(folder: Path) -> None:
-    if (problem := check_manifest(folder, _FILES)) is not None:
+def _check_files(run: RunFolder, stage: int) -> None:
+    if (problem := check_manifest(run.checkpoint(stage), checkpoint_sizes(run.config))) is not None:
         raise UserError(f"{problem}; give another --stage, or train again")
 
 

@@ -31,24 +31,18 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.agents.vec_env import EnvState
 from clrobot.errors import UserError, cut, explain
+from clrobot.experiment.config import RunConfig
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
-from clrobot.results.fields import MAX_COUNT, MAX_NUMBER, Count
+from clrobot.results.fields import MAX_NUMBER, MAX_SLOTS, Count
 from clrobot.results.run_metrics import StageRecord
 from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
+from clrobot.runs.sizes import ROOM, snapshot_sizes
 
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
 _KEPT = 2
-_MOST_BYTES = 2**28  # of one of a snapshot's JSON files: as large as the generators of a million simulations
-_FILES = (
-    "algorithm.safetensors",
-    "arrays.safetensors",
-    "generators.json",
-    "method.safetensors",
-    "optimizer.safetensors",
-    "progress.json",
-    "run.json",
-    "weights.safetensors",
-)
+_MOST_BYTES = ROOM  # of one of a snapshot's JSON files: as large as the generators of a million simulations
+_MOST_POINTS = 10_000  # of a learning curve
+_WINDOW = 100  # of Stable-Baselines3
 
 _Seconds = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 
@@ -59,7 +53,7 @@ class Progress(BaseModel):
     # What is logged may be no number, such as how much of a variance of zero is explained.
     model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
 
-    stage: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    stage: Annotated[int, Field(ge=1, le=MAX_SLOTS)]
     stage_start: Count
     phase: Count
     """The stage's phase, from 0."""
@@ -76,14 +70,14 @@ class Progress(BaseModel):
     """Control steps from which the agent learned how its tasks look at first."""
     scores: Count
     """Lines of `scores.jsonl` that belong to the training so far."""
-    curve_due: list[Count]
+    curve_due: Annotated[list[Count], Field(max_length=_MOST_POINTS)]
     """Steps at which the learning curve is still to be measured."""
     curve_success: float | None
     cut: Count = 0
     """How often the stage's worlds have begun anew, where their state cannot be saved."""
-    successes: list[float]
+    successes: Annotated[list[float], Field(max_length=_WINDOW)]
     """Stable-Baselines3's window of training successes, for its log."""
-    episodes: list[tuple[float, Count]]
+    episodes: Annotated[list[tuple[float, Count]], Field(max_length=_WINDOW)]
     """Its window of training episodes: each one's return and length."""
     log: dict[str, float]
     """Values recorded and not yet written to TensorBoard."""
@@ -91,7 +85,7 @@ class Progress(BaseModel):
     log_excluded: dict[str, list[str]]
     seconds: dict[Annotated[str, Field(pattern="^(train|evaluate|method|record|save)$")], _Seconds]
     divergences: Count
-    per_stage: list[StageRecord]
+    per_stage: Annotated[list[StageRecord], Field(max_length=MAX_SLOTS)]
     """Capacity and cost after each finished stage."""
     film_failures: Count
 
@@ -211,14 +205,14 @@ def _step_of(folder: Path) -> int:
 class Snapshot:
     """One snapshot's content, checked and read."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read `folder`.
+    def __init__(self, folder: Path, config: RunConfig) -> None:
+        """Read `folder`, whose files are as large as the run's settings say at most.
 
         Raises:
             Damaged: a file is missing, damaged or not what it should be.
             OtherRun: the run's settings or scores are not those of the training.
         """
-        if (problem := check_manifest(folder, _FILES)) is not None:
+        if (problem := check_manifest(folder, snapshot_sizes(config))) is not None:
             raise Damaged(problem)
         try:
             self.progress = Progress.model_validate_json(read_plain(folder / "progress.json", _MOST_BYTES))

@@ -10,6 +10,7 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.vec_env import TrainEnv
+from clrobot.errors import shown
 from clrobot.experiment.config import RunConfig
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
@@ -46,8 +47,15 @@ class Cuts:
         model._last_obs = self._begin_anew()
         model._last_episode_starts = np.ones(self._env.num_envs, np.bool_)
 
-    def go_on_from(self, number: int) -> None:
-        """Put the worlds where they were after the cut of that number; their observations are the snapshot's."""
+    def go_on_from(self, number: int, step: int) -> None:
+        """Put the worlds where they were after the cut of that number; their observations are the snapshot's.
+
+        Raises:
+            ValueError: no snapshot at that step of the run is of that cut.
+        """
+        expected = self._number_at(step) if self.needed else 0
+        if number != expected:
+            raise ValueError(f"cut {shown(number)} at step {step:,}; expected {expected}")
         if self.needed:
             self.number = number
             self._begin_anew()

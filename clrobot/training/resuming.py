@@ -14,6 +14,7 @@ from clrobot.experiment.config import RunConfig
 from clrobot.experiment.machine import Machine
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import MANIFEST
+from clrobot.imports import command
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import CheckpointInfo, load_agent, load_method_state
@@ -54,7 +55,8 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
     """
     run = RunFolder.open(path)
     if run.finished:
-        raise UserError(f"{path} is finished; there is nothing to resume")
+        page = "" if (run.path / "report.html").exists() else f" but its page: {command('report', run.path)}"
+        raise UserError(f"{path} is finished; there is nothing to resume{page}")
     run.lock()
     try:
         config = run.config.on(machine or Machine())
@@ -107,7 +109,7 @@ def _newest_whole(run: RunFolder, config: RunConfig, observer: Observer) -> Snap
     other: OtherRun | None = None
     for folder in snapshots(run.resume):
         try:
-            snapshot = Snapshot(folder)
+            snapshot = Snapshot(folder, config)
             with snapshot.restoring():
                 _stage_ends_before(snapshot, read_scores(run.scores_file))
                 progress = snapshot.progress

@@ -98,7 +98,7 @@ def begin_stage(
         snapshot.restore_method(method)
         method.before_task(learner, plan.slot)
         snapshot.restore_model(model, learner.algorithm)
-        Cuts(config, plan, env).go_on_from(snapshot.progress.cut)
+        Cuts(config, plan, env).go_on_from(snapshot.progress.cut, snapshot.progress.step)
         env.set_state(snapshot.simulation())
         snapshot.restore_generators(model)
 

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clrobot.envs.worlds.foreign import WorldFailed, failing
-from clrobot.envs.worlds.spec import Measured, WorldSpec
+from clrobot.envs.worlds.spec import HUGE, MOST, Measured, WorldSpec
 from clrobot.errors import UserError, cut, shown
 
 STEPS: Final = 10_000
-MOST: Final = 4_096  # numbers in an observation: what has more is a picture, or too much for these networks
 SUCCESS_KEYS: Final = ("success", "is_success")  # of an info, in this order
 _REPEATED: Final = 30  # steps that must be the same again from the same seed
 _LEAST_SCALE: Final = 0.01  # of the median scale: what hardly moves must not drown the rest in its noise
@@ -32,6 +31,8 @@ def why_no_space(env: gym.Env[Any, Any]) -> str | None:
         return f"its actions are {cut(shown(actions), 40)}, and an agent here gives numbers in a box"
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all() and actions.is_bounded()):
         return "its actions have no bounds"
+    if not 1 <= (size := gym.spaces.utils.flatdim(actions)) <= MOST:
+        return f"its actions are {size:,} numbers, and {MOST:,} is the most"
     for space in _parts(observations):
         if isinstance(space, gym.spaces.Box) and (len(space.shape) >= 3 or space.dtype == np.uint8):
             return f"it shows pictures ({cut(shown(space), 40)}), and an agent here sees numbers"
@@ -77,9 +78,15 @@ def examine(spec: WorldSpec, make: Make, steps: int | None = None) -> Measured:
     if key is None and spec.success_above is None:
         key = next((name for name in SUCCESS_KEYS if name in told), None)
     assert env.action_space.shape is not None
-    offset, scale = rows.mean(axis=0), rows.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        offset, scale = rows.mean(axis=0), rows.std(axis=0)
     moving = scale[scale > 0]
     scale = np.maximum(scale, _LEAST_SCALE * (np.median(moving) if len(moving) else 1.0 / _LEAST_SCALE))
+    if not (np.abs(offset).max() <= HUGE and scale.min() >= 1 / HUGE and scale.max() <= HUGE):
+        most = np.abs(rows).max()
+        raise UserError(
+            f"{spec.task} shows numbers that no network can take, of up to {most:g}; wrap it, and scale them"
+        )
     return Measured(tuple(offset.tolist()), tuple(scale.tolist()), int(np.prod(env.action_space.shape)), key)
 
 

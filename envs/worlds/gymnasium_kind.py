@@ -23,10 +23,17 @@ from typing_extensions import override
 from clrobot.envs.worlds.examine import examine, why_no_space
 from clrobot.envs.worlds.foreign import ForeignWorld
 from clrobot.envs.worlds.kind import Kind, Offer
+from clrobot.envs.worlds.kwargs import file_here
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.errors import UserError, cut, shown
 
-_OURS: Final = "clrobot/"  # native tasks are registered with Gymnasium too
+# What is registered with Gymnasium and no world here, by the start of its name. A bridge to the old Gym makes, and so
+# imports, whatever its `kwargs` name.
+_REFUSED: Final = {
+    "clrobot/": "is one of clrobot's own tasks; `clrobot tasks` has its name",
+    "GymV21Environment": "is a bridge to the old Gym; register the environment itself",
+    "GymV26Environment": "is a bridge to the old Gym; register the environment itself",
+}
 _CLOSE: Final = 0.5  # of names
 
 
@@ -102,7 +109,7 @@ class GymnasiumKind(Kind):
     @override
     def offers(self) -> Iterator[Offer]:
         for name in sorted(gym.registry):
-            if not name.startswith(_OURS) and not _is_old(gym.registry[name]):
+            if _why_refused(name) is None and not _is_old(gym.registry[name]):
                 yield _offer(f"{self.prefix}:{name}", gym.registry[name])
 
 
@@ -113,6 +120,11 @@ def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
         UserError: there is none of that name, it cannot be made, or its spaces are none that an agent here can use.
     """
     registered = _registered(spec.task)
+    if (text := file_here(spec.kwargs)) is not None:
+        raise UserError(
+            f"{spec.task} is given {shown(text)}, and a file or folder here has that name, which it might read; "
+            "work from another folder"
+        )
     mode = {} if render_mode is None else {"render_mode": render_mode}
     try:
         with warnings.catch_warnings():
@@ -145,16 +157,20 @@ def _registered(task: str) -> EnvSpec:
         UserError: nothing is.
     """
     name = task.partition(":")[2]
-    if name in gym.registry and not name.startswith(_OURS):
-        return gym.registry[name]
-    known = [name for name in gym.registry if not name.startswith(_OURS)]
     if name in gym.registry:
-        raise UserError(f"{cut(repr(task), 80)} is one of clrobot's own tasks; `clrobot tasks` has its name")
+        if (refused := _why_refused(name)) is not None:
+            raise UserError(f"{cut(repr(task), 80)} {refused}")
+        return gym.registry[name]
+    known = [name for name in gym.registry if _why_refused(name) is None]
     close = get_close_matches(name[:100], known, n=3, cutoff=_CLOSE)
     hint = f"did you mean {' or '.join(f'gymnasium:{c}' for c in close)}?" if close else "`clrobot worlds` lists all"
     raise UserError(
         f"unknown world {cut(repr(task), 80)}; {hint} (is its package installed, and its module given by --import?)"
     )
+
+
+def _why_refused(name: str) -> str | None:
+    return next((clause for start, clause in _REFUSED.items() if name.startswith(start)), None)
 
 
 def _is_old(spec: EnvSpec) -> bool:

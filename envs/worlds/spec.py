@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+MOST: Final = 4_096  # numbers in an observation or action: what has more is a picture, or too much for these networks
+HUGE: Final = 1e30  # of such a number's size: its square, and the quotient of two, are still finite
 
 
 @dataclass(frozen=True)

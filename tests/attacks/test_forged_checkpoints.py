@@ -6,6 +6,7 @@ A reader adds an attack by one line in FORGERIES.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from support.forging import Forgery, Tensors, doubles, fields, filled, lacking, misshapen, tensors, without_one
 from support.models import forge_manifest
 
+import clrobot.files
 from clrobot.errors import UserError
 from clrobot.files import checksum
 from clrobot.runs.checkpoint import load_agent
@@ -91,6 +93,29 @@ def test_the_last_whole_one_is_used_in_its_place(attack: str, tiny_copy: Path) -
     assert agent.stage == 2
     assert len(warnings) == 1
     assert warnings[0].isprintable()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "method.safetensors", "checkpoint.json", "more"])
+def test_twenty_gigabytes_of_nothing_are_not_hashed(
+    name: str, tiny_copy: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sparse file takes no place on the disk, and its checksum, which anybody may know, takes a minute."""
+    (tiny_copy / "stage_03" / name).touch()
+    forge_manifest(tiny_copy / "stage_03")
+    os.truncate(tiny_copy / "stage_03" / name, 20 * 2**30)
+    hashed: list[int] = []
+    monkeypatch.setattr(clrobot.files, "checksum", lambda path: hashed.append(path.stat().st_size) or checksum(path))
+    done = cli("evaluate", tiny_copy, "--stage", "3", "--episodes", "1")
+    assert (done.code, done.err.count("\n")) == (2, 1), done
+    assert f"{name} is damaged (it has 21,474,836,480 bytes" in done.err
+    assert max(hashed, default=0) < 2**20
+
+
+def test_a_manifest_lists_no_thousand_files(tiny_copy: Path, cli: Cli) -> None:
+    for n in range(200):
+        (tiny_copy / "stage_03" / f"more-{n}").touch()
+    forge_manifest(tiny_copy / "stage_03")
+    assert "it lists 203 files" in cli("evaluate", tiny_copy, "--stage", "3", "--episodes", "1").err
 
 
 def test_a_memory_that_is_none_stops_only_who_needs_it(tiny_copy: Path, cli: Cli) -> None:

@@ -21,8 +21,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import gymnasium
 import pytest
 import yaml
+from support.foreign import MIXED, shortly
 from support.forging import Forger
 from support.outcomes import stopped
 from support.trainings import quickly
@@ -92,9 +94,10 @@ def _judge(event: str, path: str | bytes, args: tuple[Any, ...]) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def audit() -> Iterator[None]:
     sys.addaudithook(_audit)  # it cannot be removed, and does nothing outside `watched`
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, shortly():
         patch.setattr(sys, "dont_write_bytecode", True)
         yield
+    del gymnasium.registry["Point-v0"]
 
 
 @contextmanager
@@ -118,14 +121,20 @@ def watched(folder: Path, *read: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def whole(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A finished run and an unfinished one. Only to be read."""
+    """A finished run and unfinished ones, one of which is within somebody else's world. Only to be read."""
     few = {"evaluation": {"episodes": 2, "curve_points": 1, "curve_episodes": 2}}
     parent = tmp_path_factory.mktemp("unfinished")
     return {
         "finished": tiny_run,
         "ewc": stopped(parent / "ewc", "ewc", boundary=9, **few),
         "replay": stopped(parent / "replay", "replay", boundary=9, **few),
+        "worlds": _within_others_world(parent / "worlds", few),
     }
+
+
+def _within_others_world(folder: Path, few: dict[str, Any]) -> Path:
+    curriculum = {"name": "mixed", "pad": True, "stages": [MIXED["stages"][1], MIXED["stages"][2]]}
+    return stopped(folder, "ewc", boundary=9, curriculum=curriculum, steps=None, checkpoint={"steps": 128}, **few)
 
 
 @pytest.fixture
@@ -161,6 +170,8 @@ def is_shown(character: str) -> bool:
 
 def is_finished(run: Path) -> bool:
     """Whether the last stage is measured and has its checkpoint, as the files say."""
+    if not all((run / name).is_file() for name in ("config.yaml", "metrics.json")):  # the forger makes pipes too
+        return False
     stages = len(yaml.safe_load((run / "config.yaml").read_text())["curriculum"]["stages"])
     try:
         done = json.loads((run / "metrics.json").read_text())["stages_done"]

@@ -16,6 +16,7 @@ from support.models import forge_manifest
 from support.outcomes import Warned, WholeRuns, outcome, stopped
 
 from clrobot.errors import UserError
+from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import Progress, Snapshot, snapshots
 from clrobot.training.resuming import open_training, resume
 
@@ -55,6 +56,9 @@ FORGERIES: dict[str, Forgery] = {
     "log counts: below zero": fields("progress.json", log_counts={"gradients/norm": -1}),
     "log counts: 10^400": fields("progress.json", log_counts={"gradients/norm": 10**400}),
     "log counts: text": fields("progress.json", log_counts={"a": "b"}),
+    "curve: points without number": fields("progress.json", curve_due=list(range(10_001))),
+    "cuts: of a world that needs none": fields("progress.json", cut=1),
+    "episodes: more than are kept": fields("progress.json", episodes=[[1.0, 100]] * 101),
     "curve: text": fields("progress.json", curve_due=["a"]),
     "seconds: none": fields("progress.json", seconds={"train": None}),
     "seconds: of something else": fields("progress.json", seconds={"sleep": 1.0}),
@@ -119,7 +123,7 @@ def test_with_its_checkpoint_forged_too_it_is_left_as_it_is(name: str, stopped_r
 
 def test_what_is_logged_may_be_no_number(stopped_run: Path) -> None:
     """Such as how much is explained of returns that are all the same."""
-    progress = Snapshot(snapshots(stopped_run / "resume")[0]).progress
+    progress = Snapshot(snapshots(stopped_run / "resume")[0], RunFolder.open(stopped_run).config).progress
     text = progress.model_copy(update={"log": {"train/explained_variance": math.nan}}).model_dump_json()
     assert math.isnan(Progress.model_validate_json(text).log["train/explained_variance"])
     assert json.loads(text)["step"] == progress.step

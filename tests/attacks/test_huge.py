@@ -53,6 +53,8 @@ def line(**fields: Any) -> Forgery:
     return forge
 
 
+LAYER = {"width": 8, "dormant": 0.0, "saturated": 0.0, "still": 0.0, "effective_rank": 8}
+
 # What is forged, and the file that the sentence names.
 REFUSED: dict[str, tuple[Forgery, str]] = {
     "seconds: their sum is infinite": (field("metrics.json", "seconds", "train", to=1e308), "metrics.json"),
@@ -67,6 +69,13 @@ REFUSED: dict[str, tuple[Forgery, str]] = {
     "a score's episodes": (line(episodes=10**400), "scores.jsonl"),
     "a score's length": (line(length_mean=1e300), "scores.jsonl"),
     "a score's return": (line(return_mean=float("nan")), "scores.jsonl"),
+    "a score's heads": (line(slot=2, success_any=0.5, success_by_head=[0.5] * 3), "scores.jsonl"),
+    "a score's newest head": (line(slot=2, success_any=0.5, success_by_head=[0.5, 1.0]), "scores.jsonl"),
+    "a score's heads: none": (line(slot=2, success_by_head=[]), "scores.jsonl"),
+    "a score's stage": (line(stage=1025), "scores.jsonl"),
+    "a score's slot": (line(slot=1025), "scores.jsonl"),
+    "stages: 10^6 ends": (field("metrics.json", "stage_ends", to=[1] * 10**6), "metrics.json"),
+    "layers: 10^5": (field("metrics.json", "per_stage", 0, "units", "actor", to=[LAYER] * 10**5), "metrics.json"),
     "environment: 900 levels": (field("environment.json", "more", to=deep(450)), "environment.json"),
     "environment: 30 levels": (field("environment.json", "versions", to=deep(15)), "environment.json"),
     "environment: a megabyte": (field("environment.json", "more", to="x" * 2**20), "environment.json"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import stat
@@ -109,7 +110,7 @@ def test_what_a_killed_writer_left_disturbs_nothing_and_goes_in_time(tmp_path: P
         os.close(descriptor)
     assert sorted(names(tmp_path)) == sorted([new.name, used.name, "a.json", "manifest.json"])
     assert not old.exists()
-    assert check_manifest(tmp_path, []) is not None or (tmp_path / "a.json").read_text() == "new"
+    assert check_manifest(tmp_path, {}) is not None or (tmp_path / "a.json").read_text() == "new"
 
 
 # Links -----------------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ def test_a_snapshot_that_may_not_be_read_is_not_called_damaged(shared: Path) -> 
     write_manifest(folder)
     (folder / "manifest.json").chmod(0)
     with somebody_else(), pytest.raises(UserError, match="permission denied"):
-        Snapshot(folder)
+        Snapshot(folder, make_config())
 
 
 # Disks -----------------------------------------------------------------------------------------------------
@@ -362,3 +363,12 @@ def test_a_record_that_claims_20_gb_fills_no_memory(tmp_path: Path) -> None:
         record.write_text(changed)
         assert "damaged" in str(check_record(tmp_path)), claim
         record.write_text(changed.replace(f'"bytes": {claim}', '"bytes": 3'))
+    record.write_text('{"scores.jsonl": {"bytes": -1, "sha256": null}}')
+    assert "damaged" in str(check_record(tmp_path)), "no checksum is none that agrees"
+    os.truncate(tmp_path / "scores.jsonl", 20 * 2**30)
+    record.write_text(json.dumps({"scores.jsonl": {"bytes": 20 * 2**30, "sha256": None}}))
+    began = time.monotonic()
+    assert "damaged" in str(check_record(tmp_path)), "a sparse file of that size"
+    record.write_text(json.dumps({f"{n}": {} for n in range(101)}))
+    assert "lists 101 files" in str(check_record(tmp_path))
+    assert time.monotonic() - began < 5.0

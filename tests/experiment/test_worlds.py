@@ -17,7 +17,7 @@ from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.experiment.layout import Layout, layout
-from clrobot.experiment.prepare import SNAPSHOT_STEPS, prepare, settle
+from clrobot.experiment.prepare import MOST_NUMBERS, SNAPSHOT_STEPS, prepare, settle
 from clrobot.experiment.stage_env import stage_env, stage_horizon
 from clrobot.experiment.yaml_file import load_curriculum
 from clrobot.runs.references import reference_config, reference_folder
@@ -202,6 +202,19 @@ def test_worlds_that_do_not_fit_are_refused_with_their_sizes() -> None:
         UserError, match=r"^reach has 23 observations and 4 actions, and Point-v0 has 6 and 3, .*pad: true"
     ):
         prepare(config(mixed(pad=False)))
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_as_many_scales_are_measured_as_can_be_read_back(fits: bool, tmp_path: Path) -> None:
+    size = MOST_NUMBERS // 4 // 2  # a point shows twice as many
+    stages = [{"task": POINT, "steps": 64, "kwargs": {"size": size}}] * 4
+    settings = config(mixed(stages=stages if fits else [*stages, mixed()["stages"][1]]))
+    if not fits:
+        with pytest.raises(UserError, match=r"these 5 stages are 8,006 numbers in all, and 8,000 is the most"):
+            prepare(settings)
+        return
+    (tmp_path / "config.yaml").write_text(dump_config(prepare(settings)))
+    assert len(read_config(tmp_path / "config.yaml").curriculum.stages) == 4
 
 
 def test_a_world_that_was_not_measured_is_no_traceback() -> None:

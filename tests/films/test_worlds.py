@@ -16,6 +16,7 @@ from support.trainings import EPISODE
 from clrobot.envs.worlds import examine
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config
+from clrobot.films import record
 
 Cli = Callable[..., Any]
 POINT = "gymnasium:Point-v0"
@@ -66,6 +67,16 @@ def test_a_film_and_a_grid_of_both_kinds_of_world(words: Any, cli: Cli, tmp_path
     assert cli("record", "run", "--grid", "--out", "grid.mp4").code == 0
     longest = max(point.HORIZON, -(-EPISODE // 2))  # of the native task every other step is a picture
     assert len(pictures(tmp_path / "grid.mp4")) == longest + 10, "and the hold at the end"
+
+
+def test_a_film_of_an_endless_episode_is_cut(
+    words: Any, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its pictures is kept until the film is written."""
+    monkeypatch.setattr(record, "MOST", 5)
+    done = cli(*words())
+    assert (done.code, done.err) == (0, ""), done
+    assert len(pictures(tmp_path / "run" / "videos" / "stage_01" / "Point-v0.mp4")) == 5
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("no screen", "there is no screen"), ("no picture", "no render mode")])

@@ -267,10 +267,12 @@ class Forger:
                 forge_manifest(folder)
 
     def _agree_with_run(self, run: Path, folder: Path) -> None:
+        if not (run / "config.yaml").is_file():  # it is a pipe now
+            return
         try:
             if (folder / "checkpoint.json").is_file():
                 fields("checkpoint.json", config=checksum(run / "config.yaml"))(folder)
-            if (folder / "run.json").is_file():
+            if (folder / "run.json").is_file() and (folder / "progress.json").is_file():
                 scores = json.loads((folder / "progress.json").read_text())["scores"]
                 (folder / "run.json").write_text(json.dumps(_run_sums(run, scores)))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):

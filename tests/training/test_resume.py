@@ -48,7 +48,7 @@ def test_a_training_through_other_worlds_goes_on_with_the_same_bits(
     worlds: dict[str, Any] = {"curriculum": {"name": "worlds", "stages": stages}, "steps": 128}
     train(make_config(**settings(method) | worlds), tmp_path / "whole")
     run = stopped(tmp_path / "run", method, boundary, **worlds)
-    kept = Snapshot(snapshots(run / "resume")[0]).simulation().arrays
+    kept = Snapshot(snapshots(run / "resume")[0], RunFolder.open(run).config).simulation().arrays
     assert any(name.endswith("pending") for name in kept)  # it was stopped in the other world
     resume(run)
     assert outcome(run) == outcome(tmp_path / "whole")
@@ -149,6 +149,13 @@ def test_a_finished_run_is_not_resumed(whole_runs: WholeRuns) -> None:
     with pytest.raises(UserError, match="is finished"):
         resume(whole.run.path)
     assert outcome(whole.run.path) == whole.outcome
+
+
+def test_a_run_that_was_killed_before_its_page_lacks_nothing_else(whole_runs: WholeRuns) -> None:
+    run = whole_runs["finetune"].run.path
+    assert not (run / "report.html").exists()
+    with pytest.raises(UserError, match=rf"nothing to resume but its page: clrobot report {run}$"):
+        resume(run)
 
 
 def test_two_trainings_cannot_share_a_folder(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_stopped_training_goes_on_with_the_same_bits(
 def test_snapshots_come_by_steps_and_a_stop_adds_none(tmp_path: Path) -> None:
     """The stage has boundaries every 64 steps, and a snapshot is due every 128."""
     run = stopped(tmp_path / "run", 3)  # asked at step 128 of the first stage, and heard at 192
-    kept = [Snapshot(folder).progress for folder in snapshots(run / "resume")]
+    kept = [Snapshot(folder, RunFolder.open(run).config).progress for folder in snapshots(run / "resume")]
     assert [(progress.step, progress.cut) for progress in kept] == [(128, 1), (0, 0)]
 
 
@@ -106,7 +106,8 @@ def test_an_older_snapshot_leads_to_the_same_bits(boundary: int, wholes: dict[st
     """From the cut before the newest, and from the stage's start."""
     run = stopped(tmp_path / "run", boundary)
     newest, older = snapshots(run / "resume")
-    assert Snapshot(older).progress.cut == Snapshot(newest).progress.cut - 1
+    before, after = (Snapshot(folder, RunFolder.open(run).config).progress.cut for folder in (older, newest))
+    assert before == after - 1
     (newest / "weights.safetensors").write_bytes(b"")
     observer = Warned()
     resume(run, observer)

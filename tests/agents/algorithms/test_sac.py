@@ -33,6 +33,7 @@ from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
+from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import Snapshot, snapshots
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
@@ -358,7 +359,8 @@ def test_rows_of_tensorboard_lie_at_the_same_steps_however_often_it_was_stopped(
     }
     whole = train(make_config(**settings("finetune") | changes), tmp_path / "whole")
     run = stopped(tmp_path / "run", "finetune", 15, **changes)
-    assert int(Snapshot(snapshots(run / "resume")[0])._algorithm["episodes"]) % 4 != 0
+    newest = Snapshot(snapshots(run / "resume")[0], RunFolder.open(run).config)
+    assert int(newest._algorithm["episodes"]) % 4 != 0
     resume(run)
     found, expected = outcome(run), outcome(whole.path)
     assert len(expected["curves"]["train/ent_coef"]) > 2
