@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from clrobot.cli.common import MOST_THREADS, RunPath, RunPaths, at_least, expand_runs, open_console
-from clrobot.errors import Busy, UserError
+from clrobot.cli.common import MOST_THREADS, RunPath, at_least, open_console
+from clrobot.errors import UserError
 from clrobot.experiment.machine import Machine
 from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
@@ -167,65 +166,6 @@ def extend(
     extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
     console = open_console()
     summarise(resume_run(extended.path, console, machine), console)
-
-
-def references(runs: RunPaths, store: Path | None = None, threads: int | None = None) -> None:
-    """Train each stage's task alone, and measure forward transfer against it.
-
-    A reference that several runs need is trained once, and found again later.
-
-    Args:
-        runs: run folders; a folder that holds runs stands for those in it.
-        store: where references are kept; by default the folder references beside each run.
-        threads: of the physics; 0: all cores that the process may use. By default as in the runs.
-    """
-    from rich.table import Table
-
-    from clrobot.report.page import write_report
-    from clrobot.runs.references import missing_references, use_references
-    from clrobot.studies.sweep import when_free
-
-    if threads is not None:
-        at_least(threads, "--threads", 0, MOST_THREADS)
-    folders = expand_runs(runs)
-    for folder in folders:
-        folder.read_metrics()  # refused before anything is trained
-    console = open_console()
-    for path, config in missing_references(folders, store).items():
-        console.print(f"reference  {path}", soft_wrap=True)
-        here = config if threads is None else config.model_copy(update={"threads": threads})
-        when_free(partial(_train_reference, path, here, console))
-    for folder in folders:
-        metrics = when_free(partial(use_references, folder, store))
-        write_report(folder.path)
-        table = Table("task", title=folder.path.name, title_justify="left")
-        for column in ("area", "reference's area", "forward transfer"):
-            table.add_column(column, justify="right")
-        for task in metrics.per_task:
-            table.add_row(task.task, *map(number, (task.auc, task.auc_reference, task.forward_transfer)))
-        table.add_row("mean", "", "", number(metrics.forward_transfer))
-        console.print(table)
-
-
-def _train_reference(path: Path, config: RunConfig, console: LiteralConsole) -> None:
-    """Train a reference, or what is left of it; a Busy says that another process does that now."""
-    from clrobot.experiment.machine import Machine
-    from clrobot.runs.folder import RunFolder
-
-    if (path / "config.yaml").exists():
-        run = RunFolder.open(path)
-        if run.finished:  # by whom it was waited for
-            return
-        run.lock()  # a Busy comes before anything is shown
-        run.unlock()
-        resume_run(path, console, Machine(threads=config.threads))
-        return
-    try:
-        train_run(config, path, console)
-    except UserError as error:
-        if (path / "config.yaml").exists() and not isinstance(error, Busy):  # begun by another just now, or resumable
-            raise Busy(str(error)) from error
-        raise
 
 
 def train_in_help() -> None:
