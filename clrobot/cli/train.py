@@ -94,7 +94,8 @@ def sweep(
         values: the values of that setting.
         config: every other setting, as in train.
         jobs: trainings at a time.
-        references: also train each task from scratch, once, which forward transfer needs.
+        references: also train each task from scratch, once, which forward transfer needs; where a reference that
+            comes with clrobot fits, it is taken.
         out: the folder of the runs; by default runs/CURRICULUM.
         threads: of the physics, in each training; 0: all cores. By default those of --config, or all.
     """

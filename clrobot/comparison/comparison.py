@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from clrobot.comparison.differences import Difference, paired
 from clrobot.comparison.groups import Group
 from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
 from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
+from clrobot.comparison.transfer import transfer_estimates
 from clrobot.errors import UserError
 from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
-from clrobot.results.statistics import Estimate, Statistic, estimate, forward_transfer_estimate
+from clrobot.results.statistics import Estimate, Statistic, estimate
 from clrobot.runs.folder import RunFolder
 
 
@@ -28,6 +27,7 @@ class Comparison:
         metrics: those of `RUN_METRICS` that are shown.
         tasks: whether what each task is at the end is shown too.
         notes: sentences.
+        remarks: what else must be said: against what forward transfer is measured.
         statistic: how the seeds of a row are made one number.
     """
 
@@ -36,6 +36,7 @@ class Comparison:
     metrics: tuple[Metric, ...]
     tasks: bool
     notes: tuple[str, ...]
+    remarks: tuple[str, ...]
     statistic: Statistic
 
     def best(self, metric: str) -> str | None:
@@ -100,7 +101,8 @@ def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean", metrics
     shown = tuple(m for m in chosen if not m.optional or metrics or any(g.estimates[m.name].n for g in groups))
     seeds = other_seeds([(group.label, group.seeds) for group in groups])
     notes = [*notes, *doubles, *unfinished(runs), *differences(runs), *seeds, *other_algorithms(runs)]
-    return Comparison(groups, paired(groups), shown, not metrics, tuple(notes), statistic)
+    remarks = tuple(dict.fromkeys(remark for run in runs for remark in run.remarks))
+    return Comparison(groups, paired(groups), shown, not metrics, tuple(notes), remarks, statistic)
 
 
 def _group(label: str, runs: Sequence[ComparedRun], statistic: Statistic) -> Group:
@@ -108,11 +110,7 @@ def _group(label: str, runs: Sequence[ComparedRun], statistic: Statistic) -> Gro
     estimates = {
         m.name: estimate([run.value(m.name) for run in metrics], statistic, bounds=m.bounds) for m in RUN_METRICS
     }
-    # (S, N) of S runs and N slots.
-    areas = np.array([[task.auc for task in run.per_task] for run in metrics], float)
-    references = np.array([[task.auc_reference for task in run.per_task] for run in metrics], float)
-    estimates["forward_transfer"] = forward_transfer_estimate(areas, references, statistic)
-    estimates["forward_transfer_from_2"] = forward_transfer_estimate(areas[:, 1:], references[:, 1:], statistic)
+    estimates |= transfer_estimates(runs[0].folder.config, metrics, statistic)
     of_each_task = list(zip(*(run.per_task for run in metrics), strict=True))
     tasks = {
         m.name: {
@@ -124,8 +122,10 @@ def _group(label: str, runs: Sequence[ComparedRun], statistic: Statistic) -> Gro
     return Group(
         label=label,
         method=runs[0].method,
+        config=runs[0].folder.config,
         runs=tuple(run.folder for run in runs),
         metrics=metrics,
+        numbers=metrics,
         seeds=tuple(run.seed for run in runs),
         estimates=estimates,
         tasks=tasks,

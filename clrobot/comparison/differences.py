@@ -90,9 +90,9 @@ def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Differ
 
 def _measured_on(group: Group) -> str:
     """Return as text what must agree where runs are paired: the stages, how many are done, and the evaluation."""
-    config = group.runs[0].config
+    config = group.config
     measured = [*config.curriculum.stages, config.evaluation]
-    return json.dumps([part.model_dump(mode="json") for part in measured] + [group.metrics[0].stages_done])
+    return json.dumps([part.model_dump(mode="json") for part in measured] + [group.numbers[0].stages_done])
 
 
 def _shared_settings(group: Group) -> dict[str, Any]:
@@ -100,4 +100,4 @@ def _shared_settings(group: Group) -> dict[str, Any]:
     from clrobot.experiment.config import settings_in_use
 
     left_out = {*NOT_COMPARED, *METHODS_BY_NAME}
-    return {name: value for name, value in settings_in_use(group.runs[0].config).items() if name not in left_out}
+    return {name: value for name, value in settings_in_use(group.config).items() if name not in left_out}

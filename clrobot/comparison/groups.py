@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
+from clrobot.experiment.config import RunConfig
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.statistics import Estimate
 from clrobot.runs.folder import RunFolder
+
+
+class Numbers(Protocol):
+    """What was measured of a run, whether its folder is here or its numbers are published."""
+
+    @property
+    def stages_done(self) -> int:
+        """How many stages are finished."""
+
+    def value(self, name: str) -> float | None:
+        """Return a metric of the run."""
+
+    def task_value(self, slot: int, name: str) -> float | None:
+        """Return a metric of a slot (from 0)."""
+
+    @property
+    def references(self) -> frozenset[str]:
+        """What its forward transfer is measured against: `own`, `shipped`, both or nothing."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +37,10 @@ class Group:
     Attributes:
         label: the method, and what tells it from other rows of the same method.
         method: its name.
-        runs: their folders, by rising seed.
-        metrics: of each run.
+        config: the settings of the first.
+        runs: their folders, by rising seed; none of published ones.
+        metrics: of each run whose folder is here.
+        numbers: of each run.
         seeds: of each run.
         estimates: of each of `RUN_METRICS`, by name.
         tasks: for each of the values of `TASK_SECTIONS` that of each slot, by its name, in the curriculum's order.
@@ -26,8 +48,10 @@ class Group:
 
     label: str
     method: str
+    config: RunConfig
     runs: tuple[RunFolder, ...]
     metrics: tuple[RunMetrics, ...]
+    numbers: tuple[Numbers, ...]
     seeds: tuple[int, ...]
     estimates: Mapping[str, Estimate]
     tasks: Mapping[str, Mapping[str, Estimate]]
@@ -39,8 +63,16 @@ class Group:
 
     def by_seed(self, metric: str) -> dict[int, float | None]:
         """Return a metric of each run, by its seed."""
-        return {seed: run.value(metric) for seed, run in zip(self.seeds, self.metrics, strict=True)}
+        return {seed: run.value(metric) for seed, run in zip(self.seeds, self.numbers, strict=True)}
 
     def task_by_seed(self, metric: str, slot: int) -> dict[int, float | None]:
         """Return a metric of a slot (from 0) in each run, by its seed."""
-        return {seed: getattr(run.per_task[slot], metric) for seed, run in zip(self.seeds, self.metrics, strict=True)}
+        return {seed: run.task_value(slot, metric) for seed, run in zip(self.seeds, self.numbers, strict=True)}
+
+    @property
+    def reference(self) -> Literal["own", "shipped", "own and shipped"] | None:
+        """What forward transfer is measured against; None where it is against nothing."""
+        kinds = frozenset[str]().union(*(run.references for run in self.numbers))
+        if len(kinds) == 2:
+            return "own and shipped"
+        return "own" if "own" in kinds else "shipped" if kinds else None

@@ -29,6 +29,8 @@ EVERY: Final = 8192  # control steps between two points of a curve, rounded up t
 EPISODES: Final = 20  # of each point, as in a run's own curve
 EVALUATION_SEED: Final = 2_000_000  # that of the published runs
 
+NO_SUCH_WORLD: Final = "there is none of this world"
+
 _Areas = NDArray[np.float64]
 
 
@@ -86,8 +88,11 @@ class Reference(Row):
         return self.task, self.world, self.settings, self.physics, self.seed
 
     def area(self, steps: int) -> float:
-        """Return the area under the curve up to `steps`, which it reaches."""
-        return auc(*curve_of(self.curve), 0, steps)
+        """Return the area under the curve up to `steps`, which it reaches; between two points it is a line."""
+        curve = curve_of(self.curve)
+        inside = curve.steps < steps
+        end = np.interp(steps, curve.steps, curve.success)
+        return auc(np.append(curve.steps[inside], steps), np.append(curve.success[inside], end), 0, steps)
 
 
 def curve_text(curve: Curve) -> str:
@@ -145,6 +150,11 @@ def matching(config: RunConfig, stage: Stage, steps: int, rows: Sequence[Referen
     return [row for row in rows if row.order[:-1] == wanted and row.steps >= steps]
 
 
+def shipped_for(config: RunConfig, stage: Stage, steps: int) -> list[Reference]:
+    """Return the shipped references of a stage that was learned with these settings for so many control steps."""
+    return matching(config, stage, steps, shipped())
+
+
 def reference_areas(config: RunConfig, stage: Stage, steps: int, rows: Sequence[Reference] | None = None) -> _Areas:
     """Return the area of each shipped reference of a stage, (S',), by rising seed; of none where none matches.
 
@@ -168,7 +178,7 @@ def why_none(config: RunConfig, stage: Stage, steps: int, rows: Sequence[Referen
         return None
     here = [row for row in rows if (row.task, row.world) == (stage.task, world_text(stage))] if stage.native else []
     if not here:
-        return "there is none of this world"
+        return NO_SUCH_WORLD
     if all(row.physics != PHYSICS_VERSION for row in here):
         return f"they are of physics {here[-1].physics}, and this is {PHYSICS_VERSION}"
     here = [row for row in here if row.physics == PHYSICS_VERSION]

@@ -121,12 +121,14 @@ def add_references(
 ) -> None:
     """Train each task of these runs alone, where that was not done yet, and measure forward transfer against it.
 
+    Of a task that the references which come with clrobot have, learned in the same way, none is trained.
+
     The physics takes `threads` threads; None: as many as the runs say.
 
     Raises:
         UserError, TrainingStopped: as `run_all`.
     """
-    missing = missing_references(runs, None)
+    missing = missing_references(runs, None, unless_shipped=True)
     if threads is not None:
         missing = {path: config.model_copy(update={"threads": threads}) for path, config in missing.items()}
     run_all([Plan(path, config) for path, config in missing.items()], jobs, tell)

@@ -22,7 +22,6 @@ from clrobot.published.references import (
     Reference,
     curve_of,
     reference_areas,
-    shipped,
     why_none,
 )
 from clrobot.published.rows import add_rows, read_rows, rows_text
@@ -156,7 +155,7 @@ def test_a_file_of_something_else_is_refused_and_left_as_it_is(cli: Cli, words: 
 
 
 def test_what_is_shipped_can_be_read() -> None:
-    assert rows_text(shipped(), Reference) == FILE.read_text(encoding="utf-8")
+    assert rows_text(read_rows(FILE, Reference, WHAT), Reference) == FILE.read_text(encoding="utf-8")
 
 
 def test_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:
