@@ -14,7 +14,7 @@ from clrobot.cli.common import check_environment, errors_as_sentences, print_on_
 from clrobot.cli.compare import compare, plot, report
 from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks, worlds
-from clrobot.cli.publish import publish
+from clrobot.cli.publish import publish, tables
 from clrobot.cli.references import references
 from clrobot.cli.train import demo, extend, resume, sweep, train_in_help
 from clrobot.files import at_home
@@ -34,6 +34,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "references": references,
     "publish": publish,
+    "tables": tables,
     "tasks": tasks,
     "worlds": worlds,
     "sheet": sheet,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from clrobot.cli.common import RunPaths, check_file, expand_runs, open_console
 from clrobot.errors import UserError, shown
@@ -44,3 +48,45 @@ def publish(
     else:
         count = publish_results(folders, out, commit=commit, loaded=loaded, replace=replace)
     open_console().print(f"{out}: {count} runs, {len(folders)} of them from here", soft_wrap=True)
+
+
+def tables(
+    page: Annotated[Path, tyro.conf.Positional] = Path("README.md"),
+    check: bool = False,
+    results: Path | None = None,
+    tuning: Path | None = None,
+) -> None:
+    """Draw a page's tables from the published data, into its blocks from <!-- table: NAME --> to <!-- end -->.
+
+    NAME is a curriculum, or one with what else is asked for: "cr4 differences", "cr4 costs". "tuning" is the table
+    of what settings were chosen on.
+
+    Args:
+        page: a Markdown file.
+        check: change nothing, say which tables differ from the data, and end with exit code 1 where one does.
+        results: in place of the results that come with clrobot.
+        tuning: in place of the tries that come with clrobot.
+    """
+    from clrobot.comparison.readme import blocks, with_tables
+    from clrobot.files import atomic, read_plain
+
+    try:
+        text = read_plain(page).decode("utf-8")
+    except OSError as error:
+        raise UserError(f"{page}: {error.strerror}; give a Markdown file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{page} is not UTF-8 text; give a Markdown file") from None
+    found = blocks(text, results, tuning)
+    console = open_console()
+    if not found:
+        console.print(f"{page} has no block for a table: <!-- table: NAME --> … <!-- end -->", soft_wrap=True)
+        return
+    other = [block.name for block in found if block.there != block.drawn]
+    for name in other:
+        console.print(f"{'differs' if check else 'drawn  '}  {name}", soft_wrap=True)
+    if check and other:
+        sys.exit(1)
+    if other:
+        with atomic(page) as file:
+            file.write_text(with_tables(text, found), encoding="utf-8")
+    console.print(f"{page}: {len(found)} tables as the data has them", soft_wrap=True)

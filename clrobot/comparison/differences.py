@@ -62,6 +62,8 @@ def paired(groups: Sequence[Group]) -> tuple[Difference, ...]:
 
 def _baseline_of(group: Group, baselines: Sequence[Group]) -> Group | None:
     comparable = [other for other in baselines if _measured_on(other) == _measured_on(group)]
+    # Where published runs have the baseline too, a user's own comes first.
+    comparable = [other for other in comparable if other.published == group.published] or comparable
     alike = [other for other in comparable if _shared_settings(other) == _shared_settings(group)]
     for candidates in (alike, comparable):
         if len(candidates) == 1:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
+from clrobot.comparison.numbers import Numbers
+from clrobot.comparison.transfer import transfer_estimates
 from clrobot.experiment.config import RunConfig
+from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, task_metric
 from clrobot.results.run_metrics import RunMetrics
-from clrobot.results.statistics import Estimate
+from clrobot.results.statistics import Estimate, Statistic, estimate
 from clrobot.runs.folder import RunFolder
-
-
-class Numbers(Protocol):
-    """What was measured of a run, whether its folder is here or its numbers are published."""
-
-    @property
-    def stages_done(self) -> int:
-        """How many stages are finished."""
-
-    def value(self, name: str) -> float | None:
-        """Return a metric of the run."""
-
-    def task_value(self, slot: int, name: str) -> float | None:
-        """Return a metric of a slot (from 0)."""
-
-    @property
-    def references(self) -> frozenset[str]:
-        """What its forward transfer is measured against: `own`, `shipped`, both or nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +42,11 @@ class Group:
     tasks: Mapping[str, Mapping[str, Estimate]]
 
     @property
+    def published(self) -> bool:
+        """Whether its runs come with clrobot rather than from folders."""
+        return not self.runs
+
+    @property
     def final_success(self) -> Mapping[str, Estimate]:
         """R[N, j] of each slot, by the slot's name, in the curriculum's order."""
         return self.tasks["final"]
@@ -76,3 +66,52 @@ class Group:
         if len(kinds) == 2:
             return "own and shipped"
         return "own" if "own" in kinds else "shipped" if kinds else None
+
+
+def group_of(
+    label: str,
+    config: RunConfig,
+    numbers: Sequence[Numbers],
+    seeds: Sequence[int],
+    slots: Sequence[str],
+    ends: Sequence[int],
+    statistic: Statistic,
+    *,
+    runs: Sequence[RunFolder] = (),
+    metrics: Sequence[RunMetrics] = (),
+) -> Group:
+    """Return a row, with its estimates.
+
+    Args:
+        label: of the row.
+        config: the settings of its first run.
+        numbers: of each run.
+        seeds: of each run.
+        slots: the slots' names, N of them.
+        ends: the step at which each finished stage ended.
+        statistic: how the seeds are made one number.
+        runs: their folders, if they are here.
+        metrics: of each of these.
+    """
+    estimates = {
+        m.name: estimate([run.value(m.name) for run in numbers], statistic, bounds=m.bounds) for m in RUN_METRICS
+    }
+    estimates |= transfer_estimates(config, numbers, len(slots), ends, statistic)
+    tasks = {
+        m.name: {
+            name: estimate([run.task_value(slot, m.name) for run in numbers], statistic, bounds=m.bounds)
+            for slot, name in enumerate(slots)
+        }
+        for m in map(task_metric, TASK_SECTIONS.values())
+    }
+    return Group(
+        label=label,
+        method=config.method,
+        config=config,
+        runs=tuple(runs),
+        metrics=tuple(metrics),
+        numbers=tuple(numbers),
+        seeds=tuple(seeds),
+        estimates=estimates,
+        tasks=tasks,
+    )

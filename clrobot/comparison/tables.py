@@ -64,8 +64,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return the comparison in JSON's types: what is undefined is None.
 
     Returns:
-        `statistic`; `rows`, each with `label`, `method`, `seeds`, `reference` (what forward transfer is measured
-        against: own, shipped, both or None), under `metrics` and `final_success` the `value`,
+        `statistic`; `rows`, each with `label`, `method`, `seeds`, `published`, `reference` (what forward
+        transfer is measured against: own, shipped, both or None), under `metrics` and `final_success` the `value`,
         the interval's ends `low` and `high`, the numbers of runs `n` that define it and `undefined` that do not, and
         under `tasks` the same of what else each task is at the end; `differences`, paired by seed, each of a row
         (`label`) to another (`baseline`); `notes`, why rows may not be comparable; `remarks`, on
@@ -78,6 +78,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "label": group.label,
                 "method": group.method,
                 "seeds": list(group.seeds),
+                "published": group.published,
                 "reference": group.reference,
                 "metrics": {metric.name: asdict(group.estimates[metric.name]) for metric in comparison.metrics},
                 "final_success": {slot: asdict(found) for slot, found in group.final_success.items()},

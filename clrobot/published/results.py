@@ -144,13 +144,13 @@ class PublishedRun:
         return fingerprint(self.config) != self.first.fingerprint
 
 
-def read_results(path: Path = FILE) -> list[PublishedRun]:
-    """Return the published runs, in the order of the file.
+def read_results(path: Path | None = None) -> list[PublishedRun]:
+    """Return the published runs, in the order of the file; of none those that come with clrobot.
 
     Raises:
         UserError: the file is damaged or of another format.
     """
-    return runs_of(read_rows(path, Result, WHAT))
+    return runs_of(read_rows(FILE if path is None else path, Result, WHAT))
 
 
 def runs_of(rows: Iterable[Result]) -> list[PublishedRun]:
