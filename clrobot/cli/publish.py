@@ -25,7 +25,9 @@ def publish(
 ) -> None:
     """Put finished runs into a file of published data: a row for each run and metric.
 
-    The same runs make the same bytes. Forward transfer is against the references that come with clrobot.
+    The same runs make the same bytes.
+
+    Forward transfer is against the references that come with clrobot.
 
     Args:
         runs: run folders; a folder that holds runs stands for those in it.
@@ -56,10 +58,13 @@ def tables(
     results: Path | None = None,
     tuning: Path | None = None,
 ) -> None:
-    """Draw a page's tables from the published data, into its blocks from <!-- table: NAME --> to <!-- end -->.
+    """Draw a page's tables from the published data.
 
-    NAME is a curriculum, or one with what else is asked for: "cr4 differences", "cr4 costs". "tuning" is the table
-    of what settings were chosen on.
+    They go into its blocks, from <!-- table: NAME --> to <!-- end -->.
+
+    NAME is a curriculum, such as cr4, or "cr4 differences", or "cr4 costs".
+
+    With the name "tuning" it is the table of what settings were chosen on.
 
     Args:
         page: a Markdown file.

@@ -30,8 +30,9 @@ def references(
 
     A reference that several runs need is trained once, and found again later.
 
-    With --out no run is measured: each task is learned alone by each seed, and its curve becomes a row of a file
-    such as the one that comes with clrobot. What is there is not trained again.
+    With --out each task is learned alone by each seed, and no run is measured.
+
+    The learning curves become rows of that file; what it has is not trained again.
 
     Args:
         runs: run folders; a folder that holds runs stands for those in it.

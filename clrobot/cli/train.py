@@ -21,37 +21,6 @@ if TYPE_CHECKING:
     from clrobot.terminal import LiteralConsole
     from clrobot.training.observer import Observer
 
-_DEMO_METHODS = ("finetune", "ewc", "progressive")
-
-
-def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, threads: int = 0) -> None:
-    """Train `quick` with three methods and compare what each kept.
-
-    The methods are finetune, ewc and progressive; all goes into OUT/demo-N.
-
-    Args:
-        out: the folder in which demo-N is made.
-        seed: of everything random.
-        steps: control steps in every stage, in place of the curriculum's own.
-        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
-    """
-    from clrobot.experiment.config import make_config
-    from clrobot.runs.folder import next_free
-
-    settings = {"curriculum": "quick", "seed": seed, "threads": threads} | ({} if steps is None else {"steps": steps})
-    configs = [make_config(method=method, **settings) for method in _DEMO_METHODS]
-    folder = next_free(out, "demo")
-    console = open_console()
-    runs = [train_run(config, folder / config.method, console) for config in configs]
-    console.print(_comparison(runs))
-    episodes = configs[0].evaluation.episodes
-    console.print(f"Success at any step, over {episodes} episodes of each task after the last stage.", style="dim")
-    for run in runs:
-        console.print(f"report  {run.path / 'report.html'}", soft_wrap=True)
-        console.print(f"videos  {run.videos}", soft_wrap=True)
-        _tell_failures(run, console)
-
-
 # What a verb that goes on with a run is given of this machine, each as a flag of its own: `--device`.
 _Here = Annotated[Machine, tyro.conf.arg(name="")]
 _AS_THE_RUN_HAS_IT = Machine()
@@ -216,13 +185,13 @@ def with_page(run: RunFolder, observer: Observer) -> RunFolder:
 
 def summarise(run: RunFolder, console: LiteralConsole) -> None:
     """Show how a training ended."""
-    console.print(_comparison([run]))
+    console.print(comparison_table([run]))
     if (page := run.path / "report.html").exists():
         console.print(f"report  {page}", soft_wrap=True)
-    _tell_failures(run, console)
+    tell_failures(run, console)
 
 
-def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
+def tell_failures(run: RunFolder, console: LiteralConsole) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
     if films := metrics.failed_recordings:
@@ -233,12 +202,12 @@ def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
         console.print(line, style="yellow", soft_wrap=True)
 
 
-def _comparison(runs: list[RunFolder]) -> Table:
+def comparison_table(runs: list[RunFolder]) -> Table:
     """Return the table of a few runs' headline numbers."""
     from rich.table import Table
 
     table = Table("method")
-    for column in ("average success", "forgetting", "seconds", "parameters"):
+    for column in ("average success", "forgetting", "forward transfer", "seconds", "parameters"):
         table.add_column(column, justify="right")
     for run in runs:
         metrics = run.read_metrics()
@@ -246,6 +215,7 @@ def _comparison(runs: list[RunFolder]) -> Table:
             run.config.method,
             number(metrics.average_success),
             number(metrics.forgetting),
+            number(metrics.forward_transfer),
             f"{metrics.seconds.total:.0f}",
             grouped(metrics.parameters.total),
         )
