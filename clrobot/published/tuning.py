@@ -19,20 +19,20 @@ WHAT: Final = "tries for choosing settings"
 CURRICULUM: Final = "val5"
 SEEDS: Final = (100, 101)
 
-# By method its main setting and four values of it, the default among them. What protects least comes first.
+# By method its main setting and four values of it, the default among them.
 GRID: Final[dict[str, tuple[str, tuple[float, ...]]]] = {
-    "ewc": ("ewc.strength", (0.005, 0.05, 0.5, 5.0)),
-    "online-ewc": ("online-ewc.strength", (0.005, 0.05, 0.5, 5.0)),
-    "l2": ("l2.strength", (0.001, 0.01, 0.1, 1.0)),
-    "si": ("si.strength", (0.001, 0.01, 0.1, 1.0)),
-    "mas": ("mas.strength", (0.001, 0.01, 0.1, 1.0)),
-    "progressive": ("progressive.later_width", (0.125, 0.25, 0.5, 1.0)),
-    "packnet": ("packnet.keep", (0.1, 0.2, 0.3, 0.5)),
-    "progress-compress": ("progress-compress.strength", (0.03, 0.3, 3.0, 30.0)),
-    "distillation": ("distillation.strength", (0.1, 0.3, 1.0, 3.0)),
-    "replay": ("replay.strength", (0.1, 0.3, 1.0, 3.0)),
-    "generative-replay": ("generative-replay.strength", (0.1, 0.3, 1.0, 3.0)),
-    "a-gem": ("a-gem.batch_size", (64, 256, 1024, 4096)),
+    "ewc": ("ewc.strength", (0.0125, 0.05, 0.2, 0.8)),
+    "online-ewc": ("online-ewc.strength", (0.0125, 0.05, 0.2, 0.8)),
+    "l2": ("l2.strength", (0.0025, 0.01, 0.04, 0.16)),
+    "si": ("si.strength", (0.0025, 0.01, 0.04, 0.16)),
+    "mas": ("mas.strength", (0.0025, 0.01, 0.04, 0.16)),
+    "progressive": ("progressive.later_width", (0.25, 0.5, 0.75, 1.0)),
+    "packnet": ("packnet.keep", (0.15, 0.3, 0.45, 0.6)),
+    "progress-compress": ("progress-compress.strength", (0.075, 0.3, 1.2, 4.8)),
+    "distillation": ("distillation.strength", (0.25, 1.0, 4.0, 16.0)),
+    "replay": ("replay.strength", (0.25, 1.0, 4.0, 16.0)),
+    "generative-replay": ("generative-replay.strength", (0.25, 1.0, 4.0, 16.0)),
+    "a-gem": ("a-gem.batch_size", (64, 128, 256, 512)),
 }
 
 
