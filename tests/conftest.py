@@ -20,6 +20,7 @@ import gymnasium
 import pytest
 
 import clrobot.envs.simulation.state
+import clrobot.published.references
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.cli import main
 from clrobot.envs.tasks import TASKS_BY_ID
@@ -32,12 +33,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+Ships = Callable[..., None]
+
 # Nothing here fails at a power cut, the one thing that a flush is for; each takes milliseconds, and a tiny training
 # has hundreds. It still refuses what is no open file.
 os.fsync = os.fstat  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from support.outcomes import WholeRuns
+
+    from clrobot.published.references import Reference
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,6 +57,17 @@ def one_core_each() -> Iterator[None]:
         if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
             patch.setattr(clrobot.envs.simulation.state, "usable_cores", lambda: 1)
         yield
+
+
+@pytest.fixture(autouse=True)
+def ships(monkeypatch: pytest.MonkeyPatch) -> Ships:
+    """No test depends on what is shipped, which changes: there is none of it, but what a test gives here."""
+
+    def ship(*rows: Reference) -> None:
+        monkeypatch.setattr(clrobot.published.references, "shipped", lambda: rows)
+
+    ship()
+    return ship
 
 
 @dataclass(frozen=True)

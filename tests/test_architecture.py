@@ -27,6 +27,7 @@ WINGS = {
         "benchmarks",
         "films",
         "runs",
+        "published",
         "evaluation",
         "experiment",
         "results",

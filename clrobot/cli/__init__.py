@@ -12,10 +12,13 @@ import tyro
 from clrobot.cli.benchmarks import bench, learning, overhead
 from clrobot.cli.common import check_environment, errors_as_sentences, print_on_any_terminal
 from clrobot.cli.compare import compare, plot, report
+from clrobot.cli.demo import demo
 from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks, worlds
+from clrobot.cli.publish import publish, tables
+from clrobot.cli.references import references
 from clrobot.cli.study import study, study_status, sweep
-from clrobot.cli.train import demo, extend, references, resume, train_in_help
+from clrobot.cli.train import extend, resume, train_in_help
 from clrobot.cli.verify import verify
 from clrobot.files import at_home
 from clrobot.imports import import_given
@@ -36,6 +39,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "references": references,
     "verify": verify,
+    "publish": publish,
+    "tables": tables,
     "tasks": tasks,
     "worlds": worlds,
     "sheet": sheet,

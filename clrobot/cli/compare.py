@@ -68,6 +68,7 @@ def compare(
     format: Literal["table", "markdown", "csv", "latex", "json"] = "table",
     statistic: Literal["mean", "iqm"] = "mean",
     metrics: tuple[str, ...] = (),
+    published: bool = False,
     out: Path | None = None,
 ) -> None:
     """Set several runs side by side, and say why they may not be comparable.
@@ -83,14 +84,17 @@ def compare(
         format: the terminal's table, or text for a page, a spreadsheet, a paper or a program.
         statistic: over the seeds: their mean, or interquartile mean.
         metrics: show these alone, by their names in metrics.json, such as forgetting or seconds.total.
+        published: beside them the results that come with clrobot, of the same curriculum.
         out: write it to this file.
     """
     from clrobot.comparison.comparison import compare as compare_runs
     from clrobot.comparison.tables import as_text, print_comparison
     from clrobot.files import atomic
+    from clrobot.published.results import read_results
 
     check_file(out)
-    comparison = compare_runs(expand_runs(runs), statistic, metrics)
+    theirs = read_results() if published else None  # refused before any run is read
+    comparison = compare_runs(expand_runs(runs), statistic, metrics, theirs)
     console = open_console()
     if out is not None:
         with atomic(out) as unfinished:

@@ -48,7 +48,8 @@ def study(
         jobs: trainings at a time; by default one for each core here, and all at once on a cluster.
         on: what starts the trainings: local, slurm or ray.
         out: the folder of the runs; by default runs/NAME.
-        references: also train each task from scratch, once, which forward transfer needs.
+        references: also train each task from scratch, once, which forward transfer needs; where a reference that
+            comes with clrobot fits, it is taken.
         slurm: what jobs ask for, with --on slurm.
         ray: what tasks ask for, with --on ray.
     """
@@ -112,7 +113,8 @@ def sweep(
         values: the values of that setting.
         config: every other setting, as in train.
         jobs: trainings at a time.
-        references: also train each task from scratch, once, which forward transfer needs.
+        references: also train each task from scratch, once, which forward transfer needs; where a reference that
+            comes with clrobot fits, it is taken.
         out: the folder of the runs; by default runs/CURRICULUM.
         threads: of the physics, in each training; by default those of --config, or an equal share of the cores.
     """

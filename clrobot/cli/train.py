@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from clrobot.cli.common import MOST_THREADS, RunPath, RunPaths, at_least, expand_runs, open_console
-from clrobot.errors import Busy, UserError
+from clrobot.cli.common import RunPath, at_least, open_console
 from clrobot.experiment.machine import Machine
 from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
@@ -21,37 +19,6 @@ if TYPE_CHECKING:
     from clrobot.runs.folder import RunFolder
     from clrobot.terminal import LiteralConsole
     from clrobot.training.observer import Observer
-
-_DEMO_METHODS = ("finetune", "ewc", "progressive")
-
-
-def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, threads: int = 0) -> None:
-    """Train `quick` with three methods and compare what each kept.
-
-    The methods are finetune, ewc and progressive; all goes into OUT/demo-N.
-
-    Args:
-        out: the folder in which demo-N is made.
-        seed: of everything random.
-        steps: control steps in every stage, in place of the curriculum's own.
-        threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
-    """
-    from clrobot.experiment.config import make_config
-    from clrobot.runs.folder import next_free
-
-    settings = {"curriculum": "quick", "seed": seed, "threads": threads} | ({} if steps is None else {"steps": steps})
-    configs = [make_config(method=method, **settings) for method in _DEMO_METHODS]
-    folder = next_free(out, "demo")
-    console = open_console()
-    runs = [train_run(config, folder / config.method, console) for config in configs]
-    console.print(_comparison(runs))
-    episodes = configs[0].evaluation.episodes
-    console.print(f"Success at any step, over {episodes} episodes of each task after the last stage.", style="dim")
-    for run in runs:
-        console.print(f"report  {run.path / 'report.html'}", soft_wrap=True)
-        console.print(f"videos  {run.videos}", soft_wrap=True)
-        _tell_failures(run, console)
-
 
 # What a verb that goes on with a run is given of this machine, each as a flag of its own: `--device`.
 _Here = Annotated[Machine, tyro.conf.arg(name="")]
@@ -105,65 +72,6 @@ def extend(
     summarise(resume_run(extended.path, console, machine), console)
 
 
-def references(runs: RunPaths, store: Path | None = None, threads: int | None = None) -> None:
-    """Train each stage's task alone, and measure forward transfer against it.
-
-    A reference that several runs need is trained once, and found again later.
-
-    Args:
-        runs: run folders; a folder that holds runs stands for those in it.
-        store: where references are kept; by default the folder references beside each run.
-        threads: of the physics; 0: all cores that the process may use. By default as in the runs.
-    """
-    from rich.table import Table
-
-    from clrobot.report.page import write_report
-    from clrobot.runs.references import missing_references, use_references
-    from clrobot.studies.turns import when_free
-
-    if threads is not None:
-        at_least(threads, "--threads", 0, MOST_THREADS)
-    folders = expand_runs(runs)
-    for folder in folders:
-        folder.read_metrics()  # refused before anything is trained
-    console = open_console()
-    for path, config in missing_references(folders, store).items():
-        console.print(f"reference  {path}", soft_wrap=True)
-        here = config if threads is None else config.model_copy(update={"threads": threads})
-        when_free(partial(_train_reference, path, here, console))
-    for folder in folders:
-        metrics = when_free(partial(use_references, folder, store))
-        write_report(folder.path)
-        table = Table("task", title=folder.path.name, title_justify="left")
-        for column in ("area", "reference's area", "forward transfer"):
-            table.add_column(column, justify="right")
-        for task in metrics.per_task:
-            table.add_row(task.task, *map(number, (task.auc, task.auc_reference, task.forward_transfer)))
-        table.add_row("mean", "", "", number(metrics.forward_transfer))
-        console.print(table)
-
-
-def _train_reference(path: Path, config: RunConfig, console: LiteralConsole) -> None:
-    """Train a reference, or what is left of it; a Busy says that another process does that now."""
-    from clrobot.experiment.machine import Machine
-    from clrobot.runs.folder import RunFolder
-
-    if (path / "config.yaml").exists():
-        run = RunFolder.open(path)
-        if run.finished:  # by whom it was waited for
-            return
-        run.lock()  # a Busy comes before anything is shown
-        run.unlock()
-        resume_run(path, console, Machine(threads=config.threads))
-        return
-    try:
-        train_run(config, path, console)
-    except UserError as error:
-        if (path / "config.yaml").exists() and not isinstance(error, Busy):  # begun by another just now, or resumable
-            raise Busy(str(error)) from error
-        raise
-
-
 def train_in_help() -> None:
     """Train one agent through a curriculum, into a new run folder."""
 
@@ -211,13 +119,13 @@ def with_page(run: RunFolder, observer: Observer) -> RunFolder:
 
 def summarise(run: RunFolder, console: LiteralConsole) -> None:
     """Show how a training ended."""
-    console.print(_comparison([run]))
+    console.print(comparison_table([run]))
     if (page := run.path / "report.html").exists():
         console.print(f"report  {page}", soft_wrap=True)
-    _tell_failures(run, console)
+    tell_failures(run, console)
 
 
-def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
+def tell_failures(run: RunFolder, console: LiteralConsole) -> None:
     """Show what did not stop the training, and yet went wrong."""
     metrics = run.read_metrics()
     if films := metrics.failed_recordings:
@@ -228,12 +136,12 @@ def _tell_failures(run: RunFolder, console: LiteralConsole) -> None:
         console.print(line, style="yellow", soft_wrap=True)
 
 
-def _comparison(runs: list[RunFolder]) -> Table:
+def comparison_table(runs: list[RunFolder]) -> Table:
     """Return the table of a few runs' headline numbers."""
     from rich.table import Table
 
     table = Table("method")
-    for column in ("average success", "forgetting", "seconds", "parameters"):
+    for column in ("average success", "forgetting", "forward transfer", "seconds", "parameters"):
         table.add_column(column, justify="right")
     for run in runs:
         metrics = run.read_metrics()
@@ -241,6 +149,7 @@ def _comparison(runs: list[RunFolder]) -> Table:
             run.config.method,
             number(metrics.average_success),
             number(metrics.forgetting),
+            number(metrics.forward_transfer),
             f"{metrics.seconds.total:.0f}",
             grouped(metrics.parameters.total),
         )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from clrobot.comparison.differences import Difference, paired
-from clrobot.comparison.groups import Group
+from clrobot.comparison.groups import Group, group_of
 from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
+from clrobot.comparison.published import published_groups, published_notes, same_curricula
 from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
 from clrobot.errors import UserError
-from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
-from clrobot.results.statistics import Estimate, Statistic, estimate, forward_transfer_estimate
+from clrobot.published.results import PublishedRun
+from clrobot.results.catalogue import RUN_METRICS, Metric, run_metric, task_metric
+from clrobot.results.statistics import Estimate, Statistic
 from clrobot.runs.folder import RunFolder
 
 
@@ -28,6 +28,7 @@ class Comparison:
         metrics: those of `RUN_METRICS` that are shown.
         tasks: whether what each task is at the end is shown too.
         notes: sentences.
+        remarks: what else must be said: against what forward transfer is measured.
         statistic: how the seeds of a row are made one number.
     """
 
@@ -36,6 +37,7 @@ class Comparison:
     metrics: tuple[Metric, ...]
     tasks: bool
     notes: tuple[str, ...]
+    remarks: tuple[str, ...]
     statistic: Statistic
 
     def best(self, metric: str) -> str | None:
@@ -74,18 +76,26 @@ def _leads(own: Estimate, every: Sequence[Estimate], metric: Metric) -> bool:
     return len(set(values)) > 1 and own.value == best
 
 
-def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean", metrics: Sequence[str] = ()) -> Comparison:
+def compare(
+    folders: Sequence[RunFolder],
+    statistic: Statistic = "mean",
+    metrics: Sequence[str] = (),
+    published: Sequence[PublishedRun] | None = None,
+) -> Comparison:
     """Return the comparison of these runs; those that differ in the seed alone form one row.
 
     Args:
         folders: the runs.
         statistic: how the seeds of a row are made one number.
         metrics: the names of those of `RUN_METRICS` that are shown; none: all that were measured, and each task's.
+        published: also show rows of those of these runs that have the same curricula.
 
     Raises:
-        UserError: no run has a finished stage, a metric is unknown, or a file is missing or damaged.
+        UserError: no run has a finished stage, a metric is unknown, a file is missing or damaged, or of what is
+            published none has a curriculum of the runs, or one is among them.
     """
-    chosen = tuple(map(run_metric, metrics)) or RUN_METRICS
+    for name in metrics:
+        run_metric(name)  # refused before anything is read
     runs, notes = read_runs(folders)
     if not runs:
         raise UserError("none of the runs has a finished stage; train first, or give other runs")
@@ -93,40 +103,43 @@ def compare(folders: Sequence[RunFolder], statistic: Statistic = "mean", metrics
     rows: dict[str, list[ComparedRun]] = {}
     for run in runs:
         rows.setdefault(run.row, []).append(run)
-    groups = tuple(
+    groups = [
         _group(label, sorted(members, key=lambda run: run.seed), statistic)
         for label, members in zip(labels(list(rows.values())), rows.values(), strict=True)
-    )
+    ]
+    notes = [*notes, *doubles, *unfinished(runs), *differences(runs)]
+    if published is not None:
+        same = same_curricula(runs, published)
+        groups += published_groups(same, statistic)
+        notes += published_notes(runs, same)
+    notes += [*other_seeds([(group.label, group.seeds) for group in groups]), *other_algorithms(runs)]
+    remarks = dict.fromkeys(remark for run in runs for remark in run.remarks)
+    return compared(groups, statistic, metrics, notes, tuple(remarks))
+
+
+def compared(
+    groups: Sequence[Group],
+    statistic: Statistic,
+    metrics: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+) -> Comparison:
+    """Return the comparison of these rows; the other arguments are as its attributes, and as those of `compare`."""
+    chosen = tuple(map(run_metric, metrics)) or RUN_METRICS
     shown = tuple(m for m in chosen if not m.optional or metrics or any(g.estimates[m.name].n for g in groups))
-    seeds = other_seeds([(group.label, group.seeds) for group in groups])
-    notes = [*notes, *doubles, *unfinished(runs), *differences(runs), *seeds, *other_algorithms(runs)]
-    return Comparison(groups, paired(groups), shown, not metrics, tuple(notes), statistic)
+    return Comparison(tuple(groups), paired(groups), shown, not metrics, tuple(notes), tuple(remarks), statistic)
 
 
 def _group(label: str, runs: Sequence[ComparedRun], statistic: Statistic) -> Group:
     metrics = tuple(run.metrics for run in runs)
-    estimates = {
-        m.name: estimate([run.value(m.name) for run in metrics], statistic, bounds=m.bounds) for m in RUN_METRICS
-    }
-    # (S, N) of S runs and N slots.
-    areas = np.array([[task.auc for task in run.per_task] for run in metrics], float)
-    references = np.array([[task.auc_reference for task in run.per_task] for run in metrics], float)
-    estimates["forward_transfer"] = forward_transfer_estimate(areas, references, statistic)
-    estimates["forward_transfer_from_2"] = forward_transfer_estimate(areas[:, 1:], references[:, 1:], statistic)
-    of_each_task = list(zip(*(run.per_task for run in metrics), strict=True))
-    tasks = {
-        m.name: {
-            each[0].task: estimate([getattr(task, m.name) for task in each], statistic, bounds=m.bounds)
-            for each in of_each_task
-        }
-        for m in map(task_metric, TASK_SECTIONS.values())
-    }
-    return Group(
-        label=label,
-        method=runs[0].method,
-        runs=tuple(run.folder for run in runs),
+    return group_of(
+        label,
+        runs[0].folder.config,
+        metrics,
+        [run.seed for run in runs],
+        metrics[0].slot_names,
+        metrics[0].stage_ends,
+        statistic,
+        runs=[run.folder for run in runs],
         metrics=metrics,
-        seeds=tuple(run.seed for run in runs),
-        estimates=estimates,
-        tasks=tasks,
     )

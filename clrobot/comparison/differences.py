@@ -62,6 +62,8 @@ def paired(groups: Sequence[Group]) -> tuple[Difference, ...]:
 
 def _baseline_of(group: Group, baselines: Sequence[Group]) -> Group | None:
     comparable = [other for other in baselines if _measured_on(other) == _measured_on(group)]
+    # Where published runs have the baseline too, a user's own comes first.
+    comparable = [other for other in comparable if other.published == group.published] or comparable
     alike = [other for other in comparable if _shared_settings(other) == _shared_settings(group)]
     for candidates in (alike, comparable):
         if len(candidates) == 1:
@@ -90,9 +92,9 @@ def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Differ
 
 def _measured_on(group: Group) -> str:
     """Return as text what must agree where runs are paired: the stages, how many are done, and the evaluation."""
-    config = group.runs[0].config
+    config = group.config
     measured = [*config.curriculum.stages, config.evaluation]
-    return json.dumps([part.model_dump(mode="json") for part in measured] + [group.metrics[0].stages_done])
+    return json.dumps([part.model_dump(mode="json") for part in measured] + [group.numbers[0].stages_done])
 
 
 def _shared_settings(group: Group) -> dict[str, Any]:
@@ -100,4 +102,4 @@ def _shared_settings(group: Group) -> dict[str, Any]:
     from clrobot.experiment.config import settings_in_use
 
     left_out = {*NOT_COMPARED, *METHODS_BY_NAME}
-    return {name: value for name, value in settings_in_use(group.runs[0].config).items() if name not in left_out}
+    return {name: value for name, value in settings_in_use(group.config).items() if name not in left_out}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from clrobot.comparison.numbers import Numbers
+from clrobot.comparison.transfer import transfer_estimates
+from clrobot.experiment.config import RunConfig
+from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, task_metric
 from clrobot.results.run_metrics import RunMetrics
-from clrobot.results.statistics import Estimate
+from clrobot.results.statistics import Estimate, Statistic, estimate
 from clrobot.runs.folder import RunFolder
 
 
@@ -17,8 +22,10 @@ class Group:
     Attributes:
         label: the method, and what tells it from other rows of the same method.
         method: its name.
-        runs: their folders, by rising seed.
-        metrics: of each run.
+        config: the settings of the first.
+        runs: their folders, by rising seed; none of published ones.
+        metrics: of each run whose folder is here.
+        numbers: of each run.
         seeds: of each run.
         estimates: of each of `RUN_METRICS`, by name.
         tasks: for each of the values of `TASK_SECTIONS` that of each slot, by its name, in the curriculum's order.
@@ -26,11 +33,18 @@ class Group:
 
     label: str
     method: str
+    config: RunConfig
     runs: tuple[RunFolder, ...]
     metrics: tuple[RunMetrics, ...]
+    numbers: tuple[Numbers, ...]
     seeds: tuple[int, ...]
     estimates: Mapping[str, Estimate]
     tasks: Mapping[str, Mapping[str, Estimate]]
+
+    @property
+    def published(self) -> bool:
+        """Whether its runs come with clrobot rather than from folders."""
+        return not self.runs
 
     @property
     def final_success(self) -> Mapping[str, Estimate]:
@@ -39,8 +53,65 @@ class Group:
 
     def by_seed(self, metric: str) -> dict[int, float | None]:
         """Return a metric of each run, by its seed."""
-        return {seed: run.value(metric) for seed, run in zip(self.seeds, self.metrics, strict=True)}
+        return {seed: run.value(metric) for seed, run in zip(self.seeds, self.numbers, strict=True)}
 
     def task_by_seed(self, metric: str, slot: int) -> dict[int, float | None]:
         """Return a metric of a slot (from 0) in each run, by its seed."""
-        return {seed: getattr(run.per_task[slot], metric) for seed, run in zip(self.seeds, self.metrics, strict=True)}
+        return {seed: run.task_value(slot, metric) for seed, run in zip(self.seeds, self.numbers, strict=True)}
+
+    @property
+    def reference(self) -> Literal["own", "shipped", "own and shipped"] | None:
+        """What forward transfer is measured against; None where it is against nothing."""
+        kinds = frozenset[str]().union(*(run.references for run in self.numbers))
+        if len(kinds) == 2:
+            return "own and shipped"
+        return "own" if "own" in kinds else "shipped" if kinds else None
+
+
+def group_of(
+    label: str,
+    config: RunConfig,
+    numbers: Sequence[Numbers],
+    seeds: Sequence[int],
+    slots: Sequence[str],
+    ends: Sequence[int],
+    statistic: Statistic,
+    *,
+    runs: Sequence[RunFolder] = (),
+    metrics: Sequence[RunMetrics] = (),
+) -> Group:
+    """Return a row, with its estimates.
+
+    Args:
+        label: of the row.
+        config: the settings of its first run.
+        numbers: of each run.
+        seeds: of each run.
+        slots: the slots' names, N of them.
+        ends: the step at which each finished stage ended.
+        statistic: how the seeds are made one number.
+        runs: their folders, if they are here.
+        metrics: of each of these.
+    """
+    estimates = {
+        m.name: estimate([run.value(m.name) for run in numbers], statistic, bounds=m.bounds) for m in RUN_METRICS
+    }
+    estimates |= transfer_estimates(config, numbers, len(slots), ends, statistic)
+    tasks = {
+        m.name: {
+            name: estimate([run.task_value(slot, m.name) for run in numbers], statistic, bounds=m.bounds)
+            for slot, name in enumerate(slots)
+        }
+        for m in map(task_metric, TASK_SECTIONS.values())
+    }
+    return Group(
+        label=label,
+        method=config.method,
+        config=config,
+        runs=tuple(runs),
+        metrics=tuple(metrics),
+        numbers=tuple(numbers),
+        seeds=tuple(seeds),
+        estimates=estimates,
+        tasks=tasks,
+    )

@@ -24,10 +24,13 @@ def differences(runs: Sequence[ComparedRun]) -> list[str]:
         ("Other evaluation seeds", lambda run: run.config["evaluation"]["seed"]),
         ("Other points of the learning curve", lambda run: _curve(run.config["evaluation"])),
     ]
+    measured = [run for run in runs if run.metrics.references]  # forward transfer of the others is undefined
+    kinds = _difference("Other references of forward transfer", measured, _references)
     for package in sorted({name for run in runs for name in run.environment["versions"]}):
         checks.append((f"Other versions of {package}", _version_of(package)))
     notes = [note for what, value in checks if (note := _difference(what, runs, value)) is not None]
     machines = {tuple(str(run.environment.get(key)) for key in ("platform", "machine", "cpu_count")) for run in runs}
+    notes += [] if kinds is None else [kinds]
     if len(machines) > 1:
         notes.append(f"The runs were made on {len(machines)} kinds of machine: their seconds are not comparable.")
     return notes
@@ -58,6 +61,10 @@ def _algorithm_settings(config: Mapping[str, Any]) -> str:
 
 def _version_of(package: str) -> Callable[[ComparedRun], Any]:
     return lambda run: run.environment["versions"].get(package, "not noted")
+
+
+def _references(run: ComparedRun) -> str:
+    return " and ".join(sorted(run.metrics.references))
 
 
 def _stages(run: ComparedRun) -> tuple[Stage, ...]:

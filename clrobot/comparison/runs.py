@@ -14,6 +14,7 @@ from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.references import reference_remarks
 
 # Settings that differ within a row by design, or stand beside it, or change nothing in what is learned or measured.
 NOT_COMPARED = ("seed", "method", *CHANGES_NO_SCORE)
@@ -53,6 +54,12 @@ class ComparedRun:
         planned = len(self.folder.config.curriculum.stages)
         done = self.metrics.stages_done
         return "" if done == planned else f"{done} of {planned} stages"
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What must be said of what forward transfer is measured against, sentences."""
+        torch = str(self.environment["versions"].get("torch", "not noted"))
+        return reference_remarks(self.folder.config, self.metrics, torch)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -64,10 +64,12 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return the comparison in JSON's types: what is undefined is None.
 
     Returns:
-        `statistic`; `rows`, each with `label`, `method`, `seeds`, under `metrics` and `final_success` the `value`,
+        `statistic`; `rows`, each with `label`, `method`, `seeds`, `published`, `reference` (what forward
+        transfer is measured against: own, shipped, both or None), under `metrics` and `final_success` the `value`,
         the interval's ends `low` and `high`, the numbers of runs `n` that define it and `undefined` that do not, and
         under `tasks` the same of what else each task is at the end; `differences`, paired by seed, each of a row
-        (`label`) to another (`baseline`); `notes`, why rows may not be comparable.
+        (`label`) to another (`baseline`); `notes`, why rows may not be comparable; `remarks`, on
+        references.
     """
     return {
         "statistic": comparison.statistic,
@@ -76,6 +78,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "label": group.label,
                 "method": group.method,
                 "seeds": list(group.seeds),
+                "published": group.published,
+                "reference": group.reference,
                 "metrics": {metric.name: asdict(group.estimates[metric.name]) for metric in comparison.metrics},
                 "final_success": {slot: asdict(found) for slot, found in group.final_success.items()},
                 "tasks": {
@@ -97,6 +101,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             for found in comparison.differences
         ],
         "notes": list(comparison.notes),
+        "remarks": list(comparison.remarks),
     }
 
 
@@ -168,6 +173,7 @@ def _foot(comparison: Comparison) -> list[str]:
     lines += differences_foot(comparison.differences)
     if left_out := _left_out(comparison.groups):
         lines.append(f"Undefined in some runs, which are left out there: {', '.join(left_out)}.")
+    lines += comparison.remarks
     return [*lines, *(f"Not comparable as it stands: {note}" for note in comparison.notes)]
 
 

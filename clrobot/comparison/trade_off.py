@@ -79,7 +79,7 @@ def trade_offs(comparison: Comparison) -> list[TradeOff]:
                 families.setdefault(json.dumps(_all_but_numbers(group)), []).append(group)
         names = _told_apart([_all_but_numbers(family[0]) for family in families.values()])
         for family, name in zip(families.values(), names, strict=True):
-            settings = [_numbers(group.runs[0].config) for group in family]
+            settings = [_numbers(group.config) for group in family]
             differing = [key for key in settings[0] if len({s[key] for s in settings}) > 1]
             if len(family) < 3 or len(differing) != 1:
                 continue
@@ -87,7 +87,7 @@ def trade_offs(comparison: Comparison) -> list[TradeOff]:
             points = sorted(
                 (_point(g, s[setting]) for g, s in zip(family, settings, strict=True)), key=lambda p: p.value
             )
-            default = _numbers(_like(family[0].runs[0].config)).get(setting)
+            default = _numbers(_like(family[0].config)).get(setting)
             found.append(TradeOff(method, setting, default, tuple(points), name))
     return found
 
@@ -136,7 +136,7 @@ def _all_but_numbers(group: Group) -> dict[str, Any]:
 
     It is what was trained, how far it came, and every setting that is no number: of a list its length.
     """
-    config = group.runs[0].config
+    config = group.config
     curriculum = config.curriculum
     rest = {name: _but_its_number(value) for name, value in _settings(config)}
     done = group.metrics[0].stages_done

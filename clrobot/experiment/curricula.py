@@ -42,13 +42,24 @@ _PUSHER = Stage.model_construct(task="gymnasium:Pusher-v5", steps=300_000, succe
 _OTHERS: Defaults = {"ppo": {"gamma": 0.97}}
 
 _OURS: tuple[Curriculum, ...] = (
-    # Minutes, for a first look.
+    # Minutes, and every skill is kept by nearly every method.
     _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
-    # The same and then a harder skill, long enough for an unprotected agent to forget.
+    # The first look that tells a story: learning to push costs fine-tuning the drawer, and protection keeps it.
+    _curriculum("first3", ("drawer-open", 60_000), ("push", 60_000), ("button-press", 40_000)),
+    # `quick` and then a harder skill, long enough for an unprotected agent to forget.
     _curriculum("cr4", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000), ("pick-place", 240_000)),
     _CR10,
     # Everything once more: can an agent that has learned ten skills still learn, and how fast does it relearn?
     Curriculum(name="cr20", stages=(2 * _CR10).stages),
+    # For choosing settings, and for nothing that is reported: no task of cr10 or shift5.
+    _curriculum(
+        "val5",
+        ("reach", 20_000),
+        ("door-open", 60_000),
+        ("window-close", 40_000),
+        ("drawer-close", 15_000),
+        ("stack", 200_000),
+    ),
     # Two skills whose worlds change: what the agent sees does not tell in which one it is, but its slot does.
     _curriculum(
         "shift5",

@@ -109,6 +109,7 @@ class SideBySide:
         title: the page's.
         lead: which runs they are.
         notes: why rows may not be comparable, sentences.
+        remarks: against what forward transfer is measured, sentences.
         single: whether no method has a second seed: no interval anywhere.
         learning: tables of what was learned and kept, a row for each method, each followed by its differences.
         differences_foot: what must be said of differences.
@@ -128,6 +129,7 @@ class SideBySide:
     title: str
     lead: str
     notes: tuple[str, ...]
+    remarks: tuple[str, ...]
     single: bool
     learning: list[Section]
     differences_foot: list[str]
@@ -154,6 +156,7 @@ def _side_by_side(
         title=f"{' and '.join(curricula[:3])}: {_count(len(groups), 'method')} compared",
         lead=f"{_count(len(runs), 'run')}: " + "; ".join(f"{g.label} ({_seeds(g.seeds)})" for g in groups) + ".",
         notes=compared.notes,
+        remarks=compared.remarks,
         single=all(len(group.runs) < 2 for group in groups),
         learning=with_differences(compared, LEARNING_SECTIONS),
         differences_foot=differences_foot(compared.differences),

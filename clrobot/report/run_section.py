@@ -17,6 +17,7 @@ from clrobot.results.fields import Matrix, own_stage
 from clrobot.results.numbers import number
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
+from clrobot.runs.references import reference_remarks
 
 
 class Cell(NamedTuple):
@@ -62,6 +63,7 @@ class RunSection:
         drops: isolated forgetting: a row for each stage but the first, a column for each task but the last.
         curves: its learning curves.
         curves_summary: the same in words.
+        remarks: against what its forward transfer is measured, sentences.
         downloads: its files.
     """
 
@@ -75,6 +77,7 @@ class RunSection:
     drops: list[tuple[float | None, ...]]
     curves: Drawn
     curves_summary: str
+    remarks: list[str]
     downloads: list[Download]
 
     @property
@@ -127,6 +130,7 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
         drops=[row[:-1] for row in metrics.isolated_forgetting[1:]],
         curves=draw_curves(run.scores, names, metrics.stage_ends, prefix),
         curves_summary=_curves_summary(metrics),
+        remarks=_remarks(run),
         downloads=_downloads(run),
     )
 
@@ -144,6 +148,12 @@ def _cells(
         ]
         for stage, row in enumerate(matrix)
     ]
+
+
+def _remarks(run: Contents) -> list[str]:
+    versions = run.environment.get("versions")
+    torch = versions.get("torch", "not noted") if isinstance(versions, dict) else "not noted"
+    return reference_remarks(run.config, run.metrics, str(torch))
 
 
 def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:

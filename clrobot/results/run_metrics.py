@@ -29,6 +29,9 @@ from clrobot.results.metrics import Array, isolated_forgetting
 from clrobot.results.scores import Score, finished_rows, finished_stages
 from clrobot.results.units import Units
 
+# Where a reference's area comes from: a run of one's own beside the run, or the curves that come with clrobot.
+ReferenceKind = Literal["own", "shipped"]
+
 
 class Parameters(Record):
     """How large the policy is."""
@@ -94,6 +97,7 @@ class TaskMetrics(Record):
     forgetting_return: Number | None
     auc: Positive | None
     auc_reference: Positive | None
+    reference: ReferenceKind | None = None
     forward_transfer: Number | None
     plasticity: Positive | None
     final_stochastic: Rate | None
@@ -190,6 +194,16 @@ class RunMetrics(Record):
             found = getattr(found, part)
         return None if found is None else float(found)
 
+    def task_value(self, slot: int, name: str) -> float | None:
+        """Return a metric of a slot (from 0) by its name; None where it is undefined."""
+        found = getattr(self.per_task[slot], name)
+        return None if found is None else float(found)
+
+    @property
+    def references(self) -> frozenset[str]:
+        """Where the references of forward transfer come from: `own`, `shipped`, both or none."""
+        return frozenset(task.reference for task in self.per_task if task.reference is not None)
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -240,6 +254,7 @@ def run_metrics(
     costs: Costs,
     reference: ArrayLike | None = None,
     *,
+    shipped: Sequence[bool] = (),
     in_sequence: bool = True,
 ) -> RunMetrics:
     """Measure a run by its scores.
@@ -261,6 +276,7 @@ def run_metrics(
         costs: what the scores do not tell.
         reference: area under the learning curve of each slot's task learned from scratch on the same budget,
             shape (N,), nan where there is none; without it forward transfer is undefined.
+        shipped: which of these areas are of the references that come with clrobot, N of them; none: no one is.
         in_sequence: whether each stage trained its own slot alone.
 
     Raises:
@@ -289,6 +305,7 @@ def run_metrics(
             TaskMetrics(
                 slot=j,
                 task=name,
+                reference=_kind(measured.per_task["auc_reference"], j, shipped) if j < done else None,
                 **{key: _defined(values[j]) if j < done else None for key, values in measured.per_task.items()},
             )
             for j, name in enumerate(slot_names)
@@ -303,6 +320,12 @@ def run_metrics(
         gradient_steps=costs.gradient_steps,
         task_inference_steps=costs.task_inference_steps,
     )
+
+
+def _kind(references: Array, slot: int, shipped: Sequence[bool]) -> ReferenceKind | None:
+    if not np.isfinite(references[slot]):
+        return None
+    return "shipped" if shipped and shipped[slot] else "own"
 
 
 def _defined(value: float) -> float | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
 from clrobot.errors import Busy, UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
@@ -33,6 +34,7 @@ from clrobot.files import (
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.foreign import missing, sources
 from clrobot.runs.lock import LOCK, Held, hold
+from clrobot.source import source_commit
 
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
 _FILES = ("environment.json", LOCK, "metrics.json", "report.html", "scores.jsonl")
@@ -312,6 +314,8 @@ def _environment(config: RunConfig) -> dict[str, Any]:
 
     return {
         "versions": versions(),
+        "commit": source_commit(),
+        "physics": PHYSICS_VERSION,
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
@@ -22,15 +24,20 @@ def write_metrics(run: RunFolder, metrics: RunMetrics) -> None:
     run.record()
 
 
-def rebuild_metrics(run: RunFolder, reference: ArrayLike | None = None) -> RunMetrics:
-    """Write `metrics.json` anew from `scores.jsonl`; what scores do not tell is taken over from the old file.
+def rebuild_metrics(run: RunFolder, reference: ArrayLike | None = None, shipped: Sequence[bool] = ()) -> RunMetrics:
+    """Write `metrics.json` anew, and return it; see `measured_anew`."""
+    metrics = measured_anew(run, reference, shipped)
+    write_metrics(run, metrics)
+    return metrics
+
+
+def measured_anew(run: RunFolder, reference: ArrayLike | None = None, shipped: Sequence[bool] = ()) -> RunMetrics:
+    """Return a run's metrics as its `scores.jsonl` has them; what scores do not tell is taken from `metrics.json`.
 
     Args:
         run: the folder, of a run with a finished stage.
         reference: area under the curve of each slot's task learned from scratch, (N,), nan where there is none.
-
-    Returns:
-        What was written.
+        shipped: which of them are of the references that come with clrobot.
 
     Raises:
         UserError: a file is missing or damaged, or the scores are of another curriculum.
@@ -41,11 +48,9 @@ def rebuild_metrics(run: RunFolder, reference: ArrayLike | None = None) -> RunMe
     in_sequence = make_method(run.config).in_sequence(len(slots))
     try:
         ends = stage_ends(scores, len(slots))
-        metrics = run_metrics(scores, slots, ends, costs, reference, in_sequence=in_sequence)
+        return run_metrics(scores, slots, ends, costs, reference, shipped=shipped, in_sequence=in_sequence)
     except ValueError as error:
         reason = explain(error) if isinstance(error, ValidationError) else cut(str(error), 200)
         raise UserError(
             f"{run.path / 'metrics.json'} does not fit the run's scores ({reason}); train again"
         ) from error
-    write_metrics(run, metrics)
-    return metrics

@@ -1,17 +1,18 @@
-"""References: each stage's task learned alone, from a fresh network and on the same budget.
+"""References of one's own: each stage's task learned alone, from a fresh network and on the same budget.
 
 Forward transfer compares a stage's learning curve with that of a reference. A reference is an ordinary run, of one
 stage, in `STORE/TASK-KEY`; the key is a hash of all that determines its scores, so that runs which would train the
-same reference find it there.
+same reference find it there. Where a stage has none of its own, the curves that come with clrobot stand in for it, if
+they were learned in the same way (`clrobot.published.references`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config
+from clrobot.published import references as published
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics
@@ -74,12 +76,97 @@ def reference_areas(config: RunConfig, store: Path) -> NDArray[np.float64]:
     return areas
 
 
-def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> dict[Path, RunConfig]:
+class References(NamedTuple):
+    """What a run's stages are set against.
+
+    Attributes:
+        areas: under each slot's reference curve, (N,); nan where there is none.
+        shipped: whether it is of the curves that come with clrobot, for each slot.
+    """
+
+    areas: NDArray[np.float64]
+    shipped: tuple[bool, ...]
+
+
+def find_references(config: RunConfig, store: Path, ends: Sequence[int]) -> References:
+    """Return the references of a run: its own, and where there is none the mean of the shipped ones that match.
+
+    Args:
+        config: its settings.
+        store: where its own are.
+        ends: the step at which each finished stage ended; the others need no reference yet.
+
+    Raises:
+        UserError: the file of shipped ones is damaged.
+    """
+    areas = reference_areas(config, store)
+    shipped = [False] * len(areas)
+    for slot, steps in enumerate(_steps(config, ends)):
+        if np.isnan(areas[slot]):
+            found = published.reference_areas(config, config.curriculum.stages[slot], steps)
+            if found.size:
+                areas[slot], shipped[slot] = found.mean(), True
+    return References(areas, tuple(shipped))
+
+
+def shipped_areas(config: RunConfig, ends: Sequence[int]) -> NDArray[np.float64]:
+    """Return the areas of the shipped references of K finished stages, (S', K): of the seeds that all K have."""
+    by_slot = [
+        {row.seed: row.area(steps) for row in published.shipped_for(config, config.curriculum.stages[slot], steps)}
+        for slot, steps in enumerate(_steps(config, ends))
+    ]
+    seeds = sorted(set.intersection(*map(set, by_slot))) if by_slot else []
+    return np.array([[areas[seed] for areas in by_slot] for seed in seeds], float).reshape(len(seeds), len(by_slot))
+
+
+def _steps(config: RunConfig, ends: Sequence[int]) -> list[int]:
+    """Return the control steps of each finished stage; of none where one head learns all: that is not alone."""
+    stages = config.curriculum.stages
+    if config.curriculum.heads == "one":
+        return []
+    return [end - begin for begin, end in zip((0, *ends), ends[: len(stages)], strict=False)]
+
+
+def reference_remarks(config: RunConfig, metrics: RunMetrics, torch: str) -> list[str]:
+    """Return what must be said of what forward transfer is measured against, sentences.
+
+    Args:
+        config: the run's settings.
+        metrics: the run's.
+        torch: the version that it was trained with.
+    """
+    found, without = [], dict[str, list[str]]()
+    rows: list[published.Reference] = []
+    for slot, steps in enumerate(_steps(config, metrics.stage_ends)):
+        task, stage = metrics.per_task[slot], config.curriculum.stages[slot]
+        if task.reference == "shipped":
+            rows += published.shipped_for(config, stage, steps)
+        elif task.reference is None and task.auc is not None:
+            why = published.why_none(config, stage, steps)
+            if why is not None and why != published.NO_SUCH_WORLD:
+                without.setdefault(why, []).append(stage.name)
+    if rows:
+        seeds = len({row.seed for row in rows})
+        found.append(f"Forward transfer is measured against the references that come with clrobot ({seeds} seeds).")
+        if others := published.other_torch(torch, rows):
+            found.append(f"Those references were made with torch {others}, and the run with {torch}.")
+    for why, names in without.items():
+        found.append(
+            f"No reference that comes with clrobot fits {', '.join(dict.fromkeys(names))}: {why}. "
+            "`clrobot references RUN` trains the run's own."
+        )
+    return found
+
+
+def missing_references(
+    runs: Iterable[RunFolder], store: Path | None = None, *, unless_shipped: bool = False
+) -> dict[Path, RunConfig]:
     """Return the references that these runs lack, each once: where it goes, and its settings.
 
     Args:
         runs: the runs.
         store: where references are kept; None: beside each run.
+        unless_shipped: whether a stage of which one comes with clrobot lacks none; the runs are then finished ones.
 
     Raises:
         UserError: where one would go lies a finished run that cannot be used, or a link, which leads elsewhere.
@@ -91,14 +178,19 @@ def missing_references(runs: Iterable[RunFolder], store: Path | None = None) -> 
         place = default_store(run) if store is None else store
         if store is None and place.is_symlink():
             raise UserError(f"{place} is a link; say where references go: clrobot references --store")
+        there = find_references(run.config, place, run.read_metrics().stage_ends).shipped if unless_shipped else ()
         for slot in range(len(run.config.curriculum.stages)) if run.config.curriculum.heads != "one" else ():
+            if there and there[slot]:
+                continue
             folder = reference_folder(place, run.config, slot)
             if folder in missing or find_reference(place, run.config, slot) is not None:
                 continue
             if folder.is_symlink():
                 raise UserError(f"{folder} is a link; put the reference itself there, or give another --store")
-            there = (folder / "config.yaml").exists() and _is_trained(RunFolder.open(folder))
-            if there and find_reference(place, run.config, slot) is None:  # another process may have just finished it
+            trained = (folder / "config.yaml").exists() and _is_trained(RunFolder.open(folder))
+            if (
+                trained and find_reference(place, run.config, slot) is None
+            ):  # another process may have just finished it
                 raise UserError(f"the reference {folder} is damaged; move it elsewhere, and it will be trained again")
             missing[folder] = reference_config(run.config, slot)
     return missing
@@ -115,10 +207,11 @@ def use_references(run: RunFolder, store: Path | None = None) -> RunMetrics:
     Raises:
         UserError: the run has no finished stage, a file is damaged, or another process trains the run.
     """
-    areas = reference_areas(run.config, default_store(run) if store is None else store)
+    ends = run.read_metrics().stage_ends
+    found = find_references(run.config, default_store(run) if store is None else store, ends)
     run.lock()
     try:
-        return rebuild_metrics(run, areas)
+        return rebuild_metrics(run, *found)
     finally:
         run.unlock()
 

@@ -34,7 +34,7 @@ def add_references(
     Raises:
         UserError, TrainingStopped: as `run_all`.
     """
-    missing = missing_references(runs, None)
+    missing = missing_references(runs, None, unless_shipped=True)
     if threads is not None:
         missing = {path: config.model_copy(update={"threads": threads}) for path, config in missing.items()}
     done = run_all([Plan(path, config) for path, config in missing.items()], jobs, tell, executor, board)

@@ -27,7 +27,7 @@ from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.metrics_file import write_metrics
-from clrobot.runs.references import default_store, reference_areas
+from clrobot.runs.references import default_store, find_references
 from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.after_stage import after_stage
@@ -186,10 +186,12 @@ class Training:
     def _write_metrics(self) -> None:
         parameters = Parameters(**self.learner.policy.parameter_counts())
         costs = self.ledger.costs(parameters, bytes_beside(self.learner.policy, self.method))
-        references = reference_areas(self.config, default_store(self.folder))
+        areas, shipped = find_references(self.config, default_store(self.folder), self.stage_ends)
         slots = self.config.curriculum.slots
         in_sequence = self.method.in_sequence(len(slots))
-        metrics = run_metrics(self.book.scores, slots, self.stage_ends, costs, references, in_sequence=in_sequence)
+        metrics = run_metrics(
+            self.book.scores, slots, self.stage_ends, costs, areas, shipped=shipped, in_sequence=in_sequence
+        )
         write_metrics(self.folder, metrics)
         self._tracking.metrics(metrics, self.learner.step)
 

@@ -339,8 +339,13 @@ def test_a_second_demo_takes_the_next_folder(cli: Cli, monkeypatch: pytest.Monke
     assert outcome.code == 0
     for method in ("finetune", "ewc", "progressive"):
         assert (tmp_path / "demos" / "demo-2" / method / "report.html").is_file()
-        assert f"report  demos/demo-2/{method}/report.html" in outcome.out
         assert any(line.startswith(f"│ {method}") for line in outcome.out.splitlines())
+    assert "report  demos/demo-2/report.html\n" in outcome.out
+    assert "runs    demos/demo-2\n" in outcome.out
+    page = (tmp_path / "demos" / "demo-2" / "report.html").read_text(encoding="utf-8")
+    assert "first3: 3 methods compared" in page
+    assert outcome.out.splitlines()[-1].startswith("Look at")
+    assert outcome.err == ""
     assert sorted(path.name for path in (tmp_path / "demos").iterdir()) == ["demo-1", "demo-2"]
     assert list((tmp_path / "demos" / "demo-1").iterdir()) == []
 

@@ -249,7 +249,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="unknown curriculum 'quik'; did you mean quick"):
         load_curriculum("quik")
-    with pytest.raises(UserError, match="expected one of quick, cr4"):
+    with pytest.raises(UserError, match="expected one of quick, first3, cr4"):
         load_curriculum("zzzzzz")
 
 
@@ -263,3 +263,17 @@ def test_a_name_cannot_lead_out_of_a_folder(name: str, tmp_path: Path):
     file = tmp_path / "mine.yaml"
     file.write_text(f"name: {name}\nstages: [{{task: reach, steps: 5}}]\n")
     assert "line 1" in refusal(file)
+
+
+def test_what_settings_are_chosen_on_shares_nearly_no_task_with_what_is_reported():
+    """Reach alone, with the first looks; nothing with cr10, cr20 and shift5."""
+    tasks = {name: {stage.task for stage in CURRICULA[name].stages} for name in CURRICULA.ours}
+    for name in ("cr10", "cr20", "shift5", "first3"):
+        assert tasks["val5"] & tasks[name] == set()
+    for name in ("quick", "cr4"):
+        assert tasks["val5"] & tasks[name] == {"reach"}
+
+
+def test_the_demo_s_curriculum_has_the_steps_of_the_quick_one():
+    assert sum(stage.steps for stage in CURRICULA["first3"].stages) == 160_000
+    assert sum(stage.steps for stage in CURRICULA["quick"].stages) == 160_000

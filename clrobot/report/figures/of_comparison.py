@@ -185,7 +185,7 @@ def _by_curriculum(comparison: Comparison) -> dict[tuple[str, tuple[str, ...], t
     """Return groups by the name, the slots and the stages of what they were trained through."""
     found: dict[tuple[str, tuple[str, ...], tuple[Stage, ...]], list[Group]] = {}
     for group in comparison.groups:
-        curriculum = group.runs[0].config.curriculum
+        curriculum = group.config.curriculum
         key = curriculum.name, tuple(group.final_success), curriculum.stages
         found.setdefault(key, []).append(group)
     return found

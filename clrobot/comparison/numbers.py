@@ -1,0 +1,23 @@
+"""What a comparison needs to know of a run: its numbers, wherever they lie."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Numbers(Protocol):
+    """What was measured of a run, whether its folder is here or its numbers are published."""
+
+    @property
+    def stages_done(self) -> int:
+        """How many stages are finished."""
+
+    def value(self, name: str) -> float | None:
+        """Return a metric of the run; None where it is undefined."""
+
+    def task_value(self, slot: int, name: str) -> float | None:
+        """Return a metric of a slot (from 0); None where it is undefined."""
+
+    @property
+    def references(self) -> frozenset[str]:
+        """What its forward transfer is measured against: `own`, `shipped`, both or nothing."""

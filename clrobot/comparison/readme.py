@@ -1,0 +1,196 @@
+"""Tables of a Markdown page, drawn from published data into the page's own marked blocks, so that none is typed.
+
+A block is what stands between two comments:
+
+    <!-- table: cr4 -->
+    <!-- end -->
+
+It names a curriculum, and may ask for another of its tables: `cr4 differences`, `cr4 costs`; `tuning` is what
+settings were chosen on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from clrobot.agents.methods import METHODS_BY_NAME
+from clrobot.comparison.comparison import Comparison, compared
+from clrobot.comparison.groups import Group
+from clrobot.comparison.published import published_groups
+from clrobot.comparison.sections import Cell, Column, Row, by_baseline, cell, difference_cell
+from clrobot.errors import UserError, nearest, shown
+from clrobot.published.results import PublishedRun, read_results
+from clrobot.published.rows import read_rows
+from clrobot.published.tuning import FILE as TUNING_FILE
+from clrobot.published.tuning import WHAT as TUNING
+from clrobot.published.tuning import Trial
+from clrobot.results.catalogue import Metric, run_metric
+from clrobot.results.numbers import DASH, number
+from clrobot.results.statistics import estimate
+
+_BLOCK: Final = re.compile(r"(<!-- table: *([^\n]*?) *-->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_MARKER: Final = "<!-- table:"
+
+_LEARNED: Final = ("average_success", "forgetting", "forward_transfer_from_2")
+_COSTS: Final = (
+    "environment_steps.learning",
+    "environment_steps.method",
+    "gradient_steps.method",
+    "memory_bytes",
+    "parameters.total",
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A marked block of a page.
+
+    Attributes:
+        name: what it asks for.
+        there: the text within it.
+        drawn: what the data says.
+    """
+
+    name: str
+    there: str
+    drawn: str
+
+
+def blocks(text: str, results: Path | None = None, tuning: Path | None = None) -> list[Block]:
+    """Return the marked blocks of a page.
+
+    Args:
+        text: the page's.
+        results: the file of results; of none those that come with clrobot.
+        tuning: the same of tries.
+
+    Raises:
+        UserError: a block has no end, asks for something that there is not, or a file is damaged.
+    """
+    found = list(_BLOCK.finditer(text))
+    if len(found) != text.count(_MARKER) or any(_MARKER in match[3] for match in found):
+        raise UserError(f"a block of {_MARKER} … --> has no end; expected a line {'<!-- end -->'} after each")
+    if not found:
+        return []
+    runs = read_results(results)
+    return [Block(match[2], match[3], _drawn(match[2], runs, tuning)) for match in found]
+
+
+def with_tables(text: str, drawn: Sequence[Block]) -> str:
+    """Return the page with every block as the data has it."""
+    following = iter(drawn)
+    return _BLOCK.sub(lambda match: f"{match[1]}{next(following).drawn}{match[4]}", text)
+
+
+def _drawn(name: str, runs: Sequence[PublishedRun], tuning: Path | None) -> str:
+    """Return the lines within a block, with an empty one before and after: else no table is seen there."""
+    if name == "tuning":
+        return _block([_tuning_table(read_rows(TUNING_FILE if tuning is None else tuning, Trial, TUNING))])
+    curriculum, _, kind = name.partition(" ")
+    own = [run for run in runs if run.first.curriculum == curriculum]
+    if not own:
+        there = list(dict.fromkeys(run.first.curriculum for run in runs))
+        raise UserError(f"table {shown(name)}: nothing is published for it{nearest(curriculum, [*there, 'tuning'])}")
+    if kind not in _KINDS:
+        raise UserError(f"table {shown(name)}: after the curriculum{nearest(kind, [k for k in _KINDS if k])}")
+    comparison = compared(sorted(published_groups(own, "mean", suffix=""), key=_place), "mean")
+    return _block(_KINDS[kind](comparison))
+
+
+def _block(tables: Iterable[str]) -> str:
+    return "\n" + "\n\n".join(tables) + "\n\n"
+
+
+def _place(group: Group) -> tuple[int, str]:
+    """Return where a row stands: the methods in their own order."""
+    known = list(METHODS_BY_NAME)
+    first = group.method.split("+")[0]
+    return known.index(first) if first in known else len(known), group.label
+
+
+# A curriculum's tables -------------------------------------------------------------------------------------
+
+
+def _learned(comparison: Comparison) -> list[str]:
+    return [_table(_rows(comparison), _columns(comparison, map(run_metric, _LEARNED)))]
+
+
+def _costs(comparison: Comparison) -> list[str]:
+    return [_table(_rows(comparison), _columns(comparison, map(run_metric, _COSTS)))]
+
+
+def _differences(comparison: Comparison) -> list[str]:
+    tables = []
+    for baseline, found in by_baseline(comparison).items():
+        columns = [
+            Column(m.title, m.better, tuple(difference_cell(d.estimates[m.name], m.kind) for d in found))
+            for m in map(run_metric, _LEARNED)
+        ]
+        rows = [Row(d.group.label, len(d.seeds)) for d in found]
+        tables.append(_table(rows, columns, f"less {baseline}, by seed"))
+    return tables or ["No method was measured by the seeds of a baseline."]
+
+
+_KINDS: Final[dict[str, Callable[[Comparison], list[str]]]] = {
+    "": _learned,
+    "differences": _differences,
+    "costs": _costs,
+}
+
+
+def _rows(comparison: Comparison) -> list[Row]:
+    return [Row(group.label, len(group.seeds)) for group in comparison.groups]
+
+
+def _columns(comparison: Comparison, metrics: Iterable[Metric]) -> list[Column]:
+    return [
+        Column(m.title, m.better, tuple(cell(group.estimates[m.name], m.kind) for group in comparison.groups))
+        for m in metrics
+    ]
+
+
+def _table(rows: Sequence[Row], columns: Sequence[Column], heading: str = "method") -> str:
+    lines = [_line([heading, "seeds", *(column.title for column in columns)])]
+    lines.append("|---|" + "---:|" * (len(columns) + 1))
+    for n, row in enumerate(rows):
+        lines.append(_line([row.label, str(row.seeds), *(_cell(column.cells[n]) for column in columns)]))
+    return "\n".join(lines)
+
+
+def _cell(found: Cell) -> str:
+    value = f"**{found.value}**" if found.clear else found.value
+    if found.ends is None or found.ends[0] == found.ends[1] == found.value:
+        return value  # of one seed, or as wide as what is written
+    return f"{value} [{', '.join(found.ends)}]"
+
+
+def _line(words: Iterable[str]) -> str:
+    return f"| {' | '.join(words)} |"
+
+
+# What settings were chosen on ------------------------------------------------------------------------------
+
+
+def _tuning_table(trials: Sequence[Trial]) -> str:
+    """Return the tries, method by method, with the means over their seeds."""
+    if not trials:
+        raise UserError("table 'tuning': no try is published; expected a file that clrobot publish --tuning wrote")
+    tries: dict[tuple[str, str, float | None], list[Trial]] = {}
+    for trial in trials:
+        tries.setdefault((trial.method, trial.setting, trial.tried), []).append(trial)
+    lines = [
+        _line(["method", "setting", "value", "seeds", "average success", "forgetting", "mean area"]),
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for (method, setting, tried), own in tries.items():
+        means = [
+            number(estimate([getattr(trial, name) for trial in own]).value)
+            for name in ("average_success", "forgetting", "mean_area")
+        ]
+        value = DASH if tried is None else f"{tried:g}"
+        lines.append(_line([method, setting or DASH, value, str(len(own)), *means]))
+    return "\n".join(lines)

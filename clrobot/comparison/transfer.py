@@ -1,0 +1,41 @@
+"""Forward transfer of a row: its runs' areas against those of the references, each a sample of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clrobot.comparison.numbers import Numbers
+from clrobot.experiment.config import RunConfig
+from clrobot.results.statistics import Estimate, Statistic, forward_transfer_estimate
+from clrobot.runs.references import shipped_areas
+
+
+def transfer_estimates(
+    config: RunConfig, runs: Sequence[Numbers], slots: int, ends: Sequence[int], statistic: Statistic
+) -> dict[str, Estimate]:
+    """Return forward transfer over all tasks and over those from the second on, by their names.
+
+    Args:
+        config: the settings of the row's runs.
+        runs: what was measured of each.
+        slots: N, how many each has.
+        ends: the step at which each finished stage ended.
+        statistic: how seeds are made one.
+    """
+
+    def of_tasks(name: str) -> NDArray[np.float64]:  # (S, N) of S runs and N slots
+        return np.array([[run.task_value(slot, name) for slot in range(slots)] for run in runs], float)
+
+    areas, references = of_tasks("auc"), of_tasks("auc_reference")
+    if all(run.references == {"shipped"} for run in runs):
+        # Every run has their mean, which has no spread: here they stand seed by seed, (S', N).
+        found = shipped_areas(config, ends)
+        if len(found) > 1 and np.isfinite(references[:, : found.shape[1]]).all():
+            references = np.pad(found, ((0, 0), (0, slots - found.shape[1])), constant_values=np.nan)
+    return {
+        "forward_transfer": forward_transfer_estimate(areas, references, statistic),
+        "forward_transfer_from_2": forward_transfer_estimate(areas[:, 1:], references[:, 1:], statistic),
+    }

@@ -1,0 +1,170 @@
+"""A page's tables are drawn from the published data, and a page that says something else is found out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from support.published import published, trial
+
+from clrobot.comparison.readme import blocks
+from clrobot.errors import UserError
+from clrobot.published.results import WHAT, Result, runs_of
+from clrobot.published.rows import add_rows
+from clrobot.published.tuning import Trial
+
+Cli = Callable[..., Any]
+README = Path(__file__).resolve().parent.parent.parent / "README.md"
+PAGE = (
+    "# Page\n\n<!-- table: quick -->\n<!-- end -->\n\nText.\n\n<!-- table: quick differences -->\nold\n<!-- end -->\n"
+)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Result]:
+    """Three seeds of finetune and ewc, one of frozen-copies."""
+    found = []
+    for seed, success, forgot in ((10, 0.5, 0.5), (11, 0.625, 0.25), (12, 0.75, 0.375)):
+        found += published(seed=seed, method="finetune", average_success=success, forgetting=forgot)
+        found += published(seed=seed, method="ewc", average_success=0.875, forgetting=0.0)
+    return found + published(seed=10, method="frozen-copies", average_success=1.0, forgetting=0.0)
+
+
+@pytest.fixture
+def data(rows: list[Result], tmp_path: Path) -> Path:
+    add_rows(tmp_path / "data.csv", rows, Result, WHAT)
+    return tmp_path / "data.csv"
+
+
+def table(text: str, name: str) -> list[list[str]]:
+    inside = text.split(f"<!-- table: {name} -->")[1].split("<!-- end -->", maxsplit=1)[0]
+    lines = [line for line in inside.splitlines() if line.startswith("|")]
+    return [[word.strip() for word in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_readme_s_tables_are_those_of_the_data() -> None:
+    for block in blocks(README.read_text(encoding="utf-8")):
+        assert block.there == block.drawn, f"the README's table {block.name} differs: clrobot tables draws it"
+
+
+def test_tables_are_drawn_and_then_found_to_be_as_the_data_has_them(cli: Cli, data: Path) -> None:
+    Path("page.md").write_text(PAGE)
+    words = ("tables", "page.md", "--results", data)
+    outcome = cli(*words, "--check")
+    assert (outcome.code, outcome.out) == (1, "differs  quick\ndiffers  quick differences\n")
+    assert Path("page.md").read_text() == PAGE
+    assert cli(*words).code == 0
+    drawn = Path("page.md").read_text()
+    assert cli(*words, "--check").code == 0
+    assert cli(*words).code == 0
+    assert Path("page.md").read_text() == drawn
+    assert drawn.startswith("# Page\n\n<!-- table: quick -->\n\n| method |")
+    assert "\n\nText.\n\n" in drawn
+
+
+def test_a_number_that_was_typed_is_found(cli: Cli, data: Path) -> None:
+    Path("page.md").write_text(PAGE)
+    cli("tables", "page.md", "--results", data)
+    text = Path("page.md").read_text()
+    Path("page.md").write_text(text.replace("0.62", "0.63", 1))
+    outcome = cli("tables", "page.md", "--results", data, "--check")
+    assert (outcome.code, outcome.out) == (1, "differs  quick\n")
+
+
+def test_a_table_has_means_intervals_and_how_many_seeds(cli: Cli, data: Path) -> None:
+    Path("page.md").write_text(PAGE)
+    cli("tables", "page.md", "--results", data)
+    heading, _, *lines = table(Path("page.md").read_text(), "quick")
+    assert heading == ["method", "seeds", "average success", "forgetting", "forward transfer, tasks ≥ 2"]
+    assert [line[0] for line in lines] == ["finetune", "frozen-copies", "ewc"]
+    assert lines[1][1:] == ["1", "1.00", "0.00", "–"]  # of one seed there is no interval
+    assert lines[2][1:] == ["3", "0.88", "0.00", "–"]  # three of three equal
+    success = np.array([0.5, 0.625, 0.75])
+    half = stats.t.ppf(0.975, 2) * success.std(ddof=1) / np.sqrt(3)
+    assert lines[0][1:3] == ["3", f"0.62 [{0.625 - half:.2f}, {0.625 + half:.2f}]"]
+
+
+def test_differences_are_paired_by_seed(cli: Cli, data: Path) -> None:
+    Path("page.md").write_text(PAGE)
+    cli("tables", "page.md", "--results", data)
+    lines = table(Path("page.md").read_text(), "quick differences")
+    assert lines[0][0] == "less finetune, by seed"
+    (ewc,) = [line for line in lines[:4] if line[0] == "ewc"]
+    differences = np.array([0.375, 0.25, 0.125])
+    half = stats.t.ppf(0.975, 2) * differences.std(ddof=1) / np.sqrt(3)
+    assert ewc[1:3] == ["3", f"+0.25 [{0.25 - half:+.2f}, {0.25 + half:+.2f}]".replace("-", "−")]
+    (copies,) = [line for line in lines[:4] if line[0] == "frozen-copies"]
+    assert copies[1:3] == ["1", "+0.50"]
+    assert any(line[0] == "less frozen-copies, by seed" for line in lines)
+
+
+def test_costs_are_a_table_too(rows: list[Result], data: Path) -> None:
+    (block,) = blocks("<!-- table: quick costs -->\n<!-- end -->\n", data)
+    assert "environment steps (method)" in block.drawn
+    assert "1.2 kB" in block.drawn
+
+
+def test_rows_of_other_defaults_or_physics_say_so(tmp_path: Path) -> None:
+    old = [
+        *published(seed=10, method="ewc", fingerprint="0" * 12),
+        *published(seed=10, method="finetune", physics=0),
+        *published(seed=10, method="ewc", settings="ewc.strength=0.5"),
+    ]
+    add_rows(tmp_path / "old.csv", old, Result, WHAT)
+    (block,) = blocks("<!-- table: quick -->\n<!-- end -->\n", tmp_path / "old.csv")
+    labels = re.findall(r"^\| ([^|]*?) \| 1", block.drawn, re.MULTILINE)
+    assert labels == ["finetune (physics 0)", "ewc (ewc.strength=0.5)", "ewc (older defaults)"]
+
+
+def test_the_tries_are_a_table(tmp_path: Path) -> None:
+    rows = [trial(tried=value, seed=seed) for value in (0.5, 0.05) for seed in (100, 101)]
+    add_rows(tmp_path / "t.csv", [*rows, trial(method="finetune", setting="", tried=None)], Trial, "tries")
+    (block,) = blocks("<!-- table: tuning -->\n<!-- end -->\n", None, tmp_path / "t.csv")
+    assert "| ewc | ewc.strength | 0.05 | 2 | 0.90 | 0.05 | 0.60 |" in block.drawn
+    assert "| finetune | – | – | 1 |" in block.drawn
+
+
+REFUSED = {
+    "<!-- table: quack -->\n<!-- end -->\n": "nothing is published for it; did you mean quick?",
+    "<!-- table: quick prices -->\n<!-- end -->\n": "expected one of differences, costs",
+    "<!-- table: quick -->\n": "has no end",
+    "<!-- table: quick -->\n<!-- table: quick -->\n<!-- end -->\n": "has no end",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_wrong_block_is_one_sentence(cli: Cli, data: Path, text: str) -> None:
+    Path("page.md").write_text(text)
+    outcome = cli("tables", "page.md", "--results", data)
+    assert outcome.code == 2
+    assert REFUSED[text] in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert Path("page.md").read_text() == text
+
+
+def test_a_page_without_a_block_or_no_page_at_all(cli: Cli, data: Path) -> None:
+    Path("page.md").write_text("nothing")
+    assert "page.md has no block for a table" in cli("tables", "page.md").out
+    assert "none.md: No such file or directory; give a Markdown file" in cli("tables", "none.md").err
+
+
+def test_damaged_data_is_one_sentence(cli: Cli, data: Path) -> None:
+    Path("page.md").write_text(PAGE)
+    data.write_text(data.read_text().replace(",0.875,", ",much,", 1))
+    outcome = cli("tables", "page.md", "--results", data)
+    assert outcome.code == 2
+    assert "is damaged: `value` is 'much'" in outcome.err
+    data.write_text("a,b\n")
+    assert "has other columns than published results" in cli("tables", "page.md", "--results", data).err
+
+
+def test_published_runs_have_their_own_settings(rows: list[Result]) -> None:
+    runs = runs_of(rows)
+    assert len(runs) == 7
+    with pytest.raises(UserError, match="unknown method"):
+        _ = runs_of(published(method="nothing"))[0].config

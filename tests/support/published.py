@@ -1,0 +1,71 @@
+"""Made-up rows of published data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clrobot.experiment.config import make_config
+from clrobot.published.results import Result, fingerprint
+from clrobot.published.tuning import Trial
+
+MADE: dict[str, Any] = {
+    "physics": 1,
+    "commit": "0123456789ab",
+    "torch": "2.13.0",
+    "mujoco": "4.0.0",
+    "numpy": "2.4.6",
+    "stable_baselines3": "2.9.2",
+    "gymnasium": "1.4.0",
+}
+TASKS = ("reach", "button-press", "drawer-open")
+COLUMNS = ("curriculum", "stages", "algo", "settings", "evaluation_seed", "fingerprint", *MADE)
+
+
+def published(seed: int = 10, method: str = "ewc", **given: Any) -> list[Result]:
+    """Return the rows of a run of `quick` with the default settings; `given` are columns, or metrics by name."""
+    columns = {name: value for name, value in given.items() if name in COLUMNS}
+    metrics = {name: value for name, value in given.items() if name not in COLUMNS}
+    known = method != "nothing"
+    usual = {
+        "curriculum": "quick",
+        "stages": "",
+        "method": method,
+        "algo": "ppo",
+        "settings": "",
+        "seed": seed,
+        "evaluation_seed": 1_000_000,
+        "fingerprint": fingerprint(make_config(curriculum="quick", method=method)) if known else "",
+        "unit": "1",
+        "loaded": False,
+        "command": "clrobot train",
+    }
+    if columns.get("settings"):
+        usual["fingerprint"] = fingerprint(make_config(curriculum="quick", method=method, ewc={"strength": 0.5}))
+    which = usual | MADE | columns
+    values = {"average_success": 0.9, "forgetting": 0.1, "memory_bytes": 1234.0} | metrics
+    found = [Result(**which, stage=None, task="", metric=name, value=value) for name, value in values.items()]
+    for n, task in enumerate(TASKS, start=1):
+        for name, value in (("final", 0.9), ("stage_end", 50_000.0 * n), ("auc", 0.5), ("auc_reference", None)):
+            found.append(Result(**which, stage=n, task=task, metric=name, value=value))
+    return found
+
+
+def trial(**columns: Any) -> Trial:
+    """Return a try of ewc's strength on val5."""
+    usual = {
+        "curriculum": "val5",
+        "method": "ewc",
+        "algo": "ppo",
+        "setting": "ewc.strength",
+        "tried": 0.05,
+        "settings": "",
+        "seed": 100,
+        "evaluation_seed": 1_000_000,
+        "average_success": 0.9,
+        "average_success_final_step": 0.8,
+        "forgetting": 0.05,
+        "forward_transfer_from_2": None,
+        "mean_area": 0.6,
+        "command": "clrobot train",
+    }
+    return Trial(**usual | MADE | columns)
