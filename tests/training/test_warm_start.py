@@ -21,6 +21,7 @@ from clrobot.experiment.config import make_config
 from clrobot.experiment.warm_start import WarmStartSettings
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
+from clrobot.training.extend import extend
 from clrobot.training.race import Race
 from clrobot.training.resuming import resume
 from clrobot.training.start_check import check_start
@@ -272,3 +273,18 @@ def test_a_stage_that_the_trial_uses_up_is_refused() -> None:
     with pytest.raises(UserError, match=r"drawer-open has 512 control steps, .* takes 450 before it learns"):
         untrained(make_config(**chosen("return", trial_envs=15)))
     untrained(make_config(**chosen("return", trial_envs=14)))  # 420, and an iteration of 64 is left
+
+
+# Taken further ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_can_be_taken_further_from_an_old_skill(tmp_path: Path) -> None:
+    alone = {"curriculum": {"name": "alone", "stages": [{"task": "reach", "steps": 64}]}, "steps": None}
+    run = train(make_config(**settings("finetune") | alone), tmp_path / "run")
+    changes = {"warm_start": {"choose": "newest"}}
+    further = resume(extend(run, "button-press", 64, tmp_path / "further", changes=changes).path)
+    assert [task.grown_from for task in further.read_metrics().per_task] == [None, "reach"]
+    both = {"curriculum": {"name": "alone", "stages": [{"task": t, "steps": 64} for t in ("reach", "button-press")]}}
+    planned = train(make_config(**settings("finetune") | alone | both | changes), tmp_path / "planned")
+    file = "stage_02/weights.safetensors"
+    assert (planned.path / file).read_bytes() == (further.path / file).read_bytes()
