@@ -15,6 +15,7 @@ from clrobot.cli.compare import compare, plot, report
 from clrobot.cli.evaluate import evaluate, export, record
 from clrobot.cli.lists import curricula, methods, sheet, tasks, worlds
 from clrobot.cli.train import demo, extend, references, resume, sweep, train_in_help
+from clrobot.cli.transfer import transfer
 from clrobot.files import at_home
 from clrobot.imports import import_given
 
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "plot": plot,
     "compare": compare,
     "references": references,
+    "transfer": transfer,
     "tasks": tasks,
     "worlds": worlds,
     "sheet": sheet,
