@@ -34,6 +34,7 @@ class Beginning:
         self._numpy = np.random.get_state()  # noqa: NPY002 -- Stable-Baselines3 draws from it
         self._actions = model.action_space.np_random.bit_generator.state
         self._updates = model._n_updates
+        self._simulations = env.get_state()  # a reset leaves some of it, such as the scale of rewards
 
     def put_back(self) -> None:
         """Put everything back: what was learned, remembered, counted or drawn since leaves no trace."""
@@ -41,6 +42,7 @@ class Beginning:
         learner.policy.load_state_dict(self._weights)
         self._method.load_state_dict({name: tensor.clone() for name, tensor in self._remembered.items()})
         model.num_timesteps, model._n_updates = plan.start, self._updates
+        self._env.set_state(self._simulations)
         self._env.seed(seed_for(self._config.seed, "training", plan.stage))  # the next reset is the stage's first
         learner.begin_slot(plan.heads, self._env, plan.steps)
         learner.algorithm.spend(model, plan.begin.spent)
