@@ -104,6 +104,14 @@ class Algorithm(ABC):
         model.ep_info_buffer = model.ep_success_buffer = None
         self._begin_steps(model, steps)
 
+    def begin_as(self, model: BaseAlgorithm, source: int, *, actor: bool, critic: bool) -> None:
+        """Let the newest slot begin as a copy of an earlier one, from 0; see `SlotPolicy.begin_as`."""
+        slot_policy(model).begin_as(source, actor=actor, critic=critic)
+
+    def spend(self, model: BaseAlgorithm, steps: int) -> None:
+        """Let the stage's learning begin so many control steps later: something else has taken them."""
+        model.num_timesteps += steps
+
     @abstractmethod
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:
         """Begin a slot's `steps` steps: what only this algorithm carries from one task to the next starts anew."""

@@ -45,16 +45,22 @@ def load_moments(optimizer: Optimizer, parameter: th.Tensor, moments: dict[str, 
 
 
 class Learner:
-    """An algorithm with its model. It holds nothing else: what is learned is in the model.
+    """An algorithm with its model. What is learned is in the model.
 
     Args:
         algorithm: with its settings.
         model: made by the algorithm.
+
+    Attributes:
+        grown_from: the earlier slot, from 0, as which the newest one has begun; None: anew, or not known, since the
+            stage goes on from a snapshot.
     """
 
     def __init__(self, algorithm: Algorithm, model: BaseAlgorithm) -> None:
         self.algorithm = algorithm
         self.model = model
+        self.grown_from: int | None = None
+        self._slot_start, self._slot_steps = 0, 1
 
     @property
     def policy(self) -> SlotPolicy:
@@ -135,7 +141,19 @@ class Learner:
 
     def begin_slot(self, trained: Sequence[int], env: VecEnv, steps: int, *, keep_moments: bool = False) -> None:
         """Begin a stage that trains these slots for `steps` control steps in `env`; see `Algorithm.begin_slot`."""
+        self.grown_from = None
+        self._slot_start, self._slot_steps = self.step, steps
         self.algorithm.begin_slot(self.model, trained, env, steps, keep_moments=keep_moments)
+
+    def begin_as(self, source: int, *, actor: bool = True, critic: bool = True) -> None:
+        """Let the newest slot begin as a copy of an earlier one, from 0; see `SlotPolicy.begin_as`."""
+        self.algorithm.begin_as(self.model, source, actor=actor, critic=critic)
+        self.grown_from = source
+
+    @property
+    def share_done(self) -> float:
+        """How much of the stage's control steps are over, in [0, 1]."""
+        return (self.step - self._slot_start) / self._slot_steps
 
     def is_finite(self) -> bool:
         """Return whether every weight of the policy is a finite number: false where training has diverged."""

@@ -139,7 +139,25 @@ class SACAlgorithm(Algorithm):
         model.ent_coef_optimizer = FlatAdam([model.log_temperatures], self.settings.learning_rate)
         model.replay_buffer.reset()
         model.learning_starts = model.num_timesteps + self.settings.learning_starts
+        model.explores_by_itself = False
         model._episode_num = 0  # Stable-Baselines3 logs after every so many episodes: of this stage
+
+    @override
+    def begin_as(self, model: BaseAlgorithm, source: int, *, actor: bool, critic: bool) -> None:
+        """Let the newest slot begin as a copy; one that has a skill explores with it, not by random actions."""
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
+
+        assert isinstance(model, SlotSAC)
+        super().begin_as(model, source, actor=actor, critic=critic)
+        model.explores_by_itself = actor
+
+    @override
+    def spend(self, model: BaseAlgorithm, steps: int) -> None:
+        from clrobot.agents.algorithms.slot_sac import SlotSAC
+
+        assert isinstance(model, SlotSAC)
+        super().spend(model, steps)
+        model.learning_starts += steps
 
     @override
     def tensors(self, model: BaseAlgorithm) -> dict[str, th.Tensor]:
@@ -156,6 +174,7 @@ class SACAlgorithm(Algorithm):
             "buffer_pos": th.tensor(buffer.pos),
             "learning_starts": th.tensor(model.learning_starts),
             "episodes": th.tensor(model._episode_num),
+            "explores_by_itself": th.tensor(int(model.explores_by_itself)),
         }
 
     @override
@@ -184,3 +203,4 @@ class SACAlgorithm(Algorithm):
             own[:rows] = stored.numpy()
         buffer.pos, buffer.full = position, full
         model.learning_starts, model._episode_num = starts, episodes
+        model.explores_by_itself = bool(int(tensors["explores_by_itself"]))

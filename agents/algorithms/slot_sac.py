@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch as th
 from stable_baselines3 import SAC
+from stable_baselines3.common.noise import ActionNoise
 from typing_extensions import override
 
 from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
@@ -21,9 +23,17 @@ class SlotSAC(SAC):
 
     Attributes:
         log_temperatures: of the slots that the stage trains, logs, (T,); they are learned.
+        explores_by_itself: whether the policy acts from the stage's first step on, in the place of random actions.
     """
 
     log_temperatures: th.Tensor | None
+    explores_by_itself = False
+
+    @override
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return super()._sample_action(0 if self.explores_by_itself else learning_starts, action_noise, n_envs)
 
     @property
     def log_ent_coef(self) -> th.Tensor | None:

@@ -21,6 +21,10 @@ class Multitask(Method):
     family: ClassVar = "bound"
     summary: ClassVar = "all tasks at once, in every stage: the upper line, which no sequence of tasks allows"
 
+    @override
+    def why_no_warm_start(self) -> str | None:
+        return f"{self.name} trains every task in every stage: none comes after another"
+
     @classmethod
     @override
     def why_not_with(cls, other: type[Method]) -> str | None:

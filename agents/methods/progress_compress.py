@@ -67,6 +67,10 @@ class ProgressCompress(Method):
 
         return ProgressNetwork
 
+    @override
+    def why_no_warm_start(self) -> str | None:
+        return f"a task of {self.name} is learned by a column that reads the knowledge base, and no old head fits it"
+
     @classmethod
     @override
     def why_not_with(cls, other: type[Method]) -> str | None:

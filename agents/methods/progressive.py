@@ -45,6 +45,13 @@ class Progressive(Method):
 
         return ProgressiveNetwork
 
+    @override
+    def why_no_warm_start(self) -> str | None:
+        width = self.settings.later_width
+        if width < 1:
+            return f"with --progressive.later-width {width:g} later columns have other widths than the first"
+        return super().why_no_warm_start()
+
     @classmethod
     @override
     def why_not_with(cls, other: type[Method]) -> str | None:

@@ -26,6 +26,10 @@ class Scratch(Method):
 
         return IndependentNetwork
 
+    @override
+    def why_no_warm_start(self) -> str | None:
+        return f"{self.name} learns each task from fresh weights"
+
     @classmethod
     @override
     def why_not_with(cls, other: type[Method]) -> str | None:

@@ -11,7 +11,7 @@ import torch as th
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from clrobot.agents.networks.slot_network import HIDDEN_GAIN, linear
+from clrobot.agents.networks.slot_network import HIDDEN_GAIN, copy_layer, linear
 from clrobot.agents.networks.tanh_layers import tanh, tanh_in_place
 
 
@@ -41,6 +41,20 @@ class Lateral(nn.Module):
         self.scales = nn.Parameter(th.full((len(sources),), 1.0 / math.sqrt(len(sources))))
         self.project = linear(sum(sources), below, 1.0)
         self.out = linear(below, outputs, 0.1 * gain)
+
+    @th.no_grad()
+    def begin_as(self, source: Lateral | None, outputs: int | None) -> None:
+        """Do what `source`, whose sources are the first of these, does; None: add zeros. See `Column.begin_as`."""
+        if source is None:
+            self.out.weight[:outputs].zero_()
+            self.out.bias[:outputs].zero_()
+            return
+        copy_layer(source.out, self.out, outputs)
+        read = source.project.in_features
+        self.project.weight[:, :read].copy_(source.project.weight)
+        self.project.weight[:, read:].zero_()
+        self.project.bias.copy_(source.project.bias)
+        self.scales[: len(source.scales)].copy_(source.scales)
 
     def scaled(self) -> th.Tensor:
         """Return V α, (below, the sum of the sources' widths): the scales multiplied into the projection."""
@@ -140,6 +154,25 @@ class Column(nn.Module):
         self.layers[-1].load_state_dict(renewed.layers[-1].state_dict())
         if self.laterals:
             self.laterals[-1].load_state_dict(renewed.laterals[-1].state_dict())
+
+    @th.no_grad()
+    def begin_as(self, source: Column, outputs: int | None = None) -> None:
+        """Take the weights of an earlier column of the same widths, so that this one acts as that one does.
+
+        It reads more sources: what the earlier column's laterals do not read is projected by zeros, and laterals that
+        it has none of add zeros, until they learn.
+
+        Args:
+            source: the earlier column; its sources are the first of this one's.
+            outputs: of the head, as in `SlotNetwork.begin_as`; below it everything is copied.
+        """
+        last = len(self.layers) - 1
+        for i, (old, new) in enumerate(zip(source.layers, self.layers, strict=True)):
+            copy_layer(old, new, outputs if i == last else None)  # type: ignore[arg-type]
+        self.norms.load_state_dict(source.norms.state_dict())
+        for i, lateral in enumerate(self.laterals):
+            rows = outputs if i == last - 1 else None
+            lateral.begin_as(source.laterals[i] if source.laterals else None, rows)  # type: ignore[operator]
 
     def forward(self, x: th.Tensor, sources: Sequence[th.Tensor]) -> tuple[th.Tensor, ...]:
         """Return the activations of every layer, the output last.

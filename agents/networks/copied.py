@@ -35,6 +35,16 @@ class CopiedNetwork(MultiHeadNetwork):
             self.copies.append(kept.requires_grad_(False))
         super().add_slot()
 
+    @override
+    @th.no_grad()
+    def begin_as(self, source: int, outputs: int | None = None) -> None:
+        # The trunk too: the newest slot's is its own, and the head fits the trunk that its task ended with.
+        own: list[Any] = self._hidden(self.newest)
+        for kept, mine in zip(self._hidden(source), own, strict=True):
+            for old, new in zip(kept.parameters(), mine.parameters(), strict=True):
+                new.copy_(old)
+        super().begin_as(source, outputs)
+
     def _hidden(self, slot: int) -> list[Any]:
         """Return a slot's hidden layers, and then their norms, if there are any."""
         own = self.copies[slot] if slot < self.newest else chain(self.trunk, self.norms)

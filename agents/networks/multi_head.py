@@ -10,7 +10,7 @@ import torch as th
 from torch import nn
 from typing_extensions import override
 
-from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, linear
+from clrobot.agents.networks.slot_network import HIDDEN_GAIN, SlotNetwork, copy_layer, linear
 from clrobot.agents.networks.tanh_layers import Layer, tanh_layers
 
 
@@ -37,6 +37,11 @@ class MultiHeadNetwork(SlotNetwork):
         self.heads.requires_grad_(False)
         head = linear(self.widths[-1], self.outputs, self.head_gain)
         self.heads.append(head.to(next(self.trunk.parameters()).device))
+
+    @override
+    def begin_as(self, source: int, outputs: int | None = None) -> None:
+        heads: list[Any] = list(self.heads)
+        copy_layer(heads[source], heads[self.newest], outputs)
 
     @override
     def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:

@@ -70,6 +70,18 @@ class ProgressiveNetwork(SlotNetwork):
         device = next(self.columns.parameters()).device if len(self.columns) else None
         self.columns.append(column.to(device))
 
+    @override
+    def begin_as(self, source: int, outputs: int | None = None) -> None:
+        """Copy the layers of an earlier column, which has to be of the same widths."""
+        newest: Any = self.columns[self.newest]
+        newest.begin_as(self._column_of(source), outputs)
+
+    def _column_of(self, slot: int) -> Column:
+        """Return the column that a slot acts with."""
+        column: Any = self.columns[slot]
+        own: Column = column
+        return own
+
     def _widths_of(self, k: int) -> tuple[int, ...]:
         return self.later_widths if k else self.widths
 

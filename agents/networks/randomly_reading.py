@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch as th
 from torch import nn
@@ -57,6 +58,11 @@ class RandomlyReadingNetwork(ProgressiveNetwork):
         return ProgressiveNetwork.activations(before, x, slot)
 
     @override
+    def _column_of(self, slot: int) -> Column:
+        column: Any = self.columns[slot] if slot == self.newest else self.trained[slot]
+        own: Column = column
+        return own
+
+    @override
     def layers(self, slot: int) -> list[nn.Linear]:
-        column = self.columns[slot] if slot == self.newest else self.trained[slot]
-        return list(column.layers)  # type: ignore[arg-type]
+        return list(self._column_of(slot).layers)  # type: ignore[arg-type]

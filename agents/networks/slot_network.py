@@ -35,6 +35,13 @@ def common_slot(obs: th.Tensor, slots: int) -> int | None:
     return first if first == last else None
 
 
+@th.no_grad()
+def copy_layer(source: nn.Linear, target: nn.Linear, outputs: int | None = None) -> None:
+    """Write the weights of `source` into `target` in place; of the first `outputs` outputs, or of all."""
+    target.weight[:outputs].copy_(source.weight[:outputs])
+    target.bias[:outputs].copy_(source.bias[:outputs])
+
+
 class SlotNetwork(nn.Module, ABC):
     """A network with one output per slot.
 
@@ -76,6 +83,18 @@ class SlotNetwork(nn.Module, ABC):
     @abstractmethod
     def add_slot(self) -> None:
         """Append a new head (or column), randomly initialised, and freeze what the earlier slots own alone."""
+
+    def begin_as(self, source: int, outputs: int | None = None) -> None:
+        """Let the newest slot begin as a copy of slot `source`: what it owns alone takes that slot's weights.
+
+        Args:
+            source: an earlier slot, from 0; it stays as it is.
+            outputs: how many of the outputs are copied, the first ones; None: all. The rest stay new.
+
+        Raises:
+            NotImplementedError: no slot of such a network can begin as another.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:

@@ -148,6 +148,27 @@ class SlotPolicy(BasePolicy):
             network.add_slot()
         self.task_inference.add_slot()
 
+    @property
+    def _mean_outputs(self) -> int | None:
+        """How many of the actor's outputs are its mean, the first ones; None: all."""
+        return None
+
+    def begin_as(self, source: int, *, actor: bool = True, critic: bool = True) -> None:
+        """Let the newest slot begin as a copy of slot `source`, which stays as it is.
+
+        The log standard deviations stay a new head's: a copied skill has to explore again. Weights are written in
+        place, so that an optimizer goes on with them.
+
+        Args:
+            source: an earlier slot, from 0.
+            actor: whether the actor's mean is copied.
+            critic: whether the critic is.
+        """
+        if actor:
+            self.actor_net.begin_as(source, self._mean_outputs)
+        for network in self.critic_nets if critic else ():
+            network.begin_as(source)
+
     def unfreeze(self) -> None:
         """Let every slot's head train again (for training on several tasks at once)."""
         for network in (self.actor_net, *self.critic_nets):

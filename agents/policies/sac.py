@@ -133,6 +133,16 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
         super().add_slot()
         self.reset_targets()
 
+    @property
+    @override
+    def _mean_outputs(self) -> int:
+        return self.actor_net.outputs // 2
+
+    @override
+    def begin_as(self, source: int, *, actor: bool = True, critic: bool = True) -> None:
+        super().begin_as(source, actor=actor, critic=critic)
+        self.reset_targets()
+
     def reset_targets(self) -> None:
         """Make the critics' targets equal to the critics."""
         self.critic_target.load_state_dict(self.critic.state_dict())

@@ -19,6 +19,7 @@ from clrobot.cli.publish import publish, tables
 from clrobot.cli.references import references
 from clrobot.cli.study import study, study_status, sweep
 from clrobot.cli.train import extend, resume, train_in_help
+from clrobot.cli.transfer import transfer
 from clrobot.cli.verify import verify
 from clrobot.files import at_home
 from clrobot.imports import import_given
@@ -41,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "publish": publish,
     "tables": tables,
+    "transfer": transfer,
     "tasks": tasks,
     "worlds": worlds,
     "sheet": sheet,

@@ -8,6 +8,7 @@ import torch as th
 
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.composite import Composite
+from clrobot.agents.methods.shared.kickstart import Kickstart
 from clrobot.agents.methods.shared.plasticity import Plasticity
 from clrobot.agents.networks.one_head import OneHeadNetwork
 from clrobot.agents.policies.task_inference import TaskInference
@@ -67,9 +68,12 @@ def leave_out_task_inference(policy: SlotPolicy) -> None:
 
 
 def make_method(config: RunConfig) -> Method:
-    """Return the configured method with its settings, and with the plasticity options that are on."""
+    """Return the configured method with its settings, and with the options that are on: plasticity, kickstarting."""
     parts: list[Method] = [c(getattr(config, c.name, c.Settings())) for c in method_classes(config.method)]
     plasticity = Plasticity(config.plasticity)
     if plasticity.is_on:
         parts.insert(0, plasticity)  # so that what a method restores is restored last
+    start = config.warm_start
+    if start.is_on and start.kickstart > 0:
+        parts.insert(0, Kickstart(start.kickstart, start.kickstart_share))
     return parts[0] if len(parts) == 1 else Composite(parts)

@@ -27,6 +27,7 @@ from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Steps
 from clrobot.experiment.machine import Device, Machine, MemoryLimit, PhysicsThreads, SnapshotSeconds, Tracker
+from clrobot.experiment.warm_start import GradientSettings, WarmStartSettings
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
@@ -128,6 +129,8 @@ class RunConfig(FrozenSettings):
     """An experiment tracker to tell as well, if it is installed."""
     network: NetworkSettings = NetworkSettings()
     plasticity: PlasticitySettings = PlasticitySettings()
+    warm_start: WarmStartSettings = WarmStartSettings()
+    gradient: GradientSettings = GradientSettings()
     task_inference: TaskInferenceSettings = TaskInferenceSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     video: VideoSettings = VideoSettings()

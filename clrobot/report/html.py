@@ -82,18 +82,24 @@ def write_page(path: Path, films: Films, **content: Any) -> Path:
         UserError: the page cannot be written.
     """
     script = _read("script.js")
-    html = (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            films=films.embedded,
-            style=Markup(_read("style.css")),
-            script=Markup(script),
-            # No other script than this one may run, whatever a run's files hold.
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            **content,
-        )
+    return write_html(
+        path,
+        "page.html.jinja",
+        films=films.embedded,
+        script=Markup(script),
+        # No other script than this one may run, whatever a run's files hold.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **content,
     )
+
+
+def write_html(path: Path, template: str, **content: Any) -> Path:
+    """Render a template with the pages' style and write it in one step; return the path.
+
+    Raises:
+        UserError: the page cannot be written.
+    """
+    html = _environment().get_template(template).render(style=Markup(_read("style.css")), **content)
     try:
         with atomic(path) as unfinished:
             unfinished.write_bytes(_encode(html))

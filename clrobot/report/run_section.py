@@ -48,6 +48,20 @@ class Cell(NamedTuple):
         return self.stage < own_stage(self.slot)
 
 
+class Skill(NamedTuple):
+    """A task, and those that began as copies of it.
+
+    Attributes:
+        task: its name.
+        trial_steps: control steps that it took to choose how it begins; None: there was no choice.
+        grown: in the order in which they were trained.
+    """
+
+    task: str
+    trial_steps: int | None
+    grown: list[Skill]
+
+
 @dataclass
 class RunSection:
     """What the page shows of one run.
@@ -61,6 +75,7 @@ class RunSection:
         matrix: a row for each stage, from the untrained agent's on, and a column for each slot.
         matrix_final: the same of success at an episode's final step.
         drops: isolated forgetting: a row for each stage but the first, a column for each task but the last.
+        skills: which skill grew from which: those that began anew; none where nothing could begin otherwise.
         curves: its learning curves.
         curves_summary: the same in words.
         remarks: against what its forward transfer is measured, sentences.
@@ -75,6 +90,7 @@ class RunSection:
     matrix: list[list[Cell]]
     matrix_final: list[list[Cell]]
     drops: list[tuple[float | None, ...]]
+    skills: list[Skill]
     curves: Drawn
     curves_summary: str
     remarks: list[str]
@@ -128,6 +144,7 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
         matrix=_cells(addresses, names, metrics.success_matrix, silent),
         matrix_final=_cells(addresses, names, metrics.success_matrix_final, silent),
         drops=[row[:-1] for row in metrics.isolated_forgetting[1:]],
+        skills=skills(metrics),
         curves=draw_curves(run.scores, names, metrics.stage_ends, prefix),
         curves_summary=_curves_summary(metrics),
         remarks=_remarks(run),
@@ -159,6 +176,18 @@ def _remarks(run: Contents) -> list[str]:
 def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:
     """Return a run's learning curves; `salt` keeps the figure's ids apart from other figures'."""
     return drawn(lambda width: curves_figure(scores, names, stage_ends, width=width), salt)
+
+
+def skills(metrics: RunMetrics) -> list[Skill]:
+    """Return which of a run's skills grew from which, those first that began anew; none where there was no choice."""
+    if not metrics.grown:
+        return []
+    found: dict[str, Skill] = {}
+    anew: list[Skill] = []
+    for task in metrics.per_task[: metrics.stages_done]:
+        skill = found[task.task] = Skill(task.task, task.trial_steps, [])
+        (anew if task.grown_from is None else found[task.grown_from].grown).append(skill)
+    return anew
 
 
 def _curves_summary(metrics: RunMetrics) -> str:

@@ -78,6 +78,16 @@ class StageRecord(Record):
     seconds: Seconds
 
 
+class Grown(Record):
+    """How a slot has begun."""
+
+    slot: Slot
+    source: Slot | None
+    """The earlier slot of which it began as a copy; None: anew."""
+    trial_steps: Count
+    """Control steps that it took to choose, in which nothing of what the slot went on with was learned."""
+
+
 class TaskMetrics(Record):
     """What is measured of one slot; None where it is undefined, or not yet measured."""
 
@@ -101,6 +111,10 @@ class TaskMetrics(Record):
     forward_transfer: Number | None
     plasticity: Positive | None
     final_stochastic: Rate | None
+    grown_from: Annotated[str, Field(max_length=1_000)] | None = None
+    """The earlier slot of which it began as a copy, by name; None: it began anew."""
+    trial_steps: Count | None = None
+    """Control steps that it took to choose that, which come off the stage's and are the method's; None: no choice."""
 
 
 class RunMetrics(Record):
@@ -113,7 +127,7 @@ class RunMetrics(Record):
         failed_recordings: the films that could not be made.
         per_stage: one for each finished stage, in order.
         environment_steps: control steps; the algorithm's are those of the finished stages, the method's those in
-            which it collects experience.
+            which it collects experience, and those that it took to choose how a slot begins.
         gradient_steps: of the actor; the method's are those of optimizers of its own.
         task_inference_steps: control steps from which the agent learned how its tasks look at first; they are neither
             the algorithm's nor the method's.
@@ -180,12 +194,30 @@ class RunMetrics(Record):
             raise ValueError(f"stages_done = {done} does not fit stage_ends = {list(self.stage_ends)}")
         if (numbers := [record.stage for record in self.per_stage]) != list(range(1, done + 1)):
             raise ValueError(f"per_stage has the stages {numbers}, and stages_done = {done}")
+        names = self.slot_names
+        for task in self.per_task:
+            if task.grown_from is not None and task.grown_from not in names[: task.slot]:
+                raise ValueError(f"{task.task} has grown from {task.grown_from}, which is no earlier slot")
         return self
 
     @property
     def slot_names(self) -> list[str]:
         """One for each of the N slots."""
         return [task.task for task in self.per_task]
+
+    @property
+    def grown(self) -> tuple[Grown, ...]:
+        """How the slots have begun that may have begun as earlier ones."""
+        names = self.slot_names
+        return tuple(
+            Grown(
+                slot=task.slot,
+                source=None if task.grown_from is None else names.index(task.grown_from),
+                trial_steps=task.trial_steps,
+            )
+            for task in self.per_task
+            if task.trial_steps is not None
+        )
 
     def value(self, name: str) -> float | None:
         """Return a metric by its dotted name, as `clrobot.results.catalogue` has it; None where it is undefined."""
@@ -214,9 +246,10 @@ class Costs:
         memory_bytes: what is kept beside one actor and critic, see `clrobot.agents.methods.shared.kept`.
         seconds: wall-clock time.
         gradient_steps: of the actor, and of the method's own optimizers.
-        method_environment_steps: control steps in which the method collected experience.
+        method_environment_steps: control steps in which the method collected experience, or tried how a slot begins.
         task_inference_steps: control steps from which the agent learned how its tasks look at first.
         per_stage: one for each finished stage.
+        grown: how slots have begun that may have begun as earlier ones.
         diverged_simulations: how often a simulation went to infinity and was reset.
         failed_recordings: the films that could not be made.
     """
@@ -228,6 +261,7 @@ class Costs:
     method_environment_steps: int
     task_inference_steps: int
     per_stage: tuple[StageRecord, ...]
+    grown: tuple[Grown, ...] = ()
     diverged_simulations: int = 0
     failed_recordings: int = 0
 
@@ -242,6 +276,7 @@ class Costs:
             method_environment_steps=metrics.environment_steps.method,
             task_inference_steps=metrics.task_inference_steps,
             per_stage=metrics.per_stage,
+            grown=metrics.grown,
             diverged_simulations=metrics.diverged_simulations,
             failed_recordings=metrics.failed_recordings,
         )
@@ -291,6 +326,12 @@ def run_metrics(
     measured = measure(scores, slots, ends[:done], references[:done])
     if not in_sequence:
         measured = measured.at_the_end()
+    grown = {entry.slot: entry for entry in costs.grown if entry.slot < done}
+    tried = sum(entry.trial_steps for entry in grown.values())
+
+    def numbers(j: int) -> dict[str, Any]:
+        return {key: _defined(values[j]) if j < done else None for key, values in measured.per_task.items()}
+
     drops = isolated_forgetting(any_step) if in_sequence else np.full((slots, slots), np.nan)
     return RunMetrics(
         diverged_simulations=costs.diverged_simulations,
@@ -306,7 +347,8 @@ def run_metrics(
                 slot=j,
                 task=name,
                 reference=_kind(measured.per_task["auc_reference"], j, shipped) if j < done else None,
-                **{key: _defined(values[j]) if j < done else None for key, values in measured.per_task.items()},
+                **numbers(j),
+                **_begun(grown.get(j), slot_names),
             )
             for j, name in enumerate(slot_names)
         ),
@@ -316,7 +358,9 @@ def run_metrics(
         parameters=costs.parameters,
         memory_bytes=costs.memory_bytes,
         seconds=costs.seconds,
-        environment_steps=Steps(learning=int(ends[done - 1]) if done else 0, method=costs.method_environment_steps),
+        environment_steps=Steps(
+            learning=int(ends[done - 1]) - tried if done else 0, method=costs.method_environment_steps
+        ),
         gradient_steps=costs.gradient_steps,
         task_inference_steps=costs.task_inference_steps,
     )
@@ -326,6 +370,14 @@ def _kind(references: Array, slot: int, shipped: Sequence[bool]) -> ReferenceKin
     if not np.isfinite(references[slot]):
         return None
     return "shipped" if shipped and shipped[slot] else "own"
+
+
+def _begun(grown: Grown | None, slot_names: Sequence[str]) -> dict[str, Any]:
+    """Return how a slot has begun, by the names of `TaskMetrics`; nothing where there was no choice."""
+    if grown is None:
+        return {}
+    source = None if grown.source is None else slot_names[grown.source]
+    return {"grown_from": source, "trial_steps": grown.trial_steps}
 
 
 def _defined(value: float) -> float | None:

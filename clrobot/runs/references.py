@@ -30,8 +30,9 @@ from clrobot.runs.metrics_file import rebuild_metrics
 FORMAT = 2  # raise it when what a reference's scores mean changes: older references are then not found
 METHOD = "finetune"  # in a first stage it is the algorithm alone
 
-# What changes no score: a reference has the defaults, but for the threads. The method is none of its own.
-_IMMATERIAL = ("method", "steps", *CHANGES_NO_SCORE)
+# What changes no score: a reference has the defaults, but for the threads. The method is none of its own, and before
+# a first stage there is nothing to begin with.
+_IMMATERIAL = ("method", "steps", "warm_start", "gradient", *CHANGES_NO_SCORE)
 
 
 def default_store(run: RunFolder) -> Path:

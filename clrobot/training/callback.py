@@ -10,7 +10,7 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
-from clrobot.runs.snapshot import Progress
+from clrobot.runs.progress import Progress
 from clrobot.training.context import RunContext
 from clrobot.training.cuts import Cuts
 from clrobot.training.ledger import LearningClock
@@ -70,6 +70,10 @@ class StageCallback(BaseCallback):
         score = self._measuring.before_learning(self._learner.policy, plan.stage, plan.slot, plan.start)
         self._success = None if score is None else score.success_any
 
+    def pause(self, what: str) -> None:
+        """Say what takes time before the stage learns, and stop there if asked to."""
+        self._stop.pause(what, self._plan.stage, self._plan.start)
+
     def account(self) -> None:
         """Share out the stage's time so far."""
         self._clock.account(self.cost)
@@ -95,7 +99,9 @@ class StageCallback(BaseCallback):
         if self._cuts.is_due(step):
             self._cuts.cut(self.model, step)
             self._save()
-        elif step == plan.start or (not self._cuts.needed and (self._stop.asked or self._saver.is_due(step))):
+        elif step == plan.learning_starts or (
+            not self._cuts.needed and (self._stop.asked or self._saver.is_due(step))
+        ):
             self._save()
         self._stop.check(plan.stage, step)
         self._observer.advanced(step - plan.start, self._success)

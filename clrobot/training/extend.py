@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,7 +13,7 @@ from clrobot.errors import UserError, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.build import make_method
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.layout import layout
@@ -44,12 +45,23 @@ def extend(
     out: Path | str,
     overrides: Mapping[str, float] | None = None,
     machine: Machine | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> RunFolder:
     """Copy a finished run to `out` with one more stage planned; `resume` then trains that stage.
 
     The copy's curriculum, configuration and scores are those of a run planned so from the start: agents as they
     were after each stage are measured on the new slot too. A stage depends only on what it is given and on its own
     seed, so the extended run ends with the same bits as the planned one. The run itself is not touched.
+
+    Args:
+        run: the finished run, or its folder.
+        task: the task to learn now.
+        steps: control steps.
+        out: the new run's folder.
+        overrides: what differs in the task's world.
+        machine: what is given anew here.
+        changes: settings with which the new stage is trained, as `make_config` takes them, such as `warm_start`. The
+            copy's configuration then says of the stages before what they were not trained with: for experiments.
 
     Raises:
         UserError: the run is not finished or its optimizer goes on from stage to stage, the task is unknown, or
@@ -68,6 +80,8 @@ def extend(
     if any(method.trained_slots(k, done) != method.trained_slots(k, done + 1) for k in range(done)):
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")
     check_free(out)
+    if changes:
+        config = make_config(**config.model_dump() | dict(changes))
     extended = prepare(_with_stage(config, task, steps, overrides or {}))
     old, new = layout(config.curriculum), layout(extended.curriculum)
     if (old.size, old.actions) != (new.size, new.actions):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.methods.shared.own_steps import optimizer_steps
-from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps
+from clrobot.results.run_metrics import Costs, Grown, Parameters, Seconds, StageRecord, Steps
 from clrobot.results.units import Units
 
 _KINDS = ("train", "evaluate", "method", "record", "save")
@@ -27,12 +27,14 @@ class Ledger:
     method_gradient_steps: int = 0
     """Of optimizers of the method's own."""
     method_environment_steps: int = 0
-    """Control steps in which the method collected experience."""
+    """Control steps in which the method collected experience, or tried how a slot begins."""
     task_inference_steps: int = 0
     """Control steps from which the agent learned how its tasks look at first."""
     divergences: int = 0
     """Simulations that went to infinity, in finished stages."""
     film_failures: int = 0
+    grown: list[Grown] = field(default_factory=list)
+    """How slots have begun that may have begun as earlier ones."""
     per_stage: list[StageRecord] = field(default_factory=list)
     """What the agent had become after each finished stage, and what the stage took."""
 
@@ -46,6 +48,7 @@ class Ledger:
         task_inference_steps: int,
         divergences: int,
         film_failures: int,
+        grown: Sequence[Grown],
         per_stage: Sequence[StageRecord],
     ) -> None:
         """Go on from what was written."""
@@ -53,6 +56,7 @@ class Ledger:
         self.gradient_steps, self.method_gradient_steps = gradient_steps, method_gradient_steps
         self.method_environment_steps, self.task_inference_steps = method_environment_steps, task_inference_steps
         self.divergences, self.film_failures = divergences, film_failures
+        self.grown = list(grown)
         self.per_stage = list(per_stage)
 
     @contextmanager
@@ -94,6 +98,7 @@ class Ledger:
             gradient_steps=Steps(learning=self.gradient_steps, method=self.method_gradient_steps),
             method_environment_steps=self.method_environment_steps,
             task_inference_steps=self.task_inference_steps,
+            grown=tuple(self.grown),
             per_stage=tuple(self.per_stage),
             diverged_simulations=self.divergences,
             failed_recordings=self.film_failures,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clrobot.agents.algorithms.algorithm import Algorithm
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method, Phase
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.warm_start import StartCost
 
 
 @dataclass(frozen=True)
@@ -25,24 +27,48 @@ class StagePlan:
     """The indices of the slots that it trains."""
     heads: range
     """The indices of the heads that it trains: those of the slots, or one for all."""
+    begin: StartCost
+    """What comes before the phases, and off the first one's steps: choosing how the slot begins."""
 
     @property
     def steps(self) -> int:
         """Environment steps of the whole stage."""
-        return sum(phase.steps for phase in self.phases)
+        return self.begin.spent + sum(phase.steps for phase in self.phases)
+
+    @property
+    def learning_starts(self) -> int:
+        """Environment steps of the run when the first phase begins."""
+        return self.start + self.begin.spent
 
 
 def plan_stage(config: RunConfig, learner: Learner, method: Method, stage: int, start: int) -> StagePlan:
     """Return the plan of `stage` (from 1), which begins at step `start` of the run."""
-    whole, stages = learner.algorithm.whole_iterations, config.curriculum.stages
     slot = stage - 1
-    phases = method.phases(stages[slot].steps)
-    trained = method.trained_slots(slot, len(stages))
+    begin, phases = plan_phases(config, learner.algorithm, method, slot)
+    trained = method.trained_slots(slot, len(config.curriculum.stages))
     return StagePlan(
         stage=stage,
         slot=slot,
-        phases=tuple(phase._replace(steps=whole(phase.steps)) for phase in phases),
+        phases=phases,
         start=start,
         trained=trained,
         heads=range(1) if config.curriculum.heads == "one" else trained,
+        begin=begin,
     )
+
+
+def plan_phases(
+    config: RunConfig, algorithm: Algorithm, method: Method, slot: int
+) -> tuple[StartCost, tuple[Phase, ...]]:
+    """Return what it takes to choose how a slot (from 0) begins, and the phases with what is left for them.
+
+    Where nothing is left, the first phase has no step, or fewer than none.
+    """
+    whole = algorithm.whole_iterations
+    planned = method.phases(config.curriculum.stages[slot].steps)
+    first, *others = (phase._replace(steps=whole(phase.steps)) for phase in planned)
+    total = first.steps + sum(phase.steps for phase in others)
+    race = whole(max(round(config.warm_start.race_share * total), algorithm.first_update))
+    begin = config.warm_start.cost(slot, race)
+    left = (first.steps - begin.spent) // algorithm.iteration * algorithm.iteration
+    return begin, (first._replace(steps=left), *others)

@@ -175,6 +175,7 @@ def _go_on_at(training: Training, snapshot: Snapshot) -> None:
         task_inference_steps=progress.task_inference_steps,
         divergences=progress.divergences,
         film_failures=progress.film_failures,
+        grown=progress.grown,
         per_stage=progress.per_stage,
     )
     _rewrite_scores(training, lines[: progress.scores])
@@ -253,6 +254,7 @@ def _go_on_after(training: Training, end: _EndOfStage) -> None:
         task_inference_steps=metrics.task_inference_steps,
         divergences=metrics.diverged_simulations,
         film_failures=metrics.failed_recordings,
+        grown=metrics.grown,
         per_stage=metrics.per_stage,
     )
     _rewrite_scores(training, end.scores)

@@ -14,8 +14,9 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import cut
 from clrobot.experiment.config import CheckpointSettings
+from clrobot.runs.progress import Progress
 from clrobot.runs.score_book import ScoreBook
-from clrobot.runs.snapshot import Progress, snapshots, write_snapshot
+from clrobot.runs.snapshot import snapshots, write_snapshot
 from clrobot.training.ledger import Ledger
 from clrobot.training.plan import StagePlan
 
@@ -114,6 +115,7 @@ class Saver:
             log_counts={name: count for name, count in model.logger.name_to_count.items() if count},
             seconds=ledger.seconds,
             divergences=ledger.divergences,
+            grown=ledger.grown,
             per_stage=ledger.per_stage,
             film_failures=ledger.film_failures,
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_PURPOSES = ("learner", "training", "collecting", "stage", "units", "inference", "snapshot")
+_PURPOSES = ("learner", "training", "collecting", "stage", "units", "inference", "snapshot", "trial")
 
 
 def seed_for(seed: int, purpose: str, stage: int = 0, *numbers: int) -> int:

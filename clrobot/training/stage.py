@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from stable_baselines3.common.utils import set_random_seed
 
@@ -16,6 +17,7 @@ from clrobot.training.callback import StageCallback
 from clrobot.training.cuts import Cuts
 from clrobot.training.plan import StagePlan
 from clrobot.training.seeds import seed_for
+from clrobot.training.warm_start import begin_new_slot
 
 
 def train_stage(
@@ -44,12 +46,16 @@ def train_stage(
     """
     model = learner.model
     if snapshot is None:
-        with callback.ledger.steps_of_method():
-            begin_stage(config, learner, method, plan, env, None, callback.measure_start)
+
+        def with_head() -> None:
+            callback.measure_start()
+            begin_new_slot(config, learner, method, plan, env, callback.ledger, callback.pause)
+
+        begin_stage(config, learner, method, plan, env, None, with_head, callback.ledger.steps_of_method())
     else:  # what the method did before the task is among what the snapshot has counted
-        begin_stage(config, learner, method, plan, env, snapshot, callback.measure_start)
+        begin_stage(config, learner, method, plan, env, snapshot)
         callback.restore(snapshot.progress)
-    with gradient_hooks(learner, method) as cost:
+    with gradient_hooks(learner, method, config.gradient.apart) as cost:
         callback.cost = cost
         _learn(config, learner, method, plan, callback, None if snapshot is None else snapshot.progress.phase)
     callback.account()
@@ -65,6 +71,7 @@ def begin_stage(
     env: TrainEnv,
     snapshot: Snapshot | None = None,
     with_head: Callable[[], None] | None = None,
+    counting: AbstractContextManager[None] | None = None,
 ) -> None:
     """Put everything where the stage begins, or where it was at a snapshot; nothing is written.
 
@@ -79,6 +86,7 @@ def begin_stage(
         env: the stage's simulations, seeded.
         snapshot: one within this stage; None: from the start.
         with_head: called at the start, once the slot's head is there and before the method prepares anything.
+        counting: a block in which the method prepares itself at the start.
 
     Raises:
         Damaged: the snapshot holds something else than this stage's.
@@ -91,7 +99,8 @@ def begin_stage(
     if snapshot is None:
         if with_head is not None:
             with_head()
-        method.before_task(learner, plan.slot)
+        with counting or nullcontext():
+            method.before_task(learner, plan.slot)
         return
     with snapshot.restoring():
         _check_within(plan, snapshot)
@@ -114,7 +123,7 @@ def _learn(
     config: RunConfig, learner: Learner, method: Method, plan: StagePlan, callback: StageCallback, begun: int | None
 ) -> None:
     """Go through the stage's phases; the phase `begun` has begun already."""
-    end = plan.start
+    end = plan.learning_starts
     for i, phase in enumerate(plan.phases):
         end += phase.steps
         if begun is not None and i < begun:

@@ -39,6 +39,7 @@ from clrobot.training.observer import Observer, Silent
 from clrobot.training.plan import StagePlan, plan_stage
 from clrobot.training.saver import Saver, write_failure
 from clrobot.training.stage import train_stage
+from clrobot.training.start_check import check_several_tasks
 from clrobot.training.stopping import StopSwitch
 from clrobot.training.tensorboard import tensorboard_logger, without_traces, write_scores
 from clrobot.training.tracking import Tracking
@@ -110,6 +111,7 @@ class Training:
         """
         check_free(out)
         config = prepare(config)
+        check_several_tasks(config)
         learner, method = untrained(config)
         tracking = Tracking(config, observer.warn)
         folder = RunFolder.create(out, config)

@@ -13,7 +13,9 @@ from clrobot.errors import UserError
 from clrobot.experiment.build import check_device, make_algorithm, make_learner, make_method
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import check_memory
+from clrobot.training.plan import plan_phases
 from clrobot.training.seeds import seed_for
+from clrobot.training.start_check import check_start
 from clrobot.training.training_env import spaces_of_training
 
 
@@ -28,6 +30,7 @@ def untrained(config: RunConfig) -> tuple[Learner, Method]:
     th.set_num_threads(config.torch_threads)
     method = make_method(config)
     check_learns(config, method)
+    check_start(config, method)
     slots = method.trained_slots(0, len(config.curriculum.stages))
     env = spaces_of_training(config, make_algorithm(config).settings.num_envs, slots)
     learner = make_learner(config, env, seed_for(config.seed, "learner"))
@@ -43,8 +46,15 @@ def check_learns(config: RunConfig, method: Method) -> None:
         raise UserError(reason)
     algorithm = make_algorithm(config)
     first = algorithm.first_update
-    for stage, name in zip(config.curriculum.stages, config.curriculum.slots, strict=True):
+    for slot, (stage, name) in enumerate(zip(config.curriculum.stages, config.curriculum.slots, strict=True)):
         steps = sum(algorithm.whole_iterations(phase.steps) for phase in method.phases(stage.steps))
+        begin, (learning, *_) = plan_phases(config, algorithm, method, slot)
+        if steps >= first and begin.spent and learning.steps < max(first, begin.race):
+            raise UserError(
+                f"{name} has {stage.steps:,} control steps, of which --warm-start.choose {config.warm_start.choose} "
+                f"takes {begin.spent:,} before it learns, and too few are left; give more --steps, or fewer "
+                "--warm-start.trial-steps or --warm-start.trial-envs"
+            )
         if steps < first:
             raise UserError(
                 f"{name} has {steps:,} control steps, and {config.algo} makes no gradient step before {first:,}; "

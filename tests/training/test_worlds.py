@@ -29,6 +29,7 @@ from clrobot.runs.references import missing_references
 from clrobot.runs.snapshot import Snapshot, snapshots
 from clrobot.training.cuts import Cuts
 from clrobot.training.observer import Silent
+from clrobot.training.race import Race
 from clrobot.training.resuming import resume
 from clrobot.training.stopping import Stopped
 from clrobot.training.training import Training, train
@@ -287,3 +288,28 @@ def test_evaluation_starts_from_the_same_states_every_time(tmp_path: Path) -> No
     np.testing.assert_array_equal(first.returns, again.returns)
     np.testing.assert_array_equal(first.returns[:2], fewer.returns)
     assert len(set(first.returns)) == 4
+
+
+# Warm starts -----------------------------------------------------------------------------------------------
+
+
+def test_a_race_in_others_worlds_leaves_no_trace_but_its_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale of their rewards, which a reset leaves as it was, is put back too."""
+    start = {"choose": "race", "trial_envs": 2, "trial_steps": 5, "race_share": 0.1}
+    won: list[int] = []
+    winner = Race.winner
+
+    def noted(self: Race, *arguments: Any) -> int:
+        won.append(winner(self, *arguments))
+        return won[-1]
+
+    monkeypatch.setattr(Race, "winner", noted)
+    raced = trained(tmp_path / "raced", method="finetune", warm_start=start)
+    assert len(won) == len(raced.config.curriculum.stages) - 1
+    monkeypatch.setattr(Race, "winner", lambda self, *_: won[self._plan.slot - 1])
+    told = trained(tmp_path / "told", method="finetune", warm_start=start)
+    for stage in range(len(won) + 2):
+        file = f"stage_{stage:02d}/weights.safetensors"
+        assert (raced.path / file).read_bytes() == (told.path / file).read_bytes()

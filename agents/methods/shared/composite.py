@@ -44,6 +44,14 @@ class Composite(Method):
         return self.parts[-1].networks()
 
     @override
+    def why_no_warm_start(self) -> str | None:
+        return self.parts[-1].why_no_warm_start()
+
+    @override
+    def only_adds(self) -> bool:
+        return all(part.only_adds() for part in self.parts)
+
+    @override
     def trained_slots(self, k: int, n: int) -> range:
         return self.parts[-1].trained_slots(k, n)
 

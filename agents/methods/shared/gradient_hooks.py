@@ -4,8 +4,8 @@
         learner.model.learn(...)
 
 Before each optimizer step the method adds the gradient of its auxiliary loss, or changes the gradients; the *sum* is
-then clipped, once; after the step it may restore weights. The algorithm is not modified: its own clipping, which
-would see only its own part, is lifted inside the block.
+then clipped, once, or each part by itself; after the step it may restore weights. The algorithm is not modified: its
+own clipping, which would see only its own part, is lifted inside the block.
 """
 
 from __future__ import annotations
@@ -35,11 +35,18 @@ class MethodCost:
 
 
 @contextmanager
-def gradient_hooks(learner: Learner, method: Method) -> Iterator[MethodCost]:
+def gradient_hooks(learner: Learner, method: Method, apart: float | None = None) -> Iterator[MethodCost]:
     """Let `method` act on every optimizer step of the learner inside the block; no hook is left behind.
 
     Verbs that the method does not override cost nothing. Mean gradient norms, before and after the method's part,
     and the auxiliary loss are logged under `gradients/`.
+
+    Args:
+        learner: what learns.
+        method: what acts.
+        apart: None: the sum is clipped. Otherwise each is clipped by itself, to norms of c and `apart` times c, where
+            c is the algorithm's limit: g = clip(g_algorithm, c) + clip(g_method, apart · c). The method must only add
+            to the gradient. An algorithm without a limit is not clipped in either case.
     """
     cost = MethodCost()
     model: Any = learner.model
@@ -47,7 +54,7 @@ def gradient_hooks(learner: Learner, method: Method) -> Iterator[MethodCost]:
     handles = [
         handle
         for role, optimizer in learner.roles.items()
-        for handle in _hook(learner, method, role, optimizer, limit, cost)
+        for handle in _hook(learner, method, role, optimizer, limit, apart, cost)
     ]
     if limit is not None:
         # Scaling by min(1, inf / norm) = 1 leaves every bit as it is.
@@ -62,7 +69,13 @@ def gradient_hooks(learner: Learner, method: Method) -> Iterator[MethodCost]:
 
 
 def _hook(
-    learner: Learner, method: Method, role: Role, optimizer: Optimizer, limit: float | None, cost: MethodCost
+    learner: Learner,
+    method: Method,
+    role: Role,
+    optimizer: Optimizer,
+    limit: float | None,
+    apart: float | None,
+    cost: MethodCost,
 ) -> list[Any]:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     adds_loss = method.uses("auxiliary_loss")
@@ -73,6 +86,10 @@ def _hook(
         logger = learner.model.logger
         if adds_loss or adjusts:
             logger.record_mean("gradients/rl_norm", float(_norm(optimizer, parameters)))
+        own: list[th.Tensor] | None = None
+        if (adds_loss or adjusts) and apart is not None and limit is not None:
+            _clip(optimizer, parameters, limit)
+            own = [p.grad.clone() for p in parameters if p.grad is not None]
         if adds_loss:
             loss = method.auxiliary_loss(learner, role)
             if loss is not None:
@@ -80,8 +97,12 @@ def _hook(
                 logger.record_mean("gradients/auxiliary_loss", float(loss.detach()))
         if adjusts:
             method.adjust_gradients(learner, role)
+        if own is not None and apart is not None and limit is not None:
+            _clip_added(own, [p.grad for p in parameters if p.grad is not None], apart * limit)
         cost.seconds += time.perf_counter() - started
-        if limit is not None:
+        if limit is not None and own is not None:
+            logger.record_mean("gradients/norm", float(_norm(optimizer, parameters)))
+        elif limit is not None:
             norm = _clip(optimizer, parameters, limit)
             logger.record_mean("gradients/norm", float(norm))
         cost.updates += Role.ACTOR in role
@@ -101,6 +122,15 @@ def _norm(optimizer: Optimizer, parameters: list[th.Tensor]) -> th.Tensor:
     if isinstance(optimizer, FlatAdam):
         return optimizer.norm()
     return th.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+@th.no_grad()
+def _clip_added(own: list[th.Tensor], summed: list[th.Tensor], limit: float) -> None:
+    """Scale what was added to `own` to a norm of at most `limit`, in place: g ← g_own + clip(g - g_own, limit)."""
+    added = [total - part for total, part in zip(summed, own, strict=True)]
+    scale = (limit / (th.nn.utils.get_total_norm(added) + 1e-6)).clamp_(max=1.0)
+    for total, part, extra in zip(summed, own, added, strict=True):
+        total.copy_(part + scale * extra)
 
 
 def _clip(optimizer: Optimizer, parameters: list[th.Tensor], limit: float) -> th.Tensor:

@@ -113,6 +113,18 @@ class Method:
         """Return why, as it is set, it cannot learn so many tasks by an algorithm (`sac`): a sentence, or None."""
         return None
 
+    def why_no_warm_start(self) -> str | None:
+        """Return why no new slot can begin as a copy of an earlier one, as a clause; None where one can."""
+        from clrobot.agents.networks.slot_network import SlotNetwork
+
+        if self.network_class().begin_as is SlotNetwork.begin_as:
+            return f"the network of {self.name} does not say how a slot begins as a copy of another"
+        return None
+
+    def only_adds(self) -> bool:
+        """Return whether it does no more to the algorithm's gradient than to add one of its own."""
+        return not self.uses("adjust_gradients")
+
     def in_sequence(self, n: int) -> bool:
         """Return whether each of n stages trains its own slot alone: what forgetting and transfer are defined by."""
         return all(len(self.trained_slots(k, n)) == 1 for k in range(n))

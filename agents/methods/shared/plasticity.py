@@ -112,6 +112,10 @@ class Plasticity(Method):
         return wanted.get(verb, super().uses(verb))
 
     @override
+    def only_adds(self) -> bool:
+        return True
+
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Shrink and perturb what is not new, and note the initial weights of what is."""
         if k > 0 and self._shrinks:

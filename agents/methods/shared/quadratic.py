@@ -96,6 +96,10 @@ class QuadraticMethod(Method, ABC):
             return f"{cls.name} and {other.name} are both penalties on moving the same weights"
         return None
 
+    @override
+    def only_adds(self) -> bool:
+        return True
+
     @abstractmethod
     def importance(self, learner: Learner, k: int, collect: Collect) -> Importance:
         """Return how much task k, just finished, needs each protected parameter; not negative, any scale."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,34 @@ def forgetting_figure(drop: ArrayLike, slot_names: Sequence[str]) -> Figure:
         raise ValueError("one slot has no later stage that could hurt it")
     # The first stage can hurt nothing, and nothing comes after the last.
     return _heat_figure(
-        drop[1:, :-1], _stage_labels(slot_names)[1:], slot_names[:-1], CHANGE, (-1, 1), "during stage", signed=True
+        drop[1:, :-1],
+        _stage_labels(slot_names)[1:],
+        slot_names[:-1],
+        CHANGE,
+        (-1, 1),
+        "during stage",
+        signed=True,
+        # What a stage did to a skill that was still to come is no forgetting.
+        empty=lambda row, column: column > row,
     )
+
+
+@library_defaults()
+def transfer_figure(gain: ArrayLike, tasks: Sequence[str], width: float | None = None) -> Figure:
+    """Return a heat map of which task helps which.
+
+    Args:
+        gain: forward transfer FT(i → j), shape (N, N), row i for the task learned first; nan where there is none.
+        tasks: one name for each.
+        width: in inches; None: as wide as the names and numbers need.
+    """
+    gain = np.asarray(gain, float)
+    figure = _heat_figure(
+        gain, tasks, tasks, CHANGE.reversed(), (-1, 1), "learned first", signed=True, empty=lambda i, j: i == j
+    )
+    if width is not None and width > figure.get_figwidth():
+        figure.set_figwidth(width)
+    return figure
 
 
 @library_defaults()
@@ -78,8 +104,9 @@ def _heat_figure(
     ylabel: str,
     *,
     signed: bool = False,
+    empty: Callable[[int, int], bool] = lambda row, column: False,
 ) -> Figure:
-    """Return a heat map with the number in every cell, columns named above."""
+    """Return a heat map with the number in every cell, columns named above; of `empty` cells nan shows nothing."""
     cell = 1.0 if len(columns) <= 6 else 0.7  # inches
     figure = Figure(figsize=(2.2 + cell * len(columns), 1.0 + 0.4 * len(rows)), layout="constrained")
     axes = quiet_axes(figure, 1, 1)[0]
@@ -90,8 +117,7 @@ def _heat_figure(
         missing = np.isnan(value)
         strong = abs(value) > 0.7
         colour = INK if missing else "#ffffff" if strong else "#1a1a1a"
-        # What a stage did to a skill that was still to come is no forgetting: an empty place.
-        text = ("" if signed and column > row else DASH) if missing else number(value, signed=signed)
+        text = ("" if empty(row, column) else DASH) if missing else number(value, signed=signed)
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, size=9)
     axes.set_yticks(np.arange(len(rows)) + 0.5, [shorten(row) for row in rows], parse_math=False)
     axes.set_xticks(np.arange(len(columns)) + 0.5, [shorten(name) for name in columns], parse_math=False)

@@ -140,3 +140,49 @@ def test_nothing_stays_behind_even_after_an_error() -> None:
     for optimizer in learner.optimizers.values():
         assert not optimizer._optimizer_step_pre_hooks
         assert not optimizer._optimizer_step_post_hooks
+
+
+# Clipped apart ---------------------------------------------------------------------------------------------
+
+
+class Pull(Method):
+    """Adds a gradient of a given norm, and remembers what the optimizer then used, and what was there before."""
+
+    name = "pull"
+    summary = "for the test"
+
+    def __init__(self, norm: float) -> None:
+        super().__init__(Method.Settings())
+        self.norm = norm
+        self.own: list[th.Tensor] = []
+        self.used: list[th.Tensor] = []
+
+    def only_adds(self) -> bool:
+        return True
+
+    def adjust_gradients(self, learner, role):
+        self.own.append(learner.optimizer(role).gradient.clone())
+        learner.policy.value_net.heads[0].bias.grad.add_(self.norm)
+
+    def after_update(self, learner, role):
+        self.used.append(learner.optimizer(role).gradient.clone())
+
+
+@pytest.mark.parametrize(("norm", "expected"), [(1000.0, 0.25), (0.125, 0.125)])
+def test_apart_each_gradient_is_clipped_by_itself(norm: float, expected: float) -> None:
+    learner, method = tiny_learner(), Pull(norm)
+    with gradient_hooks(learner, method, apart=0.5):
+        learner.model.learn(64)
+    assert len(method.used) == 4
+    for own, used in zip(method.own, method.used, strict=True):
+        assert float(own.norm()) <= 0.5 * (1 + 1e-5)  # the algorithm's, clipped before anything is added
+        assert float((used - own).norm()) == pytest.approx(expected, rel=1e-3)
+
+
+def test_apart_a_method_that_adds_nothing_leaves_ppo_as_it_is_bit_for_bit() -> None:
+    plain = tiny_learner()
+    plain.model.learn(256)
+    shaped = tiny_learner()
+    with gradient_hooks(shaped, Pull(0.0), apart=1.0):
+        shaped.model.learn(256)
+    assert same_bits(snapshot(plain.policy), snapshot(shaped.policy))

@@ -1,0 +1,79 @@
+"""How a new slot begins: as a copy of an earlier one, or anew; and how the method's gradient is added."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from clrobot.agents.settings import FrozenSettings
+
+Choice = Literal["none", "newest", "return", "test", "race", "random", "oracle"]
+
+
+class WarmStartSettings(FrozenSettings):
+    """A new skill begins where an old one ends (after ClonEx, Wołczyk et al. 2022)."""
+
+    choose: Choice = "none"
+    """Which earlier slot a new one begins as: none; the newest; by a trial of each on the new task the one of the
+    best mean return; that one if a t-test puts it above a fresh head; the best after a race; any at random; or the
+    best by the published transfer matrix."""
+    trial_envs: int = Field(32, ge=2, le=65_536)
+    """Simulations in which each slot is tried; with more the test sees smaller differences."""
+    trial_steps: int = Field(50, ge=1, le=1_000_000)
+    """Control steps of each of them, from an episode's start."""
+    racers: int = Field(3, ge=2, le=1_000)
+    """Starts that race: the fresh one, and the best of the trial."""
+    race_share: float = Field(0.03, gt=0, lt=1)
+    """Share of the stage for which each of them learns."""
+    actor: Literal["copy", "fresh"] = "copy"
+    """Whether the chosen slot's actor is copied; fresh: it is a teacher alone, see `kickstart`."""
+    critic: Literal["copy", "fresh"] = "copy"
+    """Whether its critic is."""
+    kickstart: float = Field(0.0, ge=0, le=1e6)
+    """λ: weight of the divergence from the chosen slot's policy at the stage's start; it falls to 0; 0 is off."""
+    kickstart_share: float = Field(0.3, gt=0, le=1)
+    """Share of the stage after which λ is 0."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a new slot may begin otherwise than anew."""
+        return self.choose != "none"
+
+    @property
+    def tries(self) -> bool:
+        """Whether slots are tried on the new task."""
+        return self.choose in ("return", "test", "race")
+
+    def cost(self, earlier: int, race: int) -> StartCost:
+        """Return what it takes to choose among so many earlier slots, where a race takes `race` steps of each."""
+        trial = self.trial_envs * self.trial_steps * (earlier + 1) if self.tries and earlier else 0
+        racers = min(self.racers, earlier + 1) if self.choose == "race" and earlier else 1
+        return StartCost(trial=trial, racers=racers, race=race if racers > 1 else 0)
+
+
+class StartCost(NamedTuple):
+    """What it takes to choose how a slot begins, in control steps; all of it comes off the stage's."""
+
+    trial: int  # of all slots together
+    racers: int  # 1: there is no race
+    race: int  # of each racer
+
+    @property
+    def spent(self) -> int:
+        """Steps in which nothing of what goes on was learned: the trial's, and the losers'."""
+        return self.trial + (self.racers - 1) * self.race
+
+
+class GradientSettings(FrozenSettings):
+    """How the algorithm's and the method's gradients become one."""
+
+    clip: Literal["sum", "apart"] = "sum"
+    """What is clipped: their sum; or each apart, so that the method's does not crowd out the algorithm's."""
+    share: float = Field(1.0, gt=0, le=1e6)
+    """Apart: the norm of the method's, at most, as a share of the norm to which the algorithm's is clipped."""
+
+    @property
+    def apart(self) -> float | None:
+        """The share where they are clipped apart, or None."""
+        return self.share if self.clip == "apart" else None

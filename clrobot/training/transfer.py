@@ -1,0 +1,201 @@
+"""The transfer matrix: every task after every other, its head begun as a copy, beside the task alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from clrobot import __version__
+from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.files import atomic, read_plain
+from clrobot.results.metrics import auc
+from clrobot.results.numbers import number
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.score_book import read_scores
+from clrobot.runs.transfer_file import TransferRow, parse_transfer, transfer_text
+from clrobot.studies.sweep import Plan, run_all
+from clrobot.training.extend import extend
+from clrobot.training.observer import Silent
+from clrobot.training.resuming import open_training
+from clrobot.training.stopping import Stopped
+from clrobot.training.training import Training
+
+SOLVED: Final = 0.95  # the success at which a task counts as solved, and its training ends
+FIRST_STEPS: Final = 200_000  # of a task that none of our curricula has
+MATRIX: Final = "transfer.csv"  # in the study's folder
+
+
+@dataclass(frozen=True)
+class TransferStudy:
+    """Every ordered pair of a few tasks, with PPO and nothing else.
+
+    Attributes:
+        out: the folder: the matrix, and in `runs/` each task trained alone.
+        tasks: ids of native tasks, two or more.
+        seed: of every training.
+        steps: control steps of the second task, over which the areas are taken.
+        first_steps: of the first task; None: the most that one of our curricula gives it.
+        threads: of the physics.
+        settings: further ones, as `make_config` takes them.
+    """
+
+    out: Path
+    tasks: tuple[str, ...]
+    seed: int = 0
+    steps: int = 50_000
+    first_steps: int | None = None
+    threads: int = 0
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """The matrix."""
+        return self.out / MATRIX
+
+    def alone(self, task: str, steps: int) -> Plan:
+        """Return the training of a task alone, and its folder."""
+        config = make_config(
+            curriculum={"name": task, "stages": [{"task": task, "steps": steps}]},
+            method="finetune",
+            seed=self.seed,
+            threads=self.threads,
+            **{
+                "video": {"enabled": False},
+                "task_inference": {"enabled": False},
+                "evaluation": {"episodes": 20, "curve_episodes": 20, "stochastic": False},
+            }
+            | dict(self.settings),
+        )
+        return Plan(self.out / "runs" / f"{task}-{steps}-{self.seed}", config)
+
+    def before(self, task: str) -> int:
+        """Return the control steps of a task that is learned first."""
+        return self.first_steps or budget(task)
+
+    def rows(self) -> list[TransferRow]:
+        """Return what is in the matrix so far.
+
+        Raises:
+            UserError: the file is no matrix, or one of other budgets.
+        """
+        if not self.file.exists():
+            return []
+        rows = parse_transfer(read_plain(self.file).decode("utf-8", "replace"), str(self.file))
+        for row in rows:
+            if row.source in self.tasks and (row.budget, row.steps_before) != (self.steps, self.before(row.source)):
+                raise UserError(
+                    f"{self.file} has {row.source} → {row.target} with {row.steps_before:,} and {row.budget:,} "
+                    "steps; give the same steps once more, or another --out"
+                )
+        return rows
+
+
+def budget(task: str) -> int:
+    """Return the most control steps that one of our curricula gives a task in its usual world."""
+    stages = [stage for curriculum in CURRICULA.ours.values() for stage in curriculum.stages]
+    return max((s.steps for s in stages if s.task == task and not s.overrides), default=FIRST_STEPS)
+
+
+def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None]) -> list[TransferRow]:
+    """Train what is missing of a matrix, `jobs` processes at a time; return all rows.
+
+    Each task is trained once for all its pairs. A row is written as soon as its pair is trained: what was begun goes
+    on from there.
+
+    Raises:
+        UserError: the folder holds something else, or a training failed.
+        TrainingStopped: the trainings of first tasks were asked to stop.
+    """
+    rows = study.rows()
+    have = {(row.source, row.target, row.seed) for row in rows}
+    pairs = [(i, j) for i in study.tasks for j in study.tasks if i != j and (i, j, study.seed) not in have]
+    if not pairs:
+        return rows
+    firsts = [study.alone(i, study.before(i)) for i in dict.fromkeys(i for i, _ in pairs)]
+    seconds = [study.alone(j, study.steps) for j in dict.fromkeys(j for _, j in pairs)]
+    run_all(list({plan.folder: plan for plan in (*firsts, *seconds)}.values()), jobs, tell)
+    for row in _trained(study, pairs, jobs):
+        rows = sorted([*rows, row], key=lambda r: (r.source, r.target, r.seed))
+        with atomic(study.file) as file:
+            file.write_text(transfer_text(rows), encoding="utf-8")
+        tell(f"{row.source} → {row.target}  {number(row.ft, signed=True)}")
+    return rows
+
+
+def _trained(study: TransferStudy, pairs: Sequence[tuple[str, str]], jobs: int) -> Iterator[TransferRow]:
+    """Yield each pair's row as soon as it is trained; where there is one job, in this process."""
+    if jobs == 1:
+        yield from (_train_pair(study, *pair) for pair in pairs)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(_train_pair, study, *pair) for pair in pairs]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _train_pair(study: TransferStudy, source: str, target: str) -> TransferRow:
+    """Train `target` after `source`, until it is solved, and return the row; the run is let go of."""
+    folder = study.out / "runs" / f"{source}-{target}-{study.seed}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a study that was killed
+    changes = {"warm_start": {"choose": "newest"}}
+    run = extend(study.alone(source, study.before(source)).folder, target, study.steps, folder, changes=changes)
+    _train_until_solved(run.path)
+    curve = _curve(run, slot=1)
+    alone = _curve(RunFolder.open(study.alone(target, study.steps).folder), slot=0)
+    area, area_alone = _area(curve, study.steps), _area(alone, study.steps)
+    shutil.rmtree(folder)
+    return TransferRow(
+        source=source,
+        target=target,
+        ft=(area - area_alone) / (1 - area_alone),
+        area=area,
+        area_alone=area_alone,
+        final=curve[-1][1],
+        steps=curve[-1][0],
+        steps_before=study.before(source),
+        budget=study.steps,
+        seed=study.seed,
+        version=__version__,
+    )
+
+
+class _UntilSolved(Silent):
+    """Asks a training to stop as soon as an evaluation says that the task is solved."""
+
+    training: Training
+
+    def advanced(self, steps: int, success: float | None) -> None:
+        if steps and success is not None and success >= SOLVED:
+            self.training.stop.asked = True
+
+
+def _train_until_solved(folder: Path) -> None:
+    observer = _UntilSolved()
+    observer.training = open_training(folder, observer)
+    with suppress(Stopped):
+        observer.training.run()
+
+
+def _curve(run: RunFolder, slot: int) -> list[tuple[int, float]]:
+    """Return a slot's learning curve in the newest stage: control steps of the stage, success."""
+    own = [s for s in read_scores(run.scores_file) if s.slot == slot and s.stage == slot + 1]
+    start = own[0].step
+    curve = {score.step - start: score.success_any for score in own}
+    return [(step, success) for step, success in curve.items() if success is not None]
+
+
+def _area(curve: Sequence[tuple[int, float]], steps: int) -> float:
+    """Return the area under a curve over `steps`; one that ended earlier stays where it was."""
+    at, success = zip(*curve, strict=True)
+    return auc(at, success, 0, steps)

@@ -1,0 +1,62 @@
+"""The page tells which skill each new one grew from, and what it took to choose."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from support.made_up_runs import page_run
+from support.models import forge_manifest
+
+from clrobot.report.page import write_report
+from clrobot.report.run_section import Skill, skills
+from clrobot.results.run_metrics import RunMetrics
+from clrobot.runs.folder import RunFolder
+
+
+def with_growth(run: Path, growth: list[tuple[str | None, int | None]]) -> RunMetrics:
+    """Write into a run's metrics how its slots began."""
+    path = run / "metrics.json"
+    content: dict[str, Any] = json.loads(path.read_text())
+    for task, (source, steps) in zip(content["per_task"], growth, strict=True):
+        task |= {"grown_from": source, "trial_steps": steps}
+    path.write_text(json.dumps(content))
+    forge_manifest(run)
+    return RunMetrics.model_validate_json(path.read_text())
+
+
+def test_the_page_shows_the_tree_and_what_the_trials_cost(tmp_path: Path) -> None:
+    run = page_run(tmp_path / "run")
+    names = RunFolder.open(run).read_metrics().slot_names
+    page = write_report(run).read_text()
+    assert "grew from" not in page
+    growth = [(None, None), *((names[k], 1600 * (k + 1)) for k in range(len(names) - 1))]
+    metrics = with_growth(run, growth)
+    page = write_report(run).read_text()
+    section = re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page[page.index('aria-labelledby="skills"') :]))
+    total = sum(steps or 0 for _, steps in growth)
+    for words in (f"{names[0]} nothing to grow from", f"{names[1]} 1,600 steps of trial", f"{total:,} of the run"):
+        assert words in section
+    assert skills(metrics)[0].grown[0].task == names[1]
+
+
+def test_the_tree_is_that_of_the_run(tmp_path: Path) -> None:
+    run = page_run(tmp_path / "run")
+    names = RunFolder.open(run).read_metrics().slot_names
+    metrics = with_growth(run, [(None, None), *((None if k else names[0], 0) for k in range(len(names) - 1))])
+    anew = [Skill(name, 0, []) for name in names[2:]]
+    assert skills(metrics) == [Skill(names[0], None, [Skill(names[1], 0, [])]), *anew]
+    assert [entry.source for entry in metrics.grown] == [0, *(None for _ in anew)]
+
+
+@pytest.mark.parametrize("source", ["no such task", "itself"])
+def test_what_grew_from_no_earlier_slot_is_refused(source: str, tmp_path: Path) -> None:
+    run = page_run(tmp_path / "run")
+    names = RunFolder.open(run).read_metrics().slot_names
+    source = names[1] if source == "itself" else source
+    with pytest.raises(ValidationError, match="which is no earlier slot"):
+        with_growth(run, [(None, None), (source, 0), *((None, 0) for _ in names[2:])])

@@ -1,0 +1,171 @@
+"""The transfer matrix: every pair once, written row by row, and the file that the oracle reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.trainings import TINY
+
+import clrobot.training.transfer
+from clrobot.errors import UserError
+from clrobot.report.transfer_page import matrix_of, write_transfer
+from clrobot.results.metrics import auc
+from clrobot.runs.transfer_file import (
+    TransferRow,
+    mean_transfer,
+    parse_transfer,
+    published_transfer,
+    transfer_text,
+)
+from clrobot.training.training import train
+from clrobot.training.transfer import TransferStudy, budget, measure_transfer
+
+
+def row(source: str, target: str, ft: float, seed: int = 0) -> TransferRow:
+    return TransferRow(
+        source=source,
+        target=target,
+        ft=ft,
+        area=0.5,
+        area_alone=0.25,
+        final=1.0,
+        steps=50_000,
+        steps_before=40_000,
+        budget=50_000,
+        seed=seed,
+        version="0.1.0",
+    )
+
+
+ROWS = [row("reach", "push", 0.5), row("push", "reach", -1.25), row("reach", "push", 0.25, seed=1)]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the runs of tasks alone, which train here rather than in processes of their own."""
+    names: list[str] = []
+
+    def run_all(plans: Any, jobs: int, tell: Any) -> None:
+        for plan in plans:
+            if not plan.folder.exists():
+                names.append(plan.folder.name)
+                train(plan.config, plan.folder)
+
+    monkeypatch.setattr(clrobot.training.transfer, "run_all", run_all)
+    return names
+
+
+def tiny(out: Path, **changes: Any) -> TransferStudy:
+    used = {name: value for name, value in TINY.items() if name in ("network", "ppo", "evaluation")}
+    chosen = {"steps": 192, "first_steps": 64} | changes
+    return TransferStudy(out, ("reach", "push"), threads=1, settings=tuple(used.items()), **chosen)
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_every_pair_is_trained_once_and_written_at_once(
+    trained: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, told = tiny(tmp_path), []
+    train_pair = clrobot.training.transfer._train_pair
+
+    def fails_at_the_second(study: TransferStudy, source: str, target: str) -> TransferRow:
+        if told:
+            raise KeyboardInterrupt
+        return train_pair(study, source, target)
+
+    monkeypatch.setattr(clrobot.training.transfer, "_train_pair", fails_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        measure_transfer(study, 1, told.append)
+    (first,) = study.rows()
+    assert (first.source, first.target, first.budget, first.steps_before) == ("reach", "push", 192, 64)
+    assert first.ft == pytest.approx((first.area - first.area_alone) / (1 - first.area_alone), abs=1e-5)
+    assert len(told) == 1
+    monkeypatch.setattr(clrobot.training.transfer, "_train_pair", train_pair)
+    rows = measure_transfer(study, 1, told.append)
+    assert [(r.source, r.target) for r in rows] == [("push", "reach"), ("reach", "push")]
+    assert rows[1] == first
+    assert sorted(trained) == ["push-192-0", "push-64-0", "reach-192-0", "reach-64-0"]
+    assert not (tmp_path / "runs" / "reach-push-0").exists()
+    assert measure_transfer(study, 1, told.append) == study.rows()
+    assert len(told) == 2
+    with pytest.raises(UserError, match="give the same steps once more"):
+        tiny(tmp_path, steps=256).rows()
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_a_task_that_is_solved_trains_no_longer(
+    trained: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clrobot.training.transfer, "SOLVED", 0.0)
+    rows = measure_transfer(tiny(tmp_path), 1, lambda _: None)
+    assert {row.steps for row in rows} == {128}, "stopped at the boundary after the first point, of three iterations"
+
+
+def test_a_curve_that_ended_early_stays_where_it_was() -> None:
+    area = clrobot.training.transfer._area([(0, 0.0), (50, 1.0)], 100)
+    assert area == pytest.approx(0.5 * 0.5 + 0.5)
+    assert area == pytest.approx(auc([0, 50, 100], [0.0, 1.0, 1.0], 0, 100))
+
+
+def test_a_task_is_learned_first_for_as_long_as_a_curriculum_gives_it() -> None:
+    assert budget("reach") == 40_000
+    assert budget("hammer") == 320_000
+    assert budget("no-such-task") == 200_000
+
+
+# The file --------------------------------------------------------------------------------------------------
+
+
+def test_the_file_goes_round_trip_and_seeds_are_averaged() -> None:
+    assert parse_transfer(transfer_text(ROWS), "it") == ROWS
+    assert mean_transfer(ROWS) == {("reach", "push"): 0.375, ("push", "reach"): -1.25}
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "is no transfer matrix"),
+        ("from,to\nreach,push\n", "expected the columns from,to,ft"),
+        (transfer_text(ROWS).replace("0.25", "2.5"), "damaged"),
+        (transfer_text(ROWS) + "reach,push\n", "damaged"),
+    ],
+)
+def test_another_file_is_one_sentence(text: str, match: str) -> None:
+    with pytest.raises(UserError, match=match) as error:
+        parse_transfer(text, "matrix.csv")
+    assert str(error.value).startswith("matrix.csv is ")
+
+
+def test_the_published_matrix_is_whole() -> None:
+    assert all(source != target and gain <= 1 for (source, target), gain in published_transfer().items())
+
+
+# Shown -----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_the_matrix_and_the_best_starts(tmp_path: Path) -> None:
+    tasks, matrix = matrix_of(ROWS)
+    assert tasks == ["push", "reach"]
+    np.testing.assert_array_equal(matrix, [[np.nan, -1.25], [0.375, np.nan]])
+    page = write_transfer(tmp_path, ROWS).read_text()
+    assert (tmp_path / "transfer.svg").read_text().count("+0.38") >= 1
+    words = re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page[page.index("<body>") :]))
+    assert "2 pairs, seeds 0, 1, 50,000 control steps each" in words
+    assert "push reach +0.38" in words
+    assert re.findall(r'(?:src|href)="(?!data:|#)', page) == []
+
+
+def test_bad_input_is_one_sentence(cli) -> None:
+    for words, match in (
+        (["--tasks", "reach"], "is one task; give two or more"),
+        (["--tasks", "reach", "reach"], "names one twice"),
+        (["--tasks", "reach", "pusch"], "did you mean push"),
+        (["--jobs", "0"], "expected 1 or more"),
+    ):
+        outcome = cli("transfer", *words)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert match in outcome.err.replace("\n", " ")

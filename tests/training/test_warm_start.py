@@ -1,0 +1,290 @@
+"""A new skill that begins where an old one ends: what is chosen, what it costs, that resumed it is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch as th
+from stable_baselines3 import SAC
+from support.outcomes import outcome, stopped
+from support.trainings import settings
+
+import clrobot.training.trial
+import clrobot.training.warm_start
+from clrobot.agents.vec_env import SlotVecEnv
+from clrobot.errors import UserError
+from clrobot.experiment.build import make_method
+from clrobot.experiment.config import make_config
+from clrobot.experiment.warm_start import WarmStartSettings
+from clrobot.runs.checkpoint import load_agent
+from clrobot.runs.folder import RunFolder
+from clrobot.training.extend import extend
+from clrobot.training.race import Race
+from clrobot.training.resuming import resume
+from clrobot.training.start_check import check_start
+from clrobot.training.training import train
+from clrobot.training.trial import is_above, ranked
+from clrobot.training.untrained import untrained
+from clrobot.training.warm_start import by_transfer
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+
+TINY_SAC = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 64}
+START = {"trial_envs": 2, "trial_steps": 10, "race_share": 0.1}
+
+
+def chosen(choose: str, method: str = "distillation", **changes: Any) -> dict[str, Any]:
+    return settings(method) | {"steps": 512, "warm_start": START | {"choose": choose} | changes}
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run in which each slot's start was raced for, kickstarted by the winner. Only to be read."""
+    from support.trainings import quickly
+
+    with quickly():
+        return train(make_config(**chosen("race", kickstart=1.0)), tmp_path_factory.mktemp("raced") / "run")
+
+
+# What a run says -------------------------------------------------------------------------------------------
+
+
+def test_every_step_of_trial_and_race_is_counted_and_comes_off_the_stage(raced: RunFolder) -> None:
+    metrics = raced.read_metrics()
+    # 2 simulations of 10 steps for each start, and iterations of 64 for each loser of the race.
+    assert [task.trial_steps for task in metrics.per_task] == [None, 2 * 20 + 64, 3 * 20 + 2 * 64]
+    assert metrics.stage_ends == (512, 512 + 104 + 6 * 64, 1000 + 188 + 5 * 64)  # what is left, in whole iterations
+    assert np.diff((0, *metrics.stage_ends)).max() <= 512
+    tried = sum(entry.trial_steps for entry in metrics.grown)
+    assert metrics.environment_steps.learning == metrics.stage_ends[-1] - tried
+    assert metrics.environment_steps.method == tried + 3 * 100  # what distillation collects beyond the rollout
+    # 2 passes of 2 minibatches an iteration; of the losers' 3 iterations too.
+    assert metrics.gradient_steps.learning == metrics.environment_steps.learning // 64 * 4
+    assert metrics.gradient_steps.method == 3 * 4
+    assert metrics.memory_bytes < 2 * 60_000, "the teacher is let go of"
+
+
+def test_the_steps_of_a_trial_are_those_that_its_simulations_take(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken: list[int] = []
+
+    class Counted(SlotVecEnv):
+        def step_wait(self) -> Any:
+            taken.append(self.num_envs)
+            return super().step_wait()
+
+    monkeypatch.setattr(clrobot.training.trial, "SlotVecEnv", Counted)
+    metrics = train(make_config(**chosen("return", "finetune", trial_envs=3)), tmp_path / "run").read_metrics()
+    assert [task.trial_steps for task in metrics.per_task] == [None, 2 * 30, 3 * 30]
+    assert sum(taken) == 5 * 30
+
+
+def test_old_heads_stay_bit_for_bit_and_the_copy_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies: list[tuple[dict, dict]] = []
+    begin = clrobot.training.warm_start.begin_new_slot
+
+    def seen(config, learner, *rest: Any) -> None:
+        before = {name: tensor.clone() for name, tensor in learner.policy.state_dict().items()}
+        begin(config, learner, *rest)
+        copies.append((before, {name: tensor.clone() for name, tensor in learner.policy.state_dict().items()}))
+
+    monkeypatch.setattr("clrobot.training.stage.begin_new_slot", seen)
+    run = train(make_config(**chosen("newest", critic="fresh")), tmp_path / "run")
+    assert [task.grown_from for task in run.read_metrics().per_task] == [None, "reach", "button-press"]
+    assert [task.trial_steps for task in run.read_metrics().per_task] == [None, 0, 0]
+    for slot, (before, after) in enumerate(copies):
+        for name, tensor in after.items():
+            mine = name.startswith(f"action_net.heads.{slot}.") and slot > 0
+            expected = after[name.replace(f"heads.{slot}", f"heads.{slot - 1}")] if mine else before[name]
+            assert th.equal(tensor, expected), name
+    policies = [load_agent(run, stage).policy.state_dict() for stage in (1, 2, 3)]
+    for name, tensor in policies[0].items():
+        if "heads.0." in name or "log_stds.0" in name:
+            assert th.equal(tensor, policies[2][name])
+
+
+def test_a_race_leaves_no_trace_but_its_choice(
+    raced: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = raced.config.curriculum.slots
+    winners = {
+        task.slot: task.slot if task.grown_from is None else names.index(task.grown_from)
+        for task in raced.read_metrics().per_task
+    }
+    monkeypatch.setattr(Race, "winner", lambda self, starts, begin: winners[self._plan.slot])
+    again = train(raced.config, tmp_path / "run")
+    for stage in range(4):
+        for name in ("weights", "method"):
+            file = f"stage_{stage:02d}/{name}.safetensors"
+            assert (raced.path / file).read_bytes() == (again.path / file).read_bytes()
+    assert (raced.path / "scores.jsonl").read_bytes() == (again.path / "scores.jsonl").read_bytes()
+
+
+# Resumed ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("boundary", [20, 22], ids=["before the trial", "while the teacher teaches"])
+def test_a_stopped_training_chooses_and_learns_the_same(boundary: int, raced: RunFolder, tmp_path: Path) -> None:
+    changes = {name: value for name, value in chosen("race", kickstart=1.0).items() if name != "method"}
+    run = stopped(tmp_path / "run", "distillation", boundary, **changes)
+    resume(run)
+    assert outcome(run) == outcome(raced.path)
+
+
+def test_one_killed_within_its_race_redoes_trial_and_race(
+    raced: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    learn, left = Race._learn, [4]  # the second stage has two races, the third three: killed in its second
+
+    def killed(self: Race) -> float:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return learn(self)
+
+    monkeypatch.setattr(Race, "_learn", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(raced.config, tmp_path / "run")
+    monkeypatch.undo()
+    resume(tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(raced.path)
+
+
+def test_sac_explores_with_what_it_begins_with_and_resumes_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted: list[tuple[int, bool]] = []
+    sample = SAC._sample_action
+
+    def seen(self: SAC, learning_starts: int, *rest: Any, **others: Any) -> Any:
+        acted.append((self.num_timesteps // 128, self.num_timesteps < learning_starts))
+        return sample(self, learning_starts, *rest, **others)
+
+    monkeypatch.setattr(SAC, "_sample_action", seen)
+    changes = {name: value for name, value in chosen("newest", "finetune").items() if name != "method"}
+    two = {"name": "two", "stages": [{"task": task, "steps": 128} for task in ("reach", "button-press")]}
+    changes |= {"algo": "sac", "steps": 128, "sac": TINY_SAC, "curriculum": two}
+    whole = train(make_config(method="finetune", **changes), tmp_path / "whole")
+    assert {stage for stage, at_random in acted if at_random} == {0}
+    assert {stage for stage, _ in acted} == {0, 1}
+    run = stopped(tmp_path / "run", "finetune", 12, **changes)
+    resume(run)
+    assert outcome(run) == outcome(whole.path)
+
+
+# Choosing --------------------------------------------------------------------------------------------------
+
+
+def test_the_best_by_return_comes_first_and_one_that_diverged_last() -> None:
+    returns = np.array([[1.0, 2.0], [5.0, 3.0], [np.nan, 9.0], [4.0, 2.0], [100.0, 100.0]])
+    assert ranked(returns) == [1, 3, 0, 2]
+
+
+def test_the_test_asks_for_more_than_chance() -> None:
+    rng = np.random.default_rng(0)
+    fresh = rng.normal(0.0, 1.0, 32)
+    assert is_above(fresh + 2.0, fresh)
+    assert not is_above(fresh + 0.1, fresh)
+    assert not is_above(fresh - 2.0, fresh)
+    assert is_above(np.ones(4), np.zeros(4))
+    assert not is_above(np.zeros(4), np.zeros(4))
+
+
+def test_the_test_keeps_its_level() -> None:
+    rng = np.random.default_rng(1)
+    above = sum(is_above(rng.normal(0, 1, 20), rng.normal(0, 3, 20)) for _ in range(1000))
+    assert 25 < above < 75  # 50 expected; the spreads differ, as Welch's test allows
+
+
+def test_the_oracle_takes_the_greatest_transfer_or_begins_anew() -> None:
+    transfer = {("a", "c"): 0.2, ("b", "c"): 0.5, ("a", "d"): -0.1, ("b", "d"): -0.3}
+    assert by_transfer(transfer, ["a", "b", "c"]) == 1
+    assert by_transfer(transfer, ["a", "b", "d"]) == 2
+    assert by_transfer(transfer, ["a", "b", "a"]) == 0  # recall
+    with pytest.raises(UserError, match="has no e → c"):
+        by_transfer(transfer, ["a", "e", "c"])
+
+
+def test_each_way_of_choosing_costs_what_it_says() -> None:
+    def cost(choose: Any, earlier: int) -> tuple[int, ...]:
+        return tuple(WarmStartSettings(choose=choose).cost(earlier, 4096))
+
+    assert {cost(choose, 3) for choose in ("none", "newest", "random", "oracle")} == {(0, 1, 0)}
+    assert cost("return", 3) == cost("test", 3) == (4 * 32 * 50, 1, 0)
+    assert cost("race", 1) == (2 * 32 * 50, 2, 4096)
+    assert cost("race", 9) == (10 * 32 * 50, 3, 4096)
+    assert cost("race", 0) == (0, 1, 0)
+
+
+# Refused ---------------------------------------------------------------------------------------------------
+
+ONE_HEAD = {
+    "name": "one",
+    "heads": "one",
+    "stages": [{"task": "reach", "steps": 512}, {"task": "reach", "steps": 512}],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"method": "scratch"}, "scratch learns each task from fresh weights"),
+        ({"method": "multitask"}, "none comes after another"),
+        ({"method": "progress-compress"}, "reads the knowledge base"),
+        ({"method": "progressive", "progressive": {"later_width": 0.5}}, "other widths than the first"),
+        ({"method": "ewc", "curriculum": ONE_HEAD}, "heads: one"),
+        ({"plasticity": {"reset_optimizer": False}}, "fresh moments"),
+        ({"warm_start": START | {"choose": "oracle"}}, "has no reach → button-press"),
+        ({"warm_start": {"choose": "test", "actor": "fresh", "critic": "fresh"}}, "changes nothing"),
+        ({"warm_start": {"kickstart": 1.0}}, "needs a teacher"),
+        ({"warm_start": {}, "gradient": {"clip": "apart"}, "algo": "sac"}, "are not clipped at all"),
+        ({"warm_start": {}, "gradient": {"clip": "apart"}, "method": "packnet"}, "more to the gradient"),
+        ({"warm_start": {}, "gradient": {"clip": "apart"}, "method": "a-gem"}, "more to the gradient"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(
+    changes: dict[str, Any], match: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clrobot.training.warm_start, "published_transfer", dict)
+    config = make_config(**chosen("race") | changes)
+    with pytest.raises(UserError, match=match) as error:
+        check_start(config, make_method(config))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", ["finetune", "ewc", "si", "distillation", "mas+replay", "progressive"])
+def test_what_only_adds_may_be_clipped_apart(method: str) -> None:
+    config = make_config(method=method, gradient={"clip": "apart"}, plasticity={"l2_init": 0.1})
+    check_start(config, make_method(config))
+
+
+def test_one_task_has_nothing_to_begin_as(tmp_path: Path) -> None:
+    alone = {"curriculum": {"name": "alone", "stages": [{"task": "reach", "steps": 512}]}}
+    with pytest.raises(UserError, match="needs two tasks or more, and alone has one"):
+        train(make_config(**chosen("test") | alone), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stage_that_the_trial_uses_up_is_refused() -> None:
+    with pytest.raises(UserError, match=r"drawer-open has 512 control steps, .* takes 450 before it learns"):
+        untrained(make_config(**chosen("return", trial_envs=15)))
+    untrained(make_config(**chosen("return", trial_envs=14)))  # 420, and an iteration of 64 is left
+
+
+# Taken further ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_can_be_taken_further_from_an_old_skill(tmp_path: Path) -> None:
+    alone = {"curriculum": {"name": "alone", "stages": [{"task": "reach", "steps": 64}]}, "steps": None}
+    run = train(make_config(**settings("finetune") | alone), tmp_path / "run")
+    changes = {"warm_start": {"choose": "newest"}}
+    further = resume(extend(run, "button-press", 64, tmp_path / "further", changes=changes).path)
+    assert [task.grown_from for task in further.read_metrics().per_task] == [None, "reach"]
+    both = {"curriculum": {"name": "alone", "stages": [{"task": t, "steps": 64} for t in ("reach", "button-press")]}}
+    planned = train(make_config(**settings("finetune") | alone | both | changes), tmp_path / "planned")
+    file = "stage_02/weights.safetensors"
+    assert (planned.path / file).read_bytes() == (further.path / file).read_bytes()
