@@ -13,7 +13,9 @@ from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
 from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
 from clrobot.errors import UserError
-from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
+from clrobot.notebook import html_table
+from clrobot.results.catalogue import HEADLINES, RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
+from clrobot.results.numbers import number_of_kind
 from clrobot.results.statistics import Estimate, Statistic, estimate, forward_transfer_estimate
 from clrobot.runs.folder import RunFolder
 
@@ -37,6 +39,22 @@ class Comparison:
     tasks: bool
     notes: tuple[str, ...]
     statistic: Statistic
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the headline numbers that were asked for, without their intervals."""
+        shown = [metric for metric in HEADLINES if metric in self.metrics] or list(self.metrics)
+        rows = [
+            (
+                group.label,
+                str(len(group.runs)),
+                *(number_of_kind(group.estimates[metric.name].value, metric.kind) for metric in shown),
+            )
+            for group in self.groups
+        ]
+        told = " ".join(
+            [f"{self.statistic} over seeds; success at any step", *(f"· {note}" for note in self.notes[:3])]
+        )
+        return html_table(told, ("method", "seeds", *(metric.title for metric in shown)), rows)
 
     def best(self, metric: str) -> str | None:
         """Return the label of the row that is best in a metric; None where one row or none defines it.

@@ -31,8 +31,10 @@ from clrobot.files import (
     read_own,
     write_record,
 )
+from clrobot.notebook import html_table
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.foreign import missing, sources
+from clrobot.runs.shown import run_as_html
 
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
@@ -195,6 +197,14 @@ class RunFolder:
             return RunMetrics.model_validate_json(read_own(path, _MOST_BYTES))
         except ValidationError as error:
             raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows; a run that cannot be read is a sentence."""
+        try:
+            metrics = self.read_metrics() if (self.path / "metrics.json").exists() else None
+            return run_as_html(self.path.name, self.config, metrics)
+        except UserError as error:
+            return html_table(str(error), (), ())
 
     def read_environment(self) -> dict[str, Any]:
         """Return the content of `environment.json`: what the run was made with.
