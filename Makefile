@@ -1,5 +1,5 @@
 # Verbs for developers; the README's two commands need none of them.
-.PHONY: lint format type test test-gl test-browser build smoke plugin same-results ci
+.PHONY: lint format type test test-gl test-browser docs build smoke plugin same-results ci
 PYTHON := .venv/bin/python
 
 lint:    ## style and imports
@@ -21,6 +21,9 @@ test-gl: ## what needs OpenGL (libegl1 and libgl1, or libosmesa6)
 
 test-browser: ## what needs Chromium (chromium and chromium-driver)
 	$(PYTHON) -m pytest -n 0 -m browser
+
+docs:    ## the site into site/; nothing is fetched
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
 
 build:   ## sdist and wheel into dist/
 	rm -rf dist

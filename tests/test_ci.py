@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = """
     python3 -m venv .venv --without-pip && cp mine.txt "$OUT" && pwd > "$OUT/where" && true || .venv/bin/pytest
 """
-MAKEFILE = "lint type test-gl test-browser smoke plugin:\n\t@echo $@ >> $(OUT)/steps\n"
+MAKEFILE = "lint type test-gl test-browser docs smoke plugin:\n\t@echo $@ >> $(OUT)/steps\n"
 
 
 @pytest.fixture
@@ -50,7 +50,15 @@ def ci(checkout: Path) -> str:
     done = subprocess.run(["bash", ".ci/run"], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     out = Path(os.environ["OUT"])
-    assert (out / "steps").read_text().split() == ["lint", "type", "test-gl", "test-browser", "smoke", "plugin"]
+    assert (out / "steps").read_text().split() == [
+        "lint",
+        "type",
+        "test-gl",
+        "test-browser",
+        "docs",
+        "smoke",
+        "plugin",
+    ]
     assert (out / "mine.txt").read_text() == "not committed yet"
     return (out / "where").read_text().strip()
 
