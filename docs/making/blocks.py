@@ -89,8 +89,13 @@ def commands(block: Block) -> list[Command]:
     ]
 
 
-def note(page: str) -> str:
-    """Return what a page says at its end about its blocks; nothing where it has none that run."""
+def note(page: str, *, only_read: bool = False) -> str:
+    """Return what a page says at its end about its blocks; nothing where it has none that run.
+
+    Args:
+        page: in Markdown.
+        only_read: whether its commands are read, with all that they set, and what they would train is not trained.
+    """
     every = blocks(page)
     pieces = sum(block.is_run for block in every)
     lines = [command for block in every if block.language == "console" for command in commands(block)]
@@ -98,10 +103,12 @@ def note(page: str) -> str:
     told = " and ".join(filter(None, counted))
     if not told:
         return ""
+    if only_read:
+        return "\n\n---\n\n*A test reads the command and runs the Python on this page; others train every method.*\n"
     shortened = any(command.trains for command in lines) or any("train(" in block.text for block in every)
     tail = " What trains is shortened there: tiny networks, a few hundred steps." if shortened else ""
     return f"\n\n---\n\n*Tests run the {told} on this page.{tail}*\n"
 
 
 def _count(n: int, one: str, many: str | None = None) -> str:
-    return "" if not n else f"{n} {one if n == 1 else many or one + 's'}"
+    return "" if not n else one if n == 1 else f"{n} {many or one + 's'}"

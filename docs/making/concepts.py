@@ -12,17 +12,22 @@ A page asks for them by name, between double braces:
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from clrobot.report.contents import Contents, read_run
+from clrobot.report.contents import Contents
 from clrobot.report.figures.of_run import run_figures
 from clrobot.report.figures.style import to_svg
 from clrobot.results import metrics
 from clrobot.results.catalogue import RUN_METRICS, run_metric
 from clrobot.results.numbers import number_of_kind
+from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps, run_metrics
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.score_book import read_scores
 from making.markdown import literal, table
 
 RUN = Path(__file__).parent.parent / "data" / "finetune"
@@ -33,22 +38,45 @@ _EQUATION = re.compile(r"^ *# (.+?) {2,}\((.+)\)$", re.MULTILINE)
 
 
 @cache
+def told() -> dict[str, Any]:
+    """Return the run's `metrics.json`, as the version that trained it wrote it."""
+    found: dict[str, Any] = json.loads((RUN / "metrics.json").read_text(encoding="utf-8"))
+    return found
+
+
+@cache
 def run() -> Contents:
-    """Return the run: fine-tuning through three skills, which forgets."""
-    return read_run(RUN)
+    """Return the run: fine-tuning through three skills, which forgets.
+
+    Its metrics are made anew from its scores, so that a metric that is newer than the run is there too.
+    """
+    config, scores = RunFolder(RUN).config, read_scores(RUN / "scores.jsonl")
+    costs = Costs(
+        parameters=Parameters(**told()["parameters"]),
+        memory_bytes=told()["memory_bytes"],
+        seconds=Seconds(**told()["seconds"]),
+        gradient_steps=Steps(**told()["gradient_steps"]),
+        method_environment_steps=told()["environment_steps"]["method"],
+        task_inference_steps=told()["task_inference_steps"],
+        per_stage=tuple(StageRecord.model_validate_json(json.dumps(stage)) for stage in told()["per_stage"]),
+    )
+    references = [task["auc_reference"] for task in told()["per_task"]]
+    measured = run_metrics(scores, config.curriculum.slots, told()["stage_ends"], costs, references)
+    return Contents(RUN, measured, scores, config, {}, {})
 
 
 def filled(page: str) -> str:
     """Return a page with all that it asks for in its place.
 
     Raises:
-        KeyError: there is nothing of that name.
+        KeyError, UserError: there is nothing of that name.
     """
     return _ASKED.sub(lambda asked: _ANSWERS[asked[1]](asked[2]), page)
 
 
 def _value(name: str) -> str:
-    return number_of_kind(run().metrics.value(name), run_metric(name).kind)
+    metric = run_metric(name)
+    return number_of_kind(run().metrics.value(name), metric.kind)
 
 
 def _equation(name: str) -> str:

@@ -97,12 +97,13 @@ def _table(first: str, lines: Sequence[Sequence[str]]) -> str:
 
 
 def steps_to(task: str, success: float) -> str:
-    """Return the median over seeds of the steps until a task, learned alone, is solved to a share."""
-    curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    """Return the median over seeds of the steps until a task, learned alone by PPO, is solved to a share."""
+    firsts: list[int | None] = []
     for row in rows("references.csv"):
-        if row.get("task") == task and not row.get("overrides", "").strip("{} "):
-            curves[row["seed"]].append((int(row["step"]), float(row["success"])))
-    firsts = [min((step for step, rate in curve if rate >= success), default=None) for curve in curves.values()]
+        plain = "overrides" not in row["world"] and "algo=ppo" in row["settings"].split()
+        if row["task"] == task and plain:
+            points = (point.split(":") for point in row["curve"].split())  # STEP:SUCCESS
+            firsts.append(min((int(step) for step, rate in points if float(rate) >= success), default=None))
     reached = [first for first in firsts if first is not None]
     if not firsts:
         return NOT_MEASURED

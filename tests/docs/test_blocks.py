@@ -233,7 +233,7 @@ def test_a_page_says_what_is_run_of_it() -> None:
     page = (
         '```python\nx = 1\n```\n\n```python title="a.py"\n```\n\n```console\n$ clrobot train\n$ clrobot tasks\n```\n'
     )
-    assert "Tests run the 2 commands and 1 piece of Python on this page. What trains is shortened" in note(page)
+    assert "Tests run the 2 commands and piece of Python on this page. What trains is shortened" in note(page)
     assert note("# No code\n") == ""
 
 
