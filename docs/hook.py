@@ -37,7 +37,5 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fill in the numbers and pictures of a real run, and end with what is run of it by tests."""
-    of_a_method = page.file.src_uri.removeprefix("methods/").removesuffix(".md") in {
-        method.name for method in METHODS
-    }
-    return concepts.filled(markdown) + note(markdown, only_read=of_a_method)
+    only_read = page.file.src_uri in {f"methods/{method.name}.md" for method in METHODS}
+    return concepts.filled(markdown) + note(markdown, only_read=only_read)

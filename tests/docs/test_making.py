@@ -113,12 +113,37 @@ def test_steps_are_the_median_over_seeds(data: dict[str, list[dict[str, str]]]) 
         row("0:0 8192:0.5 16384:1"),
         row("0:0 8192:0.95 16384:1"),
         row("0:0 8192:0 16384:0.2 24576:0.9"),
-        row("0:1", world="overrides.object.friction=0.3"),
+        row("0:1", world="object.friction=0.3"),
         row("0:1", settings="algo=sac"),
     ]
     assert published.steps_to("push", 0.9) == "16,384 control steps (median of 3 seeds)"
     assert published.steps_to("push", 0.97) == "reached by 2 of 3 seeds"
     assert published.steps_to("reach", 0.9) == published.NOT_MEASURED
+
+
+def test_results_are_means_over_seeds_with_what_differs(data: dict[str, list[dict[str, str]]]) -> None:
+    def row(metric: str, value: str, seed: int, **others: str) -> dict[str, str]:
+        usual = {"curriculum": "cr4", "method": "ewc", "algo": "ppo", "settings": "", "stage": "", "task": ""}
+        return usual | {"metric": metric, "value": value, "seed": str(seed)} | others
+
+    data["results.csv"] = [
+        *(row("average_success", value, seed) for seed, value in enumerate(("0.5", "0.7"))),
+        row("forgetting", "", 0),  # undefined
+        row("learned", "0.125", 0, stage="1", task="reach"),  # of one task
+        row("average_success", "0.25", 0, settings="ewc.strength=0.5", algo="sac"),
+        row("average_success", "1", 0, method="theirs"),
+    ]
+    lines = published.result("ewc").splitlines()[2:]
+    assert lines == [
+        "| cr4 | default | 2 | 0.60 [0.00, 1.00] | – | – | – | – |",
+        "| cr4 | `algo=sac ewc.strength=0.5` | 1 | 0.25 | – | – | – | – |",
+    ]
+    page = published.benchmarks()
+    assert published.NOT_MEASURED not in page
+    assert "[ewc](methods/ewc.md)" in page
+    assert "| theirs | default | 1 | 1.00 |" in page
+    assert page.count("<svg") == 1
+    assert published.result("si") == published.NOT_MEASURED
 
 
 def test_a_table_aligns_numbers() -> None:
