@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_a_written_page(
     worked = Page(cli, tiny_flags, tmp_path)
     for block in blocks(page):
         worked.run(block)
+
+
+def test_one_s_own_environment_takes_few_lines() -> None:
+    """From nothing to a report, in under fifteen."""
+    found = blocks(WRITTEN["howto/environment.md"])
+    files = [line for block in found if block.title for line in block.text.splitlines() if line.strip()]
+    lines = [command for block in found if block.language == "console" for command in commands(block)]
+    assert len(files) + len(lines) < 15
+
+
+def test_the_distribution_s_entry_points_are_those_of_the_one_that_is_there() -> None:
+    (shown,) = [block.text for block in blocks(WRITTEN["howto/distribution.md"]) if block.language == "toml"]
+    there = tomllib.loads((ROOT / "tests" / "support" / "plugin" / "pyproject.toml").read_text(encoding="utf-8"))
+    assert tomllib.loads(shown)["project"]["entry-points"] == there["project"]["entry-points"]
 
 
 # Pages that are made ---------------------------------------------------------------------------------------
