@@ -12,10 +12,9 @@ from clrobot.comparison.groups import Group
 from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
 from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
+from clrobot.comparison.shown import groups_as_html
 from clrobot.errors import UserError
-from clrobot.notebook import html_table
-from clrobot.results.catalogue import HEADLINES, RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
-from clrobot.results.numbers import number_of_kind
+from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, Metric, run_metric, task_metric
 from clrobot.results.statistics import Estimate, Statistic, estimate, forward_transfer_estimate
 from clrobot.runs.folder import RunFolder
 
@@ -41,20 +40,8 @@ class Comparison:
     statistic: Statistic
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the headline numbers that were asked for, without their intervals."""
-        shown = [metric for metric in HEADLINES if metric in self.metrics] or list(self.metrics)
-        rows = [
-            (
-                group.label,
-                str(len(group.runs)),
-                *(number_of_kind(group.estimates[metric.name].value, metric.kind) for metric in shown),
-            )
-            for group in self.groups
-        ]
-        told = " ".join(
-            [f"{self.statistic} over seeds; success at any step", *(f"· {note}" for note in self.notes[:3])]
-        )
-        return html_table(told, ("method", "seeds", *(metric.title for metric in shown)), rows)
+        """Return what a notebook shows: the headline numbers, without their intervals."""
+        return groups_as_html(self.groups, self.metrics, self.notes, self.statistic)
 
     def best(self, metric: str) -> str | None:
         """Return the label of the row that is best in a metric; None where one row or none defines it.

@@ -31,10 +31,9 @@ from clrobot.files import (
     read_own,
     write_record,
 )
-from clrobot.notebook import html_table
 from clrobot.results.run_metrics import RunMetrics
+from clrobot.results.shown import damage_as_html, run_as_html
 from clrobot.runs.foreign import missing, sources
-from clrobot.runs.shown import run_as_html
 
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
 _FILES = ("environment.json", "metrics.json", "report.html", "scores.jsonl")
@@ -199,12 +198,14 @@ class RunFolder:
             raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows; a run that cannot be read is a sentence."""
+        """Return what a notebook shows; of a run that cannot be read, why."""
         try:
+            config = self.config
             metrics = self.read_metrics() if (self.path / "metrics.json").exists() else None
-            return run_as_html(self.path.name, self.config, metrics)
         except UserError as error:
-            return html_table(str(error), (), ())
+            return damage_as_html(str(error))
+        told = [self.path.name, config.curriculum.name, config.method, f"seed {config.seed}"]
+        return run_as_html(told, config.curriculum.slots, metrics)
 
     def read_environment(self) -> dict[str, Any]:
         """Return the content of `environment.json`: what the run was made with.
