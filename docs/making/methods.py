@@ -75,7 +75,8 @@ def learns_with(method: type[Method]) -> str:
 def method_page(method: type[Method]) -> str:
     """Return a method's page, in Markdown."""
     name, module = method.name, sys.modules[method.__module__]
-    flag = next(iter(method.Settings.model_fields), None)
+    fields = method.Settings.model_fields
+    flag = "strength" if "strength" in fields else next(iter(fields), None)
     value = None if flag is None else method.Settings().model_dump(mode="json")[flag]
     set_flag = "" if flag is None else f" --{name}.{flag.replace('_', '-')} {value}"
     return page(
@@ -158,6 +159,8 @@ def _docstrings(method: type[Method]) -> Iterator[str]:
             break
         if issubclass(kind, Method) and kind.__doc__:
             yield kind.__doc__
+    if (network := method.network_class()) is not Method.network_class():
+        yield f"Its network, `{network.__name__}`: {network.__doc__}"
     for name, function in vars(module).items():
         beside = inspect.isfunction(function) and function.__module__ == module.__name__
         if beside and not name.startswith("_") and "  " in (function.__doc__ or "").partition("Args:")[0]:

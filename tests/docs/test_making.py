@@ -51,6 +51,13 @@ def test_a_method_s_page_has_its_equation_settings_and_partners() -> None:
     assert "[ewc](ewc.md)" not in page.partition("goes with")[2].partition("\n")[0]
 
 
+@pytest.mark.parametrize(
+    "method", [m for m in methods.METHODS if m.family != "bound"], ids=lambda method: method.name
+)
+def test_a_method_that_protects_shows_its_equation(method: Any) -> None:
+    assert "```text\n" in methods.method_page(method)
+
+
 def test_a_task_s_page_says_what_is_zeros() -> None:
     page = tasks.task_page(TASKS_BY_ID["reach"])
     assert "| 10–12 | other object position | 0.2 | zeros: the task has none |" in page
