@@ -219,7 +219,7 @@ def test_a_page_that_is_made(name: str, cli: Callable[..., Any], tiny_flags: tup
 
 def test_every_page_s_blocks_are_counted() -> None:
     """Nothing that looks like code slips through: every fence is a block, and none is indented."""
-    pages = WRITTEN | methods.pages() | {name: make() for name, make in MADE.items()}
+    pages = WRITTEN | methods.pages() | tasks.pages() | {name: make() for name, make in MADE.items()}
     found = [block for page in pages.values() for block in blocks(page)]
     run = sum(block.is_run for block in found)
     lines = sum(len(commands(block)) for block in found if block.language == "console")
