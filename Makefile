@@ -1,5 +1,5 @@
 # Verbs for developers; the README's two commands need none of them.
-.PHONY: lint format type test test-gl test-browser test-slurm test-ray build smoke plugin same-results ci
+.PHONY: lint format type test test-gl test-browser test-slurm test-ray docs build smoke plugin same-results ci
 PYTHON := .venv/bin/python
 
 lint:    ## style and imports
@@ -29,6 +29,9 @@ test-slurm: ## what needs Slurm (slurm-wlm and munge); it starts one of its own
 test-ray: ## what needs Ray; it starts one of its own
 	$(PYTHON) -m pip install -q -c constraints.txt -e '.[ray]'
 	$(PYTHON) -m pytest -n 0 -m ray
+
+docs:    ## the site into site/; nothing is fetched
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
 
 build:   ## sdist and wheel into dist/
 	rm -rf dist

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class Distillation(StateRehearsal):
     """Policy distillation (Rusu et al. 2015) from earlier tasks; in continual learning, Wołczyk et al. 2022.
 
-    β · KL(π_old(·|s) ‖ π(·|s)),  s drawn from the states kept of all earlier tasks
+        β · KL(π_old(·|s) ‖ π(·|s))
+
+    with s drawn from the states kept of all earlier tasks.
     """
 
     name: ClassVar = "distillation"

@@ -18,8 +18,11 @@ from clrobot.agents.networks.tanh_layers import Layer
 class ProgressiveNetwork(SlotNetwork):
     """One column for each slot; earlier columns are frozen and read through laterals (Rusu et al. 2016).
 
-    Column k:  h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{(<k)})),  and the same without the outer tanh for
-    the output head.
+    Column k has
+
+        h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{(<k)})),
+
+    and the same without the outer tanh for the output head.
 
     Args:
         inputs: the size of an observation without its slot index.

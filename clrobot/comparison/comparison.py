@@ -11,6 +11,7 @@ from clrobot.comparison.labels import labels
 from clrobot.comparison.notes import differences, other_algorithms, other_seeds
 from clrobot.comparison.published import published_groups, published_notes, same_curricula
 from clrobot.comparison.runs import ComparedRun, read_runs, unfinished, without_doubles
+from clrobot.comparison.shown import groups_as_html
 from clrobot.errors import UserError
 from clrobot.published.results import PublishedRun
 from clrobot.results.catalogue import RUN_METRICS, Metric, run_metric, task_metric
@@ -39,6 +40,10 @@ class Comparison:
     notes: tuple[str, ...]
     remarks: tuple[str, ...]
     statistic: Statistic
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the headline numbers, without their intervals."""
+        return groups_as_html(self.groups, self.metrics, self.notes, self.statistic)
 
     def best(self, metric: str) -> str | None:
         """Return the label of the row that is best in a metric; None where one row or none defines it.

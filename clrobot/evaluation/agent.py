@@ -15,6 +15,8 @@ from clrobot.evaluation.evaluator import Episodes, Evaluator
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.notebook import html_table
+from clrobot.results.numbers import grouped
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,13 @@ class Agent:
             raise UserError(f"seed {seed}; expected 0 or more")
         evaluator = self._evaluator if seed is None else Evaluator(self.curriculum, seed)
         return evaluator.episodes(self.policy, slot, episodes)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: which tasks it was trained on."""
+        parameters = sum(p.numel() for p in self.policy.parameters())
+        told = f"agent after stage {self.stage} of {self.curriculum.name}, {grouped(parameters)} parameters"
+        rows = [(name, "yes" if n < self.stage else "no") for n, name in enumerate(self.slots)]
+        return html_table(told, ("task", "trained"), rows)
 
     @cached_property
     def _evaluator(self) -> Evaluator:

@@ -32,6 +32,7 @@ from clrobot.files import (
     write_record,
 )
 from clrobot.results.run_metrics import RunMetrics
+from clrobot.results.shown import damage_as_html, run_as_html
 from clrobot.runs.foreign import missing, sources
 from clrobot.runs.lock import LOCK, Held, hold
 from clrobot.source import source_commit
@@ -197,6 +198,16 @@ class RunFolder:
             return RunMetrics.model_validate_json(read_own(path, _MOST_BYTES))
         except ValidationError as error:
             raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows; of a run that cannot be read, why."""
+        try:
+            config = self.config
+            metrics = self.read_metrics() if (self.path / "metrics.json").exists() else None
+        except UserError as error:
+            return damage_as_html(str(error))
+        told = [self.path.name, config.curriculum.name, config.method, f"seed {config.seed}"]
+        return run_as_html(told, config.curriculum.slots, metrics)
 
     def read_environment(self) -> dict[str, Any]:
         """Return the content of `environment.json`: what the run was made with.

@@ -1,0 +1,1 @@
+"""What the site is made of beside its written pages: pages from code and from published data, blocks, pictures."""
