@@ -16,8 +16,8 @@ from clrobot.experiment.config import RunConfig
 from clrobot.experiment.layout import layout
 from clrobot.films.drawable import Drawable
 from clrobot.films.record import Film, record
-from clrobot.results.run_metrics import Parameters
 from clrobot.results.scores import Score
+from clrobot.results.stage_record import Parameters
 from clrobot.results.units import LayerUnits, Units
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import stage_name

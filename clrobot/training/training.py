@@ -22,8 +22,9 @@ from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.films.drawable import Drawable
 from clrobot.imports import command
-from clrobot.results.run_metrics import Parameters, run_metrics
+from clrobot.results.run_metrics import run_metrics
 from clrobot.results.scores import Score
+from clrobot.results.stage_record import Parameters
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.metrics_file import write_metrics

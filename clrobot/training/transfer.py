@@ -21,7 +21,8 @@ from clrobot.results.numbers import number
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
 from clrobot.runs.transfer_file import TransferRow, parse_transfer, transfer_text
-from clrobot.studies.sweep import Plan, run_all
+from clrobot.studies.driver import run_all
+from clrobot.studies.plan import Plan
 from clrobot.training.extend import extend
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import open_training
@@ -121,7 +122,9 @@ def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None
         return rows
     firsts = [study.alone(i, study.before(i)) for i in dict.fromkeys(i for i, _ in pairs)]
     seconds = [study.alone(j, study.steps) for j in dict.fromkeys(j for _, j in pairs)]
-    run_all(list({plan.folder: plan for plan in (*firsts, *seconds)}.values()), jobs, tell)
+    alone = run_all(list({plan.folder: plan for plan in (*firsts, *seconds)}.values()), jobs, tell)
+    if alone.failures:
+        raise UserError(f"{len(alone.failures)} trainings failed; {alone.failures[0]}")
     for row in _trained(study, pairs, jobs):
         rows = sorted([*rows, row], key=lambda r: (r.source, r.target, r.seed))
         with atomic(study.file) as file:

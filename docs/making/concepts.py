@@ -25,7 +25,8 @@ from clrobot.report.figures.style import to_svg
 from clrobot.results import metrics
 from clrobot.results.catalogue import RUN_METRICS, run_metric
 from clrobot.results.numbers import number_of_kind
-from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps, run_metrics
+from clrobot.results.run_metrics import Costs, run_metrics
+from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
 from making.markdown import literal, table

@@ -30,7 +30,7 @@ from clrobot.report.figures.style import WIDE
 from clrobot.report.html import Drawn
 from clrobot.report.page import write_report
 from clrobot.results.catalogue import COST_SECTIONS, HEADLINES, LEARNING_SECTIONS, TASK_METRICS
-from clrobot.results.run_metrics import Seconds
+from clrobot.results.stage_record import Seconds
 from clrobot.results.statistics import Estimate
 from clrobot.runs.folder import RunFolder
 

@@ -10,8 +10,9 @@ from support.made_up_runs import costs, score
 
 from clrobot.results import metrics
 from clrobot.results.catalogue import RUN_METRICS
-from clrobot.results.run_metrics import Costs, RunMetrics, Steps, run_metrics
+from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.results.scores import Score, learning_curve, stage_ends, success_matrix
+from clrobot.results.stage_record import Steps
 
 NAN = math.nan
 R = np.array(

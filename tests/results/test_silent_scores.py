@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps, run_metrics
+from clrobot.results.run_metrics import Costs, run_metrics
 from clrobot.results.scores import Score, finished_stages, stage_ends, success_matrix
+from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
 from clrobot.results.units import Units
 
 SIZE, TIME = Parameters(trainable=1, total=1), Seconds(train=1.0, evaluate=0.0, method=0.0, record=0.0, save=0.0)

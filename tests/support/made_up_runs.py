@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clrobot.experiment.config import make_config
-from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps, run_metrics
+from clrobot.results.run_metrics import Costs, run_metrics
 from clrobot.results.scores import Score
+from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
 from clrobot.results.units import LayerUnits, Units
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import write_metrics
