@@ -14,6 +14,7 @@ import clrobot.training.transfer
 from clrobot.errors import UserError
 from clrobot.report.transfer_page import matrix_of, write_transfer
 from clrobot.results.metrics import auc
+from clrobot.runs.folder import RunFolder
 from clrobot.runs.transfer_file import (
     TransferRow,
     mean_transfer,
@@ -21,6 +22,7 @@ from clrobot.runs.transfer_file import (
     published_transfer,
     transfer_text,
 )
+from clrobot.studies.driver import Outcome
 from clrobot.training.training import train
 from clrobot.training.transfer import TransferStudy, budget, measure_transfer
 
@@ -49,11 +51,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the runs of tasks alone, which train here rather than in processes of their own."""
     names: list[str] = []
 
-    def run_all(plans: Any, jobs: int, tell: Any) -> None:
+    def run_all(plans: Any, jobs: int, tell: Any) -> Outcome:
         for plan in plans:
             if not plan.folder.exists():
                 names.append(plan.folder.name)
                 train(plan.config, plan.folder)
+        return Outcome([RunFolder.open(plan.folder) for plan in plans], [])
 
     monkeypatch.setattr(clrobot.training.transfer, "run_all", run_all)
     return names
