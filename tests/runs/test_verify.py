@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +119,20 @@ def test_a_version_that_moved_and_changed_no_bit_is_said(tiny_copy: Path, cli: C
     assert done.code == 0
     assert "gymnasium" in done.out
     assert "0.1 →" in done.out
+
+
+def test_a_processor_that_rounds_otherwise_is_found(tiny_run: Path) -> None:
+    """Torch without its vector instructions is what an older processor would be."""
+    command = [sys.executable, "-P", "-m", "clrobot", "verify", str(tiny_run), "--format", "json"]
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    found = json.loads(done.stdout)
+    assert found["physics"] == "the same bits"
+    if th.backends.cpu.get_cpu_capability() == "DEFAULT":
+        assert (done.returncode, found["verdict"]) == (0, "the same bits")
+    else:
+        assert (done.returncode, found["verdict"]) == (3, "other rounding")
+        assert found["processor"]["now_alone"] == ["torch DEFAULT"]
 
 
 def test_an_older_run_has_none_which_is_one_sentence(tiny_copy: Path, cli: Cli) -> None:

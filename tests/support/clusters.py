@@ -19,7 +19,7 @@ from support.outcomes import outcome
 STUDY = """
 name: small
 curricula: [two.yaml]
-methods: {finetune: {}, ewc: {states: 150}, replay: {memory: 200}}
+methods: METHODS
 seeds: [0, 1]
 settings:
   network.widths: [[8, 8]]
@@ -33,13 +33,14 @@ settings:
   video.enabled: false
   checkpoint.seconds: 0.0
 """
+METHODS = "{finetune: {}, ewc: {states: 150}, replay: {memory: 200}}"
 CURRICULUM = "name: two\nstages: [{task: reach, steps: 1536}, {task: push, steps: 1536}]\n"
 
 
-def write_study(folder: Path) -> Path:
+def write_study(folder: Path, methods: str = METHODS) -> Path:
     """Write the study's file; return its path."""
     (folder / "two.yaml").write_text(CURRICULUM)
-    (folder / "study.yaml").write_text(STUDY)
+    (folder / "study.yaml").write_text(STUDY.replace("METHODS", methods))
     return folder / "study.yaml"
 
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 
 import ray
-from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError
 from typing_extensions import override
 
 from clrobot.errors import UserError, cut, shown
@@ -74,6 +74,9 @@ class RayExecutor(Executor):
             return STOPPED
         except RayTaskError as error:  # an exception of the task's own
             note(job, str(error).strip().splitlines()[-1])
+            return 1
+        except OutOfMemoryError as error:  # Ray ends the worker before the kernel does
+            note(job, str(error).strip().splitlines()[0])
             return 1
         except RayError:  # the worker or its node is gone
             return None

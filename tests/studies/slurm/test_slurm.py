@@ -69,18 +69,27 @@ def test_a_study_that_is_preempted_and_loses_its_node_ends_with_the_same_bits(sl
     assert list(out.glob("*.slurm")) == [], "what submitit wrote is gone with the last job"
 
 
-def test_a_study_that_is_stopped_takes_its_jobs_along_and_goes_on(slurm: Cluster, tmp_path: Path) -> None:
-    file, out = write_study(tmp_path), tmp_path / "out"
-    with studying(file, out, *LOW, "--jobs", "2", log=tmp_path / "log") as study:
+def test_a_study_that_is_stopped_takes_its_jobs_along_and_one_that_is_killed_finds_them(
+    slurm: Cluster, tmp_path: Path
+) -> None:
+    file, out = write_study(tmp_path, "{finetune: {}}"), tmp_path / "out"
+    with studying(file, out, *LOW, log=tmp_path / "log") as study:
         wait_until(lambda: len(begun(out)) == 2, study)
         study.send_signal(signal.SIGINT)
         assert study.wait(60) == 130
-    assert slurm.states() == {}
+    assert set(slurm.states().values()) <= {"COMPLETING"}
     assert "stopped; the same command goes on from there" in (tmp_path / "log").read_text()
-    stopped = begun(out)
-    assert len(stopped) == 2
-    for name in stopped:
+    for name in begun(out):
         assert "clrobot: stopped in stage" in (out / f"{name}.log").read_text()
+    with studying(file, out, *LOW, log=tmp_path / "log") as study:
+        before = snapshots(out)
+        wait_until(lambda: snapshots(out) - before, study)
+        study.kill()
+    assert "RUNNING" in slurm.states().values(), "Slurm's jobs go on"
+    with studying(file, out, *LOW, log=tmp_path / "log") as study:
+        assert study.wait(300) == 0, (tmp_path / "log").read_text()
+    for name, expected in one_after_another(file, tmp_path / "whole").items():
+        assert outcome(out / name) == expected, name
 
 
 def test_a_job_that_slurm_requeues_goes_on(slurm: Cluster, tmp_path: Path) -> None:
