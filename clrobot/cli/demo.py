@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clrobot.cli.common import open_console
-from clrobot.cli.train import comparison_table, tell_failures, train_run
+from clrobot.cli.train import comparison_table, tell_failures
 from clrobot.errors import warn
 from clrobot.imports import command
 from clrobot.results.numbers import number
@@ -35,13 +35,15 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, thre
     """
     from clrobot.experiment.config import make_config
     from clrobot.runs.folder import next_free
+    from clrobot.studies.side_by_side import train_side_by_side
 
     settings = {"curriculum": _CURRICULUM, "seed": seed, "threads": threads}
     settings |= {} if steps is None else {"steps": steps}
     configs = [make_config(method=method, **settings) for method in _METHODS]
     folder = next_free(out, "demo")
     console = open_console()
-    runs = [train_run(config, folder / config.method, console) for config in configs]
+    # Side by side, a column for each task first, which takes longest: so no core is idle at the end.
+    runs = train_side_by_side({folder / config.method: config for config in reversed(configs)}, console)[::-1]
     page, film = _page(runs, folder / "report.html"), None
     if all(config.video.enabled for config in configs):
         film = _film(runs, folder / "grid.mp4", threads)
