@@ -23,7 +23,7 @@ _TITLE = re.compile(r'title="([^"]+)"')
 LANGUAGES = ("python", "console", "yaml", "toml", "text")
 
 # The verbs of which a test makes training short.
-TRAINS = ("demo", "train", "sweep", "resume", "extend", "references")
+TRAINS = ("demo", "train", "sweep", "resume", "extend", "references", "study", "transfer")
 
 
 class Block(NamedTuple):

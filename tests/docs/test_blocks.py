@@ -36,6 +36,8 @@ SHORT = {
     "extend": "--steps 64",
     "sweep": "--config tiny.yaml --no-references --threads 1",
     "record": "--episodes 1 --threads 1",
+    "study": "--no-references",
+    "transfer": "--steps 2048 --first-steps 2048 --threads 1",
 }
 # Of what a sweep is given several of, a test keeps these many.
 FEW = {"--method": 1, "--seed": 1, "--values": 1}
@@ -45,6 +47,11 @@ network: {widths: [8]}
 ppo: {num_envs: 4, n_steps: 16, batch_size: 32, n_epochs: 1}
 evaluation: {episodes: 2, curve_points: 1, curve_episodes: 2}
 video: {enabled: false}
+"""
+# What a test writes at the end of a study's file.
+TINY_STUDY = """
+settings: {steps: 64, network.widths: 8, ppo.num_envs: 4, ppo.n_steps: 16, ppo.batch_size: 32, ppo.n_epochs: 1,
+           evaluation.episodes: 2, evaluation.curve_points: 1, evaluation.curve_episodes: 2, video.enabled: false}
 """
 # Settings made from Python, where a page gives none.
 PYTHON = TINY | {"steps": 64, "ewc": {"states": 150}}
@@ -67,6 +74,8 @@ def short(words: tuple[str, ...], tiny_flags: tuple[str, ...]) -> list[str]:
     if "--help" in words:
         return [*words[1:]]
     extra = list(tiny_flags) if verb == "train" else shlex.split(SHORT.get(verb, ""))
+    if "--warm-start.choose" in words:
+        extra += shlex.split("--warm-start.trial-envs 2 --warm-start.trial-steps 4 --steps 192")
     given = list(words[1:])
     for flag, few in FEW.items() if verb == "sweep" else ():
         if flag in given:
@@ -106,7 +115,7 @@ class Page:
     def run(self, block: Block) -> None:
         """Do what a block says."""
         if block.title is not None:
-            (self.folder / block.title).write_text(block.text)
+            (self.folder / block.title).write_text(block.text + (TINY_STUDY if block.title == "study.yaml" else ""))
         elif block.language == "python":
             exec(compile(block.text, "<page>", "exec"), self.names)
         elif block.language == "console":
