@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clrobot.envs.cores import usable_cores
-from clrobot.errors import UserError
+from clrobot.errors import TrainingStopped, UserError
 from clrobot.experiment.config import RunConfig
+from clrobot.imports import command
 from clrobot.runs.folder import RunFolder
 from clrobot.studies.driver import run_all
 from clrobot.studies.plan import Plan
 from clrobot.studies.shown import showing
+from clrobot.studies.turns import finished_run
 from clrobot.terminal import LiteralConsole
 
 
@@ -34,12 +36,18 @@ def train_side_by_side(
 
     Raises:
         UserError: a folder holds something else, or a training failed; the others are finished.
-        TrainingStopped: this process was asked to stop; the trainings have saved themselves.
+        TrainingStopped: this process was asked to stop; the trainings have saved themselves, and it says how each
+            goes on.
     """
     plans = [Plan(folder, config) for folder, config in configs.items()]
     at_a_time = min(jobs or usable_cores(), len(plans))
-    with showing(plans, at_a_time, console) as (tell, board):
-        outcome = run_all(plans, at_a_time, tell, board=board)
+    try:
+        with showing(plans, at_a_time, console) as (tell, board):
+            outcome = run_all(plans, at_a_time, tell, board=board)
+    except TrainingStopped as stopped:
+        begun = [plan.folder for plan in plans if (plan.folder / "config.yaml").exists() and not finished_run(plan)]
+        ways = " and ".join(command("resume", folder) for folder in begun)
+        raise TrainingStopped(f"stopped; go on with: {ways}" if ways else "stopped") from stopped
     if outcome.failures:
         raise UserError(f"{len(outcome.failures)} of {len(plans)} trainings failed; {outcome.failures[0]}")
     return outcome.runs

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,13 @@ import yaml
 from support.made_up_runs import made_up_run, score
 from support.trainings import TINY
 
+from clrobot.errors import TrainingStopped
 from clrobot.experiment.config import make_config
 from clrobot.runs.folder import RunFolder
 from clrobot.studies import shown
 from clrobot.studies.driver import Board
+from clrobot.studies.executors.executor import Job
+from clrobot.studies.executors.local import LocalExecutor
 from clrobot.studies.plan import Plan
 from clrobot.studies.record import write_record
 from clrobot.studies.shown import showing, whole
@@ -157,6 +163,20 @@ def test_what_is_shown_while_it_runs(terminal: bool, study: Path, monkeypatch: p
     assert "2 of 5 runs finished" in text
     assert ("two-finetune-1" in text) == terminal
     assert ("2/2 push" in text) == terminal
+
+
+def test_where_it_is_stopped_it_says_how_each_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: LocalExecutor, job: Job, stopped: Callable[[], bool]) -> int:
+        RunFolder.create(job.folder, make_config(**SETTINGS))
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not stopped():  # the main thread hears of it
+            time.sleep(0.01)
+        return 130
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    configs = {tmp_path / name: make_config(**SETTINGS) for name in ("a", "b")}
+    with pytest.raises(TrainingStopped, match=f"stopped; go on with: clrobot resume {tmp_path}/a$"):
+        train_side_by_side(configs, LiteralConsole(io.StringIO()), jobs=1)
 
 
 @pytest.mark.slow
