@@ -73,7 +73,7 @@ def what_to_look_at(runs: Sequence[RunFolder]) -> str:
     kept = ", ".join(f"with {run.config.method} at {_learned_and_final(run, task)[1]}" for run in others)
     return (
         f"Look at {task}: {first.config.method} had learned it to {learned} and ends at {final}, {kept}; "
-        "in the page, choose its cells to watch that."
+        "the film shows them side by side, and the page says the rest."
     )
 
 

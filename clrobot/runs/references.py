@@ -142,7 +142,7 @@ def reference_remarks(config: RunConfig, metrics: RunMetrics, torch: str) -> lis
         task, stage = metrics.per_task[slot], config.curriculum.stages[slot]
         if task.reference == "shipped":
             rows += published.shipped_for(config, stage, steps)
-        elif task.reference is None and task.auc is not None:
+        elif task.auc_reference is None and task.auc is not None:
             why = published.why_none(config, stage, steps)
             if why is not None and why != published.NO_SUCH_WORLD:
                 without.setdefault(why, []).append(stage.name)

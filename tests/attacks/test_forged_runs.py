@@ -151,7 +151,7 @@ def begin_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], Non
         monkeypatch.setattr(clrobot.training.training.Training, "run", let_go if only else run)
         monkeypatch.setattr(clrobot.cli.train, "summarise", (lambda *_: None) if only else summarise)
 
-    monkeypatch.setattr(clrobot.cli.train, "_train_reference", lambda *_: None)
+    monkeypatch.setattr(sys.modules["clrobot.cli.references"], "_train_reference", lambda *_: None)
     with quickly():
         yield choose
 

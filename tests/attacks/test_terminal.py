@@ -68,7 +68,7 @@ def test_no_name_commands_the_terminal(name: str, tmp_path: Path, cli: Cli, monk
     bad = NAMES[name]
     folder = bad.replace("\ud800", "\udcff")  # as Python has a byte of a path that is no UTF-8
     bad = bad.replace("\ud800", "")  # which no setting can be
-    monkeypatch.setattr("clrobot.cli.train._train_reference", lambda *_: None)
+    monkeypatch.setattr(sys.modules["clrobot.cli.references"], "_train_reference", lambda *_: None)
     curriculum = {"name": bad, "stages": [{"task": "reach", "steps": 64}]}
     rows = [[0.0], [1.0]]
     made_up_run(tmp_path / f"run {folder}", rows, curriculum=curriculum, steps=None, device=bad)
