@@ -12,7 +12,7 @@ from clrobot.errors import UserError
 def verify(run: RunPath, again: bool = False, stage: int | None = None, format: Format = "table") -> None:
     """Tell whether this machine computes what the run's did, and which version moved.
 
-    Exit code 0: the same bits; 3: other rounding; 4: other physics.
+    Exit code 0: the same bits. 3: the same, but for rounding. 4: another world.
 
     Args:
         run: the run's folder.
