@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from clrobot.results.fields import MAX_COUNT, MAX_NUMBER, Change, Count, Matrix, Number, Positive, Rate, Record, Slot
+from clrobot.results.grown import Grown, begun, grown_of
 from clrobot.results.measure import measure
 from clrobot.results.metrics import Array, isolated_forgetting
 from clrobot.results.scores import Score, finished_rows, finished_stages
@@ -60,16 +61,6 @@ class StageRecord(Record):
     memory_bytes: Count
     units: Units
     seconds: Seconds
-
-
-class Grown(Record):
-    """How a slot has begun."""
-
-    slot: Slot
-    source: Slot | None
-    """The earlier slot of which it began as a copy; None: anew."""
-    trial_steps: Count
-    """Control steps that it took to choose, in which nothing of what the slot went on with was learned."""
 
 
 class TaskMetrics(Record):
@@ -191,16 +182,7 @@ class RunMetrics(Record):
     @property
     def grown(self) -> tuple[Grown, ...]:
         """How the slots have begun that may have begun as earlier ones."""
-        names = self.slot_names
-        return tuple(
-            Grown(
-                slot=task.slot,
-                source=None if task.grown_from is None else names.index(task.grown_from),
-                trial_steps=task.trial_steps,
-            )
-            for task in self.per_task
-            if task.trial_steps is not None
-        )
+        return grown_of((task.slot, task.task, task.grown_from, task.trial_steps) for task in self.per_task)
 
     def value(self, name: str) -> float | None:
         """Return a metric by its dotted name, as `clrobot.results.catalogue` has it; None where it is undefined."""
@@ -314,7 +296,7 @@ def run_metrics(
         success_reading="any",
         **{name: _defined(value) for name, value in measured.means.items()},
         per_task=tuple(
-            TaskMetrics(slot=j, task=name, **numbers(j), **_begun(grown.get(j), slot_names))
+            TaskMetrics(slot=j, task=name, **numbers(j), **begun(grown.get(j), slot_names))
             for j, name in enumerate(slot_names)
         ),
         success_matrix=_rows(any_step),
@@ -329,14 +311,6 @@ def run_metrics(
         gradient_steps=costs.gradient_steps,
         task_inference_steps=costs.task_inference_steps,
     )
-
-
-def _begun(grown: Grown | None, slot_names: Sequence[str]) -> dict[str, Any]:
-    """Return how a slot has begun, by the names of `TaskMetrics`; nothing where there was no choice."""
-    if grown is None:
-        return {}
-    source = None if grown.source is None else slot_names[grown.source]
-    return {"grown_from": source, "trial_steps": grown.trial_steps}
 
 
 def _defined(value: float) -> float | None:

@@ -32,7 +32,9 @@ from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.agents.vec_env import EnvState
 from clrobot.errors import UserError, cut, explain
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
-from clrobot.runs.progress import Progress
+from clrobot.results.fields import MAX_COUNT, MAX_NUMBER, Count
+from clrobot.results.grown import Grown
+from clrobot.results.run_metrics import StageRecord
 from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
 
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
@@ -48,6 +50,52 @@ _FILES = (
     "run.json",
     "weights.safetensors",
 )
+
+_Seconds = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+
+
+class Progress(BaseModel):
+    """Where a training stands, beside its tensors (`progress.json`)."""
+
+    # What is logged may be no number, such as how much of a variance of zero is explained.
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+    stage: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    stage_start: Count
+    phase: Count
+    """The stage's phase, from 0."""
+    step: Count
+    updates: Count
+    """Stable-Baselines3's own count: of epochs (PPO) or gradient steps (SAC)."""
+    gradient_steps: Count
+    """Of the actor, in the whole run."""
+    method_gradient_steps: Count
+    """Of the method's own optimizers."""
+    method_environment_steps: Count
+    """Control steps in which the method collected experience."""
+    task_inference_steps: Count
+    """Control steps from which the agent learned how its tasks look at first."""
+    scores: Count
+    """Lines of `scores.jsonl` that belong to the training so far."""
+    curve_due: list[Count]
+    """Steps at which the learning curve is still to be measured."""
+    curve_success: float | None
+    cut: Count = 0
+    """How often the stage's worlds have begun anew, where their state cannot be saved."""
+    successes: list[float]
+    """Stable-Baselines3's window of training successes, for its log."""
+    episodes: list[tuple[float, Count]]
+    """Its window of training episodes: each one's return and length."""
+    log: dict[str, float]
+    """Values recorded and not yet written to TensorBoard."""
+    log_counts: dict[str, Count]
+    log_excluded: dict[str, list[str]]
+    seconds: dict[Annotated[str, Field(pattern="^(train|evaluate|method|record|save)$")], _Seconds]
+    divergences: Count
+    per_stage: list[StageRecord]
+    """Capacity and cost after each finished stage."""
+    film_failures: Count
+    grown: list[Grown] = []  # how slots have begun that may have begun as earlier ones
 
 
 class _NumpyState(BaseModel):
@@ -140,10 +188,8 @@ def _prune(parent: Path, step: int) -> None:
     What lies at later steps is of a training that went on from an earlier one, since it was damaged.
     """
     earlier = [folder for folder in snapshots(parent) if _step_of(folder) < step]
-    kept = {_named(parent, step), *earlier[: _KEPT - 1]}
-    for old in snapshots(parent):
-        if old not in kept:
-            shutil.rmtree(old)
+    for old in set(snapshots(parent)) - {_named(parent, step), *earlier[: _KEPT - 1]}:
+        shutil.rmtree(old)
 
 
 def snapshots(parent: Path) -> list[Path]:

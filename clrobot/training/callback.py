@@ -10,7 +10,7 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
-from clrobot.runs.progress import Progress
+from clrobot.runs.snapshot import Progress
 from clrobot.training.context import RunContext
 from clrobot.training.cuts import Cuts
 from clrobot.training.ledger import LearningClock

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.methods.shared.own_steps import optimizer_steps
-from clrobot.results.run_metrics import Costs, Grown, Parameters, Seconds, StageRecord, Steps
+from clrobot.results.grown import Grown
+from clrobot.results.run_metrics import Costs, Parameters, Seconds, StageRecord, Steps
 from clrobot.results.units import Units
 
 _KINDS = ("train", "evaluate", "method", "record", "save")

@@ -14,9 +14,8 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import cut
 from clrobot.experiment.config import CheckpointSettings
-from clrobot.runs.progress import Progress
 from clrobot.runs.score_book import ScoreBook
-from clrobot.runs.snapshot import snapshots, write_snapshot
+from clrobot.runs.snapshot import Progress, snapshots, write_snapshot
 from clrobot.training.ledger import Ledger
 from clrobot.training.plan import StagePlan
 
