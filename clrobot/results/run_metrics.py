@@ -24,10 +24,11 @@ from clrobot.results.fields import (
     Slot,
     Stage,
 )
+from clrobot.results.grown import Grown, begun, grown_of
 from clrobot.results.measure import measure
 from clrobot.results.metrics import Array, isolated_forgetting
 from clrobot.results.scores import Score, finished_rows, finished_stages
-from clrobot.results.stage_record import Grown, Parameters, Seconds, StageRecord, Steps
+from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
 
 # Where a reference's area comes from: a run of one's own beside the run, or the curves that come with clrobot.
 ReferenceKind = Literal["own", "shipped"]
@@ -153,16 +154,7 @@ class RunMetrics(Record):
     @property
     def grown(self) -> tuple[Grown, ...]:
         """How the slots have begun that may have begun as earlier ones."""
-        names = self.slot_names
-        return tuple(
-            Grown(
-                slot=task.slot,
-                source=None if task.grown_from is None else names.index(task.grown_from),
-                trial_steps=task.trial_steps,
-            )
-            for task in self.per_task
-            if task.trial_steps is not None
-        )
+        return grown_of((task.slot, task.task, task.grown_from, task.trial_steps) for task in self.per_task)
 
     def value(self, name: str) -> float | None:
         """Return a metric by its dotted name, as `clrobot.results.catalogue` has it; None where it is undefined."""
@@ -293,7 +285,7 @@ def run_metrics(
                 task=name,
                 reference=_kind(measured.per_task["auc_reference"], j, shipped) if j < done else None,
                 **numbers(j),
-                **_begun(grown.get(j), slot_names),
+                **begun(grown.get(j), slot_names),
             )
             for j, name in enumerate(slot_names)
         ),
@@ -315,14 +307,6 @@ def _kind(references: Array, slot: int, shipped: Sequence[bool]) -> ReferenceKin
     if not np.isfinite(references[slot]):
         return None
     return "shipped" if shipped and shipped[slot] else "own"
-
-
-def _begun(grown: Grown | None, slot_names: Sequence[str]) -> dict[str, Any]:
-    """Return how a slot has begun, by the names of `TaskMetrics`; nothing where there was no choice."""
-    if grown is None:
-        return {}
-    source = None if grown.source is None else slot_names[grown.source]
-    return {"grown_from": source, "trial_steps": grown.trial_steps}
 
 
 def _defined(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What a stage took, how its slot began and what the agent had become after it: parts of `metrics.json`."""
+"""What a stage took, and what the agent had become after it: parts of `metrics.json`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from clrobot.results.fields import MAX_SLOTS, Count, Number, Record, Slot
+from clrobot.results.fields import MAX_SLOTS, Count, Number, Record
 from clrobot.results.units import Units
 
 
@@ -53,13 +53,3 @@ class StageRecord(Record):
     memory_bytes: Count
     units: Units
     seconds: Seconds
-
-
-class Grown(Record):
-    """How a slot has begun."""
-
-    slot: Slot
-    source: Slot | None
-    """The earlier slot of which it began as a copy; None: anew."""
-    trial_steps: Count
-    """Control steps that it took to choose, in which nothing of what the slot went on with was learned."""

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from clrobot.results.fields import MAX_NUMBER, MAX_SLOTS, Count
-from clrobot.results.stage_record import Grown, StageRecord
+from clrobot.results.grown import Grown
+from clrobot.results.stage_record import StageRecord
 
 _MOST_POINTS = 10_000  # of a learning curve
 _WINDOW = 100  # of Stable-Baselines3

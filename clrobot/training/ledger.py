@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.methods.shared.own_steps import optimizer_steps
+from clrobot.results.grown import Grown
 from clrobot.results.run_metrics import Costs
-from clrobot.results.stage_record import Grown, Parameters, Seconds, StageRecord, Steps
+from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
 from clrobot.results.units import Units
 
 _KINDS = ("train", "evaluate", "method", "record", "save")

@@ -11,7 +11,7 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
-from clrobot.results.stage_record import Grown
+from clrobot.results.grown import Grown
 from clrobot.runs.transfer_file import Transfer, published_transfer
 from clrobot.training.ledger import Ledger
 from clrobot.training.plan import StagePlan
