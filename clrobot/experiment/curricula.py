@@ -35,11 +35,25 @@ _CR10 = _curriculum(
 )
 
 # Nothing in these two tells success: it is read from the return. Above -6 Reacher's arm has gone to its target and
-# stays there. Above -45 Pusher's is at the object (an arm that stays still returns -48 to -64); pushing it to the
-# goal, which PPO does not learn in these steps, would return more than about -30.
+# stays there (one that stays still returns -19 to -4, the target being near at times). Above -30 Pusher's has pushed
+# the object nearly 5 of about 25 cm towards its goal, or further. An arm that stays still returns -66 to -47; one
+# that PPO has brought to the object, and that does not push it, -38 on average, and more than -30 in 1 of 100
+# episodes. With the settings below PPO returns -32 on average after these steps, and more than -30 in 43 of 100
+# episodes; it pushes in nearly all, though never to the goal.
 _REACHER = Stage.model_construct(task="gymnasium:Reacher-v5", steps=200_000, success=Success(return_above=-6.0))
-_PUSHER = Stage.model_construct(task="gymnasium:Pusher-v5", steps=300_000, success=Success(return_above=-45.0))
-_OTHERS: Defaults = {"ppo": {"gamma": 0.97}}
+_PUSHER = Stage.model_construct(task="gymnasium:Pusher-v5", steps=300_000, success=Success(return_above=-30.0))
+# Longer rollouts of fewer environments, and smaller steps that fall: with many short rollouts at a constant rate PPO
+# does not learn to push.
+_OTHERS: Defaults = {
+    "ppo": {
+        "num_envs": 32,
+        "n_steps": 64,
+        "batch_size": 256,
+        "learning_rate": 1e-3,
+        "final_learning_rate": 1e-4,
+        "gamma": 0.98,
+    }
+}
 
 _OURS: tuple[Curriculum, ...] = (
     # Minutes, and every skill is kept by nearly every method.
