@@ -24,7 +24,7 @@ def run(folder: Path, method: str, rows: list[Any]) -> RunFolder:
 def test_it_names_the_skill_that_was_lost_most_and_what_became_of_it_elsewhere(tmp_path: Path) -> None:
     runs = [run(tmp_path, "finetune", LOST), run(tmp_path, "ewc", KEPT), run(tmp_path, "progressive", KEPT)]
     assert what_to_look_at(runs) == (
-        "Look at drawer-open: finetune had learned it to 0.96 and ends at 0.24, with ewc at 0.98, with progressive "
+        "Look at push: finetune had learned it to 0.96 and ends at 0.24, with ewc at 0.98, with progressive "
         "at 0.98; the film shows them side by side, and the page says the rest."
     )
 
