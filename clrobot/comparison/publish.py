@@ -56,7 +56,8 @@ def publish(runs: Sequence[RunFolder], out: Path, *, commit: str, loaded: bool, 
         if own[0].run in known and not replace:
             raise UserError(f"{out} has {_named(run)} already ({run.path}); leave it out, or give --replace")
         rows += own
-    add_rows(out, rows, Result, WHAT)
+    # Of a run that is replaced every row goes: what it no longer has would stand among the new one's as if of it.
+    add_rows(out, rows, Result, WHAT, drop=lambda row: row.run in given)
     return len(known | given.keys())
 
 
