@@ -109,8 +109,8 @@ def budget(task: str) -> int:
 def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None]) -> list[TransferRow]:
     """Train what is missing of a matrix, `jobs` processes at a time; return all rows.
 
-    Each task is trained once for all its pairs. A row is written as soon as its pair is trained. What was stopped goes
-    on with the same call: a task alone from its newest snapshot, and a pair that has no row yet from its beginning.
+    Each task is trained once for all its pairs. A row is written as soon as its pair is trained; the same call goes on
+    with what was stopped: a task alone at its newest snapshot, and a pair that has no row yet from its beginning.
 
     Raises:
         UserError: the folder holds something else, or a training failed.
