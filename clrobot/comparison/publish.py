@@ -18,7 +18,7 @@ from clrobot.results.numbers import Kind
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import measured_anew
-from clrobot.runs.references import find_references
+from clrobot.runs.references import find_references, noted_physics
 
 _UNITS: Final[dict[Kind, str]] = {"rate": "1", "steps": "steps", "seconds": "s", "count": "count", "bytes": "bytes"}
 _OF_TASKS: Final = (
@@ -97,7 +97,8 @@ def _measured(run: RunFolder) -> RunMetrics:
             f"{run.path} is not finished ({found.stages_done} of {found.stages} stages); go on with it first: "
             f"{command('resume', run.path)}"
         )
-    return measured_anew(run, *find_references(run.config, run.path / "no references", found.stage_ends))
+    nowhere, physics = run.path / "no references", noted_physics(run)
+    return measured_anew(run, *find_references(run.config, nowhere, found.stage_ends, physics))
 
 
 def _results(run: RunFolder, commit: str, loaded: bool) -> Iterator[Result]:

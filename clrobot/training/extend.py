@@ -27,7 +27,7 @@ from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.lock import LOCK
 from clrobot.runs.metrics_file import rebuild_metrics
-from clrobot.runs.references import default_store, find_references
+from clrobot.runs.references import default_store, find_references, noted_physics
 from clrobot.runs.score_book import read_scores
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
@@ -106,7 +106,7 @@ def extend(
         copy.record()
         # Of the longer curriculum too: a copy that is stopped before its new stage is over can be shown and compared.
         ends = run.read_metrics().stage_ends
-        rebuild_metrics(copy, *find_references(extended, default_store(RunFolder(out)), ends))
+        rebuild_metrics(copy, *find_references(extended, default_store(RunFolder(out)), ends, noted_physics(run)))
     return RunFolder.open(out)
 
 

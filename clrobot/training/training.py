@@ -29,7 +29,7 @@ from clrobot.results.stage_record import Parameters
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.metrics_file import write_metrics
-from clrobot.runs.references import default_store, find_references
+from clrobot.runs.references import default_store, find_references, noted_physics
 from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.after_stage import after_stage
@@ -197,7 +197,8 @@ class Training:
     def _write_metrics(self) -> None:
         parameters = Parameters(**self.learner.policy.parameter_counts())
         costs = self.ledger.costs(parameters, bytes_beside(self.learner.policy, self.method))
-        areas, shipped = find_references(self.config, default_store(self.folder), self.stage_ends)
+        physics = noted_physics(self.folder)
+        areas, shipped = find_references(self.config, default_store(self.folder), self.stage_ends, physics)
         slots = self.config.curriculum.slots
         in_sequence = self.method.in_sequence(len(slots))
         metrics = run_metrics(
