@@ -109,8 +109,8 @@ def budget(task: str) -> int:
 def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None]) -> list[TransferRow]:
     """Train what is missing of a matrix, `jobs` processes at a time; return all rows.
 
-    Each task is trained once for all its pairs. A row is written as soon as its pair is trained; the same call goes on
-    with what was stopped: a task alone at its newest snapshot, and a pair that has no row yet from its beginning.
+    Each task is trained once for all its pairs. A row is written as soon as its pair is trained. Called once more, it
+    goes on with what was stopped: a task alone at its newest snapshot, a pair without a row from its beginning.
 
     Raises:
         UserError: the folder holds something else, or a training failed.
@@ -140,8 +140,8 @@ def _trained(study: TransferStudy, pairs: Sequence[tuple[str, str]], jobs: int) 
         yield from (_train_pair(study, *pair) for pair in pairs)
         return
     # A process of its own knows nothing of what `--import` gave to this one.
-    begin = {"initializer": import_given, "initargs": (import_words(),)}
-    with ProcessPoolExecutor(jobs, get_context("spawn"), **begin) as pool:
+    words = (import_words(),)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=import_given, initargs=words) as pool:
         try:
             for future in as_completed([pool.submit(_train_pair, study, *pair) for pair in pairs]):
                 yield future.result()
