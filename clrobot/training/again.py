@@ -13,8 +13,9 @@ from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.machine import Machine
 from clrobot.experiment.torch_threads import torch_threads_put_back
-from clrobot.files import MANIFEST, TEXT_LIMIT, check_manifest, checksum, read_own, write_manifest
+from clrobot.files import MANIFEST, TEXT_LIMIT, checksum, read_own, write_manifest
 from clrobot.results.run_metrics import Costs, run_metrics
+from clrobot.runs.checkpoint import check_checkpoint
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import write_metrics
 from clrobot.runs.score_book import read_scores
@@ -73,14 +74,13 @@ def _copy_until(run: RunFolder, stage: int, to: Path) -> None:
     Raises:
         UserError: the stage's checkpoint, or another file, is damaged.
     """
-    if (problem := check_manifest(run.checkpoint(stage), sizes := checkpoint_sizes(run.config))) is not None:
-        raise UserError(f"{problem}; give another --stage, or restore the file")
+    check_checkpoint(run, stage)
     to.mkdir()
     copy, metrics = RunFolder(to), run.read_metrics()
     for name in ("config.yaml", "environment.json"):
         (to / name).write_bytes(read_own(run.path / name, TEXT_LIMIT))
     copy.checkpoint(stage).mkdir()
-    for name in sizes:
+    for name in checkpoint_sizes(run.config):
         shutil.copyfile(run.checkpoint(stage) / name, copy.checkpoint(stage) / name, follow_symlinks=False)
     write_manifest(copy.checkpoint(stage))
     scores = [score for score in read_scores(run.scores_file) if score.stage <= stage]
