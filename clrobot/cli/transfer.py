@@ -63,7 +63,10 @@ def transfer(
     page = write_transfer(study.out, rows)
     found = mean_transfer(rows)
     for target in chosen:
-        gains = {source: found[source, target] for source in chosen if source != target}
+        gains = {source: found[source, target] for source in chosen if (source, target) in found}
+        if not gains:
+            tell(f"{target}: solved before any learning, so nothing can be transferred to it")
+            continue
         best = max(gains, key=lambda source: gains[source])
         tell(f"{target}: most from {best}, {number(gains[best], signed=True)}")
     tell(f"page  {page}")

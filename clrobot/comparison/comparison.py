@@ -17,6 +17,7 @@ from clrobot.published.results import PublishedRun
 from clrobot.results.catalogue import RUN_METRICS, Metric, run_metric, task_metric
 from clrobot.results.statistics import Estimate, Statistic
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.references import noted_physics
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def _group(label: str, runs: Sequence[ComparedRun], statistic: Statistic) -> Gro
         metrics[0].slot_names,
         metrics[0].stage_ends,
         statistic,
+        physics=noted_physics(runs[0].folder),
         runs=[run.folder for run in runs],
         metrics=metrics,
     )

@@ -77,6 +77,7 @@ def group_of(
     ends: Sequence[int],
     statistic: Statistic,
     *,
+    physics: int,
     runs: Sequence[RunFolder] = (),
     metrics: Sequence[RunMetrics] = (),
 ) -> Group:
@@ -90,13 +91,14 @@ def group_of(
         slots: the slots' names, N of them.
         ends: the step at which each finished stage ended.
         statistic: how the seeds are made one number.
+        physics: the version of the physics that they were trained in.
         runs: their folders, if they are here.
         metrics: of each of these.
     """
     estimates = {
         m.name: estimate([run.value(m.name) for run in numbers], statistic, bounds=m.bounds) for m in RUN_METRICS
     }
-    estimates |= transfer_estimates(config, numbers, len(slots), ends, statistic)
+    estimates |= transfer_estimates(config, numbers, len(slots), ends, statistic, physics)
     tasks = {
         m.name: {
             name: estimate([run.task_value(slot, m.name) for run in numbers], statistic, bounds=m.bounds)

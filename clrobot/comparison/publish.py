@@ -18,7 +18,7 @@ from clrobot.results.numbers import Kind
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import measured_anew
-from clrobot.runs.references import find_references
+from clrobot.runs.references import find_references, noted_physics
 
 _UNITS: Final[dict[Kind, str]] = {"rate": "1", "steps": "steps", "seconds": "s", "count": "count", "bytes": "bytes"}
 _OF_TASKS: Final = (
@@ -56,7 +56,8 @@ def publish(runs: Sequence[RunFolder], out: Path, *, commit: str, loaded: bool, 
         if own[0].run in known and not replace:
             raise UserError(f"{out} has {_named(run)} already ({run.path}); leave it out, or give --replace")
         rows += own
-    add_rows(out, rows, Result, WHAT)
+    # Of a run that is replaced every row goes: what it no longer has would stand among the new one's as if of it.
+    add_rows(out, rows, Result, WHAT, drop=lambda row: row.run in given)
     return len(known | given.keys())
 
 
@@ -96,7 +97,8 @@ def _measured(run: RunFolder) -> RunMetrics:
             f"{run.path} is not finished ({found.stages_done} of {found.stages} stages); go on with it first: "
             f"{command('resume', run.path)}"
         )
-    return measured_anew(run, *find_references(run.config, run.path / "no references", found.stage_ends))
+    nowhere, physics = run.path / "no references", noted_physics(run)
+    return measured_anew(run, *find_references(run.config, nowhere, found.stage_ends, physics))
 
 
 def _results(run: RunFolder, commit: str, loaded: bool) -> Iterator[Result]:

@@ -9,6 +9,7 @@ from clrobot.comparison.groups import Group, group_of
 from clrobot.comparison.runs import ComparedRun
 from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
 from clrobot.errors import UserError, cut
+from clrobot.published.provenance import physics_of
 from clrobot.published.results import PublishedRun, identity
 from clrobot.results.statistics import Statistic
 
@@ -66,6 +67,7 @@ def _group(runs: Sequence[PublishedRun], statistic: Statistic, suffix: str) -> G
         first.tasks,
         [int(end) for end in ends if end is not None],
         statistic,
+        physics=first.first.physics,
     )
 
 
@@ -87,7 +89,7 @@ def published_notes(runs: Sequence[ComparedRun], published: Sequence[PublishedRu
         ("evaluation seed", lambda r: r.config["evaluation"]["seed"], lambda p: p.first.evaluation_seed),
         ("version of torch", _version("torch"), lambda p: p.first.torch),
         ("version of mujoco", _version("mujoco"), lambda p: p.first.mujoco),
-        ("version of physics", lambda r: r.environment.get("physics", PHYSICS_VERSION), lambda p: p.first.physics),
+        ("version of physics", lambda r: physics_of(r.environment), lambda p: p.first.physics),
     ]
     for what, mine, theirs in checks:
         here, there = {str(mine(run)) for run in runs}, {str(theirs(run)) for run in published}

@@ -12,6 +12,7 @@ from typing import Any
 from clrobot.errors import UserError, shown
 from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
+from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import reference_remarks
@@ -59,7 +60,7 @@ class ComparedRun:
     def remarks(self) -> list[str]:
         """What must be said of what forward transfer is measured against, sentences."""
         torch = str(self.environment["versions"].get("torch", "not noted"))
-        return reference_remarks(self.folder.config, self.metrics, torch)
+        return reference_remarks(self.folder.config, self.metrics, torch, physics_of(self.environment))
 
     @cached_property
     def settings(self) -> dict[str, Any]:

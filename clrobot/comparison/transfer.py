@@ -14,7 +14,7 @@ from clrobot.runs.references import shipped_areas
 
 
 def transfer_estimates(
-    config: RunConfig, runs: Sequence[Numbers], slots: int, ends: Sequence[int], statistic: Statistic
+    config: RunConfig, runs: Sequence[Numbers], slots: int, ends: Sequence[int], statistic: Statistic, physics: int
 ) -> dict[str, Estimate]:
     """Return forward transfer over all tasks and over those from the second on, by their names.
 
@@ -24,6 +24,7 @@ def transfer_estimates(
         slots: N, how many each has.
         ends: the step at which each finished stage ended.
         statistic: how seeds are made one.
+        physics: the version of the physics that they were trained in.
     """
 
     def of_tasks(name: str) -> NDArray[np.float64]:  # (S, N) of S runs and N slots
@@ -32,7 +33,7 @@ def transfer_estimates(
     areas, references = of_tasks("auc"), of_tasks("auc_reference")
     if all(run.references == {"shipped"} for run in runs):
         # Every run has their mean, which has no spread: here they stand seed by seed, (S', N).
-        found = shipped_areas(config, ends)
+        found = shipped_areas(config, ends, physics)
         if len(found) > 1 and np.isfinite(references[:, : found.shape[1]]).all():
             references = np.pad(found, ((0, 0), (0, slots - found.shape[1])), constant_values=np.nan)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
+from clrobot.envs.simulation.physics_version import FIRST
 
 # The columns of a row, and the packages of `environment.json`.
 PACKAGES: Final = {
@@ -17,6 +17,16 @@ PACKAGES: Final = {
 }
 
 
+def physics_of(environment: Mapping[str, Any]) -> int:
+    """Return the version of the physics that a run was trained in: the noted one, or the first.
+
+    Args:
+        environment: the content of the run's `environment.json`.
+    """
+    noted = environment.get("physics", FIRST)
+    return noted if isinstance(noted, int) else FIRST
+
+
 def provenance(environment: Mapping[str, Any], commit: str | None = None) -> dict[str, Any]:
     """Return the columns that say with what a run was made.
 
@@ -26,7 +36,7 @@ def provenance(environment: Mapping[str, Any], commit: str | None = None) -> dic
     """
     versions = environment.get("versions", {})
     return {
-        "physics": environment.get("physics", PHYSICS_VERSION),
+        "physics": physics_of(environment),
         "commit": commit or environment.get("commit", ""),
         **{column: versions.get(package, "") for column, package in PACKAGES.items()},
     }

@@ -142,20 +142,28 @@ def shipped() -> tuple[Reference, ...]:
     return tuple(read_rows(FILE, Reference, WHAT))
 
 
-def matching(config: RunConfig, stage: Stage, steps: int, rows: Sequence[Reference]) -> list[Reference]:
-    """Return the references of a stage that was learned with these settings for so many control steps."""
+def matching(
+    config: RunConfig, stage: Stage, steps: int, rows: Sequence[Reference], physics: int = PHYSICS_VERSION
+) -> list[Reference]:
+    """Return the references of a stage that was learned so, in this physics, for so many control steps."""
     if not stage.native:
         return []
-    wanted = stage.task, world_text(stage), settings_text(learner_settings(config)), PHYSICS_VERSION
+    wanted = stage.task, world_text(stage), settings_text(learner_settings(config)), physics
     return [row for row in rows if row.order[:-1] == wanted and row.steps >= steps]
 
 
-def shipped_for(config: RunConfig, stage: Stage, steps: int) -> list[Reference]:
-    """Return the shipped references of a stage that was learned with these settings for so many control steps."""
-    return matching(config, stage, steps, shipped())
+def shipped_for(config: RunConfig, stage: Stage, steps: int, physics: int = PHYSICS_VERSION) -> list[Reference]:
+    """Return the shipped references of a stage that was learned so, in this physics, for so many control steps."""
+    return matching(config, stage, steps, shipped(), physics)
 
 
-def reference_areas(config: RunConfig, stage: Stage, steps: int, rows: Sequence[Reference] | None = None) -> _Areas:
+def reference_areas(
+    config: RunConfig,
+    stage: Stage,
+    steps: int,
+    rows: Sequence[Reference] | None = None,
+    physics: int = PHYSICS_VERSION,
+) -> _Areas:
     """Return the area of each shipped reference of a stage, (S',), by rising seed; of none where none matches.
 
     Args:
@@ -163,25 +171,32 @@ def reference_areas(config: RunConfig, stage: Stage, steps: int, rows: Sequence[
         stage: one of its stages.
         steps: control steps that it took.
         rows: in place of the shipped ones.
+        physics: the version of the physics that the run was trained in.
     """
-    found = matching(config, stage, steps, shipped() if rows is None else rows)
+    found = matching(config, stage, steps, shipped() if rows is None else rows, physics)
     return np.array([row.area(steps) for row in sorted(found, key=lambda row: row.seed)])
 
 
-def why_none(config: RunConfig, stage: Stage, steps: int, rows: Sequence[Reference] | None = None) -> str | None:
+def why_none(
+    config: RunConfig,
+    stage: Stage,
+    steps: int,
+    rows: Sequence[Reference] | None = None,
+    physics: int = PHYSICS_VERSION,
+) -> str | None:
     """Return why no shipped reference matches a stage, as the rest of a sentence; None where one does.
 
     Of several it goes by the one that differs in the fewest settings.
     """
     rows = shipped() if rows is None else rows
-    if matching(config, stage, steps, rows):
+    if matching(config, stage, steps, rows, physics):
         return None
     here = [row for row in rows if (row.task, row.world) == (stage.task, world_text(stage))] if stage.native else []
     if not here:
         return NO_SUCH_WORLD
-    if all(row.physics != PHYSICS_VERSION for row in here):
-        return f"they are of physics {here[-1].physics}, and this is {PHYSICS_VERSION}"
-    here = [row for row in here if row.physics == PHYSICS_VERSION]
+    if all(row.physics != physics for row in here):
+        return f"they are of physics {here[-1].physics}, and this is {physics}"
+    here = [row for row in here if row.physics == physics]
     mine = learner_settings(config)
     fewest = min((_differences(mine, settings_of(row.settings)) for row in here), key=len)
     if fewest:

@@ -10,7 +10,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -110,10 +110,19 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def add_rows(path: Path, rows: Iterable[R], kind: type[R], what: str) -> None:
+def add_rows(
+    path: Path, rows: Iterable[R], kind: type[R], what: str, *, drop: Callable[[R], bool] = lambda _: False
+) -> None:
     """Put rows into a file beside those that it has; one with the place of an older one replaces it.
 
     Several processes may do so at a time.
+
+    Args:
+        path: the file; made where there is none.
+        rows: new ones.
+        kind: of its rows.
+        what: it is, as a sentence names it.
+        drop: whether a row that the file has goes, though no new one has its place.
 
     Raises:
         UserError: the file holds something else.
@@ -122,7 +131,8 @@ def add_rows(path: Path, rows: Iterable[R], kind: type[R], what: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path.parent):
         there = read_rows(path, kind, what) if path.exists() else []
-        whole = {row.order: row for row in [*there, *rows]}
+        kept = (row for row in there if not drop(row))
+        whole = {row.order: row for row in [*kept, *rows]}
         with atomic(path) as file:
             file.write_text(rows_text(whole.values(), kind), encoding="utf-8")
 

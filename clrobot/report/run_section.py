@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from clrobot.experiment.dotted import flatten
+from clrobot.published.provenance import physics_of
 from clrobot.report.contents import Contents
 from clrobot.report.figures.curves import curves_figure
 from clrobot.report.films import Films
@@ -170,7 +171,7 @@ def _cells(
 def _remarks(run: Contents) -> list[str]:
     versions = run.environment.get("versions")
     torch = versions.get("torch", "not noted") if isinstance(versions, dict) else "not noted"
-    return reference_remarks(run.config, run.metrics, str(torch))
+    return reference_remarks(run.config, run.metrics, str(torch), physics_of(run.environment))
 
 
 def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:

@@ -53,7 +53,7 @@ def write_transfer(folder: Path, rows: Sequence[TransferRow]) -> Path:
 def matrix_of(rows: Sequence[TransferRow]) -> tuple[list[str], Array]:
     """Return the tasks, by name, and FT(i → j), (N, N): the mean over seeds, nan where there is none."""
     found = mean_transfer(rows)
-    tasks = sorted({task for pair in found for task in pair})
+    tasks = sorted({task for row in rows for task in (row.source, row.target)})
     matrix = np.full((len(tasks), len(tasks)), np.nan)
     for (source, target), gain in found.items():
         matrix[tasks.index(source), tasks.index(target)] = gain

@@ -81,7 +81,7 @@ def rebind_checkpoints(run: RunFolder) -> None:
         UserError: a checkpoint is missing or damaged.
     """
     for stage in run.stages():
-        _check_files(run, stage)
+        check_checkpoint(run, stage)
         path = run.checkpoint(stage) / "checkpoint.json"
         info = _read_info(path, stage, _slots_after(stage, run.config))
         content = info.model_dump(mode="json") | {"config": checksum(run.config_file)}
@@ -122,7 +122,7 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
         UserError: the checkpoint is missing or damaged.
     """
     folder = run.checkpoint(stage)
-    _check_files(run, stage)
+    check_checkpoint(run, stage)
     with _damaged_where_it_fails(folder / "method.safetensors"):
         state: dict[str, th.Tensor] = load_file(folder / "method.safetensors")
     return state, _read_info(folder / "checkpoint.json", stage, _slots_after(stage, run.config))
@@ -131,7 +131,7 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
 def _load(run: RunFolder, stage: int) -> Agent:
     folder = run.checkpoint(stage)
     config = run.config
-    _check_files(run, stage)
+    check_checkpoint(run, stage)
     info = _read_info(folder / "checkpoint.json", stage, _slots_after(stage, config))
     weights = folder / "weights.safetensors"
     with _damaged_where_it_fails(weights):
@@ -175,7 +175,8 @@ def _check_acts(policy: Any, info: CheckpointInfo) -> None:
         raise ValueError("weights too large to act with")
 
 
-def _check_files(run: RunFolder, stage: int) -> None:
+def check_checkpoint(run: RunFolder, stage: int) -> None:
+    """Raise UserError unless every file of a checkpoint is as its manifest says, and no larger than it can be."""
     if (problem := check_manifest(run.checkpoint(stage), checkpoint_sizes(run.config))) is not None:
         raise UserError(f"{problem}; give another --stage, or train again")
 

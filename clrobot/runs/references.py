@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS_BY_NAME
+from clrobot.envs.simulation.physics_version import FIRST
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config
 from clrobot.published import references as published
+from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics
@@ -89,13 +91,22 @@ class References(NamedTuple):
     shipped: tuple[bool, ...]
 
 
-def find_references(config: RunConfig, store: Path, ends: Sequence[int]) -> References:
+def noted_physics(run: RunFolder) -> int:
+    """Return the version of the physics that a run was trained in; where no file tells it, the first."""
+    try:
+        return physics_of(run.read_environment())
+    except UserError:
+        return FIRST
+
+
+def find_references(config: RunConfig, store: Path, ends: Sequence[int], physics: int) -> References:
     """Return the references of a run: its own, and where there is none the mean of the shipped ones that match.
 
     Args:
         config: its settings.
         store: where its own are.
         ends: the step at which each finished stage ended; the others need no reference yet.
+        physics: the version of the physics that it was trained in: a shipped curve of another is none of its.
 
     Raises:
         UserError: the file of shipped ones is damaged.
@@ -104,16 +115,17 @@ def find_references(config: RunConfig, store: Path, ends: Sequence[int]) -> Refe
     shipped = [False] * len(areas)
     for slot, steps in enumerate(_steps(config, ends)):
         if np.isnan(areas[slot]):
-            found = published.reference_areas(config, config.curriculum.stages[slot], steps)
+            found = published.reference_areas(config, config.curriculum.stages[slot], steps, physics=physics)
             if found.size:
                 areas[slot], shipped[slot] = found.mean(), True
     return References(areas, tuple(shipped))
 
 
-def shipped_areas(config: RunConfig, ends: Sequence[int]) -> NDArray[np.float64]:
+def shipped_areas(config: RunConfig, ends: Sequence[int], physics: int) -> NDArray[np.float64]:
     """Return the areas of the shipped references of K finished stages, (S', K): of the seeds that all K have."""
+    stages = config.curriculum.stages
     by_slot = [
-        {row.seed: row.area(steps) for row in published.shipped_for(config, config.curriculum.stages[slot], steps)}
+        {row.seed: row.area(steps) for row in published.shipped_for(config, stages[slot], steps, physics)}
         for slot, steps in enumerate(_steps(config, ends))
     ]
     seeds = sorted(set.intersection(*map(set, by_slot))) if by_slot else []
@@ -128,22 +140,23 @@ def _steps(config: RunConfig, ends: Sequence[int]) -> list[int]:
     return [end - begin for begin, end in zip((0, *ends), ends[: len(stages)], strict=False)]
 
 
-def reference_remarks(config: RunConfig, metrics: RunMetrics, torch: str) -> list[str]:
+def reference_remarks(config: RunConfig, metrics: RunMetrics, torch: str, physics: int) -> list[str]:
     """Return what must be said of what forward transfer is measured against, sentences.
 
     Args:
         config: the run's settings.
         metrics: the run's.
         torch: the version that it was trained with.
+        physics: the version of the physics that it was trained in.
     """
     found, without = [], dict[str, list[str]]()
     rows: list[published.Reference] = []
     for slot, steps in enumerate(_steps(config, metrics.stage_ends)):
         task, stage = metrics.per_task[slot], config.curriculum.stages[slot]
         if task.reference == "shipped":
-            rows += published.shipped_for(config, stage, steps)
+            rows += published.shipped_for(config, stage, steps, physics)
         elif task.auc_reference is None and task.auc is not None:
-            why = published.why_none(config, stage, steps)
+            why = published.why_none(config, stage, steps, physics=physics)
             if why is not None and why != published.NO_SUCH_WORLD:
                 without.setdefault(why, []).append(stage.name)
     if rows:
@@ -179,7 +192,8 @@ def missing_references(
         place = default_store(run) if store is None else store
         if store is None and place.is_symlink():
             raise UserError(f"{place} is a link; say where references go: clrobot references --store")
-        there = find_references(run.config, place, run.read_metrics().stage_ends).shipped if unless_shipped else ()
+        ends = run.read_metrics().stage_ends if unless_shipped else ()
+        there = find_references(run.config, place, ends, noted_physics(run)).shipped if unless_shipped else ()
         for slot in range(len(run.config.curriculum.stages)) if run.config.curriculum.heads != "one" else ():
             if there and there[slot]:
                 continue
@@ -209,7 +223,7 @@ def use_references(run: RunFolder, store: Path | None = None) -> RunMetrics:
         UserError: the run has no finished stage, a file is damaged, or another process trains the run.
     """
     ends = run.read_metrics().stage_ends
-    found = find_references(run.config, default_store(run) if store is None else store, ends)
+    found = find_references(run.config, default_store(run) if store is None else store, ends, noted_physics(run))
     run.lock()
     try:
         return rebuild_metrics(run, *found)

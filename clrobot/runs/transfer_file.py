@@ -6,9 +6,9 @@ import csv
 import importlib.resources
 import io
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from clrobot.errors import UserError, explain
 from clrobot.results.fields import MAX_COUNT, MAX_NUMBER
@@ -16,6 +16,10 @@ from clrobot.results.fields import MAX_COUNT, MAX_NUMBER
 Transfer: TypeAlias = Mapping[tuple[str, str], float]  # FT(i → j) by the ids of i and j
 
 PUBLISHED: Final = "published/transfer.csv"  # within the package
+
+
+def _nothing(text: Any) -> Any:
+    return None if text == "" else text
 
 
 class TransferRow(BaseModel):
@@ -27,11 +31,14 @@ class TransferRow(BaseModel):
     """The task that was learned first."""
     target: Annotated[str, Field(alias="to", max_length=1_000)]
     """The task whose head began as a copy of that one's."""
-    ft: Annotated[float, Field(ge=-MAX_NUMBER, le=1)]
-    """(A - A_alone) / (1 - A_alone), of the areas under both learning curves."""
+    ft: Annotated[Annotated[float, Field(ge=-MAX_NUMBER, le=1)] | None, BeforeValidator(_nothing)]
+    """(A - A_alone) / (1 - A_alone), of the areas under both learning curves; an empty cell where A_alone is 1.
+
+    A task that is solved before any learning leaves nothing to be gained: the quotient is undefined.
+    """
     area: Annotated[float, Field(ge=0, le=1)]
     """A: of the target after the source, over the budget; a curve that ended early stays where it was."""
-    area_alone: Annotated[float, Field(ge=0, lt=1)]
+    area_alone: Annotated[float, Field(ge=0, le=1)]
     """The same of the target from a fresh network."""
     final: Annotated[float, Field(ge=0, le=1)]
     """Success at the curve's end."""
@@ -82,10 +89,11 @@ def transfer_text(rows: Sequence[TransferRow]) -> str:
 
 
 def mean_transfer(rows: Sequence[TransferRow]) -> Transfer:
-    """Return FT(i → j) as the mean over seeds."""
+    """Return FT(i → j) as the mean over the seeds in which it is defined; a pair without any is not in it."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        found.setdefault((row.source, row.target), []).append(row.ft)
+        if row.ft is not None:
+            found.setdefault((row.source, row.target), []).append(row.ft)
     return {pair: sum(values) / len(values) for pair, values in found.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import NamedTuple
 
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
+from clrobot.experiment.machine import Machine
 from clrobot.experiment.torch_threads import torch_threads_put_back
-from clrobot.files import MANIFEST, checksum
+from clrobot.files import MANIFEST, TEXT_LIMIT, checksum, read_own, write_manifest
 from clrobot.results.run_metrics import Costs, run_metrics
-from clrobot.runs.folder import RunFolder, stage_name
+from clrobot.runs.checkpoint import check_checkpoint
+from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import write_metrics
 from clrobot.runs.score_book import read_scores
+from clrobot.runs.sizes import checkpoint_sizes
 from clrobot.training.observer import Observer
 from clrobot.training.resuming import open_training
 from clrobot.training.training import Training
@@ -45,7 +49,8 @@ class Again(NamedTuple):
 def train_again(run: RunFolder, stage: int, observer: Observer) -> Again:
     """Train one stage of a run anew, in a temporary folder, and compare its checkpoint and scores.
 
-    The first stage begins with the untrained agent; a later one with what the run kept of the stage before.
+    The first stage begins with the untrained agent; a later one with what the run kept of the stage before. The run
+    may be a stranger's: no tracker of its settings is opened, and what was not checked is neither copied nor read.
 
     Raises:
         UserError: the run has no such stage, or it cannot be trained here.
@@ -56,7 +61,7 @@ def train_again(run: RunFolder, stage: int, observer: Observer) -> Again:
     with tempfile.TemporaryDirectory(prefix="clrobot-again-") as parent, torch_threads_put_back():
         anew = Path(parent) / "run"
         if stage == 1:
-            training = Training.begin(run.config, anew, observer)
+            training = Training.begin(run.config, anew, observer, Machine())
         else:
             _copy_until(run, stage - 1, anew)
             training = open_training(anew, observer)
@@ -64,14 +69,20 @@ def train_again(run: RunFolder, stage: int, observer: Observer) -> Again:
 
 
 def _copy_until(run: RunFolder, stage: int, to: Path) -> None:
-    """Copy what a run was when a stage had just ended."""
+    """Copy what the stage after `stage` begins with; nothing is copied that the run's settings do not account for.
+
+    Raises:
+        UserError: the stage's checkpoint, or another file, is damaged.
+    """
+    check_checkpoint(run, stage)
     to.mkdir()
-    for name in ("config.yaml", "environment.json"):
-        shutil.copy(run.path / name, to)
-    for number in run.stages():
-        if number <= stage:
-            shutil.copytree(run.checkpoint(number), to / stage_name(number))
     copy, metrics = RunFolder(to), run.read_metrics()
+    for name in ("config.yaml", "environment.json"):
+        (to / name).write_bytes(read_own(run.path / name, TEXT_LIMIT))
+    copy.checkpoint(stage).mkdir()
+    for name in checkpoint_sizes(run.config):
+        shutil.copyfile(run.checkpoint(stage) / name, copy.checkpoint(stage) / name, follow_symlinks=False)
+    write_manifest(copy.checkpoint(stage))
     scores = [score for score in read_scores(run.scores_file) if score.stage <= stage]
     copy.scores_file.write_text("".join(score.to_line() for score in scores), encoding="utf-8")
     costs = replace(Costs.of(metrics), per_stage=metrics.per_stage[:stage])
@@ -82,9 +93,10 @@ def _copy_until(run: RunFolder, stage: int, to: Path) -> None:
 
 def _compare(run: RunFolder, anew: RunFolder, stage: int) -> Again:
     files = []
-    for number in {stage - 1, stage} if stage == 1 else {stage}:
+    for number in (0, 1) if stage == 1 else (stage,):
         one, other = run.checkpoint(number), anew.checkpoint(number)
-        names = {path.name for folder in (one, other) for path in folder.iterdir() if path.name != MANIFEST}
+        folders = [folder for folder in (one, other) if folder.is_dir() and not folder.is_symlink()]
+        names = {path.name for folder in folders for path in folder.iterdir() if path.name != MANIFEST}
         files += [f"{one.name}/{name}" for name in sorted(names) if _differ(one / name, other / name)]
     first = 0 if stage == 1 else stage
     then, now = ([s for s in read_scores(r.scores_file) if first <= s.stage <= stage] for r in (run, anew))
@@ -92,5 +104,12 @@ def _compare(run: RunFolder, anew: RunFolder, stage: int) -> Again:
     return Again(stage, tuple(files), differ, len(then))
 
 
-def _differ(one: Path, other: Path) -> bool:
-    return not (one.is_file() and other.is_file()) or checksum(one) != checksum(other)
+def _differ(theirs: Path, ours: Path) -> bool:
+    """Return whether two files differ; what is no plain file, or not as long as ours, is not even read."""
+    try:
+        found = theirs.lstat()
+        if not (stat.S_ISREG(found.st_mode) and found.st_size == ours.stat().st_size):
+            return True
+    except FileNotFoundError:
+        return True
+    return checksum(theirs) != checksum(ours)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ from clrobot.experiment.layout import layout
 from clrobot.experiment.machine import Machine
 from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
-from clrobot.files import atomic
+from clrobot.files import MANIFEST, atomic
 from clrobot.imports import command
 from clrobot.results.scores import Score
-from clrobot.runs.checkpoint import load_agent, rebind_checkpoints
+from clrobot.runs.checkpoint import check_checkpoint, load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.lock import LOCK
 from clrobot.runs.metrics_file import rebuild_metrics
-from clrobot.runs.references import default_store, find_references
+from clrobot.runs.references import default_store, find_references, noted_physics
 from clrobot.runs.score_book import read_scores
+from clrobot.runs.sizes import checkpoint_sizes
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.untrained import untrained
@@ -93,8 +95,10 @@ def extend(
     untrained(here)  # what cannot be used here is refused before anything is copied
     Tracking(here, to_standard_error)
     scores = _with_new_slot(run, extended, here.threads)
+    for stage in run.stages():
+        check_checkpoint(run, stage)
     with atomic(out) as folder:
-        shutil.copytree(run.path, folder, ignore=lambda path, _: _NOT_COPIED if Path(path) == run.path else set())
+        shutil.copytree(run.path, folder, ignore=partial(_left_out, run))
         (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
         (folder / "scores.jsonl").write_text("".join(score.to_line() for score in scores), encoding="utf-8")
         logger, slots = tensorboard_logger(folder / "tensorboard"), extended.curriculum.slots
@@ -106,8 +110,23 @@ def extend(
         copy.record()
         # Of the longer curriculum too: a copy that is stopped before its new stage is over can be shown and compared.
         ends = run.read_metrics().stage_ends
-        rebuild_metrics(copy, *find_references(extended, default_store(RunFolder(out)), ends))
+        rebuild_metrics(copy, *find_references(extended, default_store(RunFolder(out)), ends, noted_physics(run)))
     return RunFolder.open(out)
+
+
+def _left_out(run: RunFolder, path: str, names: list[str]) -> set[str]:
+    """Return what of a folder is not copied: what is the old run's alone, and in a checkpoint what was not checked.
+
+    A link would be followed, a pipe waited for, and a sparse file copied with all its zeros.
+    """
+    folder = Path(path)
+    left = {name for name in names if not (folder / name).is_dir() and not (folder / name).is_file()}
+    left |= {name for name in names if (folder / name).is_symlink()}
+    if folder == run.path:
+        left |= _NOT_COPIED
+    elif folder in map(run.checkpoint, run.stages()):
+        left |= set(names) - {MANIFEST, *checkpoint_sizes(run.config)}
+    return left
 
 
 def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str, float]) -> RunConfig:

@@ -90,6 +90,7 @@ class Race:
     def __init__(self, config: RunConfig, learner: Learner, method: Method, plan: StagePlan, env: TrainEnv) -> None:
         self._config, self._learner, self._method, self._plan, self._env = config, learner, method, plan, env
         self.losers_updates = 0
+        self._updates: list[int] = []  # in the race of each start; one may stop an update early
 
     def winner(self, starts: Sequence[int], begin: Callable[[int], None]) -> int:
         """Return the start of the greatest mean reward over the end of its race; of equals the first.
@@ -111,7 +112,9 @@ class Race:
         finally:
             model.set_logger(logger)
             beginning.put_back()
-        return starts[int(np.argmax(found))]
+        best = int(np.argmax(found))
+        self.losers_updates = sum(self._updates) - self._updates[best]
+        return starts[best]
 
     def _learn(self) -> float:
         learner, method, plan = self._learner, self._method, self._plan
@@ -120,6 +123,6 @@ class Race:
         method.before_phase(learner, plan.slot, plan.phases[0].name)
         with gradient_hooks(learner, method, self._config.gradient.apart) as cost:
             learner.model.learn(plan.begin.race, rewards, reset_num_timesteps=False)
-        self.losers_updates = cost.updates * (plan.begin.racers - 1)
+        self._updates.append(cost.updates)
         rewards.locals, rewards.globals = {}, {}  # Stable-Baselines3's frames
         return rewards.at_the_end()

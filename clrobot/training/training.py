@@ -18,6 +18,7 @@ from clrobot.envs.worlds.foreign import WorldFailed
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.machine import Machine
 from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.films.drawable import Drawable
@@ -28,7 +29,7 @@ from clrobot.results.stage_record import Parameters
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.metrics_file import write_metrics
-from clrobot.runs.references import default_store, find_references
+from clrobot.runs.references import default_store, find_references, noted_physics
 from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import Snapshot
 from clrobot.training.after_stage import after_stage
@@ -104,8 +105,14 @@ class Training:
         self.within: Snapshot | None = None
 
     @classmethod
-    def begin(cls, config: RunConfig, out: Path, observer: Observer) -> Training:
+    def begin(cls, config: RunConfig, out: Path, observer: Observer, machine: Machine | None = None) -> Training:
         """Make the run's folder, and measure and save the untrained agent.
+
+        Args:
+            config: the run's settings, which its folder gets as they are.
+            out: the folder.
+            observer: gets a call whenever there is something to report.
+            machine: what is given anew here, where the settings are another's; None: the settings' own.
 
         Raises:
             UserError: `out` already holds something, or a setting cannot be used here.
@@ -113,12 +120,13 @@ class Training:
         check_free(out)
         config = prepare(config)
         check_several_tasks(config)
-        learner, method = untrained(config)
-        tracking = Tracking(config, observer.warn)
+        here = config if machine is None else config.on(machine)
+        learner, method = untrained(here)
+        tracking = Tracking(here, observer.warn)
         folder = RunFolder.create(out, config)
         folder.lock()
         try:
-            training = cls(config, folder, learner, method, tracking, observer)
+            training = cls(here, folder, learner, method, tracking, observer)
         except BaseException:
             folder.unlock()
             raise
@@ -189,7 +197,8 @@ class Training:
     def _write_metrics(self) -> None:
         parameters = Parameters(**self.learner.policy.parameter_counts())
         costs = self.ledger.costs(parameters, bytes_beside(self.learner.policy, self.method))
-        areas, shipped = find_references(self.config, default_store(self.folder), self.stage_ends)
+        physics = noted_physics(self.folder)
+        areas, shipped = find_references(self.config, default_store(self.folder), self.stage_ends, physics)
         slots = self.config.curriculum.slots
         in_sequence = self.method.in_sequence(len(slots))
         metrics = run_metrics(

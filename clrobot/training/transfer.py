@@ -16,6 +16,7 @@ from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.files import atomic, read_plain
+from clrobot.imports import import_given, import_words
 from clrobot.results.metrics import auc
 from clrobot.results.numbers import number
 from clrobot.runs.folder import RunFolder
@@ -108,8 +109,8 @@ def budget(task: str) -> int:
 def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None]) -> list[TransferRow]:
     """Train what is missing of a matrix, `jobs` processes at a time; return all rows.
 
-    Each task is trained once for all its pairs. A row is written as soon as its pair is trained: what was begun goes
-    on from there.
+    Each task is trained once for all its pairs. A row is written as soon as its pair is trained. Called once more, it
+    goes on with what was stopped: a task alone at its newest snapshot, a pair without a row from its beginning.
 
     Raises:
         UserError: the folder holds something else, or a training failed.
@@ -138,7 +139,9 @@ def _trained(study: TransferStudy, pairs: Sequence[tuple[str, str]], jobs: int) 
     if jobs == 1:
         yield from (_train_pair(study, *pair) for pair in pairs)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    # A process of its own knows nothing of what `--import` gave to this one.
+    words = (import_words(),)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=import_given, initargs=words) as pool:
         try:
             for future in as_completed([pool.submit(_train_pair, study, *pair) for pair in pairs]):
                 yield future.result()
@@ -150,18 +153,17 @@ def _trained(study: TransferStudy, pairs: Sequence[tuple[str, str]], jobs: int) 
 def _train_pair(study: TransferStudy, source: str, target: str) -> TransferRow:
     """Train `target` after `source`, until it is solved, and return the row; the run is let go of."""
     folder = study.out / "runs" / f"{source}-{target}-{study.seed}"
-    shutil.rmtree(folder, ignore_errors=True)  # of a study that was killed
+    shutil.rmtree(folder, ignore_errors=True)  # of a study that was stopped: a pair is trained in one go
     changes = {"warm_start": {"choose": "newest"}}
     run = extend(study.alone(source, study.before(source)).folder, target, study.steps, folder, changes=changes)
     _train_until_solved(run.path)
     curve = _curve(run, slot=1)
     alone = _curve(RunFolder.open(study.alone(target, study.steps).folder), slot=0)
     area, area_alone = _area(curve, study.steps), _area(alone, study.steps)
-    shutil.rmtree(folder)
-    return TransferRow(
+    row = TransferRow(
         source=source,
         target=target,
-        ft=(area - area_alone) / (1 - area_alone),
+        ft=None if area_alone == 1 else (area - area_alone) / (1 - area_alone),
         area=area,
         area_alone=area_alone,
         final=curve[-1][1],
@@ -171,6 +173,8 @@ def _train_pair(study: TransferStudy, source: str, target: str) -> TransferRow:
         seed=study.seed,
         version=__version__,
     )
+    shutil.rmtree(folder)
+    return row
 
 
 class _UntilSolved(Silent):

@@ -34,19 +34,21 @@ def trial_returns(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -
     start, stage = config.warm_start, config.curriculum.stages[slot]
     common = layout(config.curriculum)
     env = SlotVecEnv(stage_env(stage, start.trial_envs, layout=common, threads=config.threads), slot)
-    returns = np.zeros((slot + 1, env.num_envs))
-    for head in range(slot + 1):
-        generator = th.Generator().manual_seed(seed)
-        env.seed(seed)
-        obs: Any = env.reset()
-        for _ in range(start.trial_steps):
-            rows = th.as_tensor(obs, device=policy.device).clone()
-            rows[:, -1] = head
-            mean, log_std = policy.gaussian(rows)
-            noise = th.randn(mean.shape, generator=generator).to(mean.device)
-            obs, rewards, *_ = env.step(policy.to_action(mean + log_std.exp() * noise).cpu().numpy())
-            returns[head] += rewards
-    env.close()
+    try:
+        returns = np.zeros((slot + 1, env.num_envs))
+        for head in range(slot + 1):
+            generator = th.Generator().manual_seed(seed)
+            env.seed(seed)
+            obs: Any = env.reset()
+            for _ in range(start.trial_steps):
+                rows = th.as_tensor(obs, device=policy.device).clone()
+                rows[:, -1] = head
+                mean, log_std = policy.gaussian(rows)
+                noise = th.randn(mean.shape, generator=generator).to(mean.device)
+                obs, rewards, *_ = env.step(policy.to_action(mean + log_std.exp() * noise).cpu().numpy())
+                returns[head] += rewards
+    finally:
+        env.close()
     return returns
 
 

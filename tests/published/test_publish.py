@@ -83,6 +83,19 @@ def test_two_calls_give_the_same_bytes_and_the_order_of_runs_none(cli: Cli, tmp_
     assert [r.first.seed for r in read_results(Path("a.csv"))] == [9, 10, 11] * 2
 
 
+def test_of_a_run_that_is_replaced_no_row_stays(cli: Cli, tmp_path: Path) -> None:
+    """An older version's metric, of another training, would be read as the new one's."""
+    made, other = run(tmp_path), run(tmp_path, 11)
+    assert cli("publish", made, other, "--out", "r.csv", *COMMIT).code == 0
+    before = Path("r.csv").read_bytes()
+    old = [row.model_copy(update={"metric": "of_yesterday"}) for row in rows() if row.metric == "average_success"]
+    Path("r.csv").write_text(rows_text([*rows(), *old], Result))
+    assert cli("publish", made, "--out", "r.csv", *COMMIT, "--replace").code == 0
+    assert [row.seed for row in rows() if row.metric == "of_yesterday"] == [11]
+    assert cli("publish", other, "--out", "r.csv", *COMMIT, "--replace").code == 0
+    assert Path("r.csv").read_bytes() == before
+
+
 def test_numbers_have_six_digits_and_counts_all(cli: Cli, tmp_path: Path) -> None:
     made = run(tmp_path, costing={"method_environment_steps": 123_456_789})
     cli("publish", made, "--out", "r.csv", *COMMIT)

@@ -15,6 +15,8 @@ from support.trainings import quickly
 
 from clrobot.comparison.comparison import compare
 from clrobot.comparison.tables import as_json, as_text
+from clrobot.published.provenance import provenance
+from clrobot.published.results import read_results
 from clrobot.report.page import write_report
 from clrobot.results.metrics import forward_transfer
 from clrobot.results.statistics import forward_transfer_estimate
@@ -70,12 +72,41 @@ def test_a_training_has_them_without_being_asked(
     assert tasks[2].forward_transfer is None
 
 
+@pytest.mark.parametrize(("noted", "area"), [({"physics": 7}, 0.375), ({"physics": 8}, None), ({}, 0.375 / 2)])
+def test_a_run_has_the_references_of_the_physics_that_it_was_trained_in(
+    noted: dict[str, int], area: float | None, tmp_path: Path, ships: Callable[..., None], cli: Cli
+) -> None:
+    """Whatever the version here: of a run that noted none it is the first."""
+    first = [reference(task=task, curve="0:0 16384:0.75", seed=0) for task in TASKS]
+    ships(*curves(physics=7), *first)
+    made = run(tmp_path)
+    environment = {name: value for name, value in made.read_environment().items() if name != "physics"}
+    made.write_json("environment.json", environment | noted)
+    made.record()
+    assert [task.auc_reference for task in use_references(made).per_task] == [area and pytest.approx(area)] * 3
+    for stage in range(4):
+        made.checkpoint(stage).mkdir()
+    assert len(missing_references([made], unless_shipped=True)) == (3 if area is None else 0)
+    (said,) = compare([made]).remarks if area is None else [""]
+    assert ("they are of physics 1, and this is 8" in said) == (area is None)
+    assert cli("publish", made.path, "--out", "r.csv", "--commit", "0123456789ab").code == 0
+    (published,) = read_results(Path("r.csv"))
+    assert published.first.physics == noted.get("physics", 1)
+    assert published.task_value(0, "auc_reference") == (area and pytest.approx(area))
+
+
+def test_where_none_is_noted_it_is_the_first_physics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clrobot.published.provenance.PHYSICS_VERSION", 2, raising=False)
+    assert provenance({})["physics"] == 1
+    assert provenance({"physics": 2})["physics"] == 2
+
+
 def test_one_s_own_comes_first(tmp_path: Path, ships: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     ships(*curves())
     own = np.array([np.nan, 0.125, np.nan])
     monkeypatch.setattr("clrobot.runs.references.reference_areas", lambda *_: own.copy())
     made = run(tmp_path)
-    found = find_references(made.config, default_store(made), made.read_metrics().stage_ends)
+    found = find_references(made.config, default_store(made), made.read_metrics().stage_ends, physics=1)
     assert found.areas.tolist() == pytest.approx([0.375, 0.125, 0.375])
     assert found.shipped == (True, False, True)
     assert [task.reference for task in use_references(made).per_task] == ["shipped", "own", "shipped"]
@@ -113,7 +144,7 @@ def test_a_comparison_has_the_references_seed_by_seed(tmp_path: Path, ships: Cal
     for made in runs:
         use_references(made)
     (group,) = compare(runs).groups
-    areas = shipped_areas(runs[0].config, group.metrics[0].stage_ends)
+    areas = shipped_areas(runs[0].config, group.metrics[0].stage_ends, physics=1)
     np.testing.assert_allclose(areas, [[0.25] * 3, [0.5] * 3] * 2)
     mine = [[task.auc for task in metrics.per_task] for metrics in group.metrics]
     assert group.estimates["forward_transfer"] == forward_transfer_estimate(mine, areas)
@@ -128,7 +159,7 @@ def test_a_comparison_has_the_references_seed_by_seed(tmp_path: Path, ships: Cal
 def test_only_seeds_that_all_tasks_have_are_a_sample(tmp_path: Path, ships: Callable[..., None]) -> None:
     ships(*curves(TASKS[:2], seeds=4), *curves(TASKS[2:], seeds=3))
     made = run(tmp_path)
-    assert shipped_areas(made.config, made.read_metrics().stage_ends).shape == (3, 3)
+    assert shipped_areas(made.config, made.read_metrics().stage_ends, physics=1).shape == (3, 3)
 
 
 def test_comparison_and_page_say_what_it_is_measured_against(tmp_path: Path, ships: Callable[..., None]) -> None:

@@ -10,17 +10,26 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch as th
 
+from clrobot.errors import UserError
+from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.machine import Machine
 from clrobot.files import MANIFEST
 from clrobot.runs import fingerprint as module
+from clrobot.runs.checkpoint import rebind_checkpoints
 from clrobot.runs.fingerprint import Probe, fingerprint, is_close
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.verify import verify
+from clrobot.training import again
+from clrobot.training.again import train_again
+from clrobot.training.observer import Silent
+from clrobot.training.training import train
 
 Cli = Callable[..., Any]
 
@@ -205,6 +214,63 @@ def test_a_table_that_was_never_computed_is_found_out(tiny_copy: Path, cli: Cli)
     done = cli("verify", tiny_copy, "--again")
     assert done.code == 4
     assert "0 files and 1 of" in done.out
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_a_stranger_s_tracker_is_not_opened(
+    tiny_copy: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[str] = []
+    stand_in = ModuleType("trackio")
+    vars(stand_in).update(init=lambda **_: opened.append("trackio"))
+    monkeypatch.setitem(sys.modules, "trackio", stand_in)
+    config = RunFolder.open(tiny_copy).config.model_copy(update={"tracker": "trackio"})
+    train(config.on(Machine(tracker="none")), tmp_path / "own")  # as its owner would have it, but for the tracker
+    run = RunFolder.open(tmp_path / "own")
+    run.config_file.write_text(dump_config(config), encoding="utf-8")
+    rebind_checkpoints(run)
+    run.record()
+    for stage in (1, 3):
+        found = train_again(RunFolder.open(run.path), stage, Silent())
+        assert (found.same, found.of > 3) == (True, True), found
+    assert opened == []
+
+
+def test_what_a_checkpoint_does_not_list_is_neither_copied_nor_read(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sparse file of 20 GB takes no place on a stranger's disk, and all of it here; a pipe ends never."""
+    run = RunFolder.open(tiny_copy)
+    for stage in (1, 2, 3):
+        with (run.checkpoint(stage) / "more").open("wb") as file:
+            file.truncate(20 * 2**30)
+        os.mkfifo(run.checkpoint(stage) / "pipe")
+        (run.checkpoint(stage) / "link").symlink_to("/dev/zero")
+    monkeypatch.setattr(again, "checksum", lambda path: path.stat().st_size < 2**24 or pytest.fail(f"read {path}"))
+    monkeypatch.setattr(again, "open_training", _not_trained)
+    with pytest.raises(UserError, match="not trained") as error:
+        again.train_again(run, 3, Silent())
+    assert error.value.args[0] == (
+        "not trained: ['config.yaml', 'environment.json', 'manifest.json', 'metrics.json', 'scores.jsonl', "
+        "'stage_02/checkpoint.json', 'stage_02/manifest.json', 'stage_02/method.safetensors', "
+        "'stage_02/weights.safetensors']"
+    )
+    for name in ("more", "pipe", "link"):
+        assert again._differ(run.checkpoint(3) / name, run.checkpoint(3) / "weights.safetensors")
+
+
+def _not_trained(folder: Path, _: Any) -> None:
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    raise UserError(f"not trained: {found}")
+
+
+def test_a_damaged_checkpoint_is_refused_before_anything_is_copied(tiny_copy: Path, cli: Cli) -> None:
+    weights = tiny_copy / "stage_02" / "weights.safetensors"
+    with weights.open("r+b") as file:
+        file.truncate(20 * 2**30)
+    done = cli("verify", tiny_copy, "--again", "--stage", "3")
+    assert (done.code, done.out) == (2, "")
+    assert "it has 21,474,836,480 bytes" in done.err
 
 
 @pytest.mark.parametrize(

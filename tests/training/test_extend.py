@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,26 @@ def test_a_copy_that_learned_nothing_new_yet_is_no_row_beside_its_run(tiny_copy:
     resume(longer.path)
     later = compare([run, RunFolder.open(longer.path)])
     assert [len(group.runs) for group in later.groups] == [1, 1]
+
+
+def test_what_no_checkpoint_lists_is_not_copied(tiny_copy: Path, tmp_path: Path) -> None:
+    """A sparse file of 20 GB takes no place on a stranger's disk, and all of it here; a pipe ends never."""
+    run = RunFolder.open(tiny_copy)
+    with (run.checkpoint(1) / "more").open("wb") as file:
+        file.truncate(20 * 2**30)
+    os.mkfifo(run.checkpoint(2) / "pipe")
+    (run.path / "videos").mkdir(exist_ok=True)
+    (run.path / "videos" / "link.mp4").symlink_to("/dev/zero")
+    longer = extend(run, "push", 64, tmp_path / "longer")
+    usual = {"checkpoint.json", "manifest.json", "method.safetensors", "weights.safetensors"}
+    for stage in (0, 1, 2, 3):
+        assert {path.name for path in longer.checkpoint(stage).iterdir()} == usual
+    assert not list((longer.path / "videos").glob("*"))
+
+
+def test_a_checkpoint_larger_than_it_can_be_is_refused_uncopied(tiny_copy: Path, tmp_path: Path) -> None:
+    with (tiny_copy / "stage_02" / "weights.safetensors").open("r+b") as file:
+        file.truncate(20 * 2**30)
+    with pytest.raises(UserError, match="it has 21,474,836,480 bytes"):
+        extend(tiny_copy, "push", 64, tmp_path / "longer")
+    assert not (tmp_path / "longer").exists()

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.importing import imported
 from support.trainings import TINY
 
 import clrobot.training.transfer
 from clrobot.errors import UserError
 from clrobot.report.transfer_page import matrix_of, write_transfer
 from clrobot.results.metrics import auc
+from clrobot.results.numbers import DASH
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.transfer_file import (
     TransferRow,
@@ -106,6 +108,29 @@ def test_a_task_that_is_solved_trains_no_longer(
     monkeypatch.setattr(clrobot.training.transfer, "SOLVED", 0.0)
     rows = measure_transfer(tiny(tmp_path), 1, lambda _: None)
     assert {row.steps for row in rows} == {128}, "stopped at the boundary after the first point, of three iterations"
+
+
+@pytest.mark.usefixtures("quick_training", "trained")
+def test_transfer_to_what_needs_no_learning_is_undefined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clrobot.training.transfer, "_area", lambda *_: 1.0)
+    told: list[str] = []
+    rows = measure_transfer(tiny(tmp_path), 1, told.append)
+    assert [row.ft for row in rows] == [None, None]
+    assert tiny(tmp_path).rows() == rows, "an empty cell comes back as nothing"
+    assert mean_transfer([*rows, row("reach", "push", 0.5)]) == {("reach", "push"): 0.5}
+    assert f"reach → push  {DASH}" in told
+    tasks, matrix = matrix_of(rows)
+    assert (tasks, np.isnan(matrix).all()) == (["push", "reach"], True)
+    assert write_transfer(tmp_path, rows).exists()
+
+
+def test_processes_of_their_own_have_what_import_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("", encoding="utf-8")
+    monkeypatch.setattr("clrobot.imports._given", [str(tmp_path / "mine.py")])
+    monkeypatch.setattr(clrobot.training.transfer, "_train_pair", imported)
+    no_study: Any = None
+    found = clrobot.training.transfer._trained(no_study, [("reach", "push"), ("push", "reach")], jobs=2)
+    assert list(found) == [["--import", str(tmp_path / "mine.py")]] * 2
 
 
 def test_a_curve_that_ended_early_stays_where_it_was() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from stable_baselines3 import SAC
 from support.outcomes import outcome, stopped
 from support.trainings import settings
 
+import clrobot.training.race
 import clrobot.training.trial
 import clrobot.training.warm_start
 from clrobot.agents.vec_env import SlotVecEnv
@@ -329,3 +334,48 @@ def test_a_run_can_be_taken_further_from_an_old_skill(tmp_path: Path) -> None:
     planned = train(make_config(**settings("finetune") | alone | both | changes), tmp_path / "planned")
     file = "stage_02/weights.safetensors"
     assert (planned.path / file).read_bytes() == (further.path / file).read_bytes()
+
+
+def test_the_updates_of_a_race_are_those_of_each_loser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start may stop its epochs early (`ppo.target_kl`), so that no two races need have as many."""
+    races = iter([(3, 0.5), (5, 2.0), (7, 1.0)])  # updates, reward; the second wins
+    reward = 0.0
+
+    @contextmanager
+    def hooks(*_: Any) -> Iterator[Any]:
+        nonlocal reward
+        updates, reward = next(races)
+        yield SimpleNamespace(updates=updates)
+
+    def learn(_: int, rewards: Any, **__: Any) -> None:
+        rewards.means = [reward] * 4
+
+    monkeypatch.setattr(clrobot.training.race, "gradient_hooks", hooks)
+    monkeypatch.setattr(clrobot.training.race, "Beginning", Mock())
+    parts: Any = SimpleNamespace(
+        config=SimpleNamespace(gradient=SimpleNamespace(apart=())),
+        learner=SimpleNamespace(model=SimpleNamespace(learn=learn, logger=None, set_logger=lambda _: None)),
+        plan=SimpleNamespace(slot=2, phases=[SimpleNamespace(name="all")], begin=SimpleNamespace(race=2, racers=3)),
+    )
+    race = Race(parts.config, parts.learner, Mock(), parts.plan, Mock())
+    assert race.winner([2, 0, 1], lambda _: None) == 0
+    assert race.losers_updates == 3 + 7
+
+
+def test_a_trial_that_fails_closes_its_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+
+    class Failing(SlotVecEnv):
+        def step(self, actions: Any) -> Any:
+            raise OSError("a world went wrong")
+
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    monkeypatch.setattr(clrobot.training.trial, "SlotVecEnv", Failing)
+    config = make_config(**chosen("return", "finetune"))
+    learner, _ = untrained(config)
+    with pytest.raises(OSError, match="a world went wrong"):
+        clrobot.training.trial.trial_returns(config, learner.policy, 0, seed=0)
+    assert len(closed) == 1
