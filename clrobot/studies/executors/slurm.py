@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from submitit.core.utils import FailedJobError
 from typing_extensions import override
 
 from clrobot.errors import UserError, cut
+from clrobot.safe_path import safe_environment
 from clrobot.studies.executors.executor import Executor, Job
 from clrobot.studies.executors.settings import SlurmSettings
 from clrobot.studies.executors.there import STOPPED, note, work
@@ -81,7 +84,7 @@ class SlurmExecutor(Executor):
         s = self._settings
         files = job.folder.with_name(f"{job.folder.name}.slurm")
         with self._lock:
-            executor = Submitit(files)
+            executor = Submitit(files, python=_python())
             executor.update_parameters(
                 # Of jobs with one name Slurm starts one at a time: a study that was killed may have left one.
                 job_name=f"clrobot-{hashlib.sha256(str(job.folder.resolve()).encode()).hexdigest()[:12]}",
@@ -114,6 +117,13 @@ class SlurmExecutor(Executor):
                 self._alive = "*" if asked is None else asked
                 self._looked = time.monotonic()
             return self._alive == "*" or job_id in self._alive.split()
+
+
+def _python() -> str:
+    """Return the words of a shell that start this Python in a job: it imports nothing from the current folder."""
+    path = safe_environment().get("PYTHONPATH")
+    there = ("-u", "PYTHONPATH") if path is None else (f"PYTHONPATH={path}",)
+    return shlex.join(["env", *there, sys.executable, "-P"])
 
 
 def _result(submitted: SlurmJob[Any], job: Job) -> int:

@@ -116,6 +116,20 @@ def test_what_a_job_s_process_ends_with_is_what_it_returns(slurm: Cluster, tmp_p
     assert there.log.read_text() == "high\n"
 
 
+@pytest.mark.parametrize("path", [None, ":", ":/opt/mine it's"])
+@pytest.mark.usefixtures("slurm")
+def test_nothing_that_lies_in_the_current_folder_is_executed(
+    path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if path is not None:
+        monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", "") + path)
+    for name in ("cloudpickle", "submitit", "clrobot", "yaml"):
+        (tmp_path / f"{name}.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    monkeypatch.chdir(tmp_path)
+    assert executor(partition="high").run(job(tmp_path, ""), lambda: False) == 0
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_job_that_somebody_cancels_has_failed(
     slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
