@@ -11,11 +11,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 from typing import Any, Final
 
 from submitit import SlurmExecutor as Submitit
@@ -63,6 +65,13 @@ class SlurmExecutor(Executor):
         if (submitted := self._submit(job)) is None:
             time.sleep(LOOK)
             return None
+        code = self._await(submitted, job, stopped)
+        if code in (0, STOPPED, None):  # of what failed it stays, to be looked into
+            shutil.rmtree(submitted.paths.folder, ignore_errors=True)
+        return code
+
+    def _await(self, submitted: SlurmJob[Any], job: Job, stopped: Callable[[], bool]) -> int | None:
+        """Wait for a job's end; return how it ended, or None where it was taken away."""
         code, cancelled, unseen, seen = None, False, 0, self._looked
         while unseen < 2:  # twice: it may be requeued just now
             if submitted.paths.result_pickle.exists():
@@ -82,8 +91,9 @@ class SlurmExecutor(Executor):
     def _submit(self, job: Job) -> SlurmJob[Any] | None:
         """Submit the process; None where Slurm cannot take it at the moment, though it took others."""
         s = self._settings
-        files = job.folder.with_name(f"{job.folder.name}.slurm")
         with self._lock:
+            # Results are unpickled from there: a folder that nobody else can have made.
+            files = Path(tempfile.mkdtemp(".slurm", f"{job.folder.name}.", job.folder.parent))
             executor = Submitit(files, python=_python())
             executor.update_parameters(
                 # Of jobs with one name Slurm starts one at a time: a study that was killed may have left one.
@@ -100,6 +110,7 @@ class SlurmExecutor(Executor):
                 with redirect_stderr(StringIO()):  # submitit prints there what the error says too
                     submitted: SlurmJob[Any] = executor.submit(work, job)
             except FailedJobError as error:
+                shutil.rmtree(files, ignore_errors=True)
                 said = cut(str(error).strip().rpartition("sbatch: error: ")[2] or "nothing more is known", 200)
                 if self._submitted and _LATER.search(said):
                     return None
@@ -133,8 +144,6 @@ def _result(submitted: SlurmJob[Any], job: Job) -> int:
     except Exception as error:  # what submitit reports of that Python
         note(job, (str(error).strip().splitlines() or [type(error).__name__])[-1])
         return 1
-    if code == 0:
-        shutil.rmtree(submitted.paths.folder, ignore_errors=True)
     return code
 
 

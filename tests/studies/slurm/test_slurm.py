@@ -116,6 +116,24 @@ def test_what_a_job_s_process_ends_with_is_what_it_returns(slurm: Cluster, tmp_p
     assert there.log.read_text() == "high\n"
 
 
+@pytest.mark.usefixtures("slurm")
+def test_a_result_is_read_from_no_folder_that_lay_there_before(tmp_path: Path) -> None:
+    """It is a pickle, which can execute anything."""
+    there, theirs = job(tmp_path, ""), tmp_path / "theirs"
+    theirs.mkdir()
+    there.folder.with_name("run.slurm").symlink_to(theirs)
+    modes: set[int] = set()
+
+    def look() -> bool:
+        modes.update(path.lstat().st_mode & 0o777 for path in tmp_path.glob("run.*.slurm"))
+        return False
+
+    assert executor(partition="high").run(there, look) == 0
+    assert modes == {0o700}
+    assert list(theirs.iterdir()) == []
+    assert list(tmp_path.glob("run.*.slurm")) == [], "it is gone with the job"
+
+
 @pytest.mark.parametrize("path", [None, ":", ":/opt/mine it's"])
 @pytest.mark.usefixtures("slurm")
 def test_nothing_that_lies_in_the_current_folder_is_executed(
@@ -159,6 +177,7 @@ def test_what_slurm_refuses_is_one_sentence(
 ) -> None:
     with pytest.raises(UserError, match=rf"--on slurm: sbatch refuses a job \(.*{reason}.*\); see `sinfo`"):
         executor(**settings).run(job(tmp_path, ""), lambda: False)
+    assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
 
 
