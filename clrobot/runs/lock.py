@@ -92,12 +92,12 @@ class Held:
         file: that is locked.
     """
 
-    def __init__(self, file: IO[bytes], note: Path, holder: Holder, *, noted: bool) -> None:
+    def __init__(self, file: IO[bytes], note: Path, holder: Holder, *, noted: bool, beats: bool = True) -> None:
         self.file = file
-        self._note, self._holder = note.absolute(), holder
+        self._note, self._holder, self._noted = note.absolute(), holder, noted
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
-        if noted:
+        if noted and beats:
             self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
             self._thread.start()
 
@@ -107,7 +107,7 @@ class Held:
             self._done.set()
             if self._thread is not None:
                 self._thread.join()
-            if self._thread is not None and self._is_mine():
+            if self._noted and self._is_mine():
                 with suppress(OSError):
                     self._note.unlink()
         self.file.close()
@@ -123,13 +123,14 @@ class Held:
                     os.utime(self._note)
 
 
-def hold(file: IO[bytes], note: Path, what: str) -> Held:
+def hold(file: IO[bytes], note: Path, what: str, *, beats: bool = True) -> Held:
     """Lock an open file for this process, and write beside it who holds it.
 
     Args:
         file: is closed when the lock is released, and here if another has it.
         note: the file that says who.
         what: that is locked, for a sentence.
+        beats: whether the file is touched too where the disk's own lock decides, for those on other machines who ask.
 
     Raises:
         Busy: another process has it, or did a moment ago on a machine that cannot be asked.
@@ -147,7 +148,7 @@ def hold(file: IO[bytes], note: Path, what: str) -> Held:
             file.close()
             raise
         return Held(file, note, mine, noted=noted)
-    return Held(file, note, mine, noted=_note_down(note, mine, what))
+    return Held(file, note, mine, noted=_note_down(note, mine, what), beats=beats)
 
 
 def look(note: Path, now: float | None = None) -> _Found | None:

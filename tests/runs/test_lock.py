@@ -295,6 +295,23 @@ def test_a_lock_that_was_taken_over_is_neither_touched_nor_removed(
     assert json.loads((run / LOCK).read_text())["host"] == "node7"
 
 
+def test_where_the_disk_has_locks_one_can_be_held_without_a_thread(run: Path) -> None:
+    held = hold((run / "config.yaml").open("rb"), run / LOCK, "the run", beats=False)
+    assert heartbeats() == []
+    assert (run / LOCK).exists()
+    with pytest.raises(Busy, match=f"process {os.getpid()} on this machine"):
+        take(run)
+    held.release()
+    assert not (run / LOCK).exists()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_where_it_has_none_the_heartbeat_cannot_be_left_out(run: Path) -> None:
+    held = hold((run / "config.yaml").open("rb"), run / LOCK, "the run", beats=False)
+    assert len(heartbeats()) == 1
+    held.release()
+
+
 def test_a_forked_process_leaves_the_lock_to_its_parent(run: Path) -> None:
     held = take(run)
     child = multiprocessing.get_context("fork").Process(target=held.release)
