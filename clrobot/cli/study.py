@@ -45,7 +45,7 @@ def study(
 
     Args:
         file: curricula × methods × algorithms × seeds × orders × settings, in YAML.
-        jobs: trainings at a time; by default one for each core here, and all at once on a cluster.
+        jobs: trainings at a time; by default one for each core here, and all at once on a cluster, at most 256.
         on: what starts the trainings: local, slurm or ray.
         out: the folder of the runs; by default runs/NAME.
         references: also train each task from scratch, once, which forward transfer needs; where a reference that

@@ -27,6 +27,7 @@ from clrobot.experiment.memory import hidden_weights
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
 from clrobot.results.fields import MAX_COUNT
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.lock import check_held
 from clrobot.runs.sizes import checkpoint_sizes
 
 _BUILT = 10**8  # numbers of a network that is built to see whether a file fits it, whatever the file holds
@@ -53,7 +54,12 @@ class CheckpointInfo(BaseModel):
 
 
 def save_checkpoint(run: RunFolder, stage: int, model: BaseAlgorithm, method: Method) -> None:
-    """Write `stage_KK/`: the policy's weights, the method's state, and what is needed to rebuild them."""
+    """Write `stage_KK/`: the policy's weights, the method's state, and what is needed to rebuild them.
+
+    Raises:
+        UserError: the run was taken over by another process.
+    """
+    check_held(run.path)
     policy: Any = model.policy
     assert policy.observation_space.shape is not None
     assert policy.action_space.shape is not None

@@ -23,7 +23,7 @@ from typing import IO, Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from clrobot.errors import Busy, cut, warn
+from clrobot.errors import Busy, UserError, cut, warn
 from clrobot.files import read_plain
 
 BEAT = 30.0  # seconds between two signs of life
@@ -37,6 +37,9 @@ _TAKEN_FOR = 60.0  # seconds, after which that maker died meanwhile
 
 # Where it was said in this process that the disk has no locks: once for all the runs of a study.
 _SAID: set[Path] = set()
+
+# What this process holds by its file alone, by that file.
+_BY_FILE: dict[Path, Held] = {}
 
 _Word = Annotated[str, Field(max_length=255)]
 
@@ -90,14 +93,20 @@ class Held:
 
     Attributes:
         file: that is locked.
+        alone: whether the disk has no locks, so that the note alone keeps others out.
     """
 
-    def __init__(self, file: IO[bytes], note: Path, holder: Holder, *, noted: bool) -> None:
+    def __init__(
+        self, file: IO[bytes], note: Path, holder: Holder, *, noted: bool, beats: bool = True, alone: bool = False
+    ) -> None:
         self.file = file
-        self._note, self._holder = note.absolute(), holder
+        self._note, self._holder, self._noted = note.absolute(), holder, noted
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
-        if noted:
+        self.alone = alone and noted
+        if self.alone:
+            _BY_FILE[_key(self._note)] = self
+        if noted and beats:
             self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
             self._thread.start()
 
@@ -105,12 +114,26 @@ class Held:
         """Let others have it; in a process that was forked meanwhile the lock stays its parent's."""
         if self._holder.pid == os.getpid():
             self._done.set()
+            if self.alone:
+                _BY_FILE.pop(_key(self._note), None)
             if self._thread is not None:
                 self._thread.join()
-            if self._thread is not None and self._is_mine():
+            if self._noted and self._is_mine():
                 with suppress(OSError):
                     self._note.unlink()
         self.file.close()
+
+    @property
+    def lost(self) -> bool:
+        """Whether another took this over, such as while this process was paused: never from a disk that has locks."""
+        if not self.alone:
+            return False
+        try:
+            return Holder.model_validate_json(read_plain(self._note, _LIMIT, follow=False)) != self._holder
+        except (FileNotFoundError, ValidationError):  # let go again, or being written
+            return True
+        except OSError:  # the disk does not answer
+            return False
 
     def _is_mine(self) -> bool:
         return _read(self._note) == self._holder
@@ -123,13 +146,14 @@ class Held:
                     os.utime(self._note)
 
 
-def hold(file: IO[bytes], note: Path, what: str) -> Held:
+def hold(file: IO[bytes], note: Path, what: str, *, beats: bool = True) -> Held:
     """Lock an open file for this process, and write beside it who holds it.
 
     Args:
         file: is closed when the lock is released, and here if another has it.
         note: the file that says who.
         what: that is locked, for a sentence.
+        beats: whether the file is touched too where the disk's own lock decides, for those on other machines who ask.
 
     Raises:
         Busy: another process has it, or did a moment ago on a machine that cannot be asked.
@@ -146,8 +170,22 @@ def hold(file: IO[bytes], note: Path, what: str) -> Held:
         except Busy:
             file.close()
             raise
-        return Held(file, note, mine, noted=noted)
-    return Held(file, note, mine, noted=_note_down(note, mine, what))
+        return Held(file, note, mine, noted=noted, alone=True)
+    return Held(file, note, mine, noted=_note_down(note, mine, what), beats=beats)
+
+
+def check_held(folder: Path) -> None:
+    """Raise UserError if this process locked a run's folder and another took it over: it must write nothing more.
+
+    A process asks this right before it writes. That it is paused between the two remains possible.
+    """
+    note = folder / LOCK
+    held = _BY_FILE.get(_key(note))
+    if held is not None and held.lost:
+        raise UserError(
+            f"this process was paused or cut off for more than {STALE / 60:.0f} minutes, and {folder} was taken over "
+            f"by {look(note) or 'another, which has ended'}; this one writes nothing more: leave the run to the other"
+        )
 
 
 def look(note: Path, now: float | None = None) -> _Found | None:
@@ -162,6 +200,10 @@ def look(note: Path, now: float | None = None) -> _Found | None:
     except OSError:
         return None
     return _Found(_read(note), (_now(note.parent) if now is None else now) - touched)
+
+
+def _key(note: Path) -> Path:
+    return note.absolute().parent.resolve() / note.name
 
 
 def _read(note: Path) -> Holder | None:

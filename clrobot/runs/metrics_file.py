@@ -13,11 +13,17 @@ from clrobot.files import MANIFEST
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.results.scores import stage_ends
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.lock import check_held
 from clrobot.runs.score_book import read_scores
 
 
 def write_metrics(run: RunFolder, metrics: RunMetrics) -> None:
-    """Write a run's `metrics.json`, and note the checksums of its files."""
+    """Write a run's `metrics.json`, and note the checksums of its files.
+
+    Raises:
+        UserError: this process trains the run, and it was taken over by another.
+    """
+    check_held(run.path)
     # The checksums go first: a process that is killed in between leaves a run without them rather than a damaged one.
     (run.path / MANIFEST).unlink(missing_ok=True)
     run.write_json("metrics.json", metrics.model_dump(mode="json"))

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from clrobot.errors import UserError, explain
 from clrobot.files import atomic, read_own
 from clrobot.results.scores import Score
+from clrobot.runs.lock import check_held
 
 MOST_BYTES: Final = 256 * 2**20  # more than a million evaluations: what is larger is no run's scores
 
@@ -50,7 +51,12 @@ class ScoreBook:
         self.scores: list[Score] = []
 
     def append(self, scores: Sequence[Score]) -> None:
-        """Add lines to the file; they are on the disk when this returns."""
+        """Add lines to the file; they are on the disk when this returns.
+
+        Raises:
+            UserError: the run was taken over by another process.
+        """
+        check_held(self._path.parent)
         self.scores += scores
         with self._path.open("a", encoding="utf-8") as file:
             file.write("".join(score.to_line() for score in scores))
@@ -58,7 +64,12 @@ class ScoreBook:
             os.fsync(file.fileno())
 
     def rewrite(self, scores: Sequence[Score]) -> None:
-        """Let the file hold these lines alone."""
+        """Let the file hold these lines alone.
+
+        Raises:
+            UserError: the run was taken over by another process.
+        """
+        check_held(self._path.parent)
         self.scores = list(scores)
         with atomic(self._path) as file:
             file.write_text("".join(score.to_line() for score in self.scores), encoding="utf-8")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal
 
-from clrobot.errors import TrainingStopped, UserError
+from clrobot.errors import TrainingStopped, UserError, cut
 from clrobot.experiment.config_file import dump_config
 from clrobot.files import atomic
 from clrobot.imports import import_words
@@ -42,7 +42,7 @@ class Failure:
 
     Attributes:
         planned: the run.
-        error: where its log lies and the last line there, or how it is damaged.
+        error: where its log lies and the last line there, how it is damaged, or what the disk could not do for it.
     """
 
     planned: Plan
@@ -87,7 +87,7 @@ def run_all(
 
     Args:
         plans: the runs.
-        jobs: processes at a time; None: as many as there are runs.
+        jobs: processes at a time; None: as many as the executor thinks right.
         tell: called with a line for whatever happens to a run.
         executor: what starts the processes; None: this machine.
         board: where each run's state is noted.
@@ -100,7 +100,9 @@ def run_all(
     there = {planned.folder: finished_run(planned) for planned in plans}
     board.states |= {folder: "planned" if run is None else "finished" for folder, run in there.items()}
     waiting = [planned for planned in plans if there[planned.folder] is None]
-    driver = _Driver(executor or LocalExecutor(), min(jobs or len(waiting), len(waiting)) or 1, tell, board)
+    executor = executor or LocalExecutor()
+    at_a_time = min(jobs or executor.at_a_time(len(waiting)), len(waiting)) or 1
+    driver = _Driver(executor, at_a_time, tell, board)
     ends = driver.work(waiting)
     failures = [end for end in ends if isinstance(end, Failure)]
     there |= {end.path: end for end in ends if isinstance(end, RunFolder)}
@@ -146,12 +148,17 @@ class _Driver:
                 self._board.tick()
 
     def _unless_refused(self, planned: Plan) -> RunFolder | Failure | None:
-        """Train one run, unless nothing can be started: then no further one is begun."""
+        """Train one run, unless nothing can be started: then no further one is begun.
+
+        What the disk or this machine cannot do for one, such as to open another file, ends no other.
+        """
         try:
             return None if self._refused else self._train(planned)
         except UserError:
             self._refused = True
             raise
+        except OSError as error:
+            return self._failed(planned, cut(str(error), 300))
 
     def _train(self, planned: Plan) -> RunFolder | Failure | None:
         """Train one run in processes of its own; return it, why it failed, or None where the study was stopped.

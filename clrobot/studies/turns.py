@@ -98,7 +98,8 @@ def _take(planned: Plan) -> Held | None:
     """Lock the log, unless another study has it or a process that no study started trains the run."""
     log = log_of(planned)
     try:
-        held = hold(open_own(log), log.with_name(f"{log.name}.lock"), str(planned.folder))
+        # A study has hundreds: where the disk's lock tells that one is taken, none needs a thread for its heartbeat.
+        held = hold(open_own(log), log.with_name(f"{log.name}.lock"), str(planned.folder), beats=False)
     except Busy:
         return None
     if RunFolder(planned.folder).is_busy():

@@ -1,4 +1,11 @@
-"""At which runs a process works now, of this machine or of another."""
+"""At which runs a process works now, of this machine or of another.
+
+A process of another machine is known by its heartbeat, whose age is taken by this machine's clock. Where that differs
+from the disk's by more than `STALE`, such a run is shown as stopped, or for so long as running. The disk's own time,
+by which `clrobot.runs.lock` decides, can be had only by writing a file, and who looks writes nothing: the folder may
+be somebody else's. The newest time in the folder does not stand for it, since where nobody works any more it would
+make the last heartbeat one of just now, for ever. Only what is shown depends on this: no lock is taken by it.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import cut
 from clrobot.experiment.config import CheckpointSettings
+from clrobot.runs.lock import check_held
 from clrobot.runs.progress import Progress
 from clrobot.runs.score_book import ScoreBook
 from clrobot.runs.snapshot import snapshots, write_snapshot
@@ -80,7 +81,12 @@ class Saver:
         return time.monotonic() - self._saved_at >= self._settings.seconds
 
     def save(self, at: StageProgress, env: TrainEnv) -> None:
-        """Write a snapshot; a full disk is a warning, since the one before it is whole."""
+        """Write a snapshot; a full disk is a warning, since the one before it is whole.
+
+        Raises:
+            UserError: the run was taken over by another process.
+        """
+        check_held(self._folder.parent)
         started = time.perf_counter()
         progress, learner = self._progress(at), self._learner
         try:

@@ -28,6 +28,7 @@ from clrobot.results.scores import Score
 from clrobot.results.stage_record import Parameters
 from clrobot.runs.checkpoint import save_checkpoint
 from clrobot.runs.folder import RunFolder, check_free
+from clrobot.runs.lock import check_held
 from clrobot.runs.metrics_file import write_metrics
 from clrobot.runs.references import default_store, find_references, noted_physics
 from clrobot.runs.score_book import ScoreBook
@@ -163,13 +164,14 @@ class Training:
         """Go through every stage that is left, or through those until stage `last`.
 
         Raises:
-            UserError: the training went to NaN, or the run cannot be written.
+            UserError: the training went to NaN, or the run cannot be written, or was taken over by another process.
             Stopped: it was asked to stop, and has been saved.
         """
         with self.writing():
             while self.next_stage <= (last or len(self.config.curriculum.stages)):
                 self._stage(self.next_stage)
             self.learner.model.logger.close()
+            check_held(self.folder.path)
             shutil.rmtree(self.folder.resume, ignore_errors=True)
             self.folder.unlock()
         return self.folder

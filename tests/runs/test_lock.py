@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 import clrobot.runs.lock
-from clrobot.errors import Busy
-from clrobot.runs.lock import BEAT, LOCK, STALE, Held, hold, look
+from clrobot.errors import Busy, UserError
+from clrobot.runs.lock import BEAT, LOCK, STALE, Held, check_held, hold, look
 
 
 @pytest.fixture
@@ -293,6 +293,63 @@ def test_a_lock_that_was_taken_over_is_neither_touched_nor_removed(
     assert (run / LOCK).stat().st_mtime == 0
     held.release()
     assert json.loads((run / LOCK).read_text())["host"] == "node7"
+
+
+@pytest.mark.parametrize("then", ["theirs", "gone", "half written"])
+def test_a_lock_that_was_taken_over_is_known_to_be_lost_where_it_stands_alone(
+    then: str, run: Path, request: pytest.FixtureRequest
+) -> None:
+    def taken_over() -> None:
+        mine = json.loads((run / LOCK).read_text())
+        (run / LOCK).unlink()
+        if then != "gone":
+            (run / LOCK).write_text(json.dumps(mine | ELSEWHERE) if then == "theirs" else "")
+
+    held = take(run)
+    taken_over()
+    assert not held.lost, "the disk's lock holds, whatever the note says"
+    check_held(run)
+    held.release()
+    (run / LOCK).unlink(missing_ok=True)
+    request.getfixturevalue("no_locks")
+    held = take(run)
+    assert not held.lost
+    check_held(run)
+    taken_over()
+    assert held.lost
+    with pytest.raises(UserError, match=r"paused or cut off for more than 5 minutes, and .*run was taken over by "):
+        check_held(run)
+    held.release()
+    check_held(run)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_disk_that_does_not_answer_has_taken_no_lock_away(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(*_: object, **__: object) -> bytes:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    held = take(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(clrobot.runs.lock, "read_plain", stale)
+        assert not held.lost
+    held.release()
+
+
+def test_where_the_disk_has_locks_one_can_be_held_without_a_thread(run: Path) -> None:
+    held = hold((run / "config.yaml").open("rb"), run / LOCK, "the run", beats=False)
+    assert heartbeats() == []
+    assert (run / LOCK).exists()
+    with pytest.raises(Busy, match=f"process {os.getpid()} on this machine"):
+        take(run)
+    held.release()
+    assert not (run / LOCK).exists()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_where_it_has_none_the_heartbeat_cannot_be_left_out(run: Path) -> None:
+    held = hold((run / "config.yaml").open("rb"), run / LOCK, "the run", beats=False)
+    assert len(heartbeats()) == 1
+    held.release()
 
 
 def test_a_forked_process_leaves_the_lock_to_its_parent(run: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,6 +145,44 @@ def test_a_run_that_is_damaged_fails_alone(tmp_path: Path) -> None:
     outcome = run_all(planned(tmp_path, 0, 1), 1, print, Scripted(damages, begins, finishes))
     assert [failure.planned.folder.name for failure in outcome.failures] == ["run-0"]
     assert "config.yaml" in outcome.failures[0].error
+
+
+def test_a_run_for_which_this_machine_can_open_no_file_fails_alone(tmp_path: Path) -> None:
+    def opens_no_file(job: Job) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(job.log))
+
+    told: list[str] = []
+    outcome = run_all(planned(tmp_path, 0, 1), 1, told.append, Scripted(opens_no_file, begins, finishes))
+    assert [run.path.name for run in outcome.runs] == ["run-1"]
+    assert [str(failure) for failure in outcome.failures] == [
+        f"{tmp_path}/run-0: [Errno 24] Too many open files: '{tmp_path}/run-0.log'"
+    ]
+    assert [line.split()[0] for line in told] == ["started", "FAILED", "started", "again", "finished"]
+
+
+def test_a_thousand_runs_on_a_cluster_need_few_threads_and_files_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clrobot.studies.executors.executor.MOST", 3)
+    lock, now, most, beating = threading.Lock(), 0, 0, 0
+
+    class Waits(Scripted):
+        def run(self, job: Job, stopped: Callable[[], bool]) -> int | None:
+            nonlocal now, most, beating
+            with lock:
+                now += 1
+                most = max(most, now)
+                beating += any(thread.name == "heartbeat" for thread in threading.enumerate())
+            time.sleep(0.01)
+            with lock:
+                now -= 1
+            raise OSError(errno.EIO, "as a short end")
+
+    assert len(run_all(planned(tmp_path, *range(9)), None, [].append, Waits()).failures) == 9
+    assert (most, beating) == (3, 0)
+    assert Executor.at_a_time(Waits(), 1000) == 3
+    monkeypatch.undo()
+    assert Executor.at_a_time(Waits(), 1000) == 256
 
 
 def test_what_cannot_be_shown_stops_nothing(tmp_path: Path) -> None:

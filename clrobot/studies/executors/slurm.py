@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 from typing import Any, Final
 
 from submitit import SlurmExecutor as Submitit
@@ -21,15 +25,20 @@ from submitit import SlurmJob
 from submitit.core.utils import FailedJobError
 from typing_extensions import override
 
-from clrobot.errors import UserError, cut
+from clrobot.errors import UserError, cut, warn
+from clrobot.safe_path import safe_environment
 from clrobot.studies.executors.executor import Executor, Job
 from clrobot.studies.executors.settings import SlurmSettings
 from clrobot.studies.executors.there import STOPPED, note, work
 
 LOOK: Final = 5.0  # seconds between two questions to Slurm, for all jobs at once
 _WAIT: Final = 0.5  # seconds between two looks for a result's file
-# How Slurm answers when it is not there at the moment, or has enough jobs of this user.
-_LATER = re.compile(r"contact|timed out|temporar|limit", re.IGNORECASE)
+_MOST: Final = 60.0  # seconds at most until a job is offered again that Slurm could not take
+# How Slurm answers when it is not there at the moment, once it has taken a job of this study.
+_AWAY = re.compile(r"contact|timed out|temporar", re.IGNORECASE)
+# How it answers when it has enough jobs of this user, such as QOSMaxSubmitJobPerUserLimit: what a single job may ask
+# for (QOSMaxWallDurationPerJobLimit) it will never allow.
+_FULL = re.compile(r"\b(?:QOS|Assoc)\w*Submit\w*|\bMaxSubmit\w*")
 # How a job ends that was taken away without a fault of its own.
 _TAKEN_AWAY = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "")
 
@@ -48,6 +57,7 @@ class SlurmExecutor(Executor):
         self._settings = settings
         self._lock = threading.Lock()
         self._submitted, self._looked, self._alive = False, -float("inf"), ""
+        self._pause, self._next, self._said = LOOK, -float("inf"), False
 
     @override
     def threads(self, jobs: int) -> int:
@@ -57,9 +67,17 @@ class SlurmExecutor(Executor):
     @override
     def run(self, job: Job, stopped: Callable[[], bool]) -> int | None:
         """Submit the process, and wait for its end."""
-        if (submitted := self._submit(job)) is None:
-            time.sleep(LOOK)
-            return None
+        while (submitted := self._submit(job)) is None:
+            if stopped():
+                return STOPPED
+            time.sleep(_WAIT)
+        code = self._await(submitted, job, stopped)
+        if code in (0, STOPPED, None):  # of what failed it stays, to be looked into
+            shutil.rmtree(submitted.paths.folder, ignore_errors=True)
+        return code
+
+    def _await(self, submitted: SlurmJob[Any], job: Job, stopped: Callable[[], bool]) -> int | None:
+        """Wait for a job's end; return how it ended, or None where it was taken away."""
         code, cancelled, unseen, seen = None, False, 0, self._looked
         while unseen < 2:  # twice: it may be requeued just now
             if submitted.paths.result_pickle.exists():
@@ -77,11 +95,17 @@ class SlurmExecutor(Executor):
         return _fate(submitted, job) if code is None else code
 
     def _submit(self, job: Job) -> SlurmJob[Any] | None:
-        """Submit the process; None where Slurm cannot take it at the moment, though it took others."""
+        """Submit the process; None where Slurm cannot take it at the moment.
+
+        Then all that wait offer it one job after a pause, which grows until it takes one.
+        """
         s = self._settings
-        files = job.folder.with_name(f"{job.folder.name}.slurm")
         with self._lock:
-            executor = Submitit(files)
+            if time.monotonic() < self._next:
+                return None
+            # Results are unpickled from there: a folder that nobody else can have made.
+            files = Path(tempfile.mkdtemp(".slurm", f"{job.folder.name}.", job.folder.parent))
+            executor = Submitit(files, python=_python())
             executor.update_parameters(
                 # Of jobs with one name Slurm starts one at a time: a study that was killed may have left one.
                 job_name=f"clrobot-{hashlib.sha256(str(job.folder.resolve()).encode()).hexdigest()[:12]}",
@@ -97,14 +121,26 @@ class SlurmExecutor(Executor):
                 with redirect_stderr(StringIO()):  # submitit prints there what the error says too
                     submitted: SlurmJob[Any] = executor.submit(work, job)
             except FailedJobError as error:
-                said = cut(str(error).strip().rpartition("sbatch: error: ")[2] or "nothing more is known", 200)
-                if self._submitted and _LATER.search(said):
+                shutil.rmtree(files, ignore_errors=True)
+                answer = str(error).strip()
+                said = cut(answer.rpartition("sbatch: error: ")[2] or "nothing more is known", 200)
+                full = _FULL.search(answer)
+                if full or (self._submitted and _AWAY.search(said)):
+                    self._wait(full[0] if full else said)
                     return None
                 raise UserError(
                     f"--on slurm: sbatch refuses a job ({said}); see `sinfo`, and give --slurm.partition and the like"
                 ) from None
-            self._submitted = True
+            self._submitted, self._pause = True, LOOK
         return submitted
+
+    def _wait(self, said: str) -> None:
+        """Let no job be offered for a while."""
+        if not self._said:
+            self._said = True
+            warn(f"Slurm takes no more jobs at the moment ({said}); the other runs wait until it does")
+        self._next = time.monotonic() + self._pause
+        self._pause = min(_MOST, self._pause * 2)
 
     def _is_alive(self, job_id: str, age: float) -> bool:
         """Return whether a job waits or runs, as Slurm said `age` seconds ago at most; True if it says nothing."""
@@ -116,6 +152,13 @@ class SlurmExecutor(Executor):
             return self._alive == "*" or job_id in self._alive.split()
 
 
+def _python() -> str:
+    """Return the words of a shell that start this Python in a job: it imports nothing from the current folder."""
+    path = safe_environment().get("PYTHONPATH")
+    there = ("-u", "PYTHONPATH") if path is None else (f"PYTHONPATH={path}",)
+    return shlex.join(["env", *there, sys.executable, "-P"])
+
+
 def _result(submitted: SlurmJob[Any], job: Job) -> int:
     """Return how the process ended."""
     try:
@@ -123,8 +166,6 @@ def _result(submitted: SlurmJob[Any], job: Job) -> int:
     except Exception as error:  # what submitit reports of that Python
         note(job, (str(error).strip().splitlines() or [type(error).__name__])[-1])
         return 1
-    if code == 0:
-        shutil.rmtree(submitted.paths.folder, ignore_errors=True)
     return code
 
 

@@ -7,7 +7,9 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from clrobot.errors import UserError
 from clrobot.studies.executors.by_name import make_executor
 from clrobot.studies.executors.executor import Executor, Job
 from clrobot.studies.executors.settings import SlurmSettings
+from clrobot.studies.executors.there import STOPPED
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 LOW = ("--on", "slurm", "--slurm.partition", "low")
@@ -116,6 +119,38 @@ def test_what_a_job_s_process_ends_with_is_what_it_returns(slurm: Cluster, tmp_p
     assert there.log.read_text() == "high\n"
 
 
+@pytest.mark.usefixtures("slurm")
+def test_a_result_is_read_from_no_folder_that_lay_there_before(tmp_path: Path) -> None:
+    """It is a pickle, which can execute anything."""
+    there, theirs = job(tmp_path, ""), tmp_path / "theirs"
+    theirs.mkdir()
+    there.folder.with_name("run.slurm").symlink_to(theirs)
+    modes: set[int] = set()
+
+    def look() -> bool:
+        modes.update(path.lstat().st_mode & 0o777 for path in tmp_path.glob("run.*.slurm"))
+        return False
+
+    assert executor(partition="high").run(there, look) == 0
+    assert modes == {0o700}
+    assert list(theirs.iterdir()) == []
+    assert list(tmp_path.glob("run.*.slurm")) == [], "it is gone with the job"
+
+
+@pytest.mark.parametrize("path", [None, ":", ":/opt/mine it's"])
+@pytest.mark.usefixtures("slurm")
+def test_nothing_that_lies_in_the_current_folder_is_executed(
+    path: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if path is not None:
+        monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", "") + path)
+    for name in ("cloudpickle", "submitit", "clrobot", "yaml"):
+        (tmp_path / f"{name}.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    monkeypatch.chdir(tmp_path)
+    assert executor(partition="high").run(job(tmp_path, ""), lambda: False) == 0
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_job_that_somebody_cancels_has_failed(
     slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +180,54 @@ def test_what_slurm_refuses_is_one_sentence(
 ) -> None:
     with pytest.raises(UserError, match=rf"--on slurm: sbatch refuses a job \(.*{reason}.*\); see `sinfo`"):
         executor(**settings).run(job(tmp_path, ""), lambda: False)
+    assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
+
+
+def refusing(answers: list[str], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let sbatch answer so, one after another and the last for ever; return the times at which it is asked."""
+    from submitit.core.utils import FailedJobError  # the module is read where there is none
+
+    asked: list[float] = []
+
+    def submit(*_: object) -> None:
+        asked.append(time.monotonic())
+        raise FailedJobError(f"sbatch: error: {answers[min(len(asked), len(answers)) - 1]}")
+
+    monkeypatch.setattr("submitit.SlurmExecutor.submit", submit)
+    monkeypatch.setattr("clrobot.studies.executors.slurm.LOOK", 0.1)
+    monkeypatch.setattr("clrobot.studies.executors.slurm._WAIT", 0.01)
+    return asked
+
+
+POLICY = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's"
+
+
+@pytest.mark.parametrize("limit", ["QOSMaxSubmitJobPerUserLimit", "AssocMaxSubmitJobLimit", "QOSGrpSubmitJobsLimit"])
+def test_a_job_beyond_a_limit_on_their_number_waits_and_the_study_says_so_once(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = refusing([f"{limit}\n{POLICY} size and/or time limits)"], monkeypatch)
+    full, end = executor(), time.monotonic() + 1.0
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(full.run, job(tmp_path, ""), lambda: time.monotonic() > end) for _ in range(8)]
+        assert [future.result() for future in waiting] == [STOPPED] * 8
+    assert 2 <= len(asked) <= 5, "0, 0.1, 0.3 and 0.7 s after the first, whichever run it was"
+    said = capfd.readouterr().err
+    assert said.count(f"Slurm takes no more jobs at the moment ({limit}); ") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", ["QOSMaxWallDurationPerJobLimit", "AssocMaxCpuPerJobLimit", "PartitionTimeLimit"])
+def test_a_job_that_may_never_run_is_refused_at_once_though_others_were_taken(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = refusing([f"{limit}\n{POLICY} size and/or time limits)"], monkeypatch)
+    took_others = executor()
+    monkeypatch.setattr(took_others, "_submitted", True)
+    with pytest.raises(UserError, match="sbatch refuses a job"):
+        took_others.run(job(tmp_path, ""), lambda: False)
+    assert len(asked) == 1
 
 
 def test_without_sbatch_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
