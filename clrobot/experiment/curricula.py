@@ -58,8 +58,8 @@ _OTHERS: Defaults = {
 _OURS: tuple[Curriculum, ...] = (
     # Minutes, and every skill is kept by nearly every method.
     _curriculum("quick", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000)),
-    # The first look that tells a story: what comes later costs fine-tuning the push, with every seed that was tried, and
-    # protection keeps it. Chosen among the candidates of docs/data/candidates, whose figures published/tuning.csv has.
+    # The first look that tells a story: what comes later costs fine-tuning the push, with every seed that was tried,
+    # and protection keeps it. Chosen among docs/data/candidates, whose figures published/tuning.csv has.
     _curriculum("first3", ("push", 60_000), ("drawer-open", 60_000), ("button-press", 40_000)),
     # `quick` and then a harder skill, long enough for an unprotected agent to forget.
     _curriculum("cr4", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000), ("pick-place", 240_000)),
