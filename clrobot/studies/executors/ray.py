@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError
+from ray.job_config import JobConfig
 from typing_extensions import override
 
 from clrobot.errors import UserError, cut, shown
@@ -35,7 +36,13 @@ def make(settings: object = None) -> Executor:
         try:
             _try_to_reach(address)
             dashboard = None if address else False
-            ray.init(address=address, include_dashboard=dashboard, log_to_driver=False, logging_level="error")
+            ray.init(
+                address=address,
+                include_dashboard=dashboard,
+                log_to_driver=False,
+                logging_level="error",
+                job_config=_own_path(address),
+            )
         except (OSError, RuntimeError, ValueError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
@@ -81,6 +88,26 @@ class RayExecutor(Executor):
         except RayError:  # the worker or its node is gone
             return None
         return code
+
+
+class _NoFolders(list[str]):
+    """What Ray adds to its workers' path: the folder of the program, and the current one, whatever lies there."""
+
+    @override
+    def extend(self, folders: Iterable[str]) -> None:
+        """Add nothing."""
+
+
+def _own_path(address: str | None) -> JobConfig | None:
+    """Return what keeps the current folder off the workers' path.
+
+    None for ray://, where the cluster's own process stands for this one, and its current folder is the one.
+    """
+    if (address or "").startswith("ray://"):
+        return None
+    config = JobConfig()
+    config._py_driver_sys_path = _NoFolders()  # Ray has no setting for it
+    return config
 
 
 def _try_to_reach(address: str | None) -> None:

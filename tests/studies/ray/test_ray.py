@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,3 +66,20 @@ def test_where_there_is_no_cluster_it_is_one_sentence(capfd: pytest.CaptureFixtu
     with pytest.raises(UserError, match=r"--on ray: no cluster at '127.0.0.1:1' \(.*Connection refused\); give the"):
         make_executor("ray", ray=RaySettings(address="127.0.0.1:1"))
     assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_that_lies_in_the_current_folder_is_executed(tmp_path: Path) -> None:
+    """Ray puts it first on its workers' path, where anybody's pydantic.py may lie."""
+    for name in ("pydantic", "clrobot"):
+        (tmp_path / f"{name}.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    code = (
+        "import sys; from pathlib import Path; from clrobot.studies.executors.by_name import make_executor;"
+        "from clrobot.studies.executors.executor import Job; here = Path(sys.argv[1]);"
+        "job = Job(here / 'run', (sys.executable, '-P', '-c', ''), here / 'log', {});"
+        "sys.exit(make_executor('ray').run(job, lambda: False))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert not (tmp_path / "ran").exists()
+    assert done.returncode == 0, done.stderr
