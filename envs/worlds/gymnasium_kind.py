@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from clrobot.envs.worlds.examine import examine, why_no_space
 from clrobot.envs.worlds.foreign import ForeignWorld
+from clrobot.envs.worlds.glfw_library import name_glfw_library
 from clrobot.envs.worlds.kind import Kind, Offer
 from clrobot.envs.worlds.kwargs import file_here
 from clrobot.envs.worlds.spec import Measured, WorldSpec
@@ -126,6 +127,7 @@ def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
             "work from another folder"
         )
     mode = {} if render_mode is None else {"render_mode": render_mode}
+    name_glfw_library()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as of an older version than the newest

@@ -212,6 +212,8 @@ READERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("name", READERS)
 def test_a_file_that_may_not_be_read_is_not_called_damaged(name: str, tiny_run: Path, shared: Path) -> None:
     run = Path(shutil.copytree(tiny_run, shared / "run"))
+    for path in (run, *run.rglob("*")):  # whatever the umask
+        path.chmod(0o755 if path.is_dir() else 0o644)
     (run / name).chmod(0)
     with somebody_else(), pytest.raises(UserError, match=r"(?i)permission denied") as refused:
         READERS[name](run)
@@ -222,6 +224,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(name: str, tiny_run: 
 def test_a_snapshot_that_may_not_be_read_is_not_called_damaged(shared: Path) -> None:
     folder = shared / "step_000000000000"
     folder.mkdir()
+    folder.chmod(0o755)
     (folder / "weights.safetensors").write_text("x")
     write_manifest(folder)
     (folder / "manifest.json").chmod(0)

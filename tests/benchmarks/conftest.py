@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -17,9 +18,11 @@ def envpool_python(tmp_path: Path) -> Path:
     site, path = tmp_path / "site", tmp_path / "python"
     site.mkdir()
     shutil.copy(STAND_IN, site)
-    path.write_text(
-        f"#!{sys.executable}\nimport runpy, sys\nsys.path.insert(0, {str(site)!r})\n"
+    (tmp_path / "python.py").write_text(
+        f"import runpy, sys\nsys.path.insert(0, {str(site)!r})\n"
         "assert sys.argv[1:4] == ['-I', '-W', 'ignore']\nrunpy.run_path(sys.argv[4], run_name='__main__')\n"
     )
+    # By a shell, since a path with a space cannot stand behind `#!`.
+    path.write_text(f'#!/bin/sh\nexec {quote(sys.executable)} {quote(str(tmp_path / "python.py"))} "$@"\n')
     path.chmod(0o755)
     return path
