@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from clrobot.errors import UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig, full_config_class, settings_to_keep
 from clrobot.experiment.curriculum import Curriculum
-from clrobot.experiment.yaml_file import parse_yaml
-from clrobot.files import read_plain
+from clrobot.experiment.yaml_file import read_yaml
 
 
 def read_config(path: Path, curriculum: Curriculum | None = None) -> RunConfig:
@@ -49,14 +48,7 @@ def _named(path: Path) -> str:
 
 def _read(path: Path) -> dict[Any, Any]:
     what = _named(path)
-    try:
-        _, data = parse_yaml(read_plain(path).decode("utf-8"), what)
-    except OSError as error:
-        raise UserError(f"{what}: {error.strerror}; give a readable YAML file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{what}: not UTF-8 text; give a YAML file") from error
-    except ValueError as error:  # characters that no path has
-        raise UserError(f"{what}: no such file; give a readable YAML file") from error
+    _, data = read_yaml(path, what)
     if not isinstance(data, dict):
         raise UserError(f"{what}: {type(data).__name__}; expected a mapping of settings")
     return data

@@ -43,6 +43,22 @@ def load_curriculum(source: str | Path) -> Curriculum:
 _NODES, _DEPTH, _CHARACTERS = 20_000, 20, 10_000
 
 
+def read_yaml(path: Path, what: str) -> tuple[Any, Any]:
+    """Return a YAML file's composed tree (which knows lines) and its data.
+
+    Raises:
+        UserError: it cannot be read, or is none; the sentence begins with `what`.
+    """
+    try:
+        return parse_yaml(read_plain(path).decode("utf-8"), what)
+    except OSError as error:
+        raise UserError(f"{what}: {error.strerror}; give a readable YAML file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{what}: not UTF-8 text; give a YAML file") from error
+    except ValueError as error:  # characters that no path has
+        raise UserError(f"{what}: no such file; give a readable YAML file") from error
+
+
 def parse_yaml(content: str, what: str) -> tuple[Any, Any]:
     """Return the YAML text's composed tree (which knows lines) and its data.
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from clrobot.errors import UserError, cut, explain, most_telling, nearest, shown
 from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.curricula import CURRICULA
-from clrobot.experiment.yaml_file import line_of, load_curriculum, parse_yaml
-from clrobot.files import at_home, read_plain
+from clrobot.experiment.yaml_file import line_of, load_curriculum, read_yaml
+from clrobot.files import at_home
 from clrobot.imports import import_given, import_words
 from clrobot.studies.plan import Plan, plan_study
 from clrobot.studies.study import Study, Wrong
@@ -41,7 +41,7 @@ def read_study(path: Path, out: Path | None = None) -> StudyFile:
         UserError: something in it cannot be; the sentence names its line.
     """
     path = at_home(path)
-    root, data = _read(path)
+    root, data = read_yaml(path, _named(path))
     with _lines(path, root):
         if not isinstance(data, dict):
             raise Wrong((), f"{type(data).__name__}; expected a mapping with `name`, `curricula` and `methods`")
@@ -70,7 +70,7 @@ def read_data(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read, or is no mapping.
     """
-    _, data = _read(path)
+    _, data = read_yaml(path, _named(path))
     if not isinstance(data, dict):
         raise UserError(f"{_named(path)} holds no study; move it elsewhere")
     return data
@@ -78,18 +78,6 @@ def read_data(path: Path) -> dict[str, Any]:
 
 def _named(path: Path) -> str:
     return f"study {cut(str(path))}"
-
-
-def _read(path: Path) -> tuple[Any, Any]:
-    what = _named(path)
-    try:
-        return parse_yaml(read_plain(path).decode("utf-8"), what)
-    except OSError as error:
-        raise UserError(f"{what}: {error.strerror}; give a readable YAML file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{what}: not UTF-8 text; give a YAML file") from error
-    except ValueError as error:  # characters that no path has
-        raise UserError(f"{what}: no such file; give a readable YAML file") from error
 
 
 @contextmanager
