@@ -135,20 +135,22 @@ def _finish(path: Path, mode: int) -> None:
 
 
 def _put(temporary: Path, path: Path, own: Path) -> None:
-    if temporary.is_dir() and path.is_dir() and not path.is_symlink():
+    old = own / "old"
+    if temporary.is_dir() and path.is_symlink():
+        path.unlink()
+    elif temporary.is_dir() and path.is_dir():
         # A folder cannot be renamed onto one that holds something: the old one steps aside first.
-        old = own / "old"
-        path.replace(old)
-        try:
-            temporary.replace(path)
-        except BaseException:
-            if not path.exists():
-                old.replace(path)
-            raise
-    else:
-        if temporary.is_dir() and path.is_symlink():
-            path.unlink()
+        with suppress(FileNotFoundError):  # another writer has moved it
+            path.replace(old)
+    try:
         temporary.replace(path)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST) and temporary.is_dir():
+            _put(temporary, path, Path(tempfile.mkdtemp(dir=own)))  # another writer's came in between, whole
+            return
+        if old.exists() and not path.exists():
+            old.replace(path)
+        raise
 
 
 def _flush(path: Path) -> None:

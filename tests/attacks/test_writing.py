@@ -91,6 +91,26 @@ def test_two_writers_at_once_leave_one_whole_result(writer: Callable[[Path, str]
     assert found in ("x" * 1000, "y" * 1000)
 
 
+def test_a_folder_that_another_writer_puts_in_between_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, replace, came = tmp_path / "a", Path.replace, []
+
+    def overtaken(self: Path, to: Path) -> Path:
+        if to == target and not came:
+            came.append(to)
+            write_folder(target, "x")
+        return replace(self, to)
+
+    with atomic(target) as unfinished:
+        unfinished.mkdir()
+        (unfinished / "mine").write_text("y")
+        monkeypatch.setattr(Path, "replace", overtaken)
+    assert came
+    assert names(tmp_path) == ["a"]
+    assert names(target) == ["mine"]
+
+
 def left_over(folder: Path, age: float) -> Path:
     made = Path(tempfile.mkdtemp(prefix=".clrobot-", suffix=".tmp", dir=folder))
     (made / "a.json").write_text("half")
