@@ -41,6 +41,7 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, thre
     settings |= {} if steps is None else {"steps": steps}
     configs = [make_config(method=method, **settings) for method in _METHODS]
     folder = next_free(out, "demo")
+    folder.mkdir(parents=True)  # where none can be made this ends it, rather than each training by itself
     console = open_console()
     # Side by side, a column for each task first, which takes longest: so no core is idle at the end.
     runs = train_side_by_side({folder / config.method: config for config in reversed(configs)}, console)[::-1]
