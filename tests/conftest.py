@@ -59,6 +59,14 @@ def one_core_each() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ships_nothing() -> Iterator[None]:
+    """What whole sessions share is made without shipped references too; see `ships`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clrobot.published.references, "shipped", lambda: ())
+        yield
+
+
 @pytest.fixture(autouse=True)
 def ships(monkeypatch: pytest.MonkeyPatch) -> Ships:
     """No test depends on what is shipped, which changes: there is none of it, but what a test gives here."""
