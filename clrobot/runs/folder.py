@@ -72,12 +72,13 @@ class RunFolder:
         """
         path = at_home(path)
         check_free(path)
+        environment = _environment(config)  # which takes a moment; the two files come at once
         try:
             path.mkdir(parents=True, exist_ok=True)
             run = cls(path)
             with atomic(run.config_file) as file:
                 file.write_text(dump_config(config), encoding="utf-8")
-            run.write_json("environment.json", _environment(config))
+            run.write_json("environment.json", environment)
         except OSError as error:
             raise UserError(f"run folder {path}: {error.strerror}; give a folder that can be written") from error
         return run
@@ -254,14 +255,13 @@ class RunFolder:
         return False
 
     def clear_beginning(self) -> None:
-        """Remove what a training writes before its first stage is over: the run starts anew.
-
-        Everything else stays: checkpoints of stages, and whatever is not a training's.
-        """
+        """Remove what a training writes before its first stage is over, and nothing else: the run starts anew."""
         for name in ("resume", "tensorboard", stage_name(0)):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("scores.jsonl", "metrics.json", MANIFEST):
             (self.path / name).unlink(missing_ok=True)
+        if not (self.path / "environment.json").exists():  # it was killed before it wrote that
+            self.write_json("environment.json", _environment(self.config))
 
     def record(self) -> None:
         """Note the checksums of the run's own files, which `read_metrics` and the report compare."""

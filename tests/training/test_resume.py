@@ -54,6 +54,14 @@ def test_a_training_through_other_worlds_goes_on_with_the_same_bits(
     assert outcome(run) == outcome(tmp_path / "whole")
 
 
+def test_a_training_killed_before_it_wrote_its_environment_goes_on(tmp_path: Path, whole_runs: WholeRuns) -> None:
+    run = RunFolder.create(tmp_path / "run", make_config(**settings("ewc"))).path
+    (run / "environment.json").unlink()
+    resume(run)
+    assert outcome(run) == whole_runs["ewc"].outcome
+    assert (run / "environment.json").exists()
+
+
 @pytest.mark.slow
 def test_a_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path, whole_runs: WholeRuns) -> None:
     """SIGKILL to a real process at KILLS random moments, spread over the methods; resumed until it is done."""
