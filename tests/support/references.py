@@ -7,6 +7,7 @@ from typing import Any
 from clrobot.experiment.config import make_config
 from clrobot.published.references import Reference, learner_settings
 from clrobot.published.rows import settings_text
+from support.published import MADE
 
 SETTINGS: dict[str, Any] = {"curriculum": "quick"}
 
@@ -22,12 +23,6 @@ def reference(**columns: Any) -> Reference:
         "episodes": 20,
         "steps": 16384,
         "curve": "0:0 8192:0.5 16384:1",
-        "physics": 1,
-        "commit": "0123456789ab",
-        "torch": "2.13.0",
-        "mujoco": "4.0.0",
-        "numpy": "2.4.6",
-        "stable_baselines3": "2.9.2",
-        "gymnasium": "1.4.0",
+        **MADE,
     }
     return Reference(**usual | columns)
