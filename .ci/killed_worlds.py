@@ -48,7 +48,7 @@ def command(words: list[str]) -> None:
 def start(words: list[str]) -> multiprocessing.process.BaseProcess:
     """Start a process in which torch and MuJoCo are loaded already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["clrobot.training.training", "clrobot.cli.settings", "torch._dynamo"])
+    context.set_forkserver_preload(["clrobot.training.training", "clrobot.cli.settings"])
     process = context.Process(target=command, args=(words,))
     process.start()
     return process

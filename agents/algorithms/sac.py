@@ -87,7 +87,9 @@ class SACAlgorithm(Algorithm):
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> SlotSAC:
         from clrobot.agents.algorithms.mixed_replay_buffer import MixedReplayBuffer
         from clrobot.agents.algorithms.slot_sac import SlotSAC
+        from clrobot.agents.compiler import load_compiler
 
+        load_compiler()  # the optimizer of the temperature, of which Stable-Baselines3 leaves no choice, does
         s = self.settings
         return SlotSAC(
             self.policy_class(),

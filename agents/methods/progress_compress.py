@@ -110,9 +110,11 @@ class ProgressCompress(Method):
         generator: th.Generator,
     ) -> None:
         """Train `parameters` to act in the teacher's states as it did, under the penalty."""
+        from clrobot.agents.compiler import Adam
+
         settings = self.settings
         steps = settings.compress_steps
-        optimizer = th.optim.Adam(parameters, lr=settings.compress_rate)
+        optimizer = Adam(parameters, lr=settings.compress_rate)
         schedule = th.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0 - step / steps)
         for parameter in parameters:
             parameter.requires_grad_(True)

@@ -17,6 +17,8 @@ from torch.nn.utils import get_total_norm
 from torch.optim.adam import adam
 from typing_extensions import override
 
+from clrobot.agents.compiler import Adam
+
 
 class _Segment(NamedTuple):
     """Neighbours whose moments are of the same age t, as one tensor each (n,)."""
@@ -28,7 +30,7 @@ class _Segment(NamedTuple):
     step: th.Tensor  # (), t
 
 
-class FlatAdam(th.optim.Adam):
+class FlatAdam(Adam):
     """Adam whose parameters, gradients and moments are views of one tensor each.
 
     Whoever looks at a parameter, its `grad` or its moments sees what torch's Adam would show, and may change them in

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
+from clrobot.agents.compiler import Adam
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.experiment.torch_threads import torch_threads_put_back
 
@@ -112,7 +113,7 @@ def _learning() -> Probe:
             n_epochs=2,
             seed=0,
             device="cpu",
-            policy_kwargs={"net_arch": [64, 64]},
+            policy_kwargs={"net_arch": [64, 64], "optimizer_class": Adam},
         )
         model.set_logger(Logger(None, []))
         with th.no_grad():

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch as th
 from numpy.typing import NDArray
-from scipy.stats import ttest_ind
 
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.vec_env import SlotVecEnv
+from clrobot.deferred import Deferred
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.layout import layout
 from clrobot.experiment.stage_env import stage_env
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = Deferred("scipy.stats")  # half a second, which most trainings do not need
 
 SIGNIFICANT = 0.05  # a chance below it is none
 
@@ -70,4 +75,4 @@ def is_above(best: NDArray[np.float64], fresh: NDArray[np.float64]) -> bool:
     """
     if best.std() == 0 and fresh.std() == 0:
         return bool(best.mean() > fresh.mean())
-    return bool(ttest_ind(best, fresh, equal_var=False, alternative="greater").pvalue < SIGNIFICANT)
+    return bool(stats.ttest_ind(best, fresh, equal_var=False, alternative="greater").pvalue < SIGNIFICANT)

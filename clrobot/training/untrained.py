@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import torch as th
 
-# The first optimizer imports it, and the frames of that moment live on in it: here they hold no training.
-import torch._dynamo
-
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError

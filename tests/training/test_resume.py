@@ -67,7 +67,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path: P
     """SIGKILL to a real process at KILLS random moments, spread over the methods; resumed until it is done."""
     context = multiprocessing.get_context("forkserver")
     # What a training would import on its way takes longer than a tiny training.
-    context.set_forkserver_preload(["clrobot.training.training", "torch._dynamo"])
+    context.set_forkserver_preload(["clrobot.training.training"])
     methods = ("finetune", "ewc", "progressive", "packnet", "replay")
     seconds = min(whole_runs[method].seconds for method in methods)
     rng = random.Random(0)

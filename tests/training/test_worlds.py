@@ -158,7 +158,7 @@ def test_resume_cannot_change_when_snapshots_are_taken(tmp_path: Path) -> None:
 def test_a_training_killed_at_random_moments_ends_with_the_same_bits(wholes: dict[str, Any], tmp_path: Path) -> None:
     expected = whole(wholes, "ewc")
     context, rng = multiprocessing.get_context("forkserver"), random.Random(0)
-    context.set_forkserver_preload(["clrobot.training.training", "torch._dynamo"])
+    context.set_forkserver_preload(["clrobot.training.training"])
     kills = 0
     for n in range(20):
         folder, target = tmp_path / f"run-{n}", train_mixed

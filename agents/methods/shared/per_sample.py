@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 import torch as th
 from torch.func import functional_call, vjp, vmap
 
+from clrobot.agents.compiler import load_compiler
 from clrobot.agents.networks.slot_network import SlotNetwork, slot_of
 from clrobot.agents.policies.policy import SlotPolicy
+
+load_compiler()  # `vmap` needs it
 
 _CHUNK = 250  # samples whose gradients are in memory at once
 

@@ -13,6 +13,8 @@ import torch as th
 from torch import nn
 from typing_extensions import override
 
+from clrobot.agents.compiler import Adam
+
 COMPONENTS = 16  # of each slot's prior
 CONSTANT = 1e-5  # a direction of a smaller deviation (in the observation's scaled numbers) does not vary
 _LOG_NOISE_LIMITS = (-4.0, 1.0)
@@ -285,7 +287,7 @@ class StateVAE(StateGenerator):
         newest = self.slots - 1
         coordinates = self.frames.to_coordinates(states, newest)
         device = states.device
-        optimizer = th.optim.Adam(self.parameters(), lr=2e-3, fused=True)
+        optimizer = Adam(self.parameters(), lr=2e-3, fused=True)
         for i in range(iterations):
             optimizer.param_groups[0]["lr"] = 2e-3 * 0.5 * (1 + math.cos(math.pi * i / iterations))
             slot = th.arange(batch_size, device=device) % self.slots
