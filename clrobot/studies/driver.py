@@ -25,6 +25,7 @@ from clrobot.studies.signals import Requests
 from clrobot.studies.turns import finished_run, log_of, progress, turn
 
 AGAIN: Final = 2  # so often a run is tried again that fails without having come any further
+TAKEN: Final = 100  # and so often one that is taken away, which may well happen before it could begin
 _AWAKE = 0.5  # seconds between two looks for signals
 _PAUSE = 1.0  # seconds until what was taken away is started again
 
@@ -179,7 +180,7 @@ class _Driver:
     def _until_it_ends(self, planned: Plan, log: IO[bytes]) -> RunFolder | Failure | None:
         """Start processes until the run is finished, has failed for good, or the study is stopped."""
         self._note(planned, "running", "started ")
-        failures, best = 0, progress(planned.folder)
+        failures, taken, best = 0, 0, progress(planned.folder)
         while True:
             log.truncate(0)
             code = self._executor.run(self._job(planned), self._requests.stopped)
@@ -195,11 +196,15 @@ class _Driver:
                 return None
             error = last_line(log) or f"no output, and exit code {code}"
             if (reached := progress(planned.folder)) > best:
-                failures, best = 0, reached
+                failures, taken, best = 0, 0, reached
             elif code in _TAKEN_AWAY:
+                taken += 1
                 time.sleep(_PAUSE)
             else:
                 failures += 1
+            if taken > TAKEN:
+                why = f"was taken away {taken} times without having come any further; give its processes more time"
+                return self._failed(planned, f"{why}, or another place; {log_of(planned)} ends with: {error}")
             if failures > AGAIN:
                 return self._failed(planned, f"{log_of(planned)} ends with: {error}")
             self._note(planned, "running", "again   ", f", which ended with: {error}")

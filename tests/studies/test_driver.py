@@ -21,7 +21,7 @@ from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.runs.folder import RunFolder
 from clrobot.studies import driver
-from clrobot.studies.driver import AGAIN, Board, run_all
+from clrobot.studies.driver import AGAIN, TAKEN, Board, run_all
 from clrobot.studies.executors import by_name
 from clrobot.studies.executors.by_name import Kind, make_executor
 from clrobot.studies.executors.executor import Executor, Job
@@ -124,6 +124,18 @@ def test_what_is_taken_away_has_not_failed(code: int | None, tmp_path: Path, mon
     told, _, outcome = work(tmp_path, begins, *[taken_away(code)] * 5, finishes)
     assert told == ["started", *["again"] * 6, "finished"]
     assert outcome.failures == []
+
+
+def test_what_is_taken_away_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred times in a row: what came further in between begins to count anew."""
+    monkeypatch.setattr(driver, "_PAUSE", 0.0)
+    away = [taken_away(None)] * TAKEN
+    told, _, outcome = work(tmp_path, begins, *away, comes_to(64), *away, taken_away(143))
+    assert told == ["started", *["again"] * (2 * TAKEN + 2), "FAILED"]
+    assert [str(failure) for failure in outcome.failures] == [
+        f"{tmp_path}/run-0: was taken away 101 times without having come any further; give its processes more time, "
+        f"or another place; {tmp_path}/run-0.log ends with: no output, and exit code 143"
+    ]
 
 
 def test_a_run_that_fails_keeps_no_other_from_finishing(tmp_path: Path) -> None:
