@@ -27,6 +27,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from clrobot.agents.algorithms.algorithm import Algorithm
 from clrobot.agents.algorithms.learner import load_moments, optimizers
+from clrobot.agents.generators import generator_states, set_generator_states
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.agents.vec_env import EnvState
@@ -107,8 +108,8 @@ def write_snapshot(
         "last_episode_starts": np.asarray(model._last_episode_starts),
         "numpy": numpy_state["state"]["key"],
         "python": np.array(python_words, np.int64),
-        "torch": th.get_rng_state().numpy(),
     }
+    arrays |= {name: state.numpy() for name, state in generator_states(model.device).items()}
     parent.mkdir(exist_ok=True)
     with atomic(_named(parent, progress.step)) as folder:
         folder.mkdir()
@@ -253,7 +254,8 @@ class Snapshot:
         python = self._generators.python
         words = tuple(int(word) for word in self._arrays["python"])
         random.setstate((python.version, words, python.gauss))
-        th.set_rng_state(th.from_numpy(self._arrays["torch"].copy()))
+        states = {name: th.from_numpy(a.copy()) for name, a in self._arrays.items() if name.startswith("torch")}
+        set_generator_states(states, model.device)
 
 
 def _run_sums(run: Path, scores: int) -> dict[str, str]:

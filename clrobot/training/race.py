@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from clrobot.agents.algorithms.learner import Learner
+from clrobot.agents.generators import generator_states, set_generator_states
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
@@ -30,7 +30,7 @@ class Beginning:
         model = learner.model
         self._weights = {name: tensor.clone() for name, tensor in learner.policy.state_dict().items()}
         self._remembered = {name: tensor.clone() for name, tensor in method.state_dict().items()}
-        self._torch, self._python = th.get_rng_state(), random.getstate()
+        self._torch, self._python = generator_states(model.device), random.getstate()
         self._numpy = np.random.get_state()  # noqa: NPY002 -- Stable-Baselines3 draws from it
         self._actions = model.action_space.np_random.bit_generator.state
         self._updates = model._n_updates
@@ -46,7 +46,7 @@ class Beginning:
         self._env.seed(seed_for(self._config.seed, "training", plan.stage))  # the next reset is the stage's first
         learner.begin_slot(plan.heads, self._env, plan.steps)
         learner.algorithm.spend(model, plan.begin.spent)
-        th.set_rng_state(self._torch)
+        set_generator_states(self._torch, model.device)
         random.setstate(self._python)
         np.random.set_state(self._numpy)  # noqa: NPY002
         model.action_space.np_random.bit_generator.state = self._actions

@@ -1,0 +1,28 @@
+"""Torch's global generators that a learner draws from: the processor's, and that of the card its networks are on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch as th
+
+_CARD = "torch.card"
+
+
+def generator_states(device: th.device) -> dict[str, th.Tensor]:
+    """Return their states by name; networks on `device` act by its generator."""
+    states = {"torch": th.get_rng_state()}
+    if device.type == "cuda":
+        states[_CARD] = th.cuda.get_rng_state(device)
+    return states
+
+
+def set_generator_states(states: Mapping[str, th.Tensor], device: th.device) -> None:
+    """Set what `generator_states` returned; other names in `states` are passed over.
+
+    Raises:
+        KeyError, RuntimeError: one is missing, or is of another kind.
+    """
+    th.set_rng_state(states["torch"])
+    if device.type == "cuda":
+        th.cuda.set_rng_state(states[_CARD], device)
