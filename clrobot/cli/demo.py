@@ -44,7 +44,7 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, thre
     folder.mkdir(parents=True)  # where none can be made this ends it, rather than each training by itself
     console = open_console()
     # Side by side, a column for each task first, which takes longest: so no core is idle at the end.
-    runs = train_side_by_side({folder / config.method: config for config in reversed(configs)}, console)[::-1]
+    runs = train_side_by_side({folder / config.method: config for config in configs}, console)
     page, film = _page(runs, folder / "report.html"), None
     if all(config.video.enabled for config in configs):
         film = _film(runs, folder / "grid.mp4", threads)
