@@ -113,6 +113,11 @@ class SlotVecEnv(VecEnv):
         """How many times a simulation went to infinity."""
         return int(self.env.divergences)  # type: ignore[attr-defined]
 
+    @property
+    def solved(self) -> NDArray[np.bool_]:
+        """Whether each episode under way has been solved at any step so far, (N,)."""
+        return np.asarray(self.env.solved)  # type: ignore[attr-defined]
+
     @override
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions for `step_wait`."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from clrobot.agents.settings import FrozenSettings
 
-Choice = Literal["none", "newest", "return", "test", "race", "random", "oracle"]
+Choice = Literal["none", "newest", "return", "test", "success", "race", "random", "oracle"]
 
 
 class WarmStartSettings(FrozenSettings):
@@ -16,12 +16,14 @@ class WarmStartSettings(FrozenSettings):
 
     choose: Choice = "none"
     """Which earlier slot a new one begins as: none; the newest; by a trial of each on the new task the one of the
-    best mean return; that one if a t-test puts it above a fresh head; the best after a race; any at random; or the
-    best by the published transfer matrix."""
-    trial_envs: int = Field(32, ge=2, le=65_536)
+    best mean return; that one if a t-test puts it above a fresh head; the one that solves it most often there, if it
+    does often enough; the best after a race; any at random; or the best by the published transfer matrix."""
+    trial_envs: int = Field(16, ge=2, le=65_536)
     """Simulations in which each slot is tried; with more the test sees smaller differences."""
-    trial_steps: int = Field(50, ge=1, le=1_000_000)
+    trial_steps: int = Field(100, ge=1, le=1_000_000)
     """Control steps of each of them, from an episode's start."""
+    solves: float = Field(0.1, gt=0, le=1)
+    """Success: the least share of the trial's simulations in which the chosen slot solves the new task."""
     racers: int = Field(3, ge=2, le=1_000)
     """Starts that race: the fresh one, and the best of the trial."""
     race_share: float = Field(0.03, gt=0, lt=1)
@@ -43,7 +45,7 @@ class WarmStartSettings(FrozenSettings):
     @property
     def tries(self) -> bool:
         """Whether slots are tried on the new task."""
-        return self.choose in ("return", "test", "race")
+        return self.choose in ("return", "test", "success", "race")
 
     def cost(self, earlier: int, race: int) -> StartCost:
         """Return what it takes to choose among so many earlier slots, where a race takes `race` steps of each."""

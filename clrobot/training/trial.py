@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch as th
@@ -23,12 +23,21 @@ else:
 SIGNIFICANT = 0.05  # a chance below it is none
 
 
-@th.no_grad()
-def trial_returns(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -> NDArray[np.float64]:
-    """Return what each slot up to `slot`, the fresh one, gets in the task of `slot`: (slot + 1, trial_envs).
+class Trial(NamedTuple):
+    """What K earlier slots and the fresh one, the last, did in each of n simulations of the new task, (K + 1, n)."""
 
-    A return is the sum of rewards over the trial's steps from an episode's start, with sampled actions. The slots
-    meet the same start states and the same noise; simulations and generator are the trial's own.
+    returns: NDArray[np.float64]
+    """The sum of rewards over the trial's steps."""
+    solved: NDArray[np.bool_]
+    """Whether the task was solved at any of them."""
+
+
+@th.no_grad()
+def try_slots(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -> Trial:
+    """Return how each slot up to `slot`, the fresh one, does in the task of `slot`.
+
+    A trial begins at an episode's start, and has sampled actions. The slots meet the same start states and the same
+    noise; simulations and generator are the trial's own.
 
     Args:
         config: the run's settings.
@@ -40,7 +49,8 @@ def trial_returns(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -
     common = layout(config.curriculum)
     env = SlotVecEnv(stage_env(stage, start.trial_envs, layout=common, threads=config.threads), slot)
     try:
-        returns = np.zeros((slot + 1, env.num_envs))
+        shape = slot + 1, env.num_envs
+        trial = Trial(np.zeros(shape), np.zeros(shape, np.bool_))
         for head in range(slot + 1):
             generator = th.Generator().manual_seed(seed)
             env.seed(seed)
@@ -50,11 +60,12 @@ def trial_returns(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -
                 rows[:, -1] = head
                 mean, log_std = policy.gaussian(rows)
                 noise = th.randn(mean.shape, generator=generator).to(mean.device)
-                obs, rewards, *_ = env.step(policy.to_action(mean + log_std.exp() * noise).cpu().numpy())
-                returns[head] += rewards
+                obs, rewards, _, infos = env.step(policy.to_action(mean + log_std.exp() * noise).cpu().numpy())
+                trial.returns[head] += rewards
+                trial.solved[head] |= np.logical_or(env.solved, [info.get("is_success", False) for info in infos])
     finally:
         env.close()
-    return returns
+    return trial
 
 
 def ranked(returns: NDArray[np.float64]) -> list[int]:
@@ -76,3 +87,14 @@ def is_above(best: NDArray[np.float64], fresh: NDArray[np.float64]) -> bool:
     if best.std() == 0 and fresh.std() == 0:
         return bool(best.mean() > fresh.mean())
     return bool(stats.ttest_ind(best, fresh, equal_var=False, alternative="greater").pvalue < SIGNIFICANT)
+
+
+def solver(trial: Trial, least: float) -> int | None:
+    """Return the earlier slot that solves the new task most often, of equals the one of the greater return.
+
+    None where it solves it in a smaller share of the simulations than `least`, or no more often than the fresh one.
+    What a slot gets says less: a head that presses well gets much beside a lever, and may be a dead end there.
+    """
+    shares = trial.solved.mean(1)
+    best = max(ranked(trial.returns), key=lambda k: shares[k])  # of equals the first, which has the greater return
+    return best if shares[best] >= least and shares[best] > shares[-1] else None

@@ -17,7 +17,7 @@ from clrobot.training.ledger import Ledger
 from clrobot.training.plan import StagePlan
 from clrobot.training.race import Race
 from clrobot.training.seeds import seed_for
-from clrobot.training.trial import is_above, ranked, trial_returns
+from clrobot.training.trial import is_above, ranked, solver, try_slots
 
 
 def begin_new_slot(
@@ -76,7 +76,11 @@ def _order(config: RunConfig, learner: Learner, plan: StagePlan) -> list[int]:
         return [int(np.random.default_rng(seed).integers(slot))]
     if start.choose == "oracle":
         return [by_transfer(published_transfer(), [s.task for s in config.curriculum.stages[: slot + 1]])]
-    returns = trial_returns(config, learner.policy, slot, seed)
+    trial = try_slots(config, learner.policy, slot, seed)
+    if start.choose == "success":
+        chosen = solver(trial, start.solves)
+        return [slot if chosen is None else chosen]
+    returns = trial.returns
     best = ranked(returns)
     if start.choose == "race":
         return [slot, *best]

@@ -36,7 +36,7 @@ from clrobot.training.race import Race
 from clrobot.training.resuming import resume
 from clrobot.training.start_check import check_start
 from clrobot.training.training import train
-from clrobot.training.trial import is_above, ranked
+from clrobot.training.trial import Trial, is_above, ranked, solver, try_slots
 from clrobot.training.untrained import untrained
 from clrobot.training.warm_start import by_transfer
 
@@ -229,6 +229,42 @@ def test_the_test_keeps_its_level() -> None:
     assert 25 < above < 75  # 50 expected; the spreads differ, as Welch's test allows
 
 
+@pytest.mark.parametrize(
+    ("solved", "expected"),
+    [
+        ([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]], 1),  # the most often
+        ([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], 1),  # of equals the greater return
+        ([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], 0),  # though another has the greater return
+        ([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], None),
+        ([[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]], None),  # the fresh one solves it as often
+    ],
+)
+def test_the_slot_that_solves_the_task_most_often_is_taken(solved: list[list[int]], expected: int | None) -> None:
+    returns = np.array([[1.0] * 4, [2.0] * 4, [9.0] * 4])
+    assert solver(Trial(returns, np.array(solved, bool)), 0.25) == expected
+    assert solver(Trial(returns, np.array(solved, bool)), 0.75) is None
+
+
+def test_a_trial_counts_what_is_solved_at_any_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an episode that ends within the trial its info tells: the next one has begun by then."""
+    told = iter([([True, False, False], []), ([False] * 3, [1]), ([False] * 3, [])])
+
+    class Told(SlotVecEnv):
+        solved: Any = None
+
+        def step(self, actions: Any) -> Any:
+            obs, rewards, dones, infos = super().step(actions)
+            self.solved, ended = next(told)
+            return obs, rewards, dones, [info | {"is_success": i in ended} for i, info in enumerate(infos)]
+
+    monkeypatch.setattr(clrobot.training.trial, "SlotVecEnv", Told)
+    config = make_config(**chosen("success", "finetune", trial_envs=3, trial_steps=3))
+    learner, _ = untrained(config)
+    trial = try_slots(config, learner.policy, 0, seed=0)
+    assert trial.solved.tolist() == [[True, True, False]]
+    assert np.isfinite(trial.returns).all()
+
+
 def test_the_oracle_takes_the_greatest_transfer_or_begins_anew() -> None:
     transfer = {("a", "c"): 0.2, ("b", "c"): 0.5, ("a", "d"): -0.1, ("b", "d"): -0.3}
     assert by_transfer(transfer, ["a", "b", "c"]) == 1
@@ -243,9 +279,9 @@ def test_each_way_of_choosing_costs_what_it_says() -> None:
         return tuple(WarmStartSettings(choose=choose).cost(earlier, 4096))
 
     assert {cost(choose, 3) for choose in ("none", "newest", "random", "oracle")} == {(0, 1, 0)}
-    assert cost("return", 3) == cost("test", 3) == (4 * 32 * 50, 1, 0)
-    assert cost("race", 1) == (2 * 32 * 50, 2, 4096)
-    assert cost("race", 9) == (10 * 32 * 50, 3, 4096)
+    assert cost("return", 3) == cost("test", 3) == cost("success", 3) == (4 * 16 * 100, 1, 0)
+    assert cost("race", 1) == (2 * 16 * 100, 2, 4096)
+    assert cost("race", 9) == (10 * 16 * 100, 3, 4096)
     assert cost("race", 0) == (0, 1, 0)
 
 
@@ -377,5 +413,5 @@ def test_a_trial_that_fails_closes_its_simulations(monkeypatch: pytest.MonkeyPat
     config = make_config(**chosen("return", "finetune"))
     learner, _ = untrained(config)
     with pytest.raises(OSError, match="a world went wrong"):
-        clrobot.training.trial.trial_returns(config, learner.policy, 0, seed=0)
+        try_slots(config, learner.policy, 0, seed=0)
     assert len(closed) == 1
