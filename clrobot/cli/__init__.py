@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from clrobot import __version__
 from clrobot.cli.benchmarks import bench, learning, overhead
 from clrobot.cli.common import check_environment, errors_as_sentences, print_on_any_terminal
 from clrobot.cli.compare import compare, plot, report
@@ -52,13 +53,15 @@ VERBS: dict[str, Callable[..., None]] = {
     "overhead": overhead,
     "learning": learning,
 }
-
+VERSION_FLAG = "--version"
 
 _DESCRIPTION = """Train one robot arm through a sequence of skills, and see what it kept.
 
 --import MODULE, before or after any verb, adds your own tasks and methods.
 
-MODULE is a module's name, or a file's path such as ./my_task.py."""
+MODULE is a module's name, or a file's path such as ./my_task.py.
+
+--version, in a verb's place, says which clrobot this is."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -66,6 +69,9 @@ def main(words: Sequence[str] | None = None) -> None:
     words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     print_on_any_terminal()
     with errors_as_sentences(), _torch_threads_put_back():
+        if words == [VERSION_FLAG]:
+            print(f"clrobot {__version__}")
+            return
         check_environment()
         words = import_given(words)
         verbs, registry = dict(VERBS), None

@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.models import forge_manifest
 
+import clrobot
 from clrobot.agents.methods import METHODS
 from clrobot.cli import VERBS
 from clrobot.envs.tasks import TASKS
@@ -69,6 +70,12 @@ def test_no_verb_is_answered_with_help(cli: Cli):
     assert all(verb in outcome.out for verb in VERBS)
     assert outcome.out == cli("--help").out
     assert too_wide(outcome.out) == []
+
+
+def test_the_version_is_said_and_nothing_else(cli: Cli):
+    outcome = cli("--version")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"clrobot {clrobot.__version__}\n", "")
+    assert "--version" in cli("--help").out
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -372,7 +379,7 @@ def test_help_and_lists_import_nothing_heavy(tmp_path: Path):
     (tmp_path / "mine.py").write_text(MINE)
     mine = ["--import", "./mine.py"]
     lists = [[verb] for verb in ("tasks", "methods", "curricula")]
-    helps = [[], ["--help"], *([verb, "--help"] for verb in VERBS)]
+    helps = [[], ["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)]
     code = f"""
 import contextlib, io, sys
 import clrobot
