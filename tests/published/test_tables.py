@@ -127,8 +127,19 @@ def test_the_tries_are_a_table(tmp_path: Path) -> None:
     rows = [trial(tried=value, seed=seed) for value in (0.5, 0.05) for seed in (100, 101)]
     add_rows(tmp_path / "t.csv", [*rows, trial(method="finetune", setting="", tried=None)], Trial, "tries")
     (block,) = blocks("<!-- table: tuning -->\n<!-- end -->\n", None, tmp_path / "t.csv")
-    assert "| ewc | ewc.strength | 0.05 | 2 | 0.90 | 0.05 | 0.60 |" in block.drawn
-    assert "| finetune | – | – | 1 |" in block.drawn
+    assert "| val5 | ewc | ewc.strength | 0.05 | 2 | 0.90 | 0.05 | 0.60 |" in block.drawn
+    assert "| val5 | finetune | – | – | 1 |" in block.drawn
+
+
+def test_tries_on_several_curricula_stay_apart(tmp_path: Path) -> None:
+    rows = [trial(seed=100), trial(curriculum="first3", seed=100, average_success=0.5)]
+    add_rows(tmp_path / "t.csv", rows, Trial, "tries")
+    (block,) = blocks("<!-- table: tuning -->\n<!-- end -->\n", None, tmp_path / "t.csv")
+    assert [line.split(" | ")[0::4] for line in block.drawn.strip().splitlines()[2:]] == [
+        ["| first3", "1"],
+        ["| val5", "1"],
+    ]
+    assert "| first3 | ewc | ewc.strength | 0.05 | 1 | 0.50 |" in block.drawn
 
 
 REFUSED = {
