@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from making import api, concepts, methods, published, tasks
+from making import api, benchmarks, concepts, methods, tasks
 from making.blocks import note
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -29,7 +29,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is made."""
-    pages = methods.pages() | tasks.pages() | api.pages() | {"benchmarks.md": published.benchmarks()}
+    pages = methods.pages() | tasks.pages() | api.pages() | {"benchmarks.md": benchmarks.benchmarks()}
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files

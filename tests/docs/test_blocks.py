@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from making import api, methods, published, tasks
+from making import api, benchmarks, methods, tasks
 from making.blocks import Block, blocks, commands, note
 from support.trainings import TINY
 
@@ -210,7 +210,7 @@ MADE = {
     "methods/index.md": methods.index_page,
     "tasks/index.md": tasks.index_page,
     "reference.md": api.reference,
-    "benchmarks.md": published.benchmarks,
+    "benchmarks.md": benchmarks.benchmarks,
 }
 
 
