@@ -192,11 +192,11 @@ def tuning_table(trials: Sequence[Trial]) -> str:
     """
     if not trials:
         raise UserError("table 'tuning': no try is published; expected a file that clrobot publish --tuning wrote")
-    tries: dict[tuple[str, ...], list[Trial]] = {}
+    tries: dict[tuple[str, str, str, str], list[Trial]] = {}
     for trial in trials:
         value = DASH if trial.tried is None else f"{trial.tried:g}"
         algo = "" if trial.algo == "ppo" else f" ({trial.algo})"
-        which = trial.curriculum, f"{trial.method}{algo}", trial.setting or DASH, value
+        which = (trial.curriculum, f"{trial.method}{algo}", trial.setting or DASH, value)
         tries.setdefault(which, []).append(trial)
     lines = [
         _line(["curriculum", "method", "setting", "value", "seeds", "average success", "forgetting", "mean area"]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -21,14 +20,13 @@ from clrobot.published.tuning import Trial
 from clrobot.report.figures.bars import comparison_figure
 from clrobot.report.figures.matrices import transfer_figure
 from clrobot.report.figures.of_comparison import bars, final_successes
-from clrobot.report.figures.style import Draw, to_svg
 from clrobot.report.transfer_page import best_starts, matrix_of
 from clrobot.results.numbers import grouped, number
 from clrobot.runs.transfer_file import PUBLISHED, TransferRow, parse_transfer
 from making import published
+from making.figures import figure
 from making.markdown import page, table
 
-WIDTH: Final = 6.4  # inches
 # The files; a test puts others in their place.
 TUNING: Path = tuning.FILE
 TRANSFER: Path = tuning.FILE.parent.parent / PUBLISHED
@@ -69,14 +67,15 @@ def _protocol() -> str:
 
 def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
     comparison = published.compared(published.RESULTS, name)
-    drawn: dict[str, Draw] = {}
+    parts = [f"## {name}", _measured(name, runs, comparison)]
     if panels := bars(comparison):
-        drawn[f"methods on {name}"] = lambda width: comparison_figure(panels, width)
-    drawn |= {f"success on each task at the end of {name}": final.draw for final in final_successes(comparison)}
+        drawn = figure(lambda width: comparison_figure(panels, width), f"methods on {name}")
+        parts += ["Means over the seeds, with their intervals; each dot is a seed:", drawn]
+    for n, final in enumerate(final_successes(comparison), start=1):
+        label = f"success on each task at the end of {name}" + (f" ({n})" if n > 1 else "")
+        parts += ["Success on each task after the last stage:", figure(final.draw, label)]
     return [
-        f"## {name}",
-        _measured(name, runs, comparison),
-        *(figure(draw, label) for label, draw in drawn.items()),
+        *parts,
         *published.tables(name),
         "### Differences",
         *published.tables(name, "differences"),
@@ -109,11 +108,6 @@ def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -
             f"The first run again: `{first.command}`.",
         ]
     ).strip()
-
-
-def figure(draw: Draw, label: str) -> str:
-    """Return a figure whose colours are the page's, with what it shows for those who do not see it."""
-    return f'<div class="figure" role="img" aria-label="{label}">\n{to_svg(draw(WIDTH), label)}\n</div>'
 
 
 def _alone() -> list[str]:
