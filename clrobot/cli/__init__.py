@@ -22,6 +22,7 @@ from clrobot.cli.study import study, study_status, sweep
 from clrobot.cli.train import extend, resume, train_in_help
 from clrobot.cli.transfer import transfer
 from clrobot.cli.verify import verify
+from clrobot.errors import UserError, nearest, shown
 from clrobot.files import at_home
 from clrobot.imports import import_given
 
@@ -74,6 +75,8 @@ def main(words: Sequence[str] | None = None) -> None:
             return
         check_environment()
         words = import_given(words)
+        if words and not words[0].startswith("-") and words[0] not in VERBS:
+            raise UserError(f"unknown verb {shown(words[0])}{nearest(words[0], VERBS)}")
         verbs, registry = dict(VERBS), None
         if words[:1] == ["train"]:
             from clrobot.cli.settings import train_verb

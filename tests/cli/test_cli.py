@@ -427,7 +427,7 @@ clrobot.register_method(Gentle)
 
 TRAIN = {
     "an unknown method": (["--method", "ewx"], "unknown method 'ewx'; did you mean ewc?"),
-    "an unknown curriculum": (["--curriculum", "quik"], "unknown curriculum 'quik'; did you mean quick?"),
+    "an unknown curriculum": (["--curriculum", "quik"], "unknown curriculum 'quik'; did you mean quick, or"),
     "an unknown task in a file": (["--curriculum", "unknown.yaml"], "unknown.yaml, line 3: `stages.1.task`: unknown"),
     "a malformed file": (["--curriculum", "syntax.yaml"], "syntax.yaml, line 4: "),
     "no such curriculum file": (["--curriculum", "none.yaml"], "'none.yaml': No such file"),
@@ -558,6 +558,8 @@ OTHER = {
     "learning with -1 threads": (["learning", "--threads", "-1"], "--threads -1; expected 0 or more"),
     "demo with -1 threads": (["demo", "--threads", "-1"], "`threads` is -1"),
     "a sweep with a million threads": (["sweep", "--threads", "1000000"], "`threads` is 1000000"),
+    "an unknown verb": (["evalute", "run"], "unknown verb 'evalute'; did you mean evaluate?"),
+    "a verb of nobody's": (["xyzzy"], "unknown verb 'xyzzy'; expected one of demo, train, evaluate, "),
     "bench with an unknown task": (["bench", "--ppo-task", "rech"], "did you mean reach?"),
     "bench beside what is no Python": (
         ["bench", "--metaworld", "nowhere"],
@@ -578,7 +580,6 @@ def test_other_verbs_refuse(case: str, cli: Cli, desk: Path):
 
 WORDS = {
     # words that the parser itself refuses: what its answer names
-    "an unknown verb": (["evalute"], "evalute"),
     "an unknown flag": (["train", "--nope", "1"], "--nope"),
     "a misspelt flag": (["train", "--ppo.gama", "0.9"], "--ppo.gamma"),
     "a word too many": (["tasks", "extra"], "extra"),
