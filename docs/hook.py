@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from making import api, benchmarks, concepts, methods, tasks
@@ -39,3 +40,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fill in the numbers and pictures of a real run, and end with what is run of it by tests."""
     only_read = page.file.src_uri in {f"methods/{method.name}.md" for method in METHODS}
     return concepts.filled(markdown) + note(markdown, only_read=only_read)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the search's index as a script too: a page that is opened from the disk may read no other file."""
+    index = Path(config.site_dir) / "search" / "search_index.json"
+    index.with_suffix(".js").write_text(f"var __index = {index.read_text(encoding='utf-8')}", encoding="utf-8")
