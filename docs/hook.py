@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from making import api, concepts, methods, published, tasks
+from making import api, benchmarks, concepts, methods, tasks
 from making.blocks import note
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -29,7 +30,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is made."""
-    pages = methods.pages() | tasks.pages() | api.pages() | {"benchmarks.md": published.benchmarks()}
+    pages = methods.pages() | tasks.pages() | api.pages() | {"benchmarks.md": benchmarks.benchmarks()}
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
@@ -39,3 +40,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Fill in the numbers and pictures of a real run, and end with what is run of it by tests."""
     only_read = page.file.src_uri in {f"methods/{method.name}.md" for method in METHODS}
     return concepts.filled(markdown) + note(markdown, only_read=only_read)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the search's index as a script too: a page that is opened from the disk may read no other file."""
+    index = Path(config.site_dir) / "search" / "search_index.json"
+    index.with_suffix(".js").write_text(f"var __index = {index.read_text(encoding='utf-8')}", encoding="utf-8")

@@ -66,6 +66,11 @@ class Algorithm(ABC):
         """Control steps of a stage until its first gradient step, over all simulations."""
         return self.iteration
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Sentences on these settings that a user should read before a training; none where they go well together."""
+        return ()
+
     @abstractmethod
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> BaseAlgorithm:
         """Return an untrained model with one slot. Seeds torch's, numpy's and Python's global generators.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import proxy
 
@@ -81,6 +82,20 @@ class PPOAlgorithm(Algorithm):
     def iteration(self) -> int:
         return self.settings.num_envs * self.settings.n_steps
 
+    @property
+    @override
+    def remarks(self) -> Sequence[str]:
+        s, samples = self.settings, self.iteration
+        if samples % s.batch_size == 0:
+            return ()
+        update = f"an update has --ppo.num-envs {s.num_envs} × --ppo.n-steps {s.n_steps} = {samples:,} samples"
+        if samples < s.batch_size:
+            return (f"{update}: each pass is one minibatch of all of them, not of --ppo.batch-size {s.batch_size}",)
+        return (
+            f"{update}: the last minibatch has {samples % s.batch_size}, and moves the weights as much as one of "
+            f"--ppo.batch-size {s.batch_size}; give a batch size that divides {samples:,}",
+        )
+
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:
         from stable_baselines3 import PPO
@@ -89,28 +104,31 @@ class PPOAlgorithm(Algorithm):
         from clrobot.agents.policies.ppo import PPOSlotPolicy
 
         s = self.settings
-        model = PPO(
-            self.policy_class(),
-            env,
-            learning_rate=s.learning_rate,
-            n_steps=s.n_steps,
-            batch_size=s.batch_size,
-            n_epochs=s.n_epochs,
-            gamma=s.gamma,
-            gae_lambda=s.gae_lambda,
-            clip_range=s.clip_range,
-            ent_coef=s.ent_coef,
-            vf_coef=s.vf_coef,
-            max_grad_norm=s.max_grad_norm,
-            rollout_buffer_class=ShuffledRolloutBuffer,
-            policy_kwargs={
-                **network,
-                "log_std_init": s.log_std_init,
-                "optimizer_kwargs": {"eps": 1e-5},  # Stable-Baselines3's
-            },
-            seed=seed,
-            device=device,
-        )
+        with warnings.catch_warnings():
+            # `remarks` says it in this house's words, once and before a training.
+            warnings.filterwarnings("ignore", "You have specified a mini-batch size of", UserWarning)
+            model = PPO(
+                self.policy_class(),
+                env,
+                learning_rate=s.learning_rate,
+                n_steps=s.n_steps,
+                batch_size=s.batch_size,
+                n_epochs=s.n_epochs,
+                gamma=s.gamma,
+                gae_lambda=s.gae_lambda,
+                clip_range=s.clip_range,
+                ent_coef=s.ent_coef,
+                vf_coef=s.vf_coef,
+                max_grad_norm=s.max_grad_norm,
+                rollout_buffer_class=ShuffledRolloutBuffer,
+                policy_kwargs={
+                    **network,
+                    "log_std_init": s.log_std_init,
+                    "optimizer_kwargs": {"eps": 1e-5},  # Stable-Baselines3's
+                },
+                seed=seed,
+                device=device,
+            )
         assert isinstance(model.rollout_buffer, ShuffledRolloutBuffer)
         assert isinstance(model.policy, PPOSlotPolicy)
         model.rollout_buffer.widen = model.policy.with_precomputed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from clrobot import __version__
 from clrobot.cli.benchmarks import bench, learning, overhead
 from clrobot.cli.common import check_environment, errors_as_sentences, print_on_any_terminal
 from clrobot.cli.compare import compare, plot, report
@@ -21,6 +22,7 @@ from clrobot.cli.study import study, study_status, sweep
 from clrobot.cli.train import extend, resume, train_in_help
 from clrobot.cli.transfer import transfer
 from clrobot.cli.verify import verify
+from clrobot.errors import UserError, nearest, shown
 from clrobot.files import at_home
 from clrobot.imports import import_given
 
@@ -52,13 +54,15 @@ VERBS: dict[str, Callable[..., None]] = {
     "overhead": overhead,
     "learning": learning,
 }
-
+VERSION_FLAG = "--version"
 
 _DESCRIPTION = """Train one robot arm through a sequence of skills, and see what it kept.
 
 --import MODULE, before or after any verb, adds your own tasks and methods.
 
-MODULE is a module's name, or a file's path such as ./my_task.py."""
+MODULE is a module's name, or a file's path such as ./my_task.py.
+
+--version, in a verb's place, says which clrobot this is."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -66,8 +70,13 @@ def main(words: Sequence[str] | None = None) -> None:
     words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     print_on_any_terminal()
     with errors_as_sentences(), _torch_threads_put_back():
+        if words == [VERSION_FLAG]:
+            print(f"clrobot {__version__}")
+            return
         check_environment()
         words = import_given(words)
+        if words and not words[0].startswith("-") and words[0] not in VERBS:
+            raise UserError(f"unknown verb {shown(words[0])}{nearest(words[0], VERBS)}")
         verbs, registry = dict(VERBS), None
         if words[:1] == ["train"]:
             from clrobot.cli.settings import train_verb

@@ -89,16 +89,24 @@ def with_tables(text: str, drawn: Sequence[Block]) -> str:
 def _drawn(name: str, runs: Sequence[PublishedRun], tuning: Path | None) -> str:
     """Return the lines within a block, with an empty one before and after: else no table is seen there."""
     if name == "tuning":
-        return _block([_tuning_table(read_rows(TUNING_FILE if tuning is None else tuning, Trial, TUNING))])
+        return _block([tuning_table(read_rows(TUNING_FILE if tuning is None else tuning, Trial, TUNING))])
     curriculum, _, kind = name.partition(" ")
     own = [run for run in runs if run.first.curriculum == curriculum]
     if not own:
         there = list(dict.fromkeys(run.first.curriculum for run in runs))
         raise UserError(f"table {shown(name)}: nothing is published for it{nearest(curriculum, [*there, 'tuning'])}")
-    if kind not in _KINDS:
-        raise UserError(f"table {shown(name)}: after the curriculum{nearest(kind, [k for k in _KINDS if k])}")
-    comparison = compared(sorted(published_groups(own, "mean", suffix=""), key=_place), "mean")
-    return _block(_KINDS[kind](comparison))
+    if kind not in TABLES:
+        raise UserError(f"table {shown(name)}: after the curriculum{nearest(kind, [k for k in TABLES if k])}")
+    return _block(TABLES[kind](published_comparison(own)))
+
+
+def published_comparison(runs: Sequence[PublishedRun]) -> Comparison:
+    """Return published runs of one curriculum side by side, the methods in their own order.
+
+    Raises:
+        UserError: a setting of one is not known today.
+    """
+    return compared(sorted(published_groups(runs, "mean", suffix=""), key=_place), "mean")
 
 
 def _block(tables: Iterable[str]) -> str:
@@ -135,7 +143,8 @@ def _differences(comparison: Comparison) -> list[str]:
     return tables or ["No method was measured by the seeds of a baseline."]
 
 
-_KINDS: Final[dict[str, Callable[[Comparison], list[str]]]] = {
+# What a block may ask of a curriculum, and the tables that it gets.
+TABLES: Final[dict[str, Callable[[Comparison], list[str]]]] = {
     "": _learned,
     "differences": _differences,
     "costs": _costs,
@@ -175,22 +184,28 @@ def _line(words: Iterable[str]) -> str:
 # What settings were chosen on ------------------------------------------------------------------------------
 
 
-def _tuning_table(trials: Sequence[Trial]) -> str:
-    """Return the tries, method by method, with the means over their seeds."""
+def tuning_table(trials: Sequence[Trial]) -> str:
+    """Return the tries, curriculum by curriculum and method by method, with the means over their seeds.
+
+    Raises:
+        UserError: there is none.
+    """
     if not trials:
         raise UserError("table 'tuning': no try is published; expected a file that clrobot publish --tuning wrote")
-    tries: dict[tuple[str, str, float | None], list[Trial]] = {}
+    tries: dict[tuple[str, str, str, str], list[Trial]] = {}
     for trial in trials:
-        tries.setdefault((trial.method, trial.setting, trial.tried), []).append(trial)
+        value = DASH if trial.tried is None else f"{trial.tried:g}"
+        algo = "" if trial.algo == "ppo" else f" ({trial.algo})"
+        which = (trial.curriculum, f"{trial.method}{algo}", trial.setting or DASH, value)
+        tries.setdefault(which, []).append(trial)
     lines = [
-        _line(["method", "setting", "value", "seeds", "average success", "forgetting", "mean area"]),
-        "|---|---|---:|---:|---:|---:|---:|",
+        _line(["curriculum", "method", "setting", "value", "seeds", "average success", "forgetting", "mean area"]),
+        "|---|---|---|---:|---:|---:|---:|---:|",
     ]
-    for (method, setting, tried), own in tries.items():
+    for which, own in tries.items():
         means = [
             number(estimate([getattr(trial, name) for trial in own]).value)
             for name in ("average_success", "forgetting", "mean_area")
         ]
-        value = DASH if tried is None else f"{tried:g}"
-        lines.append(_line([method, setting or DASH, value, str(len(own)), *means]))
+        lines.append(_line([*which, str(len(own)), *means]))
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from clrobot.experiment.dotted import flatten
 from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.nearby import runs_inside
 from clrobot.runs.references import reference_remarks
 
 # Settings that differ within a row by design, or stand beside it, or change nothing in what is learned or measured.
@@ -97,7 +98,7 @@ def expand(paths: Iterable[Path]) -> list[RunFolder]:
     for path in paths:
         inside = [path]
         if path.is_dir() and not (path / "config.yaml").exists():
-            inside = sorted(entry for entry in path.iterdir() if (entry / "config.yaml").is_file()) or [path]
+            inside = runs_inside(path) or [path]
         for entry in inside:
             run = RunFolder.open(entry)  # refused first, where it can be no path at all
             runs.setdefault(entry.resolve(), run)

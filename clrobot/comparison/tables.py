@@ -36,6 +36,7 @@ Format = Literal["table", "markdown", "csv", "latex", "json"]
 
 _COLUMNS: Final = 5  # the most in one table
 _LABEL: Final = 12  # characters of a label that a terminal has room for beside the numbers
+_ENDLESS: Final = 10_000  # characters, more than any table has
 
 
 def as_text(comparison: Comparison, form: Format, *, width: int = 80) -> str:
@@ -111,26 +112,41 @@ def print_comparison(comparison: Comparison, console: LiteralConsole) -> None:
         console.print(
             Text(_in_one_line(section.title), "table.title")
         )  # a table's own would be folded to the table's width
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("method", overflow="fold", min_width=_LABEL)
-        table.add_column("seeds", justify="right")
-        for column in section.columns:
-            table.add_column(column.title, justify="right", min_width=_width(column))
-        for row, cells in _rows(section):
-            texts = []
-            for cell in cells:
-                text = Text(cell.value, "bold" if cell.bold else "")
-                texts.append(text.append(f"\n{cell.interval()}" if cell.ends else "", "not bold dim"))
-            table.add_row(row.label, str(row.seeds), *texts)
+        table = _terminal_table(section)
+        if console.measure(table, options=console.options.update(width=_ENDLESS)).maximum > console.width:
+            # Rich would take the room from any column, numbers too.
+            widths = [_width(column) for column in section.columns]
+            spare = max(0, _room(console.width) - sum(2 + width for width in widths)) // max(1, len(widths))
+            table = _terminal_table(section, [width + spare for width in widths])
         console.print(table)
     for line in _foot(comparison):
         console.print(line, style="dim")
 
 
+def _terminal_table(section: Section, widths: Sequence[int] | None = None) -> Table:
+    """Return a section as the terminal shows it, with columns of these many characters; None: as wide as they are."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("method", overflow="fold", min_width=_LABEL, width=None if widths is None else _LABEL)
+    table.add_column("seeds", justify="right")
+    for n, column in enumerate(section.columns):
+        table.add_column(column.title, justify="right", width=None if widths is None else widths[n])
+    for row, cells in _rows(section):
+        texts = []
+        for cell in cells:
+            text = Text(cell.value, "bold" if cell.bold else "")
+            texts.append(text.append(f"\n{cell.interval()}" if cell.ends else "", "not bold dim"))
+        table.add_row(row.label, str(row.seeds), *texts)
+    return table
+
+
+def _room(width: int) -> int:
+    """Return the characters that the columns of numbers have, each with two blanks after it, in a terminal."""
+    return width - (1 + _LABEL + 2 + len("seeds") + 2)  # a long label is folded
+
+
 def _fitting(section: Section, width: int) -> Iterable[Section]:
     """Yield the table, in parts of as many columns as stand in a terminal of that many characters side by side."""
-    # A blank at each end, two between columns; a long label is folded into _LABEL.
-    room = width - (1 + _LABEL + 2 + len("seeds") + 1)
+    room = _room(width)
     first = taken = 0
     for n, column in enumerate(section.columns):
         if first < n and taken + 2 + _width(column) > room:

@@ -34,14 +34,18 @@ def load_curriculum(source: str | Path) -> Curriculum:
         content = read_plain(path).decode("utf-8")
     except OSError as error:
         if not path.suffix and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-            known = nearest(text, CURRICULA)
-            raise UserError(f"unknown curriculum {shown(text)}{known}; or give a YAML file") from error
+            raise UserError(_unknown(text)) from error
         raise UserError(f"curriculum file {cut(repr(text))}: {error.strerror}; give a readable YAML file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"curriculum file {cut(text)}: not UTF-8 text; give a YAML file") from error
     except ValueError as error:  # characters that no path has
-        raise UserError(f"unknown curriculum {shown(text)}{nearest(text, CURRICULA)}; or give a YAML file") from error
+        raise UserError(_unknown(text)) from error
     return _parse(content, cut(text))
+
+
+def _unknown(name: str) -> str:
+    near = nearest(name, CURRICULA)
+    return f"unknown curriculum {shown(name)}{near.removesuffix('?')}, or give a YAML file{'?' * near.endswith('?')}"
 
 
 # What no curriculum and no configuration comes near; a bomb of a few hundred bytes passes all of it.

@@ -32,22 +32,32 @@ def write_transfer(folder: Path, rows: Sequence[TransferRow]) -> Path:
     """
     tasks, matrix = matrix_of(rows)
     save(transfer_figure(matrix, tasks), folder / "transfer.svg")
-    best = [
-        Help(task, tasks[int(np.nanargmax(matrix[:, j]))], float(np.nanmax(matrix[:, j])))
-        for j, task in enumerate(tasks)
-        if np.isfinite(matrix[:, j]).any()
-    ]
     seeds = sorted({row.seed for row in rows})
     return write_html(
         folder / "transfer.html",
         "transfer.html.jinja",
         figure=Markup(to_svg(transfer_figure(matrix, tasks, width=WIDE), "transfer")),
-        best=sorted(best, key=lambda found: -found.gain),
+        best=best_starts(tasks, matrix),
         pairs=len({(row.source, row.target) for row in rows}),
         seeds=seeds,
         budgets=sorted({row.budget for row in rows}),
         csv=csv_link([COLUMNS, *(list(row.model_dump().values()) for row in rows)]),
     )
+
+
+def best_starts(tasks: Sequence[str], matrix: Array) -> list[Help]:
+    """Return what helps each task most, the greatest help first; tasks without any number are left out.
+
+    Args:
+        tasks: one for each row.
+        matrix: FT(i → j), (N, N).
+    """
+    best = [
+        Help(task, tasks[int(np.nanargmax(matrix[:, j]))], float(np.nanmax(matrix[:, j])))
+        for j, task in enumerate(tasks)
+        if np.isfinite(matrix[:, j]).any()
+    ]
+    return sorted(best, key=lambda found: -found.gain)
 
 
 def matrix_of(rows: Sequence[TransferRow]) -> tuple[list[str], Array]:

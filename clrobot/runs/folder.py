@@ -35,6 +35,7 @@ from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.shown import damage_as_html, run_as_html
 from clrobot.runs.foreign import missing, sources
 from clrobot.runs.lock import LOCK, Held, hold
+from clrobot.runs.nearby import why_no_run
 from clrobot.source import source_commit
 
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
@@ -92,10 +93,8 @@ class RunFolder:
         """
         path = at_home(path)
         run = cls(path)
-        if not path.is_dir():
-            raise UserError(f"no run folder at {path}; give a folder that `clrobot train` made")
-        if not run.config_file.is_file():
-            raise UserError(f"{path} holds no run (config.yaml is missing); give a folder that `clrobot train` made")
+        if not path.is_dir() or not run.config_file.is_file():
+            raise UserError(why_no_run(path))
         run._check_entries()
         _ = run.config  # read now, so that damage is reported first
         return run

@@ -131,6 +131,8 @@ class Training:
         except BaseException:
             folder.unlock()
             raise
+        for remark in learner.algorithm.remarks:
+            observer.warn(remark)
         for name in dict.fromkeys(stage.name for stage in config.curriculum.stages if not stage.tells_success):
             observer.warn(f"nothing tells success in {name}: its return is measured in its place")
         with training.writing():

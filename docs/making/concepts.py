@@ -21,7 +21,6 @@ from typing import Any
 
 from clrobot.report.contents import Contents
 from clrobot.report.figures.of_run import run_figures
-from clrobot.report.figures.style import to_svg
 from clrobot.results import metrics
 from clrobot.results.catalogue import RUN_METRICS, run_metric
 from clrobot.results.numbers import number_of_kind
@@ -29,10 +28,10 @@ from clrobot.results.run_metrics import Costs, run_metrics
 from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
+from making.figures import figure
 from making.markdown import literal, table
 
 RUN = Path(__file__).parent.parent / "data" / "finetune"
-WIDTH = 6.4  # inches
 
 _ASKED = re.compile(r"\{\{ (\w+) ?([\w.]*) \}\}")
 _EQUATION = re.compile(r"^ *# (.+?) {2,}\((.+)\)$", re.MULTILINE)
@@ -87,8 +86,7 @@ def _equation(name: str) -> str:
 
 
 def _figure(name: str) -> str:
-    drawn = to_svg(run_figures(run())[name](WIDTH), name)
-    return f'<div class="figure" role="img" aria-label="{name.replace("_", " ")}">\n{drawn}\n</div>'
+    return figure(run_figures(run())[name], name.replace("_", " "))
 
 
 def _all(_: str) -> str:

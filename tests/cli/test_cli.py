@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.models import forge_manifest
 
+import clrobot
 from clrobot.agents.methods import METHODS
 from clrobot.cli import VERBS
 from clrobot.envs.tasks import TASKS
@@ -69,6 +70,12 @@ def test_no_verb_is_answered_with_help(cli: Cli):
     assert all(verb in outcome.out for verb in VERBS)
     assert outcome.out == cli("--help").out
     assert too_wide(outcome.out) == []
+
+
+def test_the_version_is_said_and_nothing_else(cli: Cli):
+    outcome = cli("--version")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"clrobot {clrobot.__version__}\n", "")
+    assert "--version" in cli("--help").out
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -372,7 +379,7 @@ def test_help_and_lists_import_nothing_heavy(tmp_path: Path):
     (tmp_path / "mine.py").write_text(MINE)
     mine = ["--import", "./mine.py"]
     lists = [[verb] for verb in ("tasks", "methods", "curricula")]
-    helps = [[], ["--help"], *([verb, "--help"] for verb in VERBS)]
+    helps = [[], ["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)]
     code = f"""
 import contextlib, io, sys
 import clrobot
@@ -420,7 +427,7 @@ clrobot.register_method(Gentle)
 
 TRAIN = {
     "an unknown method": (["--method", "ewx"], "unknown method 'ewx'; did you mean ewc?"),
-    "an unknown curriculum": (["--curriculum", "quik"], "unknown curriculum 'quik'; did you mean quick?"),
+    "an unknown curriculum": (["--curriculum", "quik"], "unknown curriculum 'quik'; did you mean quick, or"),
     "an unknown task in a file": (["--curriculum", "unknown.yaml"], "unknown.yaml, line 3: `stages.1.task`: unknown"),
     "a malformed file": (["--curriculum", "syntax.yaml"], "syntax.yaml, line 4: "),
     "no such curriculum file": (["--curriculum", "none.yaml"], "'none.yaml': No such file"),
@@ -551,6 +558,8 @@ OTHER = {
     "learning with -1 threads": (["learning", "--threads", "-1"], "--threads -1; expected 0 or more"),
     "demo with -1 threads": (["demo", "--threads", "-1"], "`threads` is -1"),
     "a sweep with a million threads": (["sweep", "--threads", "1000000"], "`threads` is 1000000"),
+    "an unknown verb": (["evalute", "run"], "unknown verb 'evalute'; did you mean evaluate?"),
+    "a verb of nobody's": (["xyzzy"], "unknown verb 'xyzzy'; expected one of demo, train, evaluate, "),
     "bench with an unknown task": (["bench", "--ppo-task", "rech"], "did you mean reach?"),
     "bench beside what is no Python": (
         ["bench", "--metaworld", "nowhere"],
@@ -571,7 +580,6 @@ def test_other_verbs_refuse(case: str, cli: Cli, desk: Path):
 
 WORDS = {
     # words that the parser itself refuses: what its answer names
-    "an unknown verb": (["evalute"], "evalute"),
     "an unknown flag": (["train", "--nope", "1"], "--nope"),
     "a misspelt flag": (["train", "--ppo.gama", "0.9"], "--ppo.gamma"),
     "a word too many": (["tasks", "extra"], "extra"),

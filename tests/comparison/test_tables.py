@@ -14,6 +14,7 @@ from support.made_up_runs import made_up_run
 
 from clrobot.comparison.comparison import Comparison, compare
 from clrobot.comparison.runs import expand
+from clrobot.comparison.sections import cell
 from clrobot.comparison.tables import as_text
 
 Cli = Callable[..., Any]
@@ -59,6 +60,18 @@ def test_a_long_label_does_not_push_numbers_out(tmp_path: Path) -> None:
     text = as_text(compare_all(tmp_path), "table")
     assert max(map(len, text.splitlines())) <= 80
     assert "0.97" in text
+
+
+@pytest.mark.parametrize("width", range(60, 130, 3))
+def test_no_number_is_cut_off_in_a_terminal_of_any_width(width: int, found: Comparison) -> None:
+    text = as_text(found, "table", width=width)
+    assert max(map(len, text.splitlines())) <= width
+    written = text.split()
+    for group in found.groups:
+        for metric in found.metrics:
+            interval = cell(group.estimates[metric.name], metric.kind).interval()
+            for word in (*interval.split(), *metric.title.split()):
+                assert word in written, (width, metric.name)
 
 
 def test_markdown_has_the_best_in_bold(found: Comparison) -> None:

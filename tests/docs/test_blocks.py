@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from making import api, methods, published, tasks
+from making import api, benchmarks, methods, tasks
 from making.blocks import Block, blocks, commands, note
 from support.trainings import TINY
 
@@ -137,6 +137,13 @@ def readme_commands() -> list[str]:
     return [line.strip() for line in text.splitlines() if line.startswith("    python3 ")]
 
 
+def readme_verbs() -> list[list[str]]:
+    """The words of every command of clrobot in the README, in their order."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("    clrobot ")]
+    return [shlex.split(part) for line in lines for part in line.partition("  #")[0].split(";")]
+
+
 @pytest.fixture
 def shortened(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Settings made from Python are tiny where a page does not give them; what looks for first states takes few."""
@@ -158,6 +165,22 @@ def test_a_written_page(
     worked = Page(cli, tiny_flags, tmp_path)
     for block in blocks(page):
         worked.run(block)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_registries", "quick_training", "shortened")
+def test_the_readme(cli: Callable[..., Any], tiny_flags: tuple[str, ...], tmp_path: Path) -> None:
+    """Its commands, one after the other; a study on Slurm has tests of its own, and a finished run is not resumed."""
+    worked, ran = Page(cli, tiny_flags, tmp_path), []
+    for words in readme_verbs():
+        if words[1] != "study":
+            outcome = cli(*short(tuple(words), tiny_flags))
+            assert outcome.code == (2 if words[1] == "resume" else 0), (words, outcome)
+            assert words[1] != "resume" or "is finished" in outcome.err
+            ran.append(words[1])
+    assert {"train", "evaluate", "sweep", "verify", "report", "plot", "record", "export"} <= {*ran}
+    (python,) = [block for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if block.is_run]
+    worked.run(python)
 
 
 def test_one_s_own_environment_takes_few_lines() -> None:
@@ -210,7 +233,7 @@ MADE = {
     "methods/index.md": methods.index_page,
     "tasks/index.md": tasks.index_page,
     "reference.md": api.reference,
-    "benchmarks.md": published.benchmarks,
+    "benchmarks.md": benchmarks.benchmarks,
 }
 
 

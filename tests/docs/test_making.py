@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from making import concepts, methods, published, tasks
+from making import benchmarks, concepts, methods, published, tasks
 from making.markdown import prose, table
+from support.published import MADE, trial
+from support.published import published as made
 
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
 from clrobot.errors import UserError
+from clrobot.experiment.config import make_config
+from clrobot.published import references
+from clrobot.published.references import Reference, learner_settings
+from clrobot.published.results import Result, stages_text
+from clrobot.published.rows import read_rows, rows_text, settings_text
+from clrobot.published.tuning import Trial
 from clrobot.results.catalogue import RUN_METRICS
+from clrobot.runs.transfer_file import TransferRow, transfer_text
 
 DOCS = Path(concepts.__file__).parent.parent
 
@@ -76,7 +86,7 @@ def test_a_task_has_a_small_picture(task: Any) -> None:
 def test_the_concepts_are_filled_from_a_real_run() -> None:
     page = concepts.filled((DOCS / "concepts.md").read_text(encoding="utf-8"))
     assert "{{" not in page
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 8  # for a desktop and for a phone
     assert f"here {concepts.run().metrics.average_success:.2f}." in page
     for metric in RUN_METRICS:
         assert f"`{metric.name}`" in page
@@ -97,60 +107,137 @@ def test_the_run_s_numbers_are_those_that_it_was_trained_to() -> None:
 
 # Published data --------------------------------------------------------------------------------------------
 
+Publish = Callable[..., None]
+
 
 @pytest.fixture
-def data(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, str]]]:
-    """Published tables, made up; none at first."""
-    found: dict[str, list[dict[str, str]]] = {}
-    monkeypatch.setattr(published, "rows", lambda name: found.get(name, []))
-    return found
+def publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Publish:
+    """Puts made-up rows in the place of what clrobot ships; without any, empty files."""
+    found = {
+        "results": (published, "RESULTS", Result),
+        "references": (published, "REFERENCES", Reference),
+        "tries": (benchmarks, "TUNING", Trial),
+    }
+
+    def put(what: str, *rows: Any) -> None:
+        module, name, kind = found[what]
+        file = tmp_path / f"{what}-{len(list(tmp_path.iterdir()))}.csv"
+        file.write_text(rows_text(rows, kind), encoding="utf-8")
+        monkeypatch.setattr(module, name, file)
+
+    for what in found:
+        put(what)
+    (tmp_path / "transfer.csv").write_text(transfer_text([]), encoding="utf-8")
+    monkeypatch.setattr(benchmarks, "TRANSFER", tmp_path / "transfer.csv")
+    return put
 
 
-def test_what_is_not_published_is_not_measured(data: dict[str, list[dict[str, str]]]) -> None:
+def curve(points: str, seed: int = 0, task: str = "push", world: str = "", algo: str = "ppo") -> Reference:
+    """A training of a task alone."""
+    learner = settings_text(learner_settings(make_config(algo=algo)))
+    which = {"task": task, "world": world, "settings": learner, "seed": seed, "curve": points, "steps": 65_536}
+    return Reference(**which, evaluation_seed=2_000_000, episodes=20, **MADE)
+
+
+def test_what_is_not_published_is_not_measured(publish: Publish) -> None:
     assert published.result("ewc") == published.NOT_MEASURED
     assert published.steps_to("reach", 0.9) == published.NOT_MEASURED
-    assert published.NOT_MEASURED in published.benchmarks()
+    page = benchmarks.benchmarks()
+    assert published.NOT_MEASURED in page
+    headings = [line for line in page.splitlines() if line.startswith("#")]
+    assert headings == ["# Benchmarks", "## Make your own"]
 
 
-def test_steps_are_the_median_over_seeds(data: dict[str, list[dict[str, str]]]) -> None:
-    def row(curve: str, world: str = "", settings: str = "algo=ppo ppo.gamma=0.95") -> dict[str, str]:
-        return {"task": "push", "world": world, "settings": settings, "curve": curve}
-
-    data["references.csv"] = [
-        row("0:0 8192:0.5 16384:1"),
-        row("0:0 8192:0.95 16384:1"),
-        row("0:0 8192:0 16384:0.2 24576:0.9"),
-        row("0:1", world="object.friction=0.3"),
-        row("0:1", settings="algo=sac"),
-    ]
+def test_steps_are_the_median_over_seeds_of_the_default_learner(publish: Publish) -> None:
+    publish(
+        "references",
+        curve("0:0 8192:0.5 16384:1", 0),
+        curve("0:0 8192:0.95 16384:1", 1),
+        curve("0:0 8192:0 16384:0.2 24576:0.9", 2),
+        curve("0:1", 3, world="overrides.object.friction=0.3"),
+        curve("0:1", 4, algo="sac"),
+    )
     assert published.steps_to("push", 0.9) == "16,384 control steps (median of 3 seeds)"
     assert published.steps_to("push", 0.97) == "reached by 2 of 3 seeds"
     assert published.steps_to("reach", 0.9) == published.NOT_MEASURED
+    page = benchmarks.benchmarks()
+    assert "| [push](tasks/push.md) | 8,192 control steps (median of 3 seeds) | 16,384 " in page
+    assert "tasks/reach.md" not in page
 
 
-def test_results_are_means_over_seeds_with_what_differs(data: dict[str, list[dict[str, str]]]) -> None:
-    def row(metric: str, value: str, seed: int, **others: str) -> dict[str, str]:
-        usual = {"curriculum": "cr4", "method": "ewc", "algo": "ppo", "settings": "", "stage": "", "task": ""}
-        return usual | {"metric": metric, "value": value, "seed": str(seed)} | others
+def test_the_shipped_references_are_found() -> None:
+    shipped = {row.task for row in read_rows(references.FILE, Reference, references.WHAT) if not row.world}
+    assert shipped
+    for task in TASKS:
+        assert (published.steps_to(task.id, 0.5) != published.NOT_MEASURED) == (task.id in shipped)
 
-    data["results.csv"] = [
-        *(row("average_success", value, seed) for seed, value in enumerate(("0.5", "0.7"))),
-        row("forgetting", "", 0),  # undefined
-        row("learned", "0.125", 0, stage="1", task="reach"),  # of one task
-        row("average_success", "0.25", 0, settings="ewc.strength=0.5", algo="sac"),
-        row("average_success", "1", 0, method="theirs"),
-    ]
-    lines = published.result("ewc").splitlines()[2:]
-    assert lines == [
-        "| cr4 | default | 2 | 0.60 [0.00, 1.00] | – | – | – | – |",
-        "| cr4 | `algo=sac ewc.strength=0.5` | 1 | 0.25 | – | – | – | – |",
-    ]
-    page = published.benchmarks()
+
+def test_results_of_every_curriculum_are_drawn(publish: Publish) -> None:
+    rows = [made(seed, method, average_success=success) for seed, method, success in FOUR]
+    sac = made(10, "ewc", settings="ewc.strength=0.5")
+    other = made(10, "ewc", curriculum="theirs", stages=stages_text(make_config(curriculum="quick")))
+    publish("results", *(row for run in [*rows, sac, other] for row in run))
+    page = benchmarks.benchmarks()
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert headings == ["## How it is measured", "## quick", "## theirs", "## Make your own"]
+    assert "| [finetune](methods/finetune.md) | 2 | 0.60 [0.00, 1.00] |" in page
+    assert "| [ewc](methods/ewc.md) (ewc.strength=0.5) | 1 | 0.90 |" in page
+    assert "seeds 10–11;" in page
+    assert "less finetune, by seed" in page
+    assert "| memory |" in page
+    assert "Reach for 40,000 steps, then" in page
+    assert page.count('aria-label="methods on') == page.count('aria-label="success on each task') == 4  # two sizes
+    assert page.count("<svg") == 8
     assert published.NOT_MEASURED not in page
-    assert "[ewc](methods/ewc.md)" in page
-    assert "| theirs | default | 1 | 1.00 |" in page
-    assert page.count("<svg") == 1
+    lines = published.result("ewc").splitlines()
+    assert [line for line in lines if line.startswith("On ")] == [
+        "On [quick](../benchmarks.md#quick):",
+        "On [theirs](../benchmarks.md#theirs):",
+    ]
+    assert "| [ewc](ewc.md) | 2 | 0.85 [0.21, 1.00] |" in "\n".join(lines)
+    assert "finetune" not in published.result("ewc")
     assert published.result("si") == published.NOT_MEASURED
+
+
+FOUR = ((10, "finetune", 0.5), (11, "finetune", 0.7), (10, "ewc", 0.8), (11, "ewc", 0.9))
+
+
+def test_tries_are_shown_and_kept_apart_from_what_is_reported(publish: Publish) -> None:
+    apart = "None of these seeds was among the tries"
+    publish(
+        "results", *(row for seed, method, success in FOUR for row in made(seed, method, average_success=success))
+    )
+    publish("tries", trial(curriculum="quick", seed=100), trial(seed=100), trial(seed=101))
+    page = benchmarks.benchmarks()
+    assert apart in page
+    assert "Tries on quick, val5, seeds 100–101;" in page
+    assert "| val5 | ewc | ewc.strength | 0.05 | 2 |" in page
+    publish("tries", trial(curriculum="quick", seed=11))
+    assert apart not in benchmarks.benchmarks()
+
+
+def test_the_transfer_matrix_is_shown_when_there_is_one(publish: Publish) -> None:
+    assert "## What helps what" not in benchmarks.benchmarks()
+    rest = {
+        "area": 0.5,
+        "area_alone": 0.4,
+        "final": 1,
+        "steps": 9,
+        "steps_before": 9,
+        "budget": 60_000,
+        "version": "1",
+    }
+    pairs = (("push", "reach", -0.1), ("stack", "reach", 0.25), ("reach", "push", 0.5))
+    rows = [TransferRow(source=i, target=j, ft=ft, seed=seed, **rest) for i, j, ft in pairs for seed in (0, 1)]
+    benchmarks.TRANSFER.write_text(transfer_text(rows), encoding="utf-8")
+    page = benchmarks.benchmarks()
+    assert "seeds 0–1, over 60,000 control steps" in page
+    lines = page.partition("## What helps what")[2].splitlines()
+    assert [line for line in lines if line.startswith("| ")][2:] == [
+        "| push | reach | +0.50 |",
+        "| reach | stack | +0.25 |",
+    ]
+    assert page.count("<svg") == 2
 
 
 def test_a_table_aligns_numbers() -> None:

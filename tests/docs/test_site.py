@@ -95,9 +95,11 @@ def test_text_and_figures_stand_out(theme: str, address: str, browser: Browser) 
         assert (max(seen, page) + 0.05) / (min(seen, page) + 0.05) >= 4.5
 
 
-def test_search_finds_a_method_and_a_setting(address: str, browser: Browser) -> None:
+@pytest.mark.parametrize("where", ["served", "from the disk"])
+def test_search_finds_a_method_and_a_task(where: str, folder: Path, address: str, browser: Browser) -> None:
+    start = f"{address}index.html" if where == "served" else folder / "index.html"
     for words, page in (("elastic weight consolidation", "methods/"), ("peg upright", "tasks/peg-insert")):
-        browser.open(address)
+        browser.open(start)
         field = browser.one("input.md-search__input")
         browser.run("document.querySelector('[data-md-toggle=search]').click()")
         browser.wait(field.is_displayed)
@@ -106,3 +108,4 @@ def test_search_finds_a_method_and_a_setting(address: str, browser: Browser) -> 
         found = [str(link.get_attribute("href")) for link in browser.all(".md-search-result__link")]
         assert any(page in link for link in found[:3]), (words, found)
         field.send_keys(Keys.ESCAPE)
+        assert browser.complaints() == []

@@ -170,7 +170,7 @@ def test_comparison_and_page_say_what_it_is_measured_against(tmp_path: Path, shi
     sentence = "Forward transfer is measured against the references that come with clrobot (2 seeds)."
     assert sentence in text
     assert f"Not comparable as it stands: {sentence}" not in text
-    assert "Those references were made with torch 2.13.0, and the run with " in text
+    assert "Those references were made with torch 2.0.0, and the run with " in text
     page = write_report(made.path).read_text(encoding="utf-8")
     assert sentence in page
 

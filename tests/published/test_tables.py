@@ -12,11 +12,12 @@ import pytest
 from scipy import stats
 from support.published import published, trial
 
-from clrobot.comparison.readme import blocks
+from clrobot.comparison.readme import blocks, published_comparison
 from clrobot.errors import UserError
 from clrobot.published.references import FILE, Reference
-from clrobot.published.results import WHAT, Result, runs_of
+from clrobot.published.results import WHAT, Result, read_results, runs_of
 from clrobot.published.rows import add_rows, read_rows
+from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import Trial
 
 Cli = Callable[..., Any]
@@ -52,6 +53,28 @@ def test_the_readme_s_tables_are_those_of_the_data(ships: Callable[..., None]) -
     ships(*read_rows(FILE, Reference, "references"))  # forward transfer's intervals go by those that are shipped
     for block in blocks(README.read_text(encoding="utf-8")):
         assert block.there == block.drawn, f"the README's table {block.name} differs: clrobot tables draws it"
+
+
+def test_what_the_readme_says_of_its_table_is_so(ships: Callable[..., None]) -> None:
+    """The sentences below the table: what was lost, what was kept, and how long it took."""
+    ships(*read_rows(FILE, Reference, "references"))
+    runs = [run for run in read_results() if run.first.curriculum == "first3"]
+    assert all(run.tasks[:2] == ("push", "drawer-open") and run.first.seed in range(15, 20) for run in runs)
+    lost = [run for run in runs if run.first.method == "finetune"]
+    assert len(lost) == 5
+    assert [run.task_value(0, "final") for run in lost] == [0.0] * 5, "fine-tuning loses pushing wholly"
+    drawer = [run.task_value(1, "final") for run in lost]
+    assert min(drawer) < 0.9 < max(drawer), "and with some seeds a part of the drawer"
+    seconds = [run.value("seconds.total") for run in runs]
+    assert 20 < np.median(seconds) < 40, "half a minute each"
+    tried = {trial.seed for trial in read_rows(TUNING_FILE, Trial, "tries") if trial.curriculum == "first3"}
+    assert tried
+    assert not tried & {run.first.seed for run in runs}, "seeds on which nothing was chosen"
+    for group in published_comparison(runs).groups:
+        transfer = group.estimates["forward_transfer_from_2"]
+        assert transfer.low < 0 < transfer.high, "no forward transfer is told from zero"
+        if group.method != "finetune":
+            assert group.estimates["forgetting"].value < 0.015, "whatever protects keeps everything"
 
 
 def test_tables_are_drawn_and_then_found_to_be_as_the_data_has_them(cli: Cli, data: Path) -> None:
@@ -127,8 +150,19 @@ def test_the_tries_are_a_table(tmp_path: Path) -> None:
     rows = [trial(tried=value, seed=seed) for value in (0.5, 0.05) for seed in (100, 101)]
     add_rows(tmp_path / "t.csv", [*rows, trial(method="finetune", setting="", tried=None)], Trial, "tries")
     (block,) = blocks("<!-- table: tuning -->\n<!-- end -->\n", None, tmp_path / "t.csv")
-    assert "| ewc | ewc.strength | 0.05 | 2 | 0.90 | 0.05 | 0.60 |" in block.drawn
-    assert "| finetune | – | – | 1 |" in block.drawn
+    assert "| val5 | ewc | ewc.strength | 0.05 | 2 | 0.90 | 0.05 | 0.60 |" in block.drawn
+    assert "| val5 | finetune | – | – | 1 |" in block.drawn
+
+
+def test_tries_on_several_curricula_stay_apart(tmp_path: Path) -> None:
+    rows = [trial(seed=100), trial(curriculum="first3", seed=100, average_success=0.5)]
+    add_rows(tmp_path / "t.csv", rows, Trial, "tries")
+    (block,) = blocks("<!-- table: tuning -->\n<!-- end -->\n", None, tmp_path / "t.csv")
+    assert [line.split(" | ")[0::4] for line in block.drawn.strip().splitlines()[2:]] == [
+        ["| first3", "1"],
+        ["| val5", "1"],
+    ]
+    assert "| first3 | ewc | ewc.strength | 0.05 | 1 | 0.50 |" in block.drawn
 
 
 REFUSED = {

@@ -1,0 +1,187 @@
+"""The page of all published data: how it was measured, tables and figures, all drawn while the site is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from clrobot.comparison.comparison import Comparison
+from clrobot.comparison.readme import tuning_table
+from clrobot.envs.tasks import TASKS
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.published import tuning
+from clrobot.published.provenance import PACKAGES
+from clrobot.published.references import EPISODES
+from clrobot.published.results import PublishedRun
+from clrobot.published.rows import read_rows
+from clrobot.published.tuning import Trial
+from clrobot.report.figures.bars import comparison_figure
+from clrobot.report.figures.matrices import transfer_figure
+from clrobot.report.figures.of_comparison import bars, final_successes
+from clrobot.report.transfer_page import best_starts, matrix_of
+from clrobot.results.numbers import grouped, number
+from clrobot.runs.transfer_file import PUBLISHED, TransferRow, parse_transfer
+from making import published
+from making.figures import figure
+from making.markdown import page, table
+
+# The files; a test puts others in their place.
+TUNING: Path = tuning.FILE
+TRANSFER: Path = tuning.FILE.parent.parent / PUBLISHED
+
+
+def benchmarks() -> str:
+    """Return the page of all published results."""
+    found = published.runs_of(published.RESULTS)
+    return page(
+        "# Benchmarks",
+        "Every number and figure here is drawn from the files in `clrobot/published`, which the package ships: a row "
+        "for each run and metric, with the command that made it and the versions that it was made with. What each "
+        "column means is said in [Concepts](concepts.md), and the same runs stand beside your own with `clrobot "
+        "compare YOUR-RUN --published`.",
+        "## How it is measured" if found else "",
+        _protocol() if found else "",
+        *(part for name, runs in found.items() for part in _curriculum(name, runs)),
+        "" if found else f"**{published.NOT_MEASURED}** The package ships no published results yet.",
+        *_alone(),
+        *_tries(),
+        *_transfer(),
+        "## Make your own",
+        "[Many runs](howto/many-runs.md) says how to train several methods over several seeds and compare them. How "
+        "fast it is on your machine is a measurement too: `clrobot bench` measures the environments, and `clrobot "
+        "learning` how soon PPO learns each task. [Why numbers differ between machines](questions.md).",
+    )
+
+
+def _protocol() -> str:
+    return (
+        "Success is at any step of an episode, with mean actions, from start states that no training seed decides. "
+        "A row is one method with one set of settings, and every seed that was run. In brackets stands the 95 % "
+        "interval over the seeds: Student's t below ten of them, the bootstrap from ten on. That of forward transfer "
+        "also goes by how far the references spread. Differences are paired by seed; one whose interval leaves out "
+        "zero is bold."
+    )
+
+
+def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
+    comparison = published.compared(published.RESULTS, name)
+    parts = [f"## {name}", _measured(name, runs, comparison)]
+    if panels := bars(comparison):
+        drawn = figure(lambda width: comparison_figure(panels, width), f"methods on {name}")
+        parts += ["Means over the seeds, with their intervals; each dot is a seed:", drawn]
+    for n, final in enumerate(final_successes(comparison), start=1):
+        label = f"success on each task at the end of {name}" + (f" ({n})" if n > 1 else "")
+        parts += ["Success on each task after the last stage:", figure(final.draw, label)]
+    return [
+        *parts,
+        *published.tables(name),
+        "### Differences",
+        *published.tables(name, "differences"),
+        "### Costs",
+        *published.tables(name, "costs"),
+    ]
+
+
+def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -> str:
+    """Return in sentences what was trained, by which seeds, and with what."""
+    curricula = {group.config.curriculum.model_dump_json(): group.config.curriculum for group in comparison.groups}
+    stages = [f"{s.task} for {grouped(s.steps)} steps" for s in next(iter(curricula.values())).stages]
+    seeds = sorted({run.first.seed for run in runs})
+    episodes = sorted({group.config.evaluation.episodes for group in comparison.groups})
+    starts = _each(run.first.evaluation_seed for run in runs)
+    tried = {trial.seed for trial in _trials() if trial.curriculum == name}
+    first = runs[0].first
+    versions = [f"{package} {_each(getattr(run.first, c) for run in runs)}" for c, package in PACKAGES.items()]
+    commits = [f"`{commit[:12]}`" for commit in sorted({run.first.commit for run in runs}) if commit]
+    return " ".join(
+        [
+            f"{', then '.join(stages)}.".capitalize() if len(curricula) == 1 else "",
+            f"{len(runs)} runs, seeds {_ranges(seeds)}; {_each(episodes)} episodes of each task after each stage; "
+            f"evaluation seed {starts}.",
+            "None of these seeds was among the tries [below](#what-choices-were-made-by)."
+            if tried and not tried & {*seeds}
+            else "",
+            f"Physics {_each(run.first.physics for run in runs)}; {', '.join(versions)}; clrobot at "
+            f"{', '.join(commits) or 'no noted commit'}.",
+            f"The first run again: `{first.command}`.",
+        ]
+    ).strip()
+
+
+def _alone() -> list[str]:
+    """Return how soon each task is learned from a fresh network."""
+    lines = [
+        (f"[{task.id}](tasks/{task.id}.md)", *(published.steps_to(task.id, success) for success in (0.5, 0.9)))
+        for task in TASKS
+        if published.alone(task.id)
+    ]
+    if not lines:
+        return []
+    return [
+        "## Each task alone",
+        "PPO with default settings, from a fresh network: what forward transfer is measured against. The steps are "
+        f"those of the first point of a learning curve ({EPISODES} episodes each) that is so high.",
+        table(("task", "to a success of .5", "to a success of .9"), lines),
+    ]
+
+
+def _trials() -> list[Trial]:
+    return read_rows(TUNING, Trial, tuning.WHAT) if TUNING.is_file() else []
+
+
+def _tries() -> list[str]:
+    """Return what was tried before anything was reported."""
+    trials = _trials()
+    if not trials:
+        return []
+    ours = sorted({trial.curriculum for trial in trials} & CURRICULA.ours.keys())
+    others = sorted({trial.curriculum for trial in trials} - CURRICULA.ours.keys())
+    candidates = f" What {', '.join(others)} are stands in `docs/data/candidates`." if others else ""
+    seeds = _ranges(sorted({trial.seed for trial in trials}))
+    return [
+        "## What choices were made by",
+        f"Tries on {', '.join([*ours, *others])}, seeds {seeds}; the mean area is that under the learning curves, "
+        f"each in its own stage.{candidates}",
+        tuning_table(trials),
+    ]
+
+
+def _transfer() -> list[str]:
+    """Return which task helps which to be learned; nothing before it is measured."""
+    rows: list[TransferRow] = []
+    if TRANSFER.is_file():
+        rows = parse_transfer(TRANSFER.read_text(encoding="utf-8"), TRANSFER.name)
+    if not rows:
+        return []
+    tasks, matrix = matrix_of(rows)
+    best = best_starts(tasks, matrix)
+    seeds, budgets = _ranges(sorted({row.seed for row in rows})), _each(row.budget for row in rows)
+    return [
+        "## What helps what",
+        "Forward transfer from each task, learned first (rows), to each other one (columns), which begins as a copy "
+        f"of it; seeds {seeds}, over {budgets} control steps. Green: learned sooner than alone.",
+        figure(lambda width: transfer_figure(np.asarray(matrix), tasks, width), "which task helps which"),
+        table(
+            ("task", "the best start", "forward transfer"),
+            [(found.task, found.source, number(found.gain, signed=True)) for found in best],
+            numbers=(2,),
+        ),
+    ]
+
+
+def _each(values: Iterable[int | str]) -> str:
+    """Return the different values, sorted, as an enumeration."""
+    return ", ".join(grouped(value) if isinstance(value, int) else value for value in sorted({*values}))  # type: ignore[type-var]
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Return rising whole numbers with those that follow one another as ranges: `10–14, 20`."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(f"{part[0]}–{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
