@@ -263,10 +263,11 @@ def _config_class(methods: tuple[type[Method], ...]) -> type[RunConfig]:
 
 
 def settings_in_use(config: RunConfig) -> dict[str, Any]:
-    """Return the settings in JSON's types, without the groups of methods and algorithms that the run does not use."""
+    """Return the settings in JSON's types that play a part in the run: no other method's, none of what is off."""
     used = {config.algo, *config.method.split("+")}
     choices = {*METHODS_BY_NAME, *(algorithm.name for algorithm in ALGORITHMS)}
-    return {name: value for name, value in config.model_dump(mode="json").items() if name not in choices - used}
+    idle: dict[str, Any] = {"warm_start": config.warm_start.idle, "gradient": config.gradient.idle}
+    return config.model_dump(mode="json", exclude=idle | dict.fromkeys(choices - used, True))
 
 
 def settings_to_keep(config: RunConfig) -> dict[str, Any]:

@@ -47,6 +47,21 @@ class WarmStartSettings(FrozenSettings):
         """Whether slots are tried on the new task."""
         return self.choose in ("return", "test", "success", "race")
 
+    @property
+    def idle(self) -> set[str]:
+        """The names of settings that play no part beside the others."""
+        if not self.is_on:
+            return {*type(self).model_fields} - {"choose"}
+        plays = {
+            "trial_envs": self.tries,
+            "trial_steps": self.tries,
+            "solves": self.choose == "success",
+            "racers": self.choose == "race",
+            "race_share": self.choose == "race",
+            "kickstart_share": self.kickstart > 0,
+        }
+        return {name for name, part in plays.items() if not part}
+
     def cost(self, earlier: int, race: int) -> StartCost:
         """Return what it takes to choose among so many earlier slots, where a race takes `race` steps of each."""
         trial = self.trial_envs * self.trial_steps * (earlier + 1) if self.tries and earlier else 0
@@ -74,6 +89,11 @@ class GradientSettings(FrozenSettings):
     """What is clipped: their sum; or each apart, so that the method's does not crowd out the algorithm's."""
     share: float = Field(1.0, gt=0, le=1e6)
     """Apart: the norm of the method's, at most, as a share of the norm to which the algorithm's is clipped."""
+
+    @property
+    def idle(self) -> set[str]:
+        """The names of settings that play no part beside the others."""
+        return {"share"} if self.clip == "sum" else set()
 
     @property
     def apart(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from clrobot.agents.methods import METHODS
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.choices import method_class
-from clrobot.experiment.config import RunConfig, full_config_class, make_config
+from clrobot.experiment.config import RunConfig, full_config_class, make_config, settings_in_use
 from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Stage
@@ -245,3 +246,18 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
         read_config(tmp_path / "none.yaml")
     with pytest.raises(UserError, match="Is a directory"):
         read_config(tmp_path)
+
+
+def test_what_is_off_plays_no_part() -> None:
+    """Or a new option of it would make every published row one of older defaults."""
+
+    def of(**warm_start: Any) -> set[str]:
+        return set(settings_in_use(make_config(curriculum="quick", warm_start=warm_start))["warm_start"])
+
+    assert of(trial_envs=5) == {"choose"}
+    assert of(choose="newest") == {"choose", "actor", "critic", "kickstart"}
+    assert of(choose="success") == {*of(choose="newest"), "trial_envs", "trial_steps", "solves"}
+    assert of(choose="race", kickstart=1.0) >= {"racers", "race_share", "kickstart_share"}
+    assert settings_in_use(make_config(curriculum="quick", method="ewc")).keys() >= {"ppo", "ewc"}
+    assert not settings_in_use(make_config(curriculum="quick", method="ewc")).keys() & {"sac", "si", "replay"}
+    assert settings_in_use(make_config(curriculum="quick"))["gradient"] == {"clip": "sum"}
