@@ -24,6 +24,7 @@ ORDER: Final[tuple[Stand, ...]] = ("failed", "running", "stopped", "planned", "f
 _STYLES: Final[Mapping[Stand, str]] = {"failed": "red", "running": "bold", "stopped": "yellow", "finished": "dim"}
 _REDRAWN = 1.0  # seconds between two tables
 _LINE_SECONDS = 60.0  # between two lines of the whole, where nothing can be redrawn
+_TELLING = 0.02  # the share of all steps after which the time left is told
 _LEFT_FREE = 8  # lines of a terminal: heading, the whole, what was said before
 
 
@@ -125,11 +126,16 @@ class _Live:
         self._live.update(both, refresh=True)
 
     def _left(self, runs: Sequence[RunStatus], now: float) -> float | None:
-        """Return the time until all runs are finished, as it went so far: starts and waiting are in it."""
+        """Return the time until all runs are finished, as it went so far: starts and waiting are in it.
+
+        None at first: the start of the first few trainings would be taken for the pace of all.
+        """
         left = sum(run.steps - run.step for run in runs if run.state not in ("finished", "failed"))
         done = sum(run.step for run in runs)
         since, before = self._first or (now, done)
         if done > before:
+            if done - before < _TELLING * (left + done - before):
+                return None
             return left * (now - since) / (done - before)
         return seconds_left(runs, min(self._jobs, len(runs)))
 

@@ -165,6 +165,15 @@ def test_what_is_shown_while_it_runs(terminal: bool, study: Path, monkeypatch: p
     assert ("2/2 push" in text) == terminal
 
 
+def test_the_time_left_is_told_once_there_is_a_pace() -> None:
+    """At first the trainings' own starts are all that has taken time."""
+    live = shown._Live([], 1, LiteralConsole(io.StringIO()), Board())
+    live._first = 0.0, 500  # steps that others did before
+    early, later = (RunStatus("a", "running", 1, 1, "push", step, 1500, None, None, None) for step in (519, 520))
+    assert live._left([early], 8.0) is None
+    assert live._left([later], 8.0) == pytest.approx(8.0 * 980 / 20)
+
+
 def test_where_it_is_stopped_it_says_how_each_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(self: LocalExecutor, job: Job, stopped: Callable[[], bool]) -> int:
         RunFolder.create(job.folder, make_config(**SETTINGS))
