@@ -14,6 +14,7 @@ from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
 from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
+from clrobot.runs.ceiling import ceiling_remarks
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.nearby import runs_inside
 from clrobot.runs.references import reference_remarks
@@ -61,7 +62,9 @@ class ComparedRun:
     def remarks(self) -> list[str]:
         """What must be said of what forward transfer is measured against, sentences."""
         torch = str(self.environment["versions"].get("torch", "not noted"))
-        return reference_remarks(self.folder.config, self.metrics, torch, physics_of(self.environment))
+        config = self.folder.config
+        measured = reference_remarks(config, self.metrics, torch, physics_of(self.environment))
+        return [*measured, *ceiling_remarks(config.curriculum)]
 
     @cached_property
     def settings(self) -> dict[str, Any]:

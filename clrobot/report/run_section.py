@@ -18,6 +18,7 @@ from clrobot.results.fields import Matrix, own_stage
 from clrobot.results.numbers import number
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
+from clrobot.runs.ceiling import ceiling_remarks
 from clrobot.runs.references import reference_remarks
 
 
@@ -171,7 +172,8 @@ def _cells(
 def _remarks(run: Contents) -> list[str]:
     versions = run.environment.get("versions")
     torch = versions.get("torch", "not noted") if isinstance(versions, dict) else "not noted"
-    return reference_remarks(run.config, run.metrics, str(torch), physics_of(run.environment))
+    measured = reference_remarks(run.config, run.metrics, str(torch), physics_of(run.environment))
+    return [*measured, *ceiling_remarks(run.config.curriculum)]
 
 
 def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:
