@@ -76,7 +76,7 @@ class EnvPoolKind(Kind):
     def check(self, task: str) -> None:
         name = task.partition(":")[2]
         if not _NAME.fullmatch(name):
-            raise UserError(f"unknown world {cut(repr(task), 80)}; expected a name such as envpool:MetaWorld/Reach-v3")
+            raise UserError(f"unknown world {cut(repr(task), 80)}; expected such a name as envpool:Reach-v3")
         if is_installed():
             _check_registered(task)
 
@@ -176,14 +176,16 @@ def random_steps(task: str, pool: Pool, steps: int) -> NDArray[np.float64]:
 
 
 def check_repeats(task: str, pools: list[Pool]) -> None:
-    """Raise UserError unless the same seeds give the same steps, in each of these pools and in the first once more."""
+    """Raise UserError unless the same seeds give the same steps, in each of these pools and in the first again."""
     found = []
     try:
         for pool in [*pools, pools[0]]:
             rng = np.random.default_rng(1)
             with failing(task, "step"):
                 seen = [pool.reset(seed=0)[0].copy()]
-                seen += [np.concatenate([x.ravel() for x in pool.step(_drawn(pool, rng))[:2]]) for _ in range(_REPEATED)]
+                for _ in range(_REPEATED):
+                    obs, rewards, *_ = pool.step(_drawn(pool, rng))
+                    seen += [obs.copy(), rewards]
             found.append(np.concatenate([x.ravel() for x in seen]))
     finally:
         for pool in pools:
@@ -213,7 +215,8 @@ def _check_registered(task: str) -> None:
     usable = [other for other in specs if _family(other) in _FAMILIES]
     if name not in specs:
         close = get_close_matches(name[:100], usable, n=3, cutoff=_CLOSE)
-        hint = f"did you mean {' or '.join(f'envpool:{c}' for c in close)}?" if close else "`clrobot worlds` lists all"
+        known = " or ".join(f"envpool:{other}" for other in close)
+        hint = f"did you mean {known}?" if close else "`clrobot worlds` lists all"
         raise UserError(f"unknown world {cut(repr(task), 80)}; {hint}")
     if _family(name) not in _FAMILIES:
         raise UserError(f"{task} is of EnvPool's {_family(name)}, and an agent here takes {', '.join(_FAMILIES)}")

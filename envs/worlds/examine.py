@@ -116,9 +116,7 @@ def measured(
     scale = np.maximum(scale, least * np.median(moving) if len(moving) else 1.0)
     if not (np.abs(offset).max() <= HUGE and scale.min() >= 1 / HUGE and scale.max() <= HUGE):
         most = np.abs(rows).max()
-        raise UserError(
-            f"{task} shows numbers that no network can take, of up to {most:g}; wrap it, and scale them"
-        )
+        raise UserError(f"{task} shows numbers that no network can take, of up to {most:g}; wrap it, and scale them")
     return Measured(tuple(offset.tolist()), tuple(scale.tolist()), actions, key)
 
 

@@ -19,7 +19,7 @@ from clrobot.envs.worlds.spec import Measured
 
 ACTIONS: Final = 4
 
-# Offsets and scales: of places in the reach of the arm (x ±0.4 m, y 0.4 to 0.9 m, z 0 to 0.4 m), fingers, quaternions.
+# Offsets and scales: of places in the arm's reach (x ±0.4 m, y 0.4 to 0.9 m, z 0 to 0.4 m), fingers, quaternions.
 _PLACE: Final = ((0.0, 0.6, 0.2), (0.2, 0.2, 0.2))
 _FINGERS: Final = ((0.5,), (0.5,))
 _QUATERNION: Final = ((0.0, 0.0, 0.0, 0.0), (1.0, 1.0, 1.0, 1.0))
