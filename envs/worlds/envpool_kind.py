@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -26,7 +25,7 @@ from clrobot.envs.worlds.examine import STEPS, measured, told_key, why_no_space
 from clrobot.envs.worlds.foreign import FPS, ForeignWorld, WorldFailed, failing
 from clrobot.envs.worlds.kind import Kind, Offer
 from clrobot.envs.worlds.metaworld_scale import metaworld_scale
-from clrobot.envs.worlds.pool import Pool
+from clrobot.envs.worlds.pool import OPEN_GOALS, Pool
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.errors import UserError, cut, shown
 
@@ -43,8 +42,6 @@ _NEVER_SET: Final = re.compile(r"(MuJoCoPlayground/)?Panda(?!PickCubeCartesian)"
 
 # What `kwargs` may change: numbers of the task itself. What else a pool takes is decided here.
 _DECIDED: Final = ("num_envs", "batch_size", "num_threads", "max_num_players", "thread_affinity_offset", "seed")
-# Meta-World's goals are hidden unless asked for.
-_OPEN_GOALS: Final = {"partially_observable": False}
 
 _TIMESTEP: Final = {"metaworld": 0.0025, "robotics": 0.002}  # s, of MuJoCo in these suites' models
 
@@ -82,7 +79,9 @@ class EnvPoolKind(Kind):
 
     @override
     def source(self, task: str) -> dict[str, str]:
-        return {"distribution": "envpool", "version": version("envpool")} if is_installed() else {}
+        if not is_installed():
+            return {}
+        return {"distribution": "envpool", "version": str(import_module("envpool").__version__)}
 
     @override
     def horizon(self, spec: WorldSpec) -> int:
@@ -121,7 +120,7 @@ class EnvPoolKind(Kind):
     def _pool(self, spec: WorldSpec, num_envs: int, threads: int = 0, draw: int | None = None) -> Pool:
         known = _known(spec.task)
         options = {
-            **{name: value for name, value in _OPEN_GOALS.items() if name in known.config},
+            **{name: value for name, value in OPEN_GOALS.items() if name in known.config},
             **_checked(spec, known.config),
             "max_episode_steps": self.horizon(spec),
             "num_threads": min(threads or usable_cores(), num_envs),
@@ -139,7 +138,8 @@ class EnvPoolKind(Kind):
 
     @override
     def why_not_drawn(self, spec: WorldSpec) -> str | None:
-        return why_nothing_is_drawn() if is_installed() else f"EnvPool is not installed: {INSTALL}"
+        _check_installed(spec.task)
+        return why_nothing_is_drawn()
 
     @override
     def offers(self) -> Iterator[Offer]:
@@ -154,6 +154,11 @@ class EnvPoolKind(Kind):
 def is_installed() -> bool:
     """Return whether EnvPool can be imported, without importing it."""
     return find_spec("envpool") is not None
+
+
+def _check_installed(task: str) -> None:
+    if not is_installed():
+        raise UserError(f"{task} needs EnvPool, which is not installed (about 750 MB): {INSTALL}")
 
 
 def success_keys(task: str) -> tuple[str, ...]:
@@ -242,8 +247,7 @@ def _known(task: str) -> _Known:
     Raises:
         UserError: EnvPool is not installed, or there is no such task.
     """
-    if not is_installed():
-        raise UserError(f"{task} needs EnvPool, which is not installed (about 750 MB): {INSTALL}")
+    _check_installed(task)
     _check_registered(task)
     name = task.partition(":")[2]
     spec = import_module("envpool").make_spec(name)

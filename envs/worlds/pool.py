@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from typing_extensions import override
 
+OPEN_GOALS: Final = {"partially_observable": False}  # of Meta-World's tasks, which hide their goals otherwise
 _SEEDS: Final = 2**31  # EnvPool's are numbers of 32 bits with a sign
 
 
@@ -33,6 +34,10 @@ class Making:
 
     def __init__(self) -> None:
         self.pools, self.simulations, self.seconds = 0, 0, 0.0
+
+    def so_far(self) -> tuple[int, float]:
+        """Return the pools and the seconds."""
+        return self.pools, self.seconds
 
 
 MAKING: Final = Making()
