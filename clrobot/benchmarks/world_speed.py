@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -14,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from clrobot.envs.cores import usable_cores
+from clrobot.envs.worlds.envpool_import import imported
 from clrobot.envs.worlds.kinds import is_native, kind_of
 from clrobot.envs.worlds.pool import OPEN_GOALS
 from clrobot.envs.worlds.spec import WorldSpec
@@ -67,7 +67,7 @@ class _EnvPool:
     def __init__(self, spec: WorldSpec, num_envs: int) -> None:
         assert spec.horizon is not None
         self.calls = _STEPS + _STEPS // spec.horizon
-        envpool = import_module("envpool")
+        envpool = imported()
         name = spec.task.partition(":")[2]
         open_goals = {key: value for key, value in OPEN_GOALS.items() if key in envpool.make_spec(name)._config_keys}
         self._env: Any = envpool.make(

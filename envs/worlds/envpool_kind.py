@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from clrobot.envs.cores import usable_cores
-from clrobot.envs.worlds.envpool_drawing import load_gl, why_nothing_is_drawn
+from clrobot.envs.worlds.envpool_import import imported, why_nothing_is_drawn
 from clrobot.envs.worlds.examine import STEPS, measured, told_key, why_no_space
 from clrobot.envs.worlds.foreign import FPS, ForeignWorld, WorldFailed, failing
 from clrobot.envs.worlds.kind import Kind, Offer
@@ -81,7 +81,7 @@ class EnvPoolKind(Kind):
     def source(self, task: str) -> dict[str, str]:
         if not is_installed():
             return {}
-        return {"distribution": "envpool", "version": str(import_module("envpool").__version__)}
+        return {"distribution": "envpool", "version": str(imported().__version__)}
 
     @override
     def horizon(self, spec: WorldSpec) -> int:
@@ -126,7 +126,6 @@ class EnvPoolKind(Kind):
             "num_threads": min(threads or usable_cores(), num_envs),
         }
         if draw is not None:
-            load_gl()
             options |= {"render_mode": "rgb_array", "render_width": draw, "render_height": draw}
         try:
             return Pool(spec.task.partition(":")[2], num_envs, options, _fps(known))
@@ -210,6 +209,7 @@ def _drawn(pool: Pool, rng: np.random.Generator) -> NDArray[Any]:
 
 
 def _registry() -> Any:
+    imported()
     return import_module("envpool.registration").registry
 
 
@@ -250,7 +250,7 @@ def _known(task: str) -> _Known:
     _check_installed(task)
     _check_registered(task)
     name = task.partition(":")[2]
-    spec = import_module("envpool").make_spec(name)
+    spec = imported().make_spec(name)
     config = dict(zip(spec._config_keys, spec._config_values, strict=True))
     told = tuple(key.removeprefix("info:") for key in spec._state_keys if key.startswith("info:"))
     return _Known(_family(name), config, spec.gymnasium_observation_space, spec.gymnasium_action_space, told)

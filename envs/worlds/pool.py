@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any, Final
 
 import gymnasium as gym
@@ -18,6 +17,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from typing_extensions import override
+
+from clrobot.envs.worlds.envpool_import import imported
 
 OPEN_GOALS: Final = {"partially_observable": False}  # of Meta-World's tasks, which hide their goals otherwise
 _SEEDS: Final = 2**31  # EnvPool's are numbers of 32 bits with a sign
@@ -56,7 +57,7 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
     """
 
     def __init__(self, name: str, num_envs: int, options: Mapping[str, Any], fps: float) -> None:
-        self._envpool: Any = import_module("envpool")
+        self._envpool: Any = imported()
         self._name, self._options = name, dict(options)
         self._pool: Any = None
         spec: Any = self._envpool.make_spec(name, **self._options)

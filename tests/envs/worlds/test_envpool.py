@@ -10,7 +10,7 @@ import pytest
 from support import pools
 from support.pools import FETCH, META, PANDA
 
-from clrobot.envs.worlds import envpool_drawing, envpool_kind
+from clrobot.envs.worlds import envpool_import, envpool_kind
 from clrobot.envs.worlds.envpool_kind import EnvPoolKind
 from clrobot.envs.worlds.kinds import kind_of
 from clrobot.envs.worlds.pool import MAKING, Pool
@@ -181,7 +181,6 @@ def test_what_is_made_is_counted_and_let_go() -> None:
 
 
 def test_its_own_pictures_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envpool_kind, "load_gl", lambda: None)
     world = KIND.make(spec(FETCH), 2, draw=20)
     world.reset(seed=0)
     assert world.fps == pytest.approx(25.0)
@@ -193,24 +192,25 @@ def test_its_own_pictures_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_why_nothing_is_drawn_is_a_clause(monkeypatch: pytest.MonkeyPatch) -> None:
     """A renderer that ends its process ends one of its own."""
-    monkeypatch.setattr(envpool_drawing.ctypes, "CDLL", lambda *_, **__: None)
+    monkeypatch.setattr(envpool_import.ctypes, "CDLL", lambda *_, **__: None)
+    monkeypatch.setattr(envpool_import, "_loaded", [True])
     for script, reason in (
         ("import sys; print('ERROR: no context', file=sys.stderr); sys.exit(1)", "(ERROR: no context)"),
         ("import os; os.kill(os.getpid(), 9)", "(exit code -9)"),
         ("print('drawn')", None),
     ):
-        monkeypatch.setattr(envpool_drawing, "_SCRIPT", script)
-        envpool_drawing.why_nothing_is_drawn.cache_clear()
-        found = envpool_drawing.why_nothing_is_drawn()
+        monkeypatch.setattr(envpool_import, "_SCRIPT", script)
+        envpool_import.why_nothing_is_drawn.cache_clear()
+        found = envpool_import.why_nothing_is_drawn()
         assert found == (None if reason is None else f"EnvPool's renderer fails {reason}")
 
     def missing(*_: Any, **__: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr(envpool_drawing.ctypes, "CDLL", missing)
-    envpool_drawing.why_nothing_is_drawn.cache_clear()
-    assert envpool_drawing.why_nothing_is_drawn() == "EnvPool draws through EGL, and libEGL.so.1 is missing"
-    envpool_drawing.why_nothing_is_drawn.cache_clear()
+    monkeypatch.setattr(envpool_import.ctypes, "CDLL", missing)
+    envpool_import.why_nothing_is_drawn.cache_clear()
+    assert envpool_import.why_nothing_is_drawn() == "EnvPool draws through EGL, and libEGL.so.1 is missing"
+    envpool_import.why_nothing_is_drawn.cache_clear()
 
 
 def test_offers_are_the_newest_of_what_can_be_learned() -> None:

@@ -1,7 +1,8 @@
-"""Pictures by EnvPool itself, which draws through EGL, and whether they can be had here.
+"""EnvPool imported, with what it draws through, and whether its pictures can be had here.
 
-EnvPool's renderer finds OpenGL only where the system's own EGL is loaded before, and where it finds none MuJoCo ends
-the whole process. So the library is loaded first, and the first picture is drawn by a process of its own.
+EnvPool's renderer finds OpenGL only where the system's own EGL was loaded before EnvPool itself, and where it finds
+none MuJoCo ends the whole process. So the library is loaded first, and the first picture is drawn by a process of its
+own.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 from clrobot.errors import cut
 
@@ -29,10 +32,16 @@ print("drawn")
 """
 
 
-def load_gl() -> None:
-    """Load what EnvPool draws with, if it is there."""
-    if why_nothing_is_drawn() is None:
-        ctypes.CDLL(_LIBRARY, mode=ctypes.RTLD_GLOBAL)
+_loaded: list[bool] = []  # whether OpenGL came before EnvPool, once it was asked for
+
+
+def imported() -> Any:
+    """Return EnvPool, with the OpenGL that it draws through loaded before it."""
+    if not _loaded:
+        _loaded.append("envpool" not in sys.modules)
+        with suppress(OSError):
+            ctypes.CDLL(_LIBRARY, mode=ctypes.RTLD_GLOBAL)
+    return import_module("envpool")
 
 
 @cache
@@ -42,6 +51,9 @@ def why_nothing_is_drawn() -> str | None:
         ctypes.CDLL(_LIBRARY)
     except OSError:
         return f"EnvPool draws through EGL, and {_LIBRARY} is missing"
+    imported()
+    if not _loaded[0]:
+        return "EnvPool was imported before clrobot, which loads its OpenGL first"
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _SCRIPT], capture_output=True, text=True, timeout=_SECONDS, check=False
