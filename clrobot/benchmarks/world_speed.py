@@ -54,7 +54,7 @@ class _Gymnasium:
             vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
             disable_env_checker=True,
         )
-        self.box = self._env.single_action_space
+        self.box: Any = self._env.single_action_space
         self.reset, self.step, self.close = self._env.reset, self._env.step, self._env.close
 
 
@@ -79,7 +79,7 @@ class _EnvPool:
             seed=0,
             **open_goals,
         )
-        self.box = self._env.action_space
+        self.box: Any = self._env.action_space
         self.step = self._env.step
 
     def reset(self, seed: int) -> None:

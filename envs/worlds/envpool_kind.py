@@ -22,10 +22,10 @@ from typing_extensions import override
 from clrobot.envs.cores import usable_cores
 from clrobot.envs.worlds.envpool_import import imported, why_nothing_is_drawn
 from clrobot.envs.worlds.examine import STEPS, measured, told_key, why_no_space
-from clrobot.envs.worlds.foreign import FPS, ForeignWorld, WorldFailed, failing
+from clrobot.envs.worlds.foreign import FPS, failing
 from clrobot.envs.worlds.kind import Kind, Offer
 from clrobot.envs.worlds.metaworld_scale import metaworld_scale
-from clrobot.envs.worlds.pool import OPEN_GOALS, Pool
+from clrobot.envs.worlds.pool import OPEN_GOALS, Pool, PoolWorld
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.errors import UserError, cut, shown
 
@@ -101,7 +101,7 @@ class EnvPoolKind(Kind):
             rows = random_steps(spec.task, pool, STEPS)
         finally:
             pool.close()
-        return measured(spec.task, rows, int(np.prod(known.actions.shape)), key, least=_LEAST_SCALE)
+        return measured(spec.task, rows, int(gym.spaces.flatdim(known.actions)), key, least=_LEAST_SCALE)
 
     @override
     def make(
@@ -113,9 +113,9 @@ class EnvPoolKind(Kind):
         threads: int = 0,
         processes: bool = False,
         draw: int | None = None,
-    ) -> ForeignWorld:
+    ) -> PoolWorld:
         pool = self._pool(spec, num_envs, threads, draw)
-        return ForeignWorld(pool, spec, self.horizon(spec), stagger=stagger, draw=draw)
+        return PoolWorld(pool, spec, self.horizon(spec), stagger=stagger, draw=draw)
 
     def _pool(self, spec: WorldSpec, num_envs: int, threads: int = 0, draw: int | None = None) -> Pool:
         known = _known(spec.task)
@@ -172,9 +172,7 @@ def random_steps(task: str, pool: Pool, steps: int) -> NDArray[np.float64]:
         rows = [pool.reset(seed=0)[0].copy()]
     while len(rows) * pool.num_envs < steps:
         with failing(task, "step"):
-            obs, rewards, *_ = pool.step(_drawn(pool, rng))
-        if not (np.isfinite(obs).all() and np.isfinite(rewards).all()):
-            raise WorldFailed(f"{task} gives a number that is not finite in step; choose another task")
+            obs, *_ = pool.step(_drawn(pool, rng))
         rows.append(obs.copy())
     return np.concatenate(rows)[:steps].astype(np.float64)
 
@@ -287,5 +285,5 @@ def _offer(task: str) -> Offer:
     if (problem := why_no_space(known.actions, known.observations)) is not None:
         return Offer("envpool", task, horizon, None, None, None, cut(problem, 240))
     key = next((key for key in success_keys(task) if key in known.told), None)
-    sizes = (int(gym.spaces.flatdim(space)) for space in (known.observations, known.actions))
-    return Offer("envpool", task, horizon, *sizes, key, None if key else "success: give return_above or a key")
+    sees, does = (int(gym.spaces.flatdim(space)) for space in (known.observations, known.actions))
+    return Offer("envpool", task, horizon, sees, does, key, None if key else "success: give return_above or a key")

@@ -16,7 +16,6 @@ from typing_extensions import override
 from clrobot.envs.arrays import Array
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.simulation import SavedState
-from clrobot.envs.worlds.pool import Pool
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.envs.worlds.world import World
 from clrobot.errors import UserError, cut, shown
@@ -250,11 +249,6 @@ class ForeignWorld(World):
     @override
     def painter(self, width: int = 480, height: int = 480) -> Shown:
         return Shown()
-
-    @override
-    def let_go(self) -> None:
-        if isinstance(self.env, Pool):
-            self.env.let_go()
 
     @override
     def close_extras(self, **kwargs: Any) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from clrobot.envs.worlds.envpool_import import imported
+from clrobot.envs.worlds.foreign import ForeignWorld
 
 OPEN_GOALS: Final = {"partially_observable": False}  # of Meta-World's tasks, which hide their goals otherwise
 _SEEDS: Final = 2**31  # EnvPool's are numbers of 32 bits with a sign
@@ -46,6 +47,21 @@ class Making:
 MAKING: Final = Making()
 
 
+class PoolWorld(ForeignWorld):
+    """A pool's simulations as a world; those that go to infinity are counted, and begin anew."""
+
+    env: Pool
+
+    @property
+    @override
+    def divergences(self) -> int:
+        return self.env.divergences
+
+    @override
+    def let_go(self) -> None:
+        self.env.let_go()
+
+
 class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
     """N simulations with same-step autoreset; observations (N, d), the parts of a dictionary by their names.
 
@@ -56,6 +72,9 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         num_envs: N.
         options: what else `envpool.make` takes.
         fps: control steps in a second of the simulations' own time.
+
+    Attributes:
+        divergences: how many times a simulation has shown or paid what is no finite number.
     """
 
     def __init__(self, name: str, num_envs: int, options: Mapping[str, Any], fps: float) -> None:
@@ -64,7 +83,7 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         self._pool: Any = None
         spec: Any = self._envpool.make_spec(name, **self._options)
         self._space = spec.gymnasium_observation_space
-        self.num_envs = num_envs
+        self.num_envs, self.divergences = num_envs, 0
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": fps}
         self.single_observation_space = gym.spaces.Box(
             -np.inf, np.inf, (gym.spaces.flatdim(self._space),), np.float64
@@ -95,9 +114,18 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Step all; where an episode ends, `final_obs` and `final_info` are of its last step."""
+        """Step all; where an episode ends, `final_obs` and `final_info` are of its last step.
+
+        Where a number is not finite the episode is terminated, with zeros in its place.
+        """
         obs, rewards, terminated, truncated, told = self._pool.step(actions)
         self._obs = self._flat(obs)
+        diverged = ~(np.isfinite(self._obs).all(axis=1) & np.isfinite(rewards))
+        if diverged.any():
+            self.divergences += int(diverged.sum())
+            self._obs = np.where(diverged[:, None], 0.0, self._obs)
+            rewards = np.where(diverged, 0.0, rewards)
+            terminated, truncated = terminated | diverged, truncated & ~diverged
         ended: NDArray[np.bool_] = terminated | truncated
         if not ended.any():
             return self._obs, rewards, terminated, truncated, told

@@ -30,7 +30,11 @@ _SPECS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"frame_skip": 5, "max_episode_steps": 30, "partially_observable": True},
         ["success"],
     ),
-    "PandaPoint-v1": ("playground", {"ctrl_dt": 0.02, "max_episode_steps": 10, "start": 1.0}, ["reward_success"]),
+    "PandaPoint-v1": (
+        "playground",
+        {"ctrl_dt": 0.02, "max_episode_steps": 10, "start": 1.0, "nan_at": 0},
+        ["reward_success"],
+    ),
     "Pong-v5": ("atari", {"max_episode_steps": 100}, []),
 }
 made: list[dict[str, Any]] = []  # what each pool was made with
@@ -105,6 +109,8 @@ class _Pool:
         far = (np.linalg.norm(self._places, axis=1) > 1.5) & (self._family == "robotics")
         truncated = self._elapsed >= self.config["max_episode_steps"]
         self._done = (far | truncated) & ~fresh
+        if at := self.config.get("nan_at"):
+            self._places[self._elapsed == at] = np.nan
         rewards = (-np.linalg.norm(self._places, axis=1)).astype(np.float32)
         return self._seen(ids), rewards, self._done & ~truncated, self._done & truncated, self._info(ids)
 

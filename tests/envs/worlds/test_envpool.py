@@ -180,6 +180,21 @@ def test_what_is_made_is_counted_and_let_go() -> None:
     assert MAKING.seconds > before[2]
 
 
+def test_a_simulation_that_goes_to_infinity_is_counted_and_begins_anew() -> None:
+    measured = spec(PANDA).measured
+    world = KIND.make(WorldSpec(PANDA, kwargs={"nan_at": 4}, measured=measured), 3)
+    world.reset(seed=0)
+    for t in range(1, 9):
+        obs, rewards, terminated, truncated, infos = world.step(np.zeros((3, 2), np.float32))
+        assert np.isfinite(obs).all()
+        assert terminated.all() == (t % 4 == 0)
+        assert not truncated.any()
+        if infos:
+            assert np.isfinite(infos["final_obs"]).all()
+            assert (rewards == 0.0).all()
+    assert world.divergences == 6
+
+
 def test_its_own_pictures_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     world = KIND.make(spec(FETCH), 2, draw=20)
     world.reset(seed=0)
