@@ -1,5 +1,5 @@
 # Verbs for developers; the README's two commands need none of them.
-.PHONY: lint format type test test-gl test-browser test-slurm test-ray docs build smoke plugin same-results ci
+.PHONY: lint format type test test-gl test-browser test-slurm test-ray test-envpool test-metaworld docs build smoke plugin same-results ci
 PYTHON := .venv/bin/python
 
 lint:    ## style and imports
@@ -29,6 +29,16 @@ test-slurm: ## what needs Slurm (slurm-wlm and munge); it starts one of its own
 test-ray: ## what needs Ray; it starts one of its own
 	$(PYTHON) -m pip install -q -c constraints.txt -e '.[ray]'
 	$(PYTHON) -m pytest -n 0 -m ray
+
+test-envpool: ## what needs EnvPool, 750 MB
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[envpool]'
+	$(PYTHON) -m pytest -n 0 -m envpool
+
+test-metaworld: ## EnvPool's Meta-World beside Meta-World itself, which pins an old MuJoCo: in an environment of its own
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[envpool]'
+	$(PYTHON) -m venv .venv-metaworld
+	.venv-metaworld/bin/pip install -q metaworld==3.1.1 packaging
+	CLROBOT_METAWORLD=$(CURDIR)/.venv-metaworld/bin/python $(PYTHON) -m pytest -n 0 -m metaworld
 
 docs:    ## the site into site/; nothing is fetched
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 README = """
     python3 -m venv .venv --without-pip && cp mine.txt "$OUT" && pwd > "$OUT/where" && true || .venv/bin/pytest
 """
-MAKEFILE = "lint type test-gl test-browser test-slurm test-ray docs smoke plugin:\n\t@echo $@ >> $(OUT)/steps\n"
+VERBS = "lint type test-gl test-browser test-slurm test-ray test-envpool test-metaworld docs smoke plugin"
+MAKEFILE = f"{VERBS}:\n\t@echo $@ >> $(OUT)/steps\n"
 
 
 @pytest.fixture
@@ -51,8 +52,7 @@ def ci(checkout: Path) -> str:
     done = subprocess.run(["bash", ".ci/run"], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     out = Path(os.environ["OUT"])
-    verbs = "lint type test-gl test-browser test-slurm test-ray docs smoke plugin"
-    assert (out / "steps").read_text().split() == verbs.split()
+    assert (out / "steps").read_text().split() == VERBS.split()
     assert re.search(r"== lint\n.*\n-- lint: 0 min [0-9]{2} s\n\n== types\n", done.stdout, re.DOTALL), (
         "each step's time"
     )

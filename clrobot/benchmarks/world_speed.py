@@ -1,26 +1,35 @@
-"""How fast somebody else's environments are through clrobot's door, beside Gymnasium's own vector environment."""
+"""How fast somebody else's environments are through clrobot's door, beside Gymnasium's own or EnvPool's bare pool."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
+from clrobot.envs.cores import usable_cores
+from clrobot.envs.worlds.envpool_import import imported
 from clrobot.envs.worlds.kinds import is_native, kind_of
+from clrobot.envs.worlds.pool import OPEN_GOALS
 from clrobot.envs.worlds.spec import WorldSpec
 from clrobot.errors import UserError
 
-_STEPS = 200  # in a round
+_STEPS = 200  # in a round: of EnvPool's tasks one episode, where theirs are not shorter
 _BLOCK = 10  # steps in a turn: short, so that a drifting machine slows both
 _ROUNDS = 5  # at least
 
 
 class WorldSpeed(NamedTuple):
-    """Steps a second of CPU time, of all environments together; of each turn the fastest round counts."""
+    """Steps a second of all environments together; of each turn the fastest round counts.
+
+    Of Gymnasium's environments it is CPU time, since all are stepped in this process alone: so what else the machine
+    does counts for neither. EnvPool's have threads of their own, and their time is the clock's.
+    """
 
     task: str
     num_envs: int
@@ -28,6 +37,66 @@ class WorldSpeed(NamedTuple):
     own_steps_per_second: int
     ratio: float
     median_ratio: float  # of whole rounds
+
+
+class _Gymnasium:
+    """Gymnasium's own vector environment."""
+
+    name = "Gymnasium's own"
+    clock = staticmethod(time.process_time)
+    calls = _STEPS
+
+    def __init__(self, spec: WorldSpec, num_envs: int) -> None:
+        self._env: Any = gym.make_vec(
+            gym.spec(spec.task.partition(":")[2]),
+            num_envs,
+            vectorization_mode="sync",
+            vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+            disable_env_checker=True,
+        )
+        self.box: Any = self._env.single_action_space
+        self.reset, self.step, self.close = self._env.reset, self._env.step, self._env.close
+
+
+class _EnvPool:
+    """EnvPool's bare pool, of which the call after an episode's end resets it and is no step."""
+
+    name = "EnvPool's own"
+    clock = staticmethod(time.perf_counter)
+
+    def __init__(self, spec: WorldSpec, num_envs: int) -> None:
+        assert spec.horizon is not None
+        self.calls = _STEPS + _STEPS // spec.horizon
+        envpool = imported()
+        name = spec.task.partition(":")[2]
+        open_goals = {key: value for key, value in OPEN_GOALS.items() if key in envpool.make_spec(name)._config_keys}
+        self._env: Any = envpool.make(
+            name,
+            env_type="gymnasium",
+            num_envs=num_envs,
+            num_threads=min(usable_cores(), num_envs),
+            max_episode_steps=spec.horizon,
+            seed=0,
+            **open_goals,
+        )
+        self.box: Any = self._env.action_space
+        self.step = self._env.step
+
+    def reset(self, seed: int) -> None:
+        """Begin all episodes; the seed is that of the pool."""
+        self._env.reset()
+
+    def close(self) -> None:
+        """Let the pool go."""
+        del self.step, self._env
+
+
+_OWN: dict[str, type[_Gymnasium | _EnvPool]] = {"gymnasium": _Gymnasium, "envpool": _EnvPool}
+
+
+def own_name(task: str) -> str:
+    """Return what `world_speed` sets a world beside."""
+    return _OWN[task.partition(":")[0]].name
 
 
 def world_speed(task: str, num_envs: int, seconds: float) -> WorldSpeed:
@@ -42,28 +111,29 @@ def world_speed(task: str, num_envs: int, seconds: float) -> WorldSpeed:
         raise UserError(f"--world {task}; expected a world of others', such as gymnasium:Reacher-v5")
     kind = kind_of(task)
     kind.check(task)
-    spec = WorldSpec(task, measured=kind.examine(WorldSpec(task)))
+    spec = WorldSpec(task)
+    if kind.prefix == "envpool":
+        spec = replace(spec, horizon=min(kind.horizon(spec), _STEPS))
+    spec = replace(spec, measured=kind.examine(spec))
     ours: Any = kind.make(spec, num_envs)
-    own: Any = gym.make_vec(
-        gym.spec(task.partition(":")[2]),
-        num_envs,
-        vectorization_mode="sync",
-        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-        disable_env_checker=True,
-    )
+    own = _OWN[kind.prefix](spec, num_envs)
     rng = np.random.default_rng(0)
-    actions = rng.uniform(-1.0, 1.0, (_STEPS, *ours.action_space.shape)).astype(np.float32)
-    low, high = own.single_action_space.low, own.single_action_space.high
-    own_actions = (low + (high - low) * (actions.reshape(_STEPS, *own.action_space.shape) + 1) / 2).astype(low.dtype)
+    actions = rng.uniform(-1.0, 1.0, (own.calls, *ours.action_space.shape)).astype(np.float32)
+    low, high = own.box.low, own.box.high
+    own_actions = (low + (high - low) * (actions.reshape(own.calls, num_envs, *low.shape) + 1) / 2).astype(low.dtype)
     rounds: list[tuple[list[float], list[float]]] = []
     started = time.perf_counter()
     while len(rounds) < _ROUNDS or time.perf_counter() - started < seconds:
         ours.reset(seed=0), own.reset(seed=0)
         turns: tuple[list[float], list[float]] = ([], [])
         for first in range(0, _STEPS, _BLOCK):
-            turn = slice(first, first + _BLOCK)
-            turns[0].append(_seconds(ours.step, actions[turn]))
-            turns[1].append(_seconds(own.step, own_actions[turn]))
+            last = first + _BLOCK == _STEPS
+            both = (
+                (0, ours.step, actions[first : first + _BLOCK]),
+                (1, own.step, own_actions[first : None if last else first + _BLOCK]),
+            )
+            for side, step, taken in both if len(rounds) % 2 else both[::-1]:  # the first of two finds other caches
+                turns[side].append(_seconds(own.clock, step, taken))
         rounds.append(turns)
     ours.close(), own.close()
     times = np.array(rounds)  # s, (rounds, 2, turns)
@@ -79,8 +149,8 @@ def world_speed(task: str, num_envs: int, seconds: float) -> WorldSpeed:
     )
 
 
-def _seconds(step: Callable[[Any], Any], actions: Any) -> float:
-    began = time.process_time()  # both step in this process alone: so what else the machine does counts for neither
+def _seconds(clock: Callable[[], float], step: Callable[[Any], Any], actions: NDArray[Any]) -> float:
+    began = clock()
     for action in actions:
         step(action)
-    return time.process_time() - began
+    return clock() - began

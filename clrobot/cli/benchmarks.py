@@ -54,12 +54,12 @@ def bench(
         envpool_learning: also measure how soon PPO learns a skill there (which needs Stable-Baselines3 there) and
             here, after a short search of settings for each, and keep each training as a line of JSON in this file:
             up to two hours; what is there is not trained again.
-        world: measure this world of others' alone, beside Gymnasium's own vector environment.
+        world: measure this world of others' alone, beside Gymnasium's own vector environment or EnvPool's bare pool.
         json: also write the figures to this file.
         threads: of the physics; 0: all cores that the process may use.
     """
     from clrobot.benchmarks.bench import run_bench
-    from clrobot.benchmarks.world_speed import world_speed
+    from clrobot.benchmarks.world_speed import own_name, world_speed
 
     at_least(num_envs, "--num-envs", most=_MOST_SIMULATIONS)
     at_least(threads, "--threads", 0, MOST_THREADS)
@@ -70,7 +70,7 @@ def bench(
         if json is not None:
             with atomic(json) as file:
                 file.write_text(json_text(found._asdict()) + "\n", encoding="utf-8")
-        pace = f"{found.steps_per_second:,} steps/s, Gymnasium's own {found.own_steps_per_second:,}"
+        pace = f"{found.steps_per_second:,} steps/s, {own_name(world)} {found.own_steps_per_second:,}"
         ratios = f"ratio {number(found.ratio, decimals=3)}, median of rounds {number(found.median_ratio, decimals=3)}"
         open_console().print(f"{world}, {num_envs} environments: {pace} ({ratios})", soft_wrap=True)
         return

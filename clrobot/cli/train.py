@@ -122,6 +122,13 @@ def summarise(run: RunFolder, console: LiteralConsole) -> None:
     console.print(comparison_table([run]))
     if (page := run.path / "report.html").exists():
         console.print(f"report  {page}", soft_wrap=True)
+    metrics = run.read_metrics()
+    if metrics.worlds_made:
+        share = 100 * metrics.worlds_seconds / max(metrics.seconds.total, metrics.worlds_seconds)
+        line = (
+            f"EnvPool's simulations were made anew {metrics.worlds_made:,} times, in {metrics.worlds_seconds:.0f} s"
+        )
+        console.print(f"{line}: {number(share, decimals=1)} % of the run", style="dim", soft_wrap=True)
     tell_failures(run, console)
 
 

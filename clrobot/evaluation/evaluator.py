@@ -187,6 +187,7 @@ class Evaluator:
                     found.success_any[ended] = info["final_info"]["is_success"][ended]
                     found.success_final[ended] = info["final_info"]["success_final"][ended]
                     running &= ~done
+        env.let_go()
         return found
 
 

@@ -91,10 +91,11 @@ Key = Annotated[str, Field(min_length=1, max_length=200)]  # of an environment's
 
 
 class Success(_Frozen):
-    """What tells that an episode in a world of others' has been a success: one of the two."""
+    """What tells that an episode in a world of others' has been a success: a key, or the return."""
 
     key: Key | None = None
-    """A key of the environment's `info`."""
+    """A key of the environment's `info`, whose value is true, or greater than `above`."""
+    above: Finite | None = None
     return_above: Finite | None = None
     """The episode's return, which is judged at its end."""
 
@@ -102,6 +103,8 @@ class Success(_Frozen):
     def _one(self) -> Self:
         if (self.key is None) == (self.return_above is None):
             raise ValueError("expected one of {key: NAME} and {return_above: NUMBER}")
+        if self.above is not None and self.key is None:
+            raise ValueError("above is a bound of a key's value; expected {key: NAME, above: NUMBER}")
         return self
 
 
@@ -239,6 +242,7 @@ class Stage(_Frozen):
             kwargs=self.kwargs,
             horizon=self.horizon,
             success_key=success.key,
+            key_above=success.above,
             success_above=success.return_above,
             measured=None if self.measured is None else worlds.Measured(**dict(self.measured)),
         )

@@ -12,8 +12,6 @@ from clrobot.experiment.config import CheckpointSettings, RunConfig
 from clrobot.experiment.curriculum import Curriculum, Measured, Stage
 from clrobot.experiment.layout import layout
 
-# Control steps between two snapshots where a world cannot save its state: what a resumed training does again at most.
-SNAPSHOT_STEPS: Final = 50_000
 MOST_NUMBERS: Final = 8_000  # in the observations of all stages
 
 
@@ -54,7 +52,9 @@ def settle(config: RunConfig) -> RunConfig:
     if config.curriculum.order == "seed":
         changes["curriculum"] = _in_drawn_order(config.curriculum, config.seed)
     if not config.curriculum.saves_state and config.checkpoint.steps is None:
-        changes["checkpoint"] = CheckpointSettings(**dict(config.checkpoint) | {"steps": SNAPSHOT_STEPS})
+        kinds = [kind_of(stage.task) for stage in config.curriculum.stages]
+        steps = max(kind.snapshot_steps for kind in kinds if not kind.saves_state)
+        changes["checkpoint"] = CheckpointSettings(**dict(config.checkpoint) | {"steps": steps})
     return config.model_copy(update=changes) if changes else config
 
 

@@ -51,7 +51,9 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[Frame], fps: floa
         for frame in _checked(frames):
             picture = _even(frame)
             if stream is None:
-                stream = container.add_stream(ENCODER, rate=Fraction(fps), options={"crf": str(QUALITY)})
+                stream = container.add_stream(
+                    ENCODER, rate=Fraction(fps).limit_denominator(1_000), options={"crf": str(QUALITY)}
+                )
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -82,7 +84,7 @@ def write_gif(path: str | os.PathLike[str], frames: Iterable[Frame], fps: float 
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             if graph is None:
                 graph = _palette_graph(frame.shape[1], frame.shape[0], fps)
-                stream: Any = container.add_stream("gif", rate=Fraction(fps))
+                stream: Any = container.add_stream("gif", rate=Fraction(fps).limit_denominator(1_000))
                 stream.height, stream.width = frame.shape[:2]
                 stream.pix_fmt = "pal8"
             picture.pts = index

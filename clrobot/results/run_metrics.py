@@ -71,6 +71,8 @@ class RunMetrics(Record):
     Attributes:
         diverged_simulations: how often a simulation went to infinity and was reset.
         failed_recordings: the films that could not be made.
+        worlds_made: how many pools were made of worlds that begin anew in no other way, as EnvPool's.
+        worlds_seconds: that it took, which are part of `seconds`.
         per_stage: one for each finished stage, in order.
         environment_steps: control steps; the algorithm's are those of the finished stages, the method's those in
             which it collects experience, and those that it took to choose how a slot begins.
@@ -90,6 +92,8 @@ class RunMetrics(Record):
 
     diverged_simulations: Count
     failed_recordings: Count
+    worlds_made: Count = 0
+    worlds_seconds: Number = 0.0
     per_stage: Annotated[tuple[StageRecord, ...], Field(max_length=MAX_SLOTS)]
     stages: Stage
     stages_done: Stage
@@ -189,6 +193,8 @@ class Costs:
         grown: how slots have begun that may have begun as earlier ones.
         diverged_simulations: how often a simulation went to infinity and was reset.
         failed_recordings: the films that could not be made.
+        worlds_made: how many pools were made of worlds that begin anew in no other way.
+        worlds_seconds: that it took.
     """
 
     parameters: Parameters
@@ -201,6 +207,8 @@ class Costs:
     grown: tuple[Grown, ...] = ()
     diverged_simulations: int = 0
     failed_recordings: int = 0
+    worlds_made: int = 0
+    worlds_seconds: float = 0.0
 
     @classmethod
     def of(cls, metrics: RunMetrics) -> Costs:
@@ -216,6 +224,8 @@ class Costs:
             grown=metrics.grown,
             diverged_simulations=metrics.diverged_simulations,
             failed_recordings=metrics.failed_recordings,
+            worlds_made=metrics.worlds_made,
+            worlds_seconds=metrics.worlds_seconds,
         )
 
 
@@ -273,6 +283,8 @@ def run_metrics(
     return RunMetrics(
         diverged_simulations=costs.diverged_simulations,
         failed_recordings=costs.failed_recordings,
+        worlds_made=costs.worlds_made,
+        worlds_seconds=costs.worlds_seconds,
         per_stage=costs.per_stage,
         stages=slots,
         stages_done=done,

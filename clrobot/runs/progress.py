@@ -59,3 +59,6 @@ class Progress(BaseModel):
     per_stage: Annotated[list[StageRecord], Field(max_length=MAX_SLOTS)]
     """Capacity and cost after each finished stage."""
     film_failures: Count
+    worlds_made: Count = 0
+    """Pools that were made, of worlds that begin anew in no other way."""
+    worlds_seconds: _Seconds = 0.0

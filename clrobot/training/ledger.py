@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from clrobot.agents.methods.shared.gradient_hooks import MethodCost
 from clrobot.agents.methods.shared.own_steps import optimizer_steps
+from clrobot.envs.worlds.pool import MAKING
 from clrobot.results.grown import Grown
 from clrobot.results.run_metrics import Costs
 from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
@@ -35,6 +36,11 @@ class Ledger:
     divergences: int = 0
     """Simulations that went to infinity, in finished stages."""
     film_failures: int = 0
+    worlds_made: int = 0
+    """Pools that were made, of worlds that begin anew in no other way."""
+    worlds_seconds: float = 0.0
+    """Wall-clock time that it took, which is part of what it was done for."""
+    _making: tuple[int, float] = field(default_factory=MAKING.so_far)
     grown: list[Grown] = field(default_factory=list)
     """How slots have begun that may have begun as earlier ones."""
     per_stage: list[StageRecord] = field(default_factory=list)
@@ -50,6 +56,8 @@ class Ledger:
         task_inference_steps: int,
         divergences: int,
         film_failures: int,
+        worlds_made: int,
+        worlds_seconds: float,
         grown: Sequence[Grown],
         per_stage: Sequence[StageRecord],
     ) -> None:
@@ -58,6 +66,8 @@ class Ledger:
         self.gradient_steps, self.method_gradient_steps = gradient_steps, method_gradient_steps
         self.method_environment_steps, self.task_inference_steps = method_environment_steps, task_inference_steps
         self.divergences, self.film_failures = divergences, film_failures
+        self.worlds_made, self.worlds_seconds = worlds_made, worlds_seconds
+        self._making = MAKING.so_far()
         self.grown = list(grown)
         self.per_stage = list(per_stage)
 
@@ -74,6 +84,13 @@ class Ledger:
         with optimizer_steps() as taken:
             yield
         self.method_gradient_steps += taken.steps
+
+    def count_worlds(self) -> None:
+        """Count the pools that this process has made since the last call."""
+        made, seconds = MAKING.so_far()
+        self.worlds_made += made - self._making[0]
+        self.worlds_seconds += seconds - self._making[1]
+        self._making = made, seconds
 
     def close_stage(self, stage: int, parameters: Parameters, memory_bytes: int, units: Units) -> None:
         """Note what the agent has become after `stage` (from 1), and the seconds since the stage before."""
@@ -93,6 +110,7 @@ class Ledger:
 
     def costs(self, parameters: Parameters, memory_bytes: int) -> Costs:
         """Return all of it for `metrics.json`, beside what the agent is now."""
+        self.count_worlds()
         return Costs(
             parameters=parameters,
             memory_bytes=memory_bytes,
@@ -104,6 +122,8 @@ class Ledger:
             per_stage=tuple(self.per_stage),
             diverged_simulations=self.divergences,
             failed_recordings=self.film_failures,
+            worlds_made=self.worlds_made,
+            worlds_seconds=round(self.worlds_seconds, 3),
         )
 
 

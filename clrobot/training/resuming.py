@@ -175,6 +175,8 @@ def _go_on_at(training: Training, snapshot: Snapshot) -> None:
         task_inference_steps=progress.task_inference_steps,
         divergences=progress.divergences,
         film_failures=progress.film_failures,
+        worlds_made=progress.worlds_made,
+        worlds_seconds=progress.worlds_seconds,
         grown=progress.grown,
         per_stage=progress.per_stage,
     )
@@ -254,6 +256,8 @@ def _go_on_after(training: Training, end: _EndOfStage) -> None:
         task_inference_steps=metrics.task_inference_steps,
         divergences=metrics.diverged_simulations,
         film_failures=metrics.failed_recordings,
+        worlds_made=metrics.worlds_made,
+        worlds_seconds=metrics.worlds_seconds,
         grown=metrics.grown,
         per_stage=metrics.per_stage,
     )

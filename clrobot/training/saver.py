@@ -100,6 +100,7 @@ class Saver:
         model, ledger = self._learner.model, self._ledger
         assert model.ep_success_buffer is not None
         assert model.ep_info_buffer is not None
+        ledger.count_worlds()
         return Progress(
             stage=at.plan.stage,
             stage_start=at.plan.start,
@@ -124,6 +125,8 @@ class Saver:
             grown=ledger.grown,
             per_stage=ledger.per_stage,
             film_failures=ledger.film_failures,
+            worlds_made=ledger.worlds_made,
+            worlds_seconds=ledger.worlds_seconds,
         )
 
 

@@ -5,7 +5,7 @@ It is tried for STEPS random steps. What is found there is one sentence, or what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import gymnasium as gym
@@ -24,9 +24,8 @@ _LEAST_SCALE: Final = 0.01  # of the median scale: what hardly moves must not dr
 Make = Callable[[], gym.Env[Any, Any]]
 
 
-def why_no_space(env: gym.Env[Any, Any]) -> str | None:
+def why_no_space(actions: gym.Space[Any], observations: gym.Space[Any]) -> str | None:
     """Return a clause that says why an environment's spaces cannot be used, or None."""
-    actions, observations = env.action_space, env.observation_space
     if not isinstance(actions, gym.spaces.Box):
         return f"its actions are {cut(shown(actions), 40)}, and an agent here gives numbers in a box"
     if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all() and actions.is_bounded()):
@@ -71,23 +70,54 @@ def examine(spec: WorldSpec, make: Make, steps: int | None = None) -> Measured:
     finally:
         env.close()
         again.close()
+    assert env.action_space.shape is not None
+    key = told_key(spec, told, SUCCESS_KEYS)
+    return measured(spec.task, rows, int(np.prod(env.action_space.shape)), key)
+
+
+def told_key(spec: WorldSpec, told: Collection[str], known: Sequence[str]) -> str | None:
+    """Return the key of an info that tells success, or None where nothing does.
+
+    Args:
+        spec: which may name one.
+        told: every key that an info had.
+        known: those that tell success where nobody names one, in this order.
+
+    Raises:
+        UserError: the one that is named is never told.
+    """
     key = spec.success_key
     if key is not None and key not in told:
-        known = ", ".join(sorted(told)) or "nothing"
-        raise UserError(f"{spec.task} never tells {shown(key)} in its info; it tells {known}: choose one of these")
+        others = ", ".join(sorted(told)) or "nothing"
+        raise UserError(f"{spec.task} never tells {shown(key)} in its info; it tells {others}: choose one of these")
     if key is None and spec.success_above is None:
-        key = next((name for name in SUCCESS_KEYS if name in told), None)
-    assert env.action_space.shape is not None
+        return next((name for name in known if name in told), None)
+    return key
+
+
+def measured(
+    task: str, rows: NDArray[np.float64], actions: int, key: str | None, least: float = _LEAST_SCALE
+) -> Measured:
+    """Return what a world needs, from observations (T, d) of random steps.
+
+    Args:
+        task: for what goes wrong.
+        rows: the observations.
+        actions: how many numbers an action has.
+        key: of an info, which tells success.
+        least: of a scale, beside the median one of what moves.
+
+    Raises:
+        UserError: no network can take such numbers.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         offset, scale = rows.mean(axis=0), rows.std(axis=0)
     moving = scale[scale > 0]
-    scale = np.maximum(scale, _LEAST_SCALE * (np.median(moving) if len(moving) else 1.0 / _LEAST_SCALE))
+    scale = np.maximum(scale, least * np.median(moving) if len(moving) else 1.0)
     if not (np.abs(offset).max() <= HUGE and scale.min() >= 1 / HUGE and scale.max() <= HUGE):
         most = np.abs(rows).max()
-        raise UserError(
-            f"{spec.task} shows numbers that no network can take, of up to {most:g}; wrap it, and scale them"
-        )
-    return Measured(tuple(offset.tolist()), tuple(scale.tolist()), int(np.prod(env.action_space.shape)), key)
+        raise UserError(f"{task} shows numbers that no network can take, of up to {most:g}; wrap it, and scale them")
+    return Measured(tuple(offset.tolist()), tuple(scale.tolist()), actions, key)
 
 
 def _random_actions(env: gym.Env[Any, Any], seed: int) -> Callable[[], NDArray[Any]]:

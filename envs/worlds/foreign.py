@@ -85,6 +85,7 @@ class ForeignWorld(World):
         self._stagger = stagger
         self._draw = draw
         self._success_key = spec.success_key or spec.measured.success
+        self._key_above = spec.key_above
         self._success_above = spec.success_above
         self.tells_success = self._success_key is not None or self._success_above is not None
         size, box = len(spec.measured.offset), env.single_action_space
@@ -195,10 +196,15 @@ class ForeignWorld(World):
             return above
         now = np.zeros(self.num_envs, np.bool_)
         if self._success_key is not None:
-            now |= _truths(told, self._success_key, self.num_envs)
+            now |= self._told_of(told)
             if ended.any():  # there `told` is of the next start
-                now[ended] = _truths(told.get("final_info", {}), self._success_key, self.num_envs)[ended]
+                now[ended] = self._told_of(told.get("final_info", {}))[ended]
         return now
+
+    def _told_of(self, told: Mapping[str, Any]) -> Mask:
+        """Return what infos say of the key of success, (N,)."""
+        assert self._success_key is not None
+        return _truths(told, self._success_key, self.num_envs, self._key_above)
 
     def _check(self, obs: ArrayLike, rewards: ArrayLike, where: str) -> None:
         """Raise WorldFailed where a number is not finite."""
@@ -285,15 +291,15 @@ def _samples(length: int, pixels: int) -> NDArray[np.intp]:
     return ((np.arange(2 * pixels) + 0.5) * length / (2 * pixels)).astype(np.intp)
 
 
-def _truths(told: Mapping[str, Any], key: str, n: int) -> Mask:
-    """Return the truth values (N,) under a key of batched infos; false where there is none."""
+def _truths(told: Mapping[str, Any], key: str, n: int, above: float | None = None) -> Mask:
+    """Return whether the values (N,) under a key of batched infos are true, or greater; false where there is none."""
     found = np.zeros(n, np.bool_)
     if key not in told:
         return found
     values, there = np.asarray(told[key]), np.asarray(told.get(f"_{key}", np.ones(n, np.bool_)))
     if values.shape == (n,) and values.dtype != np.object_:
-        truths: Mask = values.astype(np.bool_) & there
+        truths: Mask = (values.astype(np.bool_) if above is None else values > above) & there
         return truths
     for i in np.flatnonzero(there):
-        found[i] = bool(np.any(told[key][i]))
+        found[i] = bool(np.any(told[key][i] if above is None else np.asarray(told[key][i]) > above))
     return found

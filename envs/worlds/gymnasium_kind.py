@@ -140,7 +140,7 @@ def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
         raise UserError(
             f"{spec.task} cannot be made ({reason}); install what it needs, or mend its kwargs"
         ) from error
-    if (problem := why_no_space(env)) is not None:
+    if (problem := why_no_space(env.action_space, env.observation_space)) is not None:
         _close(env)
         raise UserError(f"{spec.task} cannot be learned here: {problem}; choose another environment, or wrap it")
     flat = isinstance(env.observation_space, gym.spaces.Box) and len(env.observation_space.shape) == 1

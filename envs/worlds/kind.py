@@ -28,10 +28,13 @@ class Kind(ABC):
     Attributes:
         prefix: what stands before the colon in a task's name, `gymnasium`; nothing for native tasks.
         saves_state: whether its worlds save their state (see `World.saves_state`).
+        snapshot_steps: control steps between two snapshots where they do not, and begin anew at each: what a resumed
+            training does again at most.
     """
 
     prefix: ClassVar[str]
     saves_state: ClassVar[bool]
+    snapshot_steps: ClassVar[int] = 50_000
 
     @abstractmethod
     def check(self, task: str) -> None:

@@ -5,12 +5,13 @@ Adding a kind is a module with its `Kind` and one line here.
 
 from __future__ import annotations
 
+from clrobot.envs.worlds.envpool_kind import EnvPoolKind
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.envs.worlds.kind import Kind
 from clrobot.envs.worlds.native import Native
 from clrobot.errors import UserError, nearest, shown
 
-KINDS: tuple[Kind, ...] = (Native(), GymnasiumKind())
+KINDS: tuple[Kind, ...] = (Native(), GymnasiumKind(), EnvPoolKind())
 
 
 def kind_of(task: str) -> Kind:

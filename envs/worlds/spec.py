@@ -37,6 +37,7 @@ class WorldSpec:
         kwargs: what another world is made with.
         horizon: the most control steps of an episode; None: the world's own.
         success_key: the key of `info` that tells success; None: what was measured.
+        key_above: its value is greater where the task is solved; None: it is true there.
         success_above: an episode is a success where its return ends above this; None: `info` tells.
         measured: of a world of others'.
     """
@@ -46,6 +47,7 @@ class WorldSpec:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     horizon: int | None = None
     success_key: str | None = None
+    key_above: float | None = None
     success_above: float | None = None
     measured: Measured | None = None
 

@@ -99,6 +99,9 @@ class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any], ABC):
             KeyError, ValueError: it is the state of another world.
         """
 
+    def let_go(self) -> None:
+        """Free what the next reset with seeds makes anew, if it makes anything; no step comes before that reset."""
+
     @abstractmethod
     def look(self) -> NDArray[Any]:
         """Return what a picture of each environment is drawn from, as it is now, (N, …)."""

@@ -62,6 +62,10 @@ class WorldWrapper(World):
         self.world.set_state(state)
 
     @override
+    def let_go(self) -> None:
+        self.world.let_go()
+
+    @override
     def look(self) -> NDArray[Any]:
         return self.world.look()
 

@@ -15,7 +15,7 @@ import yaml
 from support import point
 from support.distributions import TASK, install
 
-from clrobot.envs.worlds import examine
+from clrobot.envs.worlds import examine, kinds
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.runs.folder import RunFolder
 
@@ -35,7 +35,7 @@ def few_worlds() -> Iterator[None]:
     gymnasium.register("Painted-v0", entry_point="support.point:Point", kwargs={"fault": "pictures"})
     gymnasium.register("Point-v1", entry_point="support.point:Point", kwargs={"tells": None, "fault": "no picture"})
     few = {name: gymnasium.registry[name] for name in ("Point-v0", "Point-v1", "Painted-v0", "clrobot/Reach-v0")}
-    with mock.patch.object(gymnasium, "registry", few):
+    with mock.patch.object(gymnasium, "registry", few), mock.patch.object(kinds, "KINDS", kinds.KINDS[:2]):
         yield
 
 

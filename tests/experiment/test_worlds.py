@@ -17,7 +17,7 @@ from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.experiment.layout import Layout, layout
-from clrobot.experiment.prepare import MOST_NUMBERS, SNAPSHOT_STEPS, prepare, settle
+from clrobot.experiment.prepare import MOST_NUMBERS, prepare, settle
 from clrobot.experiment.stage_env import stage_env, stage_horizon
 from clrobot.experiment.yaml_file import load_curriculum
 from clrobot.runs.references import reference_config, reference_folder
@@ -157,7 +157,7 @@ def test_worlds_are_measured_once_and_the_scales_are_written(tmp_path: Path) -> 
     native, one, two = ready.curriculum.stages
     assert native.measured is None
     assert one.measured is two.measured is not None
-    assert ready.checkpoint.steps == SNAPSHOT_STEPS
+    assert ready.checkpoint.steps == 50_000
     assert prepare(ready) == ready
     (tmp_path / "config.yaml").write_text(dump_config(ready))
     assert read_config(tmp_path / "config.yaml") == ready

@@ -62,6 +62,12 @@ def test_odd_sizes_grow_by_one_pixel(tmp_path: Path) -> None:
     assert [frame.shape for frame in decoded] == [(96, 128, 3)] * 3
 
 
+def test_a_rate_may_be_any_number(tmp_path: Path) -> None:
+    """Every sixth of 80 control steps a second."""
+    with av.open(str(write_video(tmp_path / "film.mp4", _frames(3), fps=80.0 / 6.0))) as film:
+        assert float(film.streams.video[0].average_rate) == pytest.approx(80.0 / 6.0)
+
+
 @pytest.mark.parametrize("write", [write_video, write_gif])
 def test_a_film_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path, write: object) -> None:
     def breaks() -> Iterator[NDArray[np.uint8]]:

@@ -27,7 +27,8 @@ def outcome(run: Path) -> dict[str, Any]:
     files += [str(path.relative_to(run)) for path in sorted(run.glob("stage_*/*"))]
     content: dict[str, Any] = {name: (run / name).read_bytes() for name in files}
     metrics = json.loads((run / "metrics.json").read_text())
-    del metrics["seconds"]  # wall-clock
+    for key in ("seconds", "worlds_made", "worlds_seconds"):  # wall-clock, and what a resumed run makes again
+        del metrics[key]
     for stage in metrics["per_stage"]:
         del stage["seconds"]
     return content | {"metrics": metrics, "curves": tensorboard(run)}
