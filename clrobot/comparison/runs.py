@@ -64,7 +64,7 @@ class ComparedRun:
         torch = str(self.environment["versions"].get("torch", "not noted"))
         config = self.folder.config
         measured = reference_remarks(config, self.metrics, torch, physics_of(self.environment))
-        return [*measured, *ceiling_remarks(config.curriculum)]
+        return [*measured, *ceiling_remarks(config.curriculum, self.metrics.forward_transfer_from_2)]
 
     @cached_property
     def settings(self) -> dict[str, Any]:

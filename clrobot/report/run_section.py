@@ -173,7 +173,7 @@ def _remarks(run: Contents) -> list[str]:
     versions = run.environment.get("versions")
     torch = versions.get("torch", "not noted") if isinstance(versions, dict) else "not noted"
     measured = reference_remarks(run.config, run.metrics, str(torch), physics_of(run.environment))
-    return [*measured, *ceiling_remarks(run.config.curriculum)]
+    return [*measured, *ceiling_remarks(run.config.curriculum, run.metrics.forward_transfer_from_2)]
 
 
 def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:

@@ -28,9 +28,14 @@ def transfer_ceiling(curriculum: Curriculum, transfer: Transfer) -> float | None
     return sum(max(0.0, *(transfer[pair] for pair in row)) for row in pairs) / len(pairs)
 
 
-def ceiling_remarks(curriculum: Curriculum) -> list[str]:
-    """Return a sentence on what a perfect choice would reach by the published matrix, or none."""
-    ceiling = transfer_ceiling(curriculum, published_transfer())
+def ceiling_remarks(curriculum: Curriculum, measured: float | None) -> list[str]:
+    """Return a sentence on what a perfect choice would reach by the published matrix, or none.
+
+    Args:
+        curriculum: a run's.
+        measured: its forward transfer from the second task on; without one there is nothing to set it beside.
+    """
+    ceiling = None if measured is None else transfer_ceiling(curriculum, published_transfer())
     if ceiling is None:
         return []
     return [

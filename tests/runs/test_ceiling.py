@@ -39,7 +39,8 @@ def test_another_world_is_another_task():
     assert transfer_ceiling(curriculum("push", "reach", overrides={"action.delay": 1}), TRANSFER) is None
 
 
-def test_it_is_said_of_every_run_whose_tasks_the_published_matrix_has():
-    (said,) = ceiling_remarks(curriculum("drawer-open", "lever-pull"))
+def test_it_is_said_beside_a_forward_transfer_of_tasks_that_the_published_matrix_has():
+    (said,) = ceiling_remarks(curriculum("drawer-open", "lever-pull"), 0.1)
     assert "+0." in said
-    assert ceiling_remarks(curriculum("reach")) == []
+    assert ceiling_remarks(curriculum("drawer-open", "lever-pull"), None) == []
+    assert ceiling_remarks(curriculum("reach"), 0.1) == []
