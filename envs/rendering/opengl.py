@@ -12,6 +12,7 @@ from typing_extensions import override
 from clrobot.envs.forks import Inherited
 from clrobot.envs.gl import gl_problem
 from clrobot.envs.rendering.base import Image, Renderer, place, smooth
+from clrobot.envs.triton_first import load_triton
 from clrobot.errors import RenderError
 
 # In software these decide the cost. At MuJoCo's defaults (a larger shadow map, reflections, 28 slices) a
@@ -42,6 +43,7 @@ class GLRenderer(Renderer):
         quality.offsamples, quality.shadowsize = GL_SAMPLES, GL_SHADOW_MAP
         quality.numslices, quality.numstacks, quality.numquads = GL_SLICES, GL_STACKS, GL_QUADS
         self._data = mujoco.MjData(self._model)
+        load_triton()
         try:
             self._gl = mujoco.Renderer(self._model, height, width, max_geom=2 * model.ngeom + 200)
         except Exception as error:  # each backend fails with its own: ImportError, RuntimeError, GLError, FatalError

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from clrobot.envs.cores import usable_cores
+from clrobot.envs.triton_first import load_triton
 from clrobot.envs.worlds.envpool_import import imported, why_nothing_is_drawn
 from clrobot.envs.worlds.examine import STEPS, measured, told_key, why_no_space
 from clrobot.envs.worlds.foreign import FPS, failing
@@ -126,6 +127,7 @@ class EnvPoolKind(Kind):
             "num_threads": min(threads or usable_cores(), num_envs),
         }
         if draw is not None:
+            load_triton()
             options |= {"render_mode": "rgb_array", "render_width": draw, "render_height": draw}
         try:
             return Pool(spec.task.partition(":")[2], num_envs, options, _fps(known))

@@ -20,6 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from typing_extensions import override
 
+from clrobot.envs.triton_first import load_triton
 from clrobot.envs.worlds.examine import examine, why_no_space
 from clrobot.envs.worlds.foreign import ForeignWorld
 from clrobot.envs.worlds.glfw_library import name_glfw_library
@@ -126,6 +127,8 @@ def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
             f"{spec.task} is given {shown(text)}, and a file or folder here has that name, which it might read; "
             "work from another folder"
         )
+    if render_mode is not None:
+        load_triton()
     mode = {} if render_mode is None else {"render_mode": render_mode}
     name_glfw_library()
     try:
