@@ -6,6 +6,7 @@ import csv
 import importlib.resources
 import io
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -97,8 +98,9 @@ def mean_transfer(rows: Sequence[TransferRow]) -> Transfer:
     return {pair: sum(values) / len(values) for pair, values in found.items()}
 
 
+@cache
 def published_transfer() -> Transfer:
-    """Return the matrix that comes with the package.
+    """Return the matrix that comes with the package, which is read once: every run of a comparison asks for it.
 
     Raises:
         UserError: it is damaged.
