@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from stable_baselines3.common.base_class import BaseAlgorithm
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clrobot.agents.methods.shared.method import Method
-from clrobot.experiment.config import make_config
+from clrobot.evaluation.evaluator import Evaluator
+from clrobot.experiment.config import RunConfig, make_config
+from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 from clrobot.training.observer import Silent
 from clrobot.training.stopping import Stopped
@@ -111,10 +114,27 @@ class StopAt(Silent):
 
 def stopped(folder: Path, method: str, boundary: int, **changes: Any) -> Path:
     """Train into `folder` until the boundary, and let go of it; `changes` are to the method's tiny settings."""
-    observer = StopAt(boundary)
     with quickly():
-        observer.training = Training.begin(make_config(**settings(method) | changes), folder, observer)
-        with pytest.raises(Stopped, match="clrobot resume"):
-            observer.training.run()
+        return stopped_with(make_config(**settings(method) | changes), folder, boundary)
+
+
+def stopped_with(config: RunConfig, folder: Path, boundary: int) -> Path:
+    """Train into `folder` with these settings until the boundary, and let go of it."""
+    observer = StopAt(boundary)
+    observer.training = Training.begin(config, folder, observer)
+    with pytest.raises(Stopped, match="clrobot resume"):
+        observer.training.run()
     observer.training.folder.unlock()
     return RunFolder.open(folder).path
+
+
+def start_states_stay(run: RunFolder) -> Evaluator:
+    """Check that an evaluation of a run's first slot meets the same start states each time; return an evaluator."""
+    agent = load_agent(run)
+    evaluator = Evaluator(run.config.curriculum, 100)
+    first, again = (evaluator.episodes(agent.policy, 0, 4) for _ in range(2))
+    fewer = Evaluator(run.config.curriculum, 100).episodes(agent.policy, 0, 2)
+    np.testing.assert_array_equal(first.returns, again.returns)
+    np.testing.assert_array_equal(first.returns[:2], fewer.returns)
+    assert len(set(first.returns)) == 4
+    return evaluator

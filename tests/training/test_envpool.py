@@ -7,26 +7,22 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import pytest
 import yaml
 from support import pools
 from support.foreign import POINT, SAC, settings, shortly
-from support.outcomes import StopAt, outcome
+from support.outcomes import outcome, start_states_stay, stopped_with
 from support.pools import FETCH, META, PANDA
 from support.trainings import quickly
 
 from clrobot.envs.worlds import envpool_kind
-from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.prepare import prepare, settle
-from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
-from clrobot.training.stopping import Stopped
-from clrobot.training.training import Training, train
+from clrobot.training.training import train
 
 PANDA_STAGE = {"task": PANDA, "steps": 192, "success": {"key": "reward_success", "above": -1.0}}
 THREE: dict[str, Any] = {
@@ -60,12 +56,7 @@ def test_a_stopped_training_goes_on_with_the_same_bits(variant: str, tmp_path: P
     config = make_config(**settings(**{"curriculum": THREE} | VARIANTS[variant]))
     expected = outcome(train(config, tmp_path / "whole", Silent()).path)
     for boundary in (3, 14):
-        run = tmp_path / f"run-{boundary}"
-        observer = StopAt(boundary)
-        observer.training = Training.begin(config, run, observer)
-        with pytest.raises(Stopped):
-            observer.training.run()
-        observer.training.folder.unlock()
+        run = stopped_with(config, tmp_path / f"run-{boundary}", boundary)
         resume(run)
         assert outcome(run) == expected
 
@@ -85,13 +76,7 @@ def test_snapshots_come_rarely_since_a_pool_is_made_anew() -> None:
 
 def test_evaluation_starts_from_the_same_states_and_keeps_no_pool(tmp_path: Path) -> None:
     run = train(make_config(**settings(curriculum=THREE)), tmp_path / "run", Silent())
-    agent = load_agent(run)
-    evaluator = Evaluator(run.config.curriculum, 100)
-    first, again = (evaluator.episodes(agent.policy, 0, 4) for _ in range(2))
-    fewer = Evaluator(run.config.curriculum, 100).episodes(agent.policy, 0, 2)
-    np.testing.assert_array_equal(first.returns, again.returns)
-    np.testing.assert_array_equal(first.returns[:2], fewer.returns)
-    assert len(set(first.returns)) == 4
+    evaluator = start_states_stay(run)
     (world,) = evaluator._envs.values()
     assert world.world.env._pool is None  # type: ignore[attr-defined]
 
@@ -142,11 +127,7 @@ def test_without_envpool_a_run_is_read_and_not_played(
 ) -> None:
     stage = THREE["stages"][0]
     config = make_config(**settings(curriculum={"name": "one", "stages": [stage, stage]}))
-    observer = StopAt(7)
-    observer.training = Training.begin(config, tmp_path / "begun", observer)
-    with pytest.raises(Stopped):
-        observer.training.run()
-    observer.training.folder.unlock()
+    stopped_with(config, tmp_path / "begun", 7)
     train(config, tmp_path / "run", Silent())
     pools.remove(monkeypatch)
     for words in (["compare", "run"], ["report", "run"], ["plot", "run"], ["worlds", "--all"], ["curricula"]):

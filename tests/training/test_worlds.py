@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 from support import point
 from support.foreign import MIXED, POINT, SAC, resume_mixed, settings, shortly, train_mixed
-from support.outcomes import StopAt, Warned, outcome
+from support.outcomes import Warned, outcome, start_states_stay, stopped_with
 from support.trainings import quickly
 
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.errors import UserError
-from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import make_config
 from clrobot.experiment.machine import Machine
 from clrobot.runs.checkpoint import load_agent
@@ -31,7 +30,6 @@ from clrobot.training.cuts import Cuts
 from clrobot.training.observer import Silent
 from clrobot.training.race import Race
 from clrobot.training.resuming import resume
-from clrobot.training.stopping import Stopped
 from clrobot.training.training import Training, train
 
 KILLS = 4
@@ -48,12 +46,7 @@ def trained(folder: Path, **changes: Any) -> RunFolder:
 
 
 def stopped(folder: Path, boundary: int, **changes: Any) -> Path:
-    observer = StopAt(boundary)
-    observer.training = Training.begin(make_config(**settings(**changes)), folder, observer)
-    with pytest.raises(Stopped):
-        observer.training.run()
-    observer.training.folder.unlock()
-    return folder
+    return stopped_with(make_config(**settings(**changes)), folder, boundary)
 
 
 # Exact resume ----------------------------------------------------------------------------------------------
@@ -280,14 +273,7 @@ def test_a_learner_is_made_with_one_environment_for_all(tmp_path: Path, monkeypa
 
 
 def test_evaluation_starts_from_the_same_states_every_time(tmp_path: Path) -> None:
-    run = trained(tmp_path / "run")
-    agent = load_agent(run)
-    evaluator = Evaluator(run.config.curriculum, 100)
-    first, again = (evaluator.episodes(agent.policy, 0, 4) for _ in range(2))
-    fewer = Evaluator(run.config.curriculum, 100).episodes(agent.policy, 0, 2)
-    np.testing.assert_array_equal(first.returns, again.returns)
-    np.testing.assert_array_equal(first.returns[:2], fewer.returns)
-    assert len(set(first.returns)) == 4
+    start_states_stay(trained(tmp_path / "run"))
 
 
 # Warm starts -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.outcomes import StopAt, outcome
+from support.outcomes import outcome, stopped_with
 from support.trainings import TINY, quickly
 
 from clrobot.envs.worlds.envpool_import import imported, why_nothing_is_drawn
@@ -22,8 +22,7 @@ from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
-from clrobot.training.stopping import Stopped
-from clrobot.training.training import Training, train
+from clrobot.training.training import train
 
 pytestmark = pytest.mark.envpool
 KIND = EnvPoolKind()
@@ -132,12 +131,7 @@ def test_a_stopped_training_in_all_three_kinds_of_world_goes_on_with_the_same_bi
     with quickly():
         expected = outcome(train(config, tmp_path / "whole", Silent()).path)
         for boundary in (4, 16):
-            run = tmp_path / f"run-{boundary}"
-            observer = StopAt(boundary)
-            observer.training = Training.begin(config, run, observer)
-            with pytest.raises(Stopped):
-                observer.training.run()
-            observer.training.folder.unlock()
+            run = stopped_with(config, tmp_path / f"run-{boundary}", boundary)
             resume(run)
             assert outcome(run) == expected
     if why_nothing_is_drawn() is None:
