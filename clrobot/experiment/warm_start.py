@@ -18,8 +18,8 @@ class WarmStartSettings(FrozenSettings):
     """Which earlier slot a new one begins as: none; the newest; by a trial of each on the new task the one of the
     best mean return; that one if a t-test puts it above a fresh head; the one that solves it most often there, if it
     does often enough; the best after a race; any at random; or the best by the published transfer matrix."""
-    trial_envs: int = Field(16, ge=2, le=65_536)
-    """Simulations in which each slot is tried; with more the test sees smaller differences."""
+    trial_envs: int = Field(8, ge=2, le=65_536)
+    """Simulations in which each slot is tried; with more the test sees smaller differences, at a price in steps."""
     trial_steps: int = Field(100, ge=1, le=1_000_000)
     """Control steps of each of them, from an episode's start."""
     solves: float = Field(0.1, gt=0, le=1)
@@ -47,6 +47,13 @@ class WarmStartSettings(FrozenSettings):
         """Whether slots are tried on the new task."""
         return self.choose in ("return", "test", "success", "race")
 
+    def tried(self, earlier: int) -> int:
+        """Return how many slots a trial has, of so many earlier ones and the fresh one.
+
+        With `success` the fresh one is left out: a head that was not learned solves hardly anything.
+        """
+        return earlier + (self.choose != "success")
+
     @property
     def idle(self) -> set[str]:
         """The names of settings that play no part beside the others."""
@@ -64,7 +71,7 @@ class WarmStartSettings(FrozenSettings):
 
     def cost(self, earlier: int, race: int) -> StartCost:
         """Return what it takes to choose among so many earlier slots, where a race takes `race` steps of each."""
-        trial = self.trial_envs * self.trial_steps * (earlier + 1) if self.tries and earlier else 0
+        trial = self.trial_envs * self.trial_steps * self.tried(earlier) if self.tries and earlier else 0
         racers = min(self.racers, earlier + 1) if self.choose == "race" and earlier else 1
         return StartCost(trial=trial, racers=racers, race=race if racers > 1 else 0)
 

@@ -1,4 +1,4 @@
-"""Each earlier slot, and the fresh one, tried on a new task: what is known of them before anything is learned."""
+"""Earlier slots tried on a new task, and the fresh one: what is known of them before anything is learned."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIGNIFICANT = 0.05  # a chance below it is none
 
 
 class Trial(NamedTuple):
-    """What K earlier slots and the fresh one, the last, did in each of n simulations of the new task, (K + 1, n)."""
+    """What each of the slots that were tried did in each of n simulations of the new task, (slots, n)."""
 
     returns: NDArray[np.float64]
     """The sum of rewards over the trial's steps."""
@@ -34,7 +34,7 @@ class Trial(NamedTuple):
 
 @th.no_grad()
 def try_slots(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -> Trial:
-    """Return how each slot up to `slot`, the fresh one, does in the task of `slot`.
+    """Return how each slot that the settings try does in the task of `slot`: the earlier ones, and maybe it itself.
 
     A trial begins at an episode's start, and has sampled actions. The slots meet the same start states and the same
     noise; simulations and generator are the trial's own.
@@ -49,9 +49,9 @@ def try_slots(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -> Tr
     common = layout(config.curriculum)
     env = SlotVecEnv(stage_env(stage, start.trial_envs, layout=common, threads=config.threads), slot)
     try:
-        shape = slot + 1, env.num_envs
+        shape = start.tried(slot), env.num_envs
         trial = Trial(np.zeros(shape), np.zeros(shape, np.bool_))
-        for head in range(slot + 1):
+        for head in range(shape[0]):
             generator = th.Generator().manual_seed(seed)
             env.seed(seed)
             obs: Any = env.reset()
@@ -69,12 +69,12 @@ def try_slots(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -> Tr
 
 
 def ranked(returns: NDArray[np.float64]) -> list[int]:
-    """Return the earlier slots by mean return, the best one first.
+    """Return the slots by mean return, the best one first.
 
     Args:
-        returns: (K + 1, n) of K earlier slots and the fresh one; a slot with one that is no number comes last.
+        returns: (K, n) of K slots; one with a return that is no number comes last.
     """
-    means = returns[:-1].mean(1)
+    means = returns.mean(1)
     means[~np.isfinite(means)] = -np.inf
     return [int(k) for k in np.argsort(-means, kind="stable")]
 
@@ -90,11 +90,11 @@ def is_above(best: NDArray[np.float64], fresh: NDArray[np.float64]) -> bool:
 
 
 def solver(trial: Trial, least: float) -> int | None:
-    """Return the earlier slot that solves the new task most often, of equals the one of the greater return.
+    """Return the slot that solves the new task most often, of equals the one of the greater return.
 
-    None where it solves it in a smaller share of the simulations than `least`, or no more often than the fresh one.
-    What a slot gets says less: a head that presses well gets much beside a lever, and may be a dead end there.
+    None where it solves it in a smaller share of the simulations than `least`. What a slot gets says less: a head
+    that presses well gets much beside a lever, and may be a dead end there.
     """
     shares = trial.solved.mean(1)
     best = max(ranked(trial.returns), key=lambda k: shares[k])  # of equals the first, which has the greater return
-    return best if shares[best] >= least and shares[best] > shares[-1] else None
+    return best if shares[best] >= least else None

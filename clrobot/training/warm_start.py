@@ -52,7 +52,7 @@ def begin_new_slot(
             learner.begin_as(chosen, actor=start.actor == "copy", critic=start.critic == "copy")
 
     if plan.begin.spent:
-        pause(f"trying {slot + 1} starts of {config.curriculum.slots[slot]}")
+        pause(f"trying {start.tried(slot)} starts of {config.curriculum.slots[slot]}")
     with ledger.timed("method"):
         order = _order(config, learner, plan)
         learner.algorithm.spend(learner.model, plan.begin.spent)
@@ -81,7 +81,7 @@ def _order(config: RunConfig, learner: Learner, plan: StagePlan) -> list[int]:
         chosen = solver(trial, start.solves)
         return [slot if chosen is None else chosen]
     returns = trial.returns
-    best = ranked(returns)
+    best = ranked(returns[:-1])
     if start.choose == "race":
         return [slot, *best]
     above = (
