@@ -98,7 +98,8 @@ def group_of(
     estimates = {
         m.name: estimate([run.value(m.name) for run in numbers], statistic, bounds=m.bounds) for m in RUN_METRICS
     }
-    estimates |= transfer_estimates(config, numbers, len(slots), ends, statistic, physics)
+    transfer = transfer_estimates(config, numbers, len(slots), ends, statistic, physics)
+    estimates |= transfer.run
     tasks = {
         m.name: {
             name: estimate([run.task_value(slot, m.name) for run in numbers], statistic, bounds=m.bounds)
@@ -106,6 +107,7 @@ def group_of(
         }
         for m in map(task_metric, TASK_SECTIONS.values())
     }
+    tasks["forward_transfer"] = dict(zip(slots, transfer.tasks, strict=True))
     return Group(
         label=label,
         method=config.method,

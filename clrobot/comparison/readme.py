@@ -5,8 +5,8 @@ A block is what stands between two comments:
     <!-- table: cr4 -->
     <!-- end -->
 
-It names a curriculum, and may ask for another of its tables: `cr4 differences`, `cr4 costs`; `tuning` is what
-settings were chosen on.
+It names a curriculum, and may ask for another of its tables: `cr4 differences`, `cr4 costs`, `cr4 transfer`; `tuning`
+is what settings were chosen on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from clrobot.published.rows import read_rows
 from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import WHAT as TUNING
 from clrobot.published.tuning import Trial
-from clrobot.results.catalogue import Metric, run_metric
+from clrobot.results.catalogue import Metric, run_metric, task_metric
 from clrobot.results.numbers import DASH, number
 from clrobot.results.statistics import estimate
 
@@ -143,11 +143,26 @@ def _differences(comparison: Comparison) -> list[str]:
     return tables or ["No method was measured by the seeds of a baseline."]
 
 
+def _transfer(comparison: Comparison) -> list[str]:
+    """Return forward transfer to each task: the tasks are the lines here, of which there are many."""
+    slots = comparison.slots
+    if slots is None:
+        return ["The rows have other tasks."]
+    metric = task_metric("forward_transfer")
+    head = _line(["forward transfer to", *(f"{g.label} ({len(g.seeds)})" for g in comparison.groups)])
+    lines = [head, "|---|" + "---:|" * len(comparison.groups)]
+    for slot in slots:
+        cells = (difference_cell(group.tasks[metric.name][slot], metric.kind) for group in comparison.groups)
+        lines.append(_line([slot, *map(_cell, cells)]))
+    return ["\n".join(lines)]
+
+
 # What a block may ask of a curriculum, and the tables that it gets.
 TABLES: Final[dict[str, Callable[[Comparison], list[str]]]] = {
     "": _learned,
     "differences": _differences,
     "costs": _costs,
+    "transfer": _transfer,
 }
 
 

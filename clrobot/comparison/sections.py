@@ -114,12 +114,14 @@ def with_differences(comparison: Comparison, titles: Mapping[str, tuple[Metric, 
 
 
 def task_sections(comparison: Comparison) -> list[Section]:
-    """Return the tables of each task at the end, success with its differences; none where rows have other tasks."""
+    """Return the tables of each task, success at the end with its differences; none where rows have other tasks."""
     if comparison.slots is None or not comparison.tasks:
         return []
     found = []
     for title, name in TASK_SECTIONS.items():
         metric = task_metric(name)
+        if not any(estimate.n for group in comparison.groups for estimate in group.tasks[name].values()):
+            continue
         columns = tuple(
             Column(
                 slot,

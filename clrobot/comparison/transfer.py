@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,22 @@ from clrobot.results.statistics import Estimate, Statistic, forward_transfer_est
 from clrobot.runs.references import shipped_areas
 
 
+class TransferEstimates(NamedTuple):
+    """A row's forward transfer.
+
+    Attributes:
+        run: over all tasks and over those from the second on, by the metrics' names.
+        tasks: to each slot's task.
+    """
+
+    run: dict[str, Estimate]
+    tasks: list[Estimate]
+
+
 def transfer_estimates(
     config: RunConfig, runs: Sequence[Numbers], slots: int, ends: Sequence[int], statistic: Statistic, physics: int
-) -> dict[str, Estimate]:
-    """Return forward transfer over all tasks and over those from the second on, by their names.
+) -> TransferEstimates:
+    """Return a row's forward transfer.
 
     Args:
         config: the settings of the row's runs.
@@ -36,7 +49,11 @@ def transfer_estimates(
         found = shipped_areas(config, ends, physics)
         if len(found) > 1 and np.isfinite(references[:, : found.shape[1]]).all():
             references = np.pad(found, ((0, 0), (0, slots - found.shape[1])), constant_values=np.nan)
-    return {
-        "forward_transfer": forward_transfer_estimate(areas, references, statistic),
-        "forward_transfer_from_2": forward_transfer_estimate(areas[:, 1:], references[:, 1:], statistic),
-    }
+
+    def from_slot(first: int, end: int | None = None) -> Estimate:
+        return forward_transfer_estimate(areas[:, first:end], references[:, first:end], statistic)
+
+    return TransferEstimates(
+        {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)},
+        [from_slot(slot, slot + 1) for slot in range(slots)],
+    )

@@ -93,6 +93,15 @@ class CurvesShown(NamedTuple):
     summary: str
 
 
+class TransferShown(NamedTuple):
+    """Forward transfer to each task of a curriculum."""
+
+    curriculum: str
+    drawn: Drawn
+    summary: str
+    ceiling: bool
+
+
 class DifferencesShown(NamedTuple):
     """The differences of the methods to a baseline."""
 
@@ -121,6 +130,7 @@ class SideBySide:
         differences: for each baseline.
         curves: for each curriculum.
         finals: for each curriculum.
+        transfers: for each curriculum.
         tasks: what else each task is at the end; nothing where the methods have other tasks.
         cost_bars: what each method took.
         downloads: the numbers as files.
@@ -141,6 +151,7 @@ class SideBySide:
     differences: list[DifferencesShown]
     curves: list[CurvesShown]
     finals: list[FinalTable]
+    transfers: list[TransferShown]
     tasks: list[Section]
     cost_bars: Drawn
     downloads: list[Download]
@@ -174,6 +185,7 @@ def _side_by_side(
             for n, curves in enumerate(figures.mean_curves(compared, runs))
         ],
         finals=[_final_table(final) for final in figures.final_successes(compared)],
+        transfers=[_transfer(each, n) for n, each in enumerate(figures.transfers_by_task(compared))],
         tasks=task_sections(compared)[1:],  # success itself is a heat map
         cost_bars=drawn(lambda width: cost_figure(costs, width), "costs"),
         downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(named))],
@@ -192,6 +204,20 @@ def _bars_summary(groups: Sequence[Group], metrics: Sequence[Metric]) -> str:
         numbers = [f"{m.title} {number_of_kind(group.estimates[m.name].value, m.kind)}" for m in metrics]
         parts.append(f"{group.label}: {', '.join(numbers)}")
     return "; ".join(parts) + "."
+
+
+def _transfer(transfer: figures.TransferByTask, n: int) -> TransferShown:
+    shown = drawn(transfer.draw, f"transfer {n}")
+    return TransferShown(transfer.curriculum, shown, _transfer_words(transfer), bool(transfer.ceiling))
+
+
+def _transfer_words(transfer: figures.TransferByTask) -> str:
+    """Return the figure of forward transfer in words."""
+    rows = []
+    for label, estimates in transfer.rows.items():
+        named = zip(transfer.slot_names, estimates, strict=True)
+        rows.append(f"{label}: {', '.join(f'{name} {number(e.value, signed=True)}' for name, e in named)}")
+    return "; ".join(rows) + "."
 
 
 def _words(panels: Mapping[str, Sequence[Bar]]) -> str:

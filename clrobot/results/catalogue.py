@@ -207,11 +207,12 @@ TASK_METRICS: Final = (
     ),
 )
 
-# What a comparison shows of each task, by the title of its table.
+# What a comparison shows of each task, by the title of its table; it is left out where no row has any.
 TASK_SECTIONS: Final = {
     "Success on each task at the end": "final",
     "Steps to success on each task at the end": "steps_to_success",
     "Return on each task at the end, relative to its own stage": "relative_return",
+    "Forward transfer to each task": "forward_transfer",
 }
 
 _BY_NAME: Final = {metric.name: metric for metric in RUN_METRICS}

@@ -7,10 +7,10 @@ from clrobot.results.numbers import number
 from clrobot.runs.transfer_file import Transfer, published_transfer
 
 
-def transfer_ceiling(curriculum: Curriculum, transfer: Transfer) -> float | None:
-    """Return the forward transfer over tasks from the second on that a perfect choice among earlier ones has.
+def best_transfers(curriculum: Curriculum, transfer: Transfer) -> list[float] | None:
+    """Return the forward transfer to each task from the second on that a perfect choice among earlier ones has.
 
-        1/(N - 1) Σ_{j ≥ 2} max(0, max_{i < j} FT(i → j))
+        max(0, max_{i < j} FT(i → j))
 
     Zero is a fresh head's. None where there is no second task, the matrix lacks a pair, a task is in another world
     than usual, or one comes again, which would be recall.
@@ -25,7 +25,13 @@ def transfer_ceiling(curriculum: Curriculum, transfer: Transfer) -> float | None
     pairs = [[(earlier, task) for earlier in tasks[:k]] for k, task in enumerate(tasks)][1:]
     if any(pair not in transfer for row in pairs for pair in row):
         return None
-    return sum(max(0.0, *(transfer[pair] for pair in row)) for row in pairs) / len(pairs)
+    return [max(0.0, *(transfer[pair] for pair in row)) for row in pairs]
+
+
+def transfer_ceiling(curriculum: Curriculum, transfer: Transfer) -> float | None:
+    """Return the mean of `best_transfers`, or None where it is."""
+    best = best_transfers(curriculum, transfer)
+    return None if best is None else sum(best) / len(best)
 
 
 def ceiling_remarks(curriculum: Curriculum, measured: float | None) -> list[str]:

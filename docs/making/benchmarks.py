@@ -19,7 +19,7 @@ from clrobot.published.rows import read_rows
 from clrobot.published.tuning import Trial
 from clrobot.report.figures.bars import comparison_figure
 from clrobot.report.figures.matrices import transfer_figure
-from clrobot.report.figures.of_comparison import bars, final_successes
+from clrobot.report.figures.of_comparison import bars, final_successes, transfers_by_task
 from clrobot.report.transfer_page import best_starts, matrix_of
 from clrobot.results.numbers import grouped, number
 from clrobot.runs.transfer_file import PUBLISHED, TransferRow, parse_transfer
@@ -74,6 +74,12 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
     for n, final in enumerate(final_successes(comparison), start=1):
         label = f"success on each task at the end of {name}" + (f" ({n})" if n > 1 else "")
         parts += ["Success on each task after the last stage:", figure(final.draw, label)]
+    for n, transfer in enumerate(transfers_by_task(comparison), start=1):
+        label = f"forward transfer to each task of {name}" + (f" ({n})" if n > 1 else "")
+        dotted = (
+            "; dotted, what the best of the earlier tasks would give, by the matrix below" if transfer.ceiling else ""
+        )
+        parts += [f"Forward transfer to each task, with its interval{dotted}:", figure(transfer.draw, label)]
     return [
         *parts,
         *published.tables(name),
@@ -81,6 +87,8 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
         *published.tables(name, "differences"),
         "### Costs",
         *published.tables(name, "costs"),
+        "### Forward transfer to each task",
+        *published.tables(name, "transfer"),
     ]
 
 

@@ -11,6 +11,7 @@ from support.models import forge_manifest
 
 from clrobot.comparison.comparison import compare
 from clrobot.comparison.runs import expand
+from clrobot.comparison.sections import task_sections
 from clrobot.errors import UserError
 from clrobot.runs.folder import RunFolder
 
@@ -85,6 +86,26 @@ def test_forward_transfer_is_of_the_areas_over_the_seeds(tmp_path: Path) -> None
         half = 12.7062 * (0.2 / 2**0.5) / 2**0.5 * 0.5 / 0.49
         assert found.low == pytest.approx(0.2 / 0.7 - half, abs=1e-3)
         assert found.high == 1.0, "no forward transfer is more"
+
+
+def test_forward_transfer_to_each_task_is_of_its_own_areas(tmp_path: Path) -> None:
+    references = [[0.2, 0.0, 0.3], [0.4, 0.2, 0.3]]
+    runs = [
+        made_up_run(tmp_path / str(seed), KEEPS, method="ewc", seed=seed, reference=reference)
+        for seed, reference in enumerate(references)
+    ]
+    found = compare(runs).groups[0].tasks["forward_transfer"]
+    # Areas of 1/2 against .3, .1 and .3.
+    values = {name: estimate.value for name, estimate in found.items()}
+    assert values == pytest.approx({"reach": 0.2 / 0.7, "button-press": 0.4 / 0.9, "drawer-open": 0.2 / 0.7})
+    assert found["drawer-open"].low == found["drawer-open"].high, "nothing varies there"
+
+
+def test_there_is_no_table_of_what_nobody_measured(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "a", KEEPS, seed=0)
+    assert "Forward transfer to each task" not in {section.title for section in task_sections(compare([run]))}
+    other = made_up_run(tmp_path / "b", KEEPS, seed=1, reference=[0.2, 0.2, 0.2])
+    assert "Forward transfer to each task" in {section.title for section in task_sections(compare([other]))}
 
 
 def test_other_settings_of_a_method_are_another_row(tmp_path: Path) -> None:

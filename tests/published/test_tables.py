@@ -128,6 +128,19 @@ def test_differences_are_paired_by_seed(cli: Cli, data: Path) -> None:
     assert any(line[0] == "less frozen-copies, by seed" for line in lines)
 
 
+def test_forward_transfer_to_each_task_is_a_table_too(tmp_path: Path) -> None:
+    runs = [*published(seed=10, method="ewc"), *published(seed=10, method="finetune")]
+    of = {"ewc": 0.25, "finetune": 0.75}  # the areas are .5
+    runs = [
+        row.model_copy(update={"value": of[row.method]}) if row.metric == "auc_reference" else row for row in runs
+    ]
+    add_rows(tmp_path / "data.csv", runs, Result, WHAT)
+    (block,) = blocks("<!-- table: quick transfer -->\n<!-- end -->\n", tmp_path / "data.csv")
+    lines = [line.strip("| ").split(" | ") for line in block.drawn.strip().splitlines()]
+    assert lines[0] == ["forward transfer to", "finetune (1)", "ewc (1)"]
+    assert lines[2:] == [[task, "−1.00", "+0.33"] for task in ("reach", "button-press", "drawer-open")]
+
+
 def test_costs_are_a_table_too(rows: list[Result], data: Path) -> None:
     (block,) = blocks("<!-- table: quick costs -->\n<!-- end -->\n", data)
     assert "environment steps (method)" in block.drawn
@@ -167,7 +180,7 @@ def test_tries_on_several_curricula_stay_apart(tmp_path: Path) -> None:
 
 REFUSED = {
     "<!-- table: quack -->\n<!-- end -->\n": "nothing is published for it; did you mean quick?",
-    "<!-- table: quick prices -->\n<!-- end -->\n": "expected one of differences, costs",
+    "<!-- table: quick prices -->\n<!-- end -->\n": "expected one of differences, costs, transfer",
     "<!-- table: quick -->\n": "has no end",
     "<!-- table: quick -->\n<!-- table: quick -->\n<!-- end -->\n": "has no end",
 }

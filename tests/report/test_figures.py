@@ -14,9 +14,11 @@ from support.made_up_runs import score
 from clrobot.report.figures.bars import Bar, comparison_figure
 from clrobot.report.figures.costs import Cost, cost_figure
 from clrobot.report.figures.curves import Band, curves_figure, mean_curves_figure
+from clrobot.report.figures.dots import transfer_by_task_figure
 from clrobot.report.figures.matrices import forgetting_figure, matrix_figure
 from clrobot.report.figures.style import NARROW, WIDE, save, to_svg
 from clrobot.results.scores import Score
+from clrobot.results.statistics import Estimate
 
 R = np.array([[0.0, 0.25], [0.75, 0.5], [np.nan, np.nan]])
 SCORES = [
@@ -52,6 +54,20 @@ def test_matrix_has_a_number_in_every_cell() -> None:
 def test_matrix_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(3, 2\)"):
         matrix_figure(R[:2], ["reach", "push"])
+
+
+def test_transfer_to_each_task_is_a_dot_with_its_interval() -> None:
+    rows = {
+        "fresh": [Estimate(-0.1, -0.3, 0.1, 3), Estimate(None, None, None, 0, 3)],
+        "warm $x$": [Estimate(0.5, None, None, 1), Estimate(0.25, 0.0, 0.5, 3)],
+    }
+    figure = transfer_by_task_figure(rows, ["push", "hammer"], [0.75, None])
+    (axes,) = figure.axes
+    drawn = [line.get_xdata() for line in axes.lines]
+    for dots in ([-0.1], [0.5, 0.25], [-0.3, 0.1], [0.0, 0.5], [0.75, 0.75]):
+        assert any(np.array_equal(dots, line) for line in drawn), dots
+    assert {"push", "hammer", "fresh", "warm $x$", "best earlier task"} <= set(texts(to_svg(figure)))
+    assert "best earlier task" not in texts(to_svg(transfer_by_task_figure(rows, ["push", "hammer"], [])))
 
 
 def test_curves_show_the_scores() -> None:

@@ -371,7 +371,7 @@ def test_the_comparison_holds_what_compare_says(
         expected += [_row(runs, [estimates[name] for name in names]) for runs, estimates in rows]
         if section is list(LEARNING_SECTIONS.values())[-1]:
             expected.append(_row(len(difference.seeds), list(difference.final_success.values())))
-            for name in ("steps_to_success", "relative_return"):
+            for name in ("steps_to_success", "relative_return", "forward_transfer"):
                 expected += [_row(len(g.runs), list(g.tasks[name].values())) for g in compared.groups]
     assert shown == [word for row in expected for word in row]
     sections = {*LEARNING_SECTIONS.values(), *COST_SECTIONS.values()}
@@ -530,7 +530,7 @@ def test_the_verbs_on_one_run_and_on_a_folder_of_runs(
     }
     assert names == {f"{name}.svg" for name in whole}
     outcome = cli("plot", "ewc-0", "finetune", "--out", "both", "--format", "svg")
-    assert len(outcome.out.splitlines()) == 7 + 2 * len(whole)
+    assert len(outcome.out.splitlines()) == 8 + 2 * len(whole)
     assert (tmp_path / "both" / "comparison.svg").is_file()
     (tmp_path / "file").touch()
     failed = cli("plot", "ewc-0", "--out", "file")

@@ -19,6 +19,7 @@ from clrobot.report.contents import Contents
 from clrobot.report.figures.bars import Bar, comparison_figure, differences_figure
 from clrobot.report.figures.costs import SECONDS, Cost, cost_figure, stage_costs_figure
 from clrobot.report.figures.curves import Band, mean_curves_figure
+from clrobot.report.figures.dots import transfer_by_task_figure
 from clrobot.report.figures.matrices import final_figure
 from clrobot.report.figures.of_run import run_cost, stage_costs
 from clrobot.report.figures.style import Draw
@@ -27,6 +28,8 @@ from clrobot.results.catalogue import DIFFERENCE_PANELS, PANELS, SKILL_PANELS, M
 from clrobot.results.numbers import number_of_kind
 from clrobot.results.scores import success_curve
 from clrobot.results.statistics import Estimate, Statistic, aggregate, pointwise_interval
+from clrobot.runs.ceiling import best_transfers
+from clrobot.runs.transfer_file import published_transfer
 
 
 class Curves(NamedTuple):
@@ -68,6 +71,26 @@ class FinalSuccess(NamedTuple):
         return final_figure(np.array(values, float), [group.label for group in self.groups], self.slot_names)
 
 
+class TransferByTask(NamedTuple):
+    """Forward transfer to each task of methods that were trained through the same stages.
+
+    Attributes:
+        curriculum: its name.
+        slot_names: one for each slot from the second on: the first has nothing to transfer from.
+        rows: for each label one estimate for each of them.
+        ceiling: what each would get from the best of the earlier ones, by the published transfer matrix; or nothing.
+    """
+
+    curriculum: str
+    slot_names: tuple[str, ...]
+    rows: Mapping[str, Sequence[Estimate]]
+    ceiling: Sequence[float]
+
+    def draw(self, width: float) -> Figure:
+        """Return the figure, of a width in inches."""
+        return transfer_by_task_figure(self.rows, self.slot_names, self.ceiling, width)
+
+
 def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) -> dict[str, Draw]:
     """Return every figure of a comparison, by the name of its file; `runs` by their folders."""
     by_group = [stage_costs(group.label, [runs[run.path] for run in group.runs]) for group in comparison.groups]
@@ -91,6 +114,8 @@ def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) ->
         figures["learning_curves" + (f"_{n}" if n > 1 else "")] = curves.draw
     for n, final in enumerate(final_successes(comparison), start=1):
         figures["final_success" + (f"_{n}" if n > 1 else "")] = final.draw
+    for n, transfer in enumerate(transfers_by_task(comparison), start=1):
+        figures["transfer_by_task" + (f"_{n}" if n > 1 else "")] = transfer.draw
     return figures
 
 
@@ -179,6 +204,18 @@ def mean_curves(comparison: Comparison, runs: Mapping[Path, Contents]) -> list[C
 def final_successes(comparison: Comparison) -> list[FinalSuccess]:
     """Return the success on each task at the end, for each curriculum that was trained."""
     return [FinalSuccess(name, slots, groups) for (name, slots, _), groups in _by_curriculum(comparison).items()]
+
+
+def transfers_by_task(comparison: Comparison) -> list[TransferByTask]:
+    """Return the forward transfer to each task, for each curriculum of which some is measured."""
+    found = []
+    for (name, slots, _), groups in _by_curriculum(comparison).items():
+        rows = {group.label: [group.tasks["forward_transfer"][slot] for slot in slots[1:]] for group in groups}
+        rows = {label: estimates for label, estimates in rows.items() if any(e.n for e in estimates)}
+        if rows:
+            ceiling = best_transfers(groups[0].config.curriculum, published_transfer()) or []
+            found.append(TransferByTask(name, slots[1:], rows, ceiling))
+    return found
 
 
 def _by_curriculum(comparison: Comparison) -> dict[tuple[str, tuple[str, ...], tuple[Stage, ...]], list[Group]]:
