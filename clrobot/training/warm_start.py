@@ -19,6 +19,8 @@ from clrobot.training.race import Race
 from clrobot.training.seeds import seed_for
 from clrobot.training.trial import is_above, ranked, solver, try_slots
 
+LEAST_GAIN = 0.1  # of forward transfer: the matrix has one training of each pair, and what is less is chance
+
 
 def begin_new_slot(
     config: RunConfig,
@@ -95,7 +97,8 @@ def _order(config: RunConfig, learner: Learner, plan: StagePlan) -> list[int]:
 def by_transfer(transfer: Transfer, tasks: list[str]) -> int:
     """Return the slot from which most is transferred to the last of these tasks, or the last one itself: anew.
 
-    The same task once more is recall, and is taken first, the newest one.
+    It begins anew where that is less than LEAST_GAIN. The same task once more is recall, and is taken first, the
+    newest one.
 
     Args:
         transfer: forward transfer from a task to another.
@@ -110,7 +113,7 @@ def by_transfer(transfer: Transfer, tasks: list[str]) -> int:
         return again[-1]
     gains = [_of_pair(transfer, earlier, task) for earlier in tasks[:slot]]
     best = int(np.argmax(gains))
-    return best if gains[best] > 0 else slot
+    return best if gains[best] >= LEAST_GAIN else slot
 
 
 def check_oracle(tasks: list[str]) -> None:

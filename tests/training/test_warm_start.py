@@ -267,9 +267,9 @@ def test_a_trial_counts_what_is_solved_at_any_step(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_oracle_takes_the_greatest_transfer_or_begins_anew() -> None:
-    transfer = {("a", "c"): 0.2, ("b", "c"): 0.5, ("a", "d"): -0.1, ("b", "d"): -0.3}
+    transfer = {("a", "c"): 0.2, ("b", "c"): 0.5, ("a", "d"): -0.1, ("b", "d"): 0.05}
     assert by_transfer(transfer, ["a", "b", "c"]) == 1
-    assert by_transfer(transfer, ["a", "b", "d"]) == 2
+    assert by_transfer(transfer, ["a", "b", "d"]) == 2, "so little is chance"
     assert by_transfer(transfer, ["a", "b", "a"]) == 0  # recall
     with pytest.raises(UserError, match="has no e → c"):
         by_transfer(transfer, ["a", "e", "c"])
