@@ -58,22 +58,25 @@ def tables(
     results: Path | None = None,
     tuning: Path | None = None,
 ) -> None:
-    """Draw a page's tables from the published data.
+    """Draw a page's tables and pictures from the published data.
 
-    They go into its blocks, from <!-- table: NAME --> to <!-- end -->.
+    Tables go into its blocks, from <!-- table: NAME --> to <!-- end -->.
 
-    NAME is a curriculum, such as cr4, or "cr4 differences", or "cr4 costs".
+    NAME is a curriculum, such as cr4, or "cr4 differences", "cr4 costs" or "cr4 transfer".
 
     With the name "tuning" it is the table of what settings were chosen on.
 
+    Pictures go into the files that blocks of <!-- figure: NAME --> show; NAME is such as "cr10 transfer".
+
     Args:
         page: a Markdown file.
-        check: change nothing, say which tables differ from the data, and end with exit code 1 where one does.
+        check: change nothing, say which of them differ from the data, and end with exit code 1 where one does.
         results: in place of the results that come with clrobot.
         tuning: in place of the tries that come with clrobot.
     """
     from clrobot.comparison.readme import blocks, with_tables
     from clrobot.files import atomic, read_plain
+    from clrobot.report.pictures import pictures
 
     try:
         text = read_plain(page).decode("utf-8")
@@ -81,17 +84,20 @@ def tables(
         raise UserError(f"{page}: {error.strerror}; give a Markdown file") from None
     except UnicodeDecodeError:
         raise UserError(f"{page} is not UTF-8 text; give a Markdown file") from None
-    found = blocks(text, results, tuning)
+    found, pictured = blocks(text, results, tuning), pictures(page, text, results)
     console = open_console()
-    if not found:
+    if not found and not pictured:
         console.print(f"{page} has no block for a table: <!-- table: NAME --> … <!-- end -->", soft_wrap=True)
         return
-    other = [block.name for block in found if block.there != block.drawn]
-    for name in other:
+    tables = [block.name for block in found if block.there != block.drawn]
+    old = [picture for picture in pictured if not picture.is_drawn]
+    for name in [*tables, *(f"{picture.name} (figure)" for picture in old)]:
         console.print(f"{'differs' if check else 'drawn  '}  {name}", soft_wrap=True)
-    if check and other:
+    if check and (tables or old):
         sys.exit(1)
-    if other:
+    for picture in old:
+        picture.write()
+    if tables:
         with atomic(page) as file:
             file.write_text(with_tables(text, found), encoding="utf-8")
-    console.print(f"{page}: {len(found)} tables as the data has them", soft_wrap=True)
+    console.print(f"{page}: {len(found)} tables and {len(pictured)} figures as the data has them", soft_wrap=True)

@@ -91,13 +91,29 @@ def _drawn(name: str, runs: Sequence[PublishedRun], tuning: Path | None) -> str:
     if name == "tuning":
         return _block([tuning_table(read_rows(TUNING_FILE if tuning is None else tuning, Trial, TUNING))])
     curriculum, _, kind = name.partition(" ")
+    comparison = of_curriculum(curriculum, runs, f"table {shown(name)}", "tuning")
+    if kind not in TABLES:
+        raise UserError(f"table {shown(name)}: after the curriculum{nearest(kind, [k for k in TABLES if k])}")
+    return _block(TABLES[kind](comparison))
+
+
+def of_curriculum(curriculum: str, runs: Sequence[PublishedRun], what: str, *beside: str) -> Comparison:
+    """Return the published runs of one curriculum side by side.
+
+    Args:
+        curriculum: its name.
+        runs: of every curriculum.
+        what: for a sentence.
+        beside: what else could have been asked for.
+
+    Raises:
+        UserError: there is none.
+    """
     own = [run for run in runs if run.first.curriculum == curriculum]
     if not own:
         there = list(dict.fromkeys(run.first.curriculum for run in runs))
-        raise UserError(f"table {shown(name)}: nothing is published for it{nearest(curriculum, [*there, 'tuning'])}")
-    if kind not in TABLES:
-        raise UserError(f"table {shown(name)}: after the curriculum{nearest(kind, [k for k in TABLES if k])}")
-    return _block(TABLES[kind](published_comparison(own)))
+        raise UserError(f"{what}: nothing is published for it{nearest(curriculum, [*there, *beside])}")
+    return published_comparison(own)
 
 
 def published_comparison(runs: Sequence[PublishedRun]) -> Comparison:

@@ -81,9 +81,19 @@ def to_svg(fig: Figure, salt: str = "") -> str:
 
 def save(fig: Figure, path: Path) -> None:
     """Write the figure for print, as its suffix says: `.svg` (vectors, text as text) or `.png` (300 per inch)."""
+    if path.suffix == ".svg":
+        path.write_bytes(svg_bytes(fig))
+        return
     with _writing(f"clrobot {fig.get_figwidth()}"):
-        svg = path.suffix == ".svg"
-        fig.savefig(path, dpi=300, facecolor="white", metadata=_NOBODY if svg else {"Software": None})
+        fig.savefig(path, dpi=300, facecolor="white", metadata={"Software": None})
+
+
+def svg_bytes(fig: Figure) -> bytes:
+    """Return the figure as a file of its own: vectors, text as text, on white."""
+    buffer = io.BytesIO()
+    with _writing(f"clrobot {fig.get_figwidth()}"):
+        fig.savefig(buffer, format="svg", facecolor="white", metadata=_NOBODY)
+    return buffer.getvalue()
 
 
 @contextmanager
