@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
@@ -25,6 +25,11 @@ class FrozenCopies(Method):
     name: ClassVar = "frozen-copies"
     summary: ClassVar = "fine-tuning, and a frozen copy of the actor for each task: what a method has to beat"
     family: ClassVar = "bound"
+
+    @classmethod
+    @override
+    def begins_warm(cls, settings: Any) -> bool:
+        return True
 
     @classmethod
     @override

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -44,6 +44,11 @@ class Progressive(Method):
         from clrobot.agents.networks.progressive import ProgressiveNetwork
 
         return ProgressiveNetwork
+
+    @classmethod
+    @override
+    def begins_warm(cls, settings: Any) -> bool:
+        return bool(settings.later_width == 1)
 
     @override
     def why_no_warm_start(self) -> str | None:

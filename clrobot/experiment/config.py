@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
     create_model,
     field_serializer,
     field_validator,
@@ -27,12 +28,15 @@ from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Steps
 from clrobot.experiment.machine import Device, Machine, MemoryLimit, PhysicsThreads, SnapshotSeconds, Tracker
-from clrobot.experiment.warm_start import GradientSettings, WarmStartSettings
+from clrobot.experiment.warm_start import Choice, GradientSettings, WarmStartSettings
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
 # Settings that change no weight and no score: how a training is saved, filmed, tracked, limited, spread over cores.
 CHANGES_NO_SCORE: Final = ("video", "checkpoint", "memory_limit_mb", "tracker", "threads", "env_processes")
+
+# As the context of a validation: settings that go by others stay open, since flags may still change those.
+OPEN: Final = object()
 
 # More than anybody will use; what is beyond would fill a machine before it fails.
 _UNITS = 16_384
@@ -196,12 +200,19 @@ class RunConfig(FrozenSettings):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _resolve_steps(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Write `steps` into the curriculum's stages, where it then stands alone."""
+    def _resolve(cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Write `steps` into the curriculum's stages, where it then stands alone, and how new slots begin."""
         config = validate(data)
-        if config.steps is None:
+        if info.context is OPEN:
             return config
-        return config.model_copy(update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None})
+        if config.steps is not None:
+            config = config.model_copy(
+                update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None}
+            )
+        if config.warm_start.choose is None:
+            start = config.warm_start.model_copy(update={"choose": _usual_start(config)})
+            config = config.model_copy(update={"warm_start": start})
+        return config
 
     @model_validator(mode="before")
     @classmethod
@@ -221,6 +232,14 @@ class RunConfig(FrozenSettings):
     @field_serializer("curriculum")
     def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
         return curriculum.model_dump(mode="json")
+
+
+def _usual_start(config: RunConfig) -> Choice:
+    """Return how new slots begin where nothing was said: warm with PPO and a head for each task, where it helps."""
+    warm = any(part.begins_warm(getattr(config, part.name, None)) for part in method_classes(config.method))
+    if not warm or config.algo != "ppo" or config.curriculum.heads == "one":
+        return "none"
+    return config.warm_start.by_default([stage.steps for stage in config.curriculum.stages])
 
 
 def _shares_its_network(method: type[Method]) -> bool:
@@ -285,7 +304,16 @@ def make_config(**settings: Any) -> RunConfig:
     Raises:
         UserError: a name or a value is not valid.
     """
+    return _made(settings)
+
+
+def open_config(**settings: Any) -> RunConfig:
+    """Return what `make_config` does, but that settings stay open that go by others, such as how a slot begins."""
+    return _made(settings, OPEN)
+
+
+def _made(settings: dict[str, Any], context: Any = None) -> RunConfig:
     try:
-        return full_config_class().model_validate(settings)
+        return full_config_class().model_validate(settings, context=context)
     except ValidationError as error:
         raise UserError(explain(error)) from error

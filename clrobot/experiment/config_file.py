@@ -14,17 +14,18 @@ from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.yaml_file import read_yaml
 
 
-def read_config(path: Path, curriculum: Curriculum | None = None) -> RunConfig:
+def read_config(path: Path, curriculum: Curriculum | None = None, *, context: Any = None) -> RunConfig:
     """Return the configuration in a YAML file of the user's; its curriculum may be a name or a further file.
 
     Args:
         path: the file.
         curriculum: in place of the file's.
+        context: OPEN, where settings that go by others are to stay open.
 
     Raises:
         UserError: the file cannot be read or is not a configuration.
     """
-    return _validated(path, _read(path) | ({} if curriculum is None else {"curriculum": curriculum}))
+    return _validated(path, _read(path) | ({} if curriculum is None else {"curriculum": curriculum}), context)
 
 
 def read_run_config(path: Path) -> RunConfig:
@@ -39,6 +40,9 @@ def read_run_config(path: Path) -> RunConfig:
         raise UserError(
             f"{_named(path)}: `curriculum` is {found}; a run holds its curriculum itself: train again, or put it back"
         )
+    start = data.setdefault("warm_start", {})
+    if isinstance(start, dict):
+        start.setdefault("choose", "none")  # as all began before there was a choice
     return _validated(path, data)
 
 
@@ -54,9 +58,9 @@ def _read(path: Path) -> dict[Any, Any]:
     return data
 
 
-def _validated(path: Path, data: dict[Any, Any]) -> RunConfig:
+def _validated(path: Path, data: dict[Any, Any], context: Any = None) -> RunConfig:
     try:
-        return full_config_class().model_validate(data)
+        return full_config_class().model_validate(data, context=context)
     except ValidationError as error:
         raise UserError(f"{_named(path)}: {explain(error)}") from error
     except UserError as error:  # an unknown method or curriculum

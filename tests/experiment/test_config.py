@@ -15,7 +15,7 @@ from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.choices import method_class
 from clrobot.experiment.config import RunConfig, full_config_class, make_config, settings_in_use
-from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.experiment.config_file import dump_config, read_config, read_run_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Stage
 
@@ -248,11 +248,56 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
         read_config(tmp_path)
 
 
+LONG = {"name": "long", "stages": [{"task": "reach", "steps": 8_000}, {"task": "push", "steps": 4_000}]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"method": "distillation"}, "success"),
+        ({"method": "ewc"}, "success"),
+        ({"method": "replay"}, "success"),
+        ({"method": "ewc+replay"}, "success"),
+        ({"method": "finetune"}, "success"),
+        ({"method": "frozen-copies"}, "success"),
+        ({"method": "generative-replay"}, "success"),
+        ({"method": "progressive"}, "success"),
+        ({"method": "progressive", "progressive": {"later_width": 0.5}}, "none"),  # the columns differ
+        ({"method": "packnet"}, "none"),
+        ({"method": "progress-compress"}, "none"),
+        ({"method": "scratch"}, "none"),
+        ({"method": "multitask"}, "none"),
+        ({"method": "ewc", "algo": "sac"}, "none"),
+        ({"method": "ewc", "steps": 3_999}, "none"),  # a trial takes 800
+        ({"method": "ewc", "steps": 3_999, "warm_start": {"trial_steps": 50}}, "success"),
+        ({"method": "ewc", "curriculum": LONG | {"heads": "one"}}, "none"),
+        ({"method": "ewc", "curriculum": LONG | {"stages": LONG["stages"][:1]}}, "none"),
+        ({"method": "ewc", "warm_start": {"choose": "none"}}, "none"),
+        ({"method": "finetune", "warm_start": {"choose": "return"}}, "return"),
+    ],
+)
+def test_new_slots_begin_as_what_solves_their_task_where_they_have_a_head_and_a_trial_is_cheap(
+    settings: dict[str, Any], expected: str
+) -> None:
+    config = make_config(**{"curriculum": LONG} | settings)
+    assert config.warm_start.choose == expected
+    assert make_config(**config.model_dump()) == config
+
+
+def test_a_run_from_before_there_was_a_choice_has_none(tmp_path: Path) -> None:
+    config = make_config(curriculum=LONG, method="distillation").model_dump(mode="json")
+    del config["warm_start"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert read_run_config(tmp_path / "config.yaml").warm_start.choose == "none"
+    assert read_config(tmp_path / "config.yaml").warm_start.choose == "success", "a new training has the default"
+
+
 def test_what_is_off_plays_no_part() -> None:
     """Or a new option of it would make every published row one of older defaults."""
 
     def of(**warm_start: Any) -> set[str]:
-        return set(settings_in_use(make_config(curriculum="quick", warm_start=warm_start))["warm_start"])
+        config = make_config(curriculum="quick", method="scratch", warm_start=warm_start)
+        return set(settings_in_use(config)["warm_start"])
 
     assert of(trial_envs=5) == {"choose"}
     assert of(choose="newest") == {"choose", "actor", "critic", "kickstart"}

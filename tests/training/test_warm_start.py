@@ -359,6 +359,28 @@ def test_on_the_command_line_it_is_one_sentence_and_nothing_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--method", "distillation"], "success"),
+        (["--method", "scratch"], "none"),
+        (["--method", "scratch", "--curriculum", "pusher2"], "none"),  # whose defaults are read first
+        (["--method", "distillation", "--warm-start.choose", "none"], "none"),
+        (["--config", "ewc.yaml"], "success"),
+        (["--config", "ewc.yaml", "--method", "scratch"], "none"),
+    ],
+)
+def test_the_default_goes_by_what_the_flags_make_of_the_settings(
+    words: list[str], expected: str, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    monkeypatch.setattr("clrobot.cli.settings.train_run", lambda config, *_: found.append(config.warm_start.choose))
+    monkeypatch.setattr("clrobot.cli.settings.summarise", lambda *_: None)
+    Path("ewc.yaml").write_text("method: ewc\ncurriculum: quick\n")
+    assert cli("train", *words).code == 0
+    assert found == [expected]
+
+
 # Taken further ---------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ How a method's file imports torch, and where its own network lives, is said in `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from clrobot.agents.algorithms.role import Role
 from clrobot.agents.deferred import th
@@ -112,6 +112,17 @@ class Method:
     def why_not_here(self, algorithm: str, tasks: int) -> str | None:
         """Return why, as it is set, it cannot learn so many tasks by an algorithm (`sac`): a sentence, or None."""
         return None
+
+    @classmethod
+    def begins_warm(cls, settings: Any) -> bool:
+        """Return whether a new slot begins as the earlier one that solves its task, unless it is told otherwise.
+
+        So does every method on the plain network of one trunk and a head for each task. Asked without torch.
+
+        Args:
+            settings: the method's.
+        """
+        return cls.network_class.__func__ is Method.network_class.__func__  # type: ignore[attr-defined]
 
     def why_no_warm_start(self) -> str | None:
         """Return why no new slot can begin as a copy of an earlier one, as a clause; None where one can."""

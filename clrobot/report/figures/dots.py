@@ -66,6 +66,6 @@ def transfer_by_task_figure(
     for boundary in range(1, len(tasks)):
         axes.axhline(boundary - 0.5, color=INK, lw=0.4, alpha=0.35)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel("forward transfer: slower (−) or faster (+) than from scratch", color=INK, size=9)
+    axes.set_xlabel("slower (−) or faster (+) than from scratch", color=INK, size=9)
     line_legend(figure, marks, labels, width)
     return figure
