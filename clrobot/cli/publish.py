@@ -62,11 +62,11 @@ def tables(
 
     Tables go into its blocks, from <!-- table: NAME --> to <!-- end -->.
 
-    NAME is a curriculum, such as cr4, or "cr4 differences", "cr4 costs" or "cr4 transfer".
+    NAME is a curriculum, such as cr4, or one of its other tables: "cr4 costs".
 
     With the name "tuning" it is the table of what settings were chosen on.
 
-    Pictures go into the files that blocks of <!-- figure: NAME --> show; NAME is such as "cr10 transfer".
+    Pictures go into the files that blocks of <!-- figure: NAME --> show.
 
     Args:
         page: a Markdown file.
