@@ -24,7 +24,7 @@ from clrobot.comparison.published import published_groups
 from clrobot.comparison.sections import Cell, Column, Row, by_baseline, cell, difference_cell
 from clrobot.errors import UserError, nearest, shown
 from clrobot.published.results import PublishedRun, read_results
-from clrobot.published.rows import read_rows
+from clrobot.published.rows import read_rows, settings_of, settings_text
 from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import WHAT as TUNING
 from clrobot.published.tuning import Trial
@@ -226,8 +226,7 @@ def tuning_table(trials: Sequence[Trial]) -> str:
     tries: dict[tuple[str, str, str, str], list[Trial]] = {}
     for trial in trials:
         value = DASH if trial.tried is None else f"{trial.tried:g}"
-        algo = "" if trial.algo == "ppo" else f" ({trial.algo})"
-        which = (trial.curriculum, f"{trial.method}{algo}", trial.setting or DASH, value)
+        which = (trial.curriculum, _tried_method(trial), trial.setting or DASH, value)
         tries.setdefault(which, []).append(trial)
     lines = [
         _line(["curriculum", "method", "setting", "value", "seeds", "average success", "forgetting", "mean area"]),
@@ -240,3 +239,11 @@ def tuning_table(trials: Sequence[Trial]) -> str:
         ]
         lines.append(_line([*which, str(len(own)), *means]))
     return "\n".join(lines)
+
+
+def _tried_method(trial: Trial) -> str:
+    """Return a try's method, and what else than the setting that was tried is not as usual."""
+    parts = [] if trial.algo == "ppo" else [trial.algo]
+    others = {name: value for name, value in settings_of(trial.settings).items() if name != trial.setting}
+    parts += [settings_text(others)] if others else []
+    return f"{trial.method} ({', '.join(parts)})" if parts else trial.method

@@ -174,6 +174,20 @@ def test_the_tries_are_a_table(tmp_path: Path) -> None:
     assert "| val5 | finetune | – | – | 1 |" in block.drawn
 
 
+def test_tries_with_another_setting_beside_the_main_one_stay_apart(tmp_path: Path) -> None:
+    rows = [
+        trial(seed=100, tried=0.2, settings="ewc.strength=0.2"),
+        trial(seed=100, settings='warm_start.choose="none"', average_success=0.5),
+        trial(seed=100, settings='ewc.strength=0.2 warm_start.choose="none"', tried=0.2, average_success=0.25),
+    ]
+    add_rows(tmp_path / "t.csv", rows, Trial, "tries")
+    (block,) = blocks("<!-- table: tuning -->\n<!-- end -->\n", None, tmp_path / "t.csv")
+    lines = [line.strip("| ").split(" | ") for line in block.drawn.strip().splitlines()[2:]]
+    none = 'ewc (warm_start.choose="none")'
+    expected = {("ewc", "0.2", "0.90"), (none, "0.05", "0.50"), (none, "0.2", "0.25")}
+    assert {(line[1], line[3], line[5]) for line in lines} == expected
+
+
 def test_tries_on_several_curricula_stay_apart(tmp_path: Path) -> None:
     rows = [trial(seed=100), trial(curriculum="first3", seed=100, average_success=0.5)]
     add_rows(tmp_path / "t.csv", rows, Trial, "tries")
