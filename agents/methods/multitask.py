@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -24,11 +24,6 @@ class Multitask(Method):
     @override
     def why_no_warm_start(self) -> str | None:
         return f"{self.name} trains every task in every stage: none comes after another"
-
-    @classmethod
-    @override
-    def begins_warm(cls, settings: Any) -> bool:
-        return False
 
     @classmethod
     @override

@@ -110,7 +110,6 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
         **config.model_dump()
         | {
             "method": "finetune",
-            "warm_start": {"choose": "none"},
             "seed": seed,
             "curriculum": {"name": task, "stages": [{"task": task, "steps": steps}]},
         }

@@ -12,7 +12,7 @@ from tyro.constructors import StructConstructorSpec, StructFieldSpec, StructType
 from clrobot.agents.settings import FrozenSettings
 from clrobot.cli.common import open_console
 from clrobot.cli.train import summarise, train_run
-from clrobot.experiment.config import OPEN, RunConfig, full_config_class, make_config, open_config
+from clrobot.experiment.config import RunConfig, full_config_class, make_config
 from clrobot.experiment.config_file import read_config
 from clrobot.experiment.words import COMMAND_LINE, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
@@ -50,9 +50,9 @@ def train_verb(words: Sequence[str]) -> Callable[..., None]:
     if curriculum is not None and not curriculum.defaults:  # it changes no other setting
         curriculum = None
     if file is not None:
-        default = read_config(Path(file), curriculum, context=OPEN)
+        default = read_config(Path(file), curriculum)
     else:
-        default = open_config() if curriculum is None else open_config(curriculum=curriculum)
+        default = full_config_class()() if curriculum is None else make_config(curriculum=curriculum)
 
     def train(settings: Any = default, out: Path | None = None, config: Path | None = None) -> None:
         """Train one agent through a curriculum, into a new run folder.

@@ -118,7 +118,7 @@ def sweep(
         out: the folder of the runs; by default runs/CURRICULUM.
         threads: of the physics, in each training; by default those of --config, or an equal share of the cores.
     """
-    from clrobot.experiment.config import OPEN, open_config
+    from clrobot.experiment.config import make_config
     from clrobot.experiment.config_file import read_config
     from clrobot.experiment.yaml_file import load_curriculum
     from clrobot.studies.executors.by_name import make_executor
@@ -129,11 +129,11 @@ def sweep(
         raise UserError("--vary and --values go together: one setting's name, and its values")
     given = None if curriculum is None else load_curriculum(curriculum)
     if config is not None:
-        base = read_config(config, given, context=OPEN)
+        base = read_config(config, given)
     else:
-        base = open_config() if given is None else open_config(curriculum=given)
+        base = make_config() if given is None else make_config(curriculum=given)
     if threads is not None:
-        base = open_config(**base.model_dump(mode="json") | {"threads": threads})
+        base = make_config(**base.model_dump(mode="json") | {"threads": threads})
     folder = out or Path("runs") / base.curriculum.name
     study, plans = sweep_study(base, folder, method, seed, vary, values)
     _train_and_compare(study, plans, folder, jobs, make_executor("local"), references)

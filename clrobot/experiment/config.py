@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
-    ValidationInfo,
     create_model,
     field_serializer,
     field_validator,
@@ -28,15 +27,12 @@ from clrobot.experiment.choices import algorithm_class, method_classes
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Steps
 from clrobot.experiment.machine import Device, Machine, MemoryLimit, PhysicsThreads, SnapshotSeconds, Tracker
-from clrobot.experiment.warm_start import Choice, GradientSettings, WarmStartSettings
+from clrobot.experiment.warm_start import CHEAP, GradientSettings, WarmStartSettings
 from clrobot.experiment.words import CURRICULUM_WORD, NUMBER_WORDS
 from clrobot.experiment.yaml_file import load_curriculum
 
 # Settings that change no weight and no score: how a training is saved, filmed, tracked, limited, spread over cores.
 CHANGES_NO_SCORE: Final = ("video", "checkpoint", "memory_limit_mb", "tracker", "threads", "env_processes")
-
-# As the context of a validation: settings that go by others stay open, since flags may still change those.
-OPEN: Final = object()
 
 # More than anybody will use; what is beyond would fill a machine before it fails.
 _UNITS = 16_384
@@ -200,19 +196,12 @@ class RunConfig(FrozenSettings):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _resolve(cls, data: Any, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        """Write `steps` into the curriculum's stages, where it then stands alone, and how new slots begin."""
+    def _resolve_steps(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Write `steps` into the curriculum's stages, where it then stands alone."""
         config = validate(data)
-        if info.context is OPEN:
+        if config.steps is None:
             return config
-        if config.steps is not None:
-            config = config.model_copy(
-                update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None}
-            )
-        if config.warm_start.choose is None:
-            start = config.warm_start.model_copy(update={"choose": _usual_start(config)})
-            config = config.model_copy(update={"warm_start": start})
-        return config
+        return config.model_copy(update={"curriculum": config.curriculum.with_steps(config.steps), "steps": None})
 
     @model_validator(mode="before")
     @classmethod
@@ -232,14 +221,6 @@ class RunConfig(FrozenSettings):
     @field_serializer("curriculum")
     def _plain(self, curriculum: Curriculum) -> dict[str, Any]:
         return curriculum.model_dump(mode="json")
-
-
-def _usual_start(config: RunConfig) -> Choice:
-    """Return how new slots begin where nothing was said: warm with PPO and a head for each task, where it helps."""
-    warm = any(part.begins_warm(getattr(config, part.name, None)) for part in method_classes(config.method))
-    if not warm or config.algo != "ppo" or config.curriculum.heads == "one":
-        return "none"
-    return config.warm_start.by_default([stage.steps for stage in config.curriculum.stages])
 
 
 def _shares_its_network(method: type[Method]) -> bool:
@@ -281,8 +262,43 @@ def _config_class(methods: tuple[type[Method], ...]) -> type[RunConfig]:
     return create_model("RunConfig", __base__=RunConfig, __doc__=RunConfig.__doc__, **groups)
 
 
+def start_of(config: RunConfig, slot: int) -> WarmStartSettings:
+    """Return how a slot (from 0) begins: the settings, of which `usual` is what it comes to in that slot's stage.
+
+    It goes by that stage and by what came before it alone: a run that is taken further begins its new slot as one
+    that was planned so. Asked without torch.
+    """
+    start = config.warm_start
+    if start.choose != "usual":
+        return start
+    warm = start.model_copy(update={"choose": "success"})
+    return warm if _begins_warm(config, slot, warm) else start.model_copy(update={"choose": "none"})
+
+
+def _begins_warm(config: RunConfig, slot: int, warm: WarmStartSettings) -> bool:
+    parts = method_classes(config.method)
+    stage, algorithm = config.curriculum.stages[slot], algorithm_class(config.algo)
+    if slot == 0 or config.algo != "ppo" or config.curriculum.heads == "one" or not stage.tells_success:
+        return False
+    if not all(part.begins_warm(getattr(config, part.name, None)) for part in parts):
+        return False
+    trial = warm.cost(slot, race=0).trial
+    iteration = algorithm(getattr(config, algorithm.name)).iteration
+    return trial <= CHEAP * stage.steps and trial + iteration <= stage.steps
+
+
+def _as_it_begins(config: RunConfig) -> RunConfig:
+    """Return the settings with what `usual` comes to, where that is the same in every stage."""
+    every = range(1, len(config.curriculum.stages))
+    found = {start_of(config, slot).choose for slot in every} or {start_of(config, 0).choose}
+    if len(found) > 1:
+        return config
+    return config.model_copy(update={"warm_start": config.warm_start.model_copy(update={"choose": found.pop()})})
+
+
 def settings_in_use(config: RunConfig) -> dict[str, Any]:
     """Return the settings in JSON's types that play a part in the run: no other method's, none of what is off."""
+    config = _as_it_begins(config)
     used = {config.algo, *config.method.split("+")}
     choices = {*METHODS_BY_NAME, *(algorithm.name for algorithm in ALGORITHMS)}
     idle: dict[str, Any] = {"warm_start": config.warm_start.idle, "gradient": config.gradient.idle}
@@ -304,16 +320,7 @@ def make_config(**settings: Any) -> RunConfig:
     Raises:
         UserError: a name or a value is not valid.
     """
-    return _made(settings)
-
-
-def open_config(**settings: Any) -> RunConfig:
-    """Return what `make_config` does, but that settings stay open that go by others, such as how a slot begins."""
-    return _made(settings, OPEN)
-
-
-def _made(settings: dict[str, Any], context: Any = None) -> RunConfig:
     try:
-        return full_config_class().model_validate(settings, context=context)
+        return full_config_class().model_validate(settings)
     except ValidationError as error:
         raise UserError(explain(error)) from error

@@ -14,18 +14,17 @@ from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.yaml_file import read_yaml
 
 
-def read_config(path: Path, curriculum: Curriculum | None = None, *, context: Any = None) -> RunConfig:
+def read_config(path: Path, curriculum: Curriculum | None = None) -> RunConfig:
     """Return the configuration in a YAML file of the user's; its curriculum may be a name or a further file.
 
     Args:
         path: the file.
         curriculum: in place of the file's.
-        context: OPEN, where settings that go by others are to stay open.
 
     Raises:
         UserError: the file cannot be read or is not a configuration.
     """
-    return _validated(path, _read(path) | ({} if curriculum is None else {"curriculum": curriculum}), context)
+    return _validated(path, _read(path) | ({} if curriculum is None else {"curriculum": curriculum}))
 
 
 def read_run_config(path: Path) -> RunConfig:
@@ -58,9 +57,9 @@ def _read(path: Path) -> dict[Any, Any]:
     return data
 
 
-def _validated(path: Path, data: dict[Any, Any], context: Any = None) -> RunConfig:
+def _validated(path: Path, data: dict[Any, Any]) -> RunConfig:
     try:
-        return full_config_class().model_validate(data, context=context)
+        return full_config_class().model_validate(data)
     except ValidationError as error:
         raise UserError(f"{_named(path)}: {explain(error)}") from error
     except UserError as error:  # an unknown method or curriculum

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from pydantic import Field
 
 from clrobot.agents.settings import FrozenSettings
 
-Choice = Literal["none", "newest", "return", "test", "success", "race", "random", "oracle"]
+Choice = Literal["usual", "none", "newest", "return", "test", "success", "race", "random", "oracle"]
 
-CHEAP: Final = 0.2  # of a stage's steps: a trial that takes more has to be asked for
+CHEAP: Final = 0.2  # of a stage's steps: a trial that takes more is not usual
 
 
 class WarmStartSettings(FrozenSettings):
     """A new skill begins where an old one ends (after ClonEx, Wołczyk et al. 2022)."""
 
-    choose: Choice | None = None
+    choose: Choice = "usual"
     """Which earlier slot a new one begins as: none; the newest; by a trial of each on the new task the one of the
     best mean return; that one if a t-test puts it above a fresh head; the one that solves it most often there, if it
-    does often enough; the best after a race; any at random; or the best by the published transfer matrix. By default
-    success with PPO and a head or a column for each task, where trials take a fifth of a stage at most; else none."""
+    does often enough (success); the best after a race; any at random; or the best by the published transfer matrix.
+    Usual is success where it is cheap: PPO, one head a task on one trunk (or columns alike), a trial of at most a
+    fifth of the stage; elsewhere none."""
     trial_envs: int = Field(8, ge=2, le=65_536)
     """Simulations in which each slot is tried; with more the test sees smaller differences, at a price in steps."""
     trial_steps: int = Field(100, ge=1, le=1_000_000)
@@ -44,7 +44,7 @@ class WarmStartSettings(FrozenSettings):
     @property
     def is_on(self) -> bool:
         """Whether a new slot may begin otherwise than anew."""
-        return self.choose not in ("none", None)
+        return self.choose != "none"
 
     @property
     def tries(self) -> bool:
@@ -72,17 +72,6 @@ class WarmStartSettings(FrozenSettings):
             "kickstart_share": self.kickstart > 0,
         }
         return {name for name, part in plays.items() if not part}
-
-    def by_default(self, budgets: Sequence[int]) -> Choice:
-        """Return what is chosen with a method that it helps, unless it was said: none where trials are dear.
-
-        Args:
-            budgets: control steps of each stage.
-        """
-        usual = self.model_copy(update={"choose": "success"})
-        trials = [usual.cost(slot, 0).trial for slot in range(len(budgets))]
-        cheap = all(trial <= CHEAP * budget for trial, budget in zip(trials, budgets, strict=True))
-        return "success" if cheap and len(budgets) > 1 else "none"
 
     def cost(self, earlier: int, race: int) -> StartCost:
         """Return what it takes to choose among so many earlier slots, where a race takes `race` steps of each."""

@@ -93,9 +93,13 @@ def main_setting(config: RunConfig) -> tuple[str, float | None]:
 
 
 def tries() -> list[tuple[str, dict[str, Any]]]:
-    """Return every try of the protocol: a method, and its settings as `make_config` takes them."""
+    """Return every try of the protocol: a method, and its settings as `make_config` takes them.
+
+    A column of another width than the first begins anew, so that all widths do.
+    """
     found: list[tuple[str, dict[str, Any]]] = []
     for method, (name, values) in GRID.items():
         group, _, setting = name.partition(".")
-        found += [(method, {group: {setting: value}}) for value in values]
+        start = {"warm_start": {"choose": "none"}} if method == "progressive" else {}
+        found += [(method, {group: {setting: value}} | start) for value in values]
     return found

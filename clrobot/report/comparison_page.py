@@ -26,10 +26,13 @@ from clrobot.results.catalogue import (
     LEARNING_SECTIONS,
     PANELS,
     SKILL_PANELS,
+    TASK_SECTIONS,
     Metric,
 )
 from clrobot.results.numbers import number, number_of_kind
 from clrobot.runs.folder import RunFolder
+
+_SUCCESS: Final = next(title for title, name in TASK_SECTIONS.items() if name == "final")
 
 # Runs that a page shows whole, each with its own figures and files; of more it has a line each, and a link.
 MOST_WHOLE: Final = 50
@@ -186,7 +189,7 @@ def _side_by_side(
         ],
         finals=[_final_table(final) for final in figures.final_successes(compared)],
         transfers=[_transfer(each, n) for n, each in enumerate(figures.transfers_by_task(compared))],
-        tasks=task_sections(compared)[1:],  # success itself is a heat map
+        tasks=[section for section in task_sections(compared) if section.title != _SUCCESS],  # that is a heat map
         cost_bars=drawn(lambda width: cost_figure(costs, width), "costs"),
         downloads=[Download("comparison.csv", _comparison_csv(compared)), Download("runs.csv", _runs_csv(named))],
     )

@@ -107,6 +107,8 @@ def _transfer(comparison: Comparison, what: str) -> tuple[Any, Draw]:
     found = transfers_by_task(comparison)
     if not found:
         raise UserError(f"{what}: no forward transfer is published for it; clrobot references makes what it needs")
+    if len(found) > 1:
+        raise UserError(f"{what}: {len(found)} curricula of that name are published; give the others another")
     return [_numbers(each) for each in found], found[0].draw
 
 

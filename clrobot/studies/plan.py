@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from clrobot.errors import UserError, explain, most_telling, shown
-from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, full_config_class, open_config
+from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, full_config_class, make_config
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.files import at_home
 from clrobot.studies.grid import Choice, Grid, method_grid, settings_grid
@@ -46,7 +46,7 @@ def plan_study(study: Study, out: Path, base: RunConfig | None = None) -> list[P
         Wrong: something cannot be, or two runs would have one folder.
     """
     out = at_home(out)
-    usual = open_config() if base is None else base
+    usual = make_config() if base is None else base
     everywhere = settings_grid(study, usual)
     plans: dict[str, Plan] = {}
     parts = itertools.product(_in_orders(study), study.algorithms, study.methods)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clrobot.agents.algorithms.algorithm import Algorithm
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method, Phase
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config import RunConfig, start_of
 from clrobot.experiment.warm_start import StartCost
 
 
@@ -68,7 +68,8 @@ def plan_phases(
     planned = method.phases(config.curriculum.stages[slot].steps)
     first, *others = (phase._replace(steps=whole(phase.steps)) for phase in planned)
     total = first.steps + sum(phase.steps for phase in others)
-    race = whole(max(round(config.warm_start.race_share * total), algorithm.first_update))
-    begin = config.warm_start.cost(slot, race)
+    start = start_of(config, slot)
+    race = whole(max(round(start.race_share * total), algorithm.first_update))
+    begin = start.cost(slot, race)
     left = (first.steps - begin.spent) // algorithm.iteration * algorithm.iteration
     return begin, (first._replace(steps=left), *others)

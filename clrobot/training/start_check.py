@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config import RunConfig, start_of
 from clrobot.training.warm_start import check_oracle
 
 
@@ -12,7 +12,7 @@ def check_start(config: RunConfig, method: Method) -> None:
     """Raise UserError where the settings of `warm_start` or `gradient` go with nothing else that is set."""
     _check_gradient(config, method)
     start = config.warm_start
-    if not start.is_on:
+    if not any(start_of(config, slot).is_on for slot in range(len(config.curriculum.stages))):
         if start.kickstart:
             raise UserError(
                 f"--warm-start.kickstart {start.kickstart:g} needs a teacher; choose one: --warm-start.choose test"
@@ -38,7 +38,7 @@ def check_start(config: RunConfig, method: Method) -> None:
 
 def check_several_tasks(config: RunConfig) -> None:
     """Raise UserError where a new slot is to begin as an earlier one, and there is but one."""
-    if config.warm_start.is_on and len(config.curriculum.stages) == 1:
+    if config.warm_start.choose not in ("none", "usual") and len(config.curriculum.stages) == 1:
         raise UserError(
             f"--warm-start.choose {config.warm_start.choose} needs two tasks or more, and {config.curriculum.name} "
             "has one; leave it out, or add a task"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clrobot.agents.policies.policy import SlotPolicy
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.deferred import Deferred
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config import RunConfig, start_of
 from clrobot.experiment.layout import layout
 from clrobot.experiment.stage_env import stage_env
 
@@ -45,7 +45,7 @@ def try_slots(config: RunConfig, policy: SlotPolicy, slot: int, seed: int) -> Tr
         slot: the new one, from 0; it has its head.
         seed: of start states and noise.
     """
-    start, stage = config.warm_start, config.curriculum.stages[slot]
+    start, stage = start_of(config, slot), config.curriculum.stages[slot]
     common = layout(config.curriculum)
     env = SlotVecEnv(stage_env(stage, start.trial_envs, layout=common, threads=config.threads), slot)
     try:

@@ -10,7 +10,7 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.vec_env import TrainEnv
 from clrobot.errors import UserError
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config import RunConfig, start_of
 from clrobot.results.grown import Grown
 from clrobot.runs.transfer_file import Transfer, published_transfer
 from clrobot.training.ledger import Ledger
@@ -45,7 +45,8 @@ def begin_new_slot(
         ledger: what the choice took is counted there.
         pause: called with what takes time now.
     """
-    start, slot = config.warm_start, plan.slot
+    slot = plan.slot
+    start = start_of(config, slot)
     if not start.is_on or slot == 0:
         return
 
@@ -70,7 +71,8 @@ def begin_new_slot(
 
 def _order(config: RunConfig, learner: Learner, plan: StagePlan) -> list[int]:
     """Return the slots as which the new one may begin, what is chosen first; its own index stands for anew."""
-    start, slot = config.warm_start, plan.slot
+    slot = plan.slot
+    start = start_of(config, slot)
     seed = seed_for(config.seed, "trial", plan.stage)
     if start.choose == "newest":
         return [slot - 1]

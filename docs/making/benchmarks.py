@@ -80,6 +80,7 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
             "; dotted, what the best of the earlier tasks would give, by the matrix below" if transfer.ceiling else ""
         )
         parts += [f"Forward transfer to each task, with its interval{dotted}:", figure(transfer.draw, label)]
+    came_over = ["### Forward transfer to each task", *published.tables(name, "transfer")]
     return [
         *parts,
         *published.tables(name),
@@ -87,8 +88,7 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
         *published.tables(name, "differences"),
         "### Costs",
         *published.tables(name, "costs"),
-        "### Forward transfer to each task",
-        *published.tables(name, "transfer"),
+        *(came_over if transfers_by_task(comparison) else ()),
     ]
 
 

@@ -11,10 +11,11 @@ import yaml
 
 from clrobot.agents.algorithms.ppo import PPOSettings
 from clrobot.agents.methods import METHODS
+from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.choices import method_class
-from clrobot.experiment.config import RunConfig, full_config_class, make_config, settings_in_use
+from clrobot.experiment.config import RunConfig, full_config_class, make_config, settings_in_use, start_of
 from clrobot.experiment.config_file import dump_config, read_config, read_run_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Stage
@@ -248,40 +249,85 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
         read_config(tmp_path)
 
 
-LONG = {"name": "long", "stages": [{"task": "reach", "steps": 8_000}, {"task": "push", "steps": 4_000}]}
+LONG = {
+    "name": "long",
+    "stages": [{"task": t, "steps": n} for t, n in (("reach", 8_000), ("push", 4_000), ("button-press", 8_000))],
+}
+
+
+def starts(**settings: Any) -> list[str]:
+    """How each stage's slot begins."""
+    config = make_config(**{"curriculum": LONG} | settings)
+    return [start_of(config, slot).choose for slot in range(len(config.curriculum.stages))]
+
+
+WARM, FRESH = ["none", "success", "success"], ["none"] * 3
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"method": "distillation"}, "success"),
-        ({"method": "ewc"}, "success"),
-        ({"method": "replay"}, "success"),
-        ({"method": "ewc+replay"}, "success"),
-        ({"method": "finetune"}, "success"),
-        ({"method": "frozen-copies"}, "success"),
-        ({"method": "generative-replay"}, "success"),
-        ({"method": "progressive"}, "success"),
-        ({"method": "progressive", "progressive": {"later_width": 0.5}}, "none"),  # the columns differ
-        ({"method": "packnet"}, "none"),
-        ({"method": "progress-compress"}, "none"),
-        ({"method": "scratch"}, "none"),
-        ({"method": "multitask"}, "none"),
-        ({"method": "ewc", "algo": "sac"}, "none"),
-        ({"method": "ewc", "steps": 3_999}, "none"),  # a trial takes 800
-        ({"method": "ewc", "steps": 3_999, "warm_start": {"trial_steps": 50}}, "success"),
-        ({"method": "ewc", "curriculum": LONG | {"heads": "one"}}, "none"),
-        ({"method": "ewc", "curriculum": LONG | {"stages": LONG["stages"][:1]}}, "none"),
-        ({"method": "ewc", "warm_start": {"choose": "none"}}, "none"),
-        ({"method": "finetune", "warm_start": {"choose": "return"}}, "return"),
+        ({"method": "distillation"}, WARM),
+        ({"method": "finetune"}, WARM),
+        ({"method": "frozen-copies"}, WARM),
+        ({"method": "generative-replay"}, WARM),
+        ({"method": "ewc+replay"}, WARM),
+        ({"method": "progressive"}, WARM),
+        ({"method": "progressive", "progressive": {"later_width": 0.5}}, FRESH),  # the columns differ
+        ({"method": "packnet"}, FRESH),
+        ({"method": "progress-compress"}, FRESH),
+        ({"method": "scratch"}, FRESH),
+        ({"method": "multitask"}, FRESH),
+        ({"method": "ewc", "algo": "sac"}, FRESH),
+        ({"method": "ewc", "curriculum": LONG | {"heads": "one"}}, FRESH),
+        ({"method": "ewc", "steps": 7_999}, ["none", "success", "none"]),  # trials take 800 and 1,600
+        ({"method": "ewc", "steps": 3_999}, FRESH),
+        ({"method": "ewc", "steps": 3_999, "warm_start": {"trial_steps": 50}}, ["none", "success", "none"]),
+        ({"method": "ewc", "ppo": {"num_envs": 512}}, FRESH),  # an iteration takes the whole of the stage
+        ({"method": "ewc", "warm_start": {"choose": "none"}}, FRESH),
+        ({"method": "scratch", "warm_start": {"choose": "return"}}, ["return"] * 3),  # refused when it is trained
     ],
 )
-def test_new_slots_begin_as_what_solves_their_task_where_they_have_a_head_and_a_trial_is_cheap(
-    settings: dict[str, Any], expected: str
+def test_a_slot_usually_begins_as_what_solves_its_task_where_that_is_cheap(
+    settings: dict[str, Any], expected: list[str]
 ) -> None:
-    config = make_config(**{"curriculum": LONG} | settings)
-    assert config.warm_start.choose == expected
-    assert make_config(**config.model_dump()) == config
+    assert starts(**settings) == expected
+
+
+def test_a_world_that_tells_no_success_has_no_trial() -> None:
+    worlds = [{"task": "gymnasium:Reacher-v5", "steps": 90_000}, {"task": "gymnasium:Pusher-v5", "steps": 90_000}]
+    told = [world | {"success": {"return_above": -5}} for world in worlds]
+    assert starts(method="ewc", curriculum={"name": "w", "stages": worlds}) == ["none", "none"]
+    assert starts(method="ewc", curriculum={"name": "w", "stages": told}) == ["none", "success"]
+
+
+def test_a_method_with_another_network_says_itself_how_its_slots_usually_begin() -> None:
+    class Plain(Method):
+        pass
+
+    class Other(Method):
+        network_class = staticmethod(lambda: None)  # type: ignore[assignment]
+
+    class Joint(Method):
+        def trained_slots(self, k: int, n: int) -> range:
+            return range(n)
+
+    class Unable(Method):
+        def why_no_warm_start(self) -> str:
+            return "it is not made for it"
+
+    assert [method.begins_warm(None) for method in (Plain, Other, Joint, Unable)] == [True, False, False, False]
+
+
+def test_what_is_usual_is_used_as_what_it_comes_to() -> None:
+    """A run that says so is no other run; one whose stages differ is."""
+
+    def used(**settings: Any) -> dict[str, Any]:
+        return settings_in_use(make_config(**{"curriculum": LONG, "method": "ewc"} | settings))["warm_start"]
+
+    assert used() == used(warm_start={"choose": "success"})
+    assert used(steps=3_000) == used(steps=3_000, warm_start={"choose": "none"}) == {"choose": "none"}
+    assert used(steps=7_999)["choose"] == "usual"
 
 
 def test_a_run_from_before_there_was_a_choice_has_none(tmp_path: Path) -> None:
@@ -289,7 +335,7 @@ def test_a_run_from_before_there_was_a_choice_has_none(tmp_path: Path) -> None:
     del config["warm_start"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     assert read_run_config(tmp_path / "config.yaml").warm_start.choose == "none"
-    assert read_config(tmp_path / "config.yaml").warm_start.choose == "success", "a new training has the default"
+    assert read_config(tmp_path / "config.yaml").warm_start.choose == "usual", "a new training has the default"
 
 
 def test_what_is_off_plays_no_part() -> None:

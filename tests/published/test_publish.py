@@ -139,6 +139,8 @@ WORLDS = {
         {"curriculum": "mixed4", "algo": "sac", "sac": {"gamma": 0.9}},
         {"curriculum": WORLDS, "network": {"widths": (8, 9)}},
         {"curriculum": "cr4", "steps": 64, "task_inference": {"enabled": False}, "evaluation": {"seed": 3}},
+        {"curriculum": "cr4", "warm_start": {"trial_envs": 16}},
+        {"curriculum": "cr4", "warm_start": {"trial_envs": 64, "choose": "success"}},  # more than is usual
     ],
     ids=str,
 )

@@ -359,28 +359,6 @@ def test_on_the_command_line_it_is_one_sentence_and_nothing_is_made(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--method", "distillation"], "success"),
-        (["--method", "scratch"], "none"),
-        (["--method", "scratch", "--curriculum", "pusher2"], "none"),  # whose defaults are read first
-        (["--method", "distillation", "--warm-start.choose", "none"], "none"),
-        (["--config", "ewc.yaml"], "success"),
-        (["--config", "ewc.yaml", "--method", "scratch"], "none"),
-    ],
-)
-def test_the_default_goes_by_what_the_flags_make_of_the_settings(
-    words: list[str], expected: str, cli: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = []
-    monkeypatch.setattr("clrobot.cli.settings.train_run", lambda config, *_: found.append(config.warm_start.choose))
-    monkeypatch.setattr("clrobot.cli.settings.summarise", lambda *_: None)
-    Path("ewc.yaml").write_text("method: ewc\ncurriculum: quick\n")
-    assert cli("train", *words).code == 0
-    assert found == [expected]
-
-
 # Taken further ---------------------------------------------------------------------------------------------
 
 
@@ -392,6 +370,19 @@ def test_a_run_can_be_taken_further_from_an_old_skill(tmp_path: Path) -> None:
     assert [task.grown_from for task in further.read_metrics().per_task] == [None, "reach"]
     both = {"curriculum": {"name": "alone", "stages": [{"task": t, "steps": 64} for t in ("reach", "button-press")]}}
     planned = train(make_config(**settings("finetune") | alone | both | changes), tmp_path / "planned")
+    file = "stage_02/weights.safetensors"
+    assert (planned.path / file).read_bytes() == (further.path / file).read_bytes()
+
+
+def test_a_run_that_is_taken_further_begins_as_one_that_was_planned_so(tmp_path: Path) -> None:
+    usual = settings("finetune") | {"steps": None, "warm_start": {"trial_envs": 2, "trial_steps": 10}}
+    stages = [{"task": task, "steps": 128} for task in ("reach", "button-press")]
+    alone, both = ({"curriculum": {"name": "alone", "stages": stages[:n]}} for n in (1, 2))
+    run = train(make_config(**usual | alone), tmp_path / "run")
+    further = resume(extend(run, "button-press", 128, tmp_path / "further").path)
+    planned = train(make_config(**usual | both), tmp_path / "planned")
+    assert [task.trial_steps for task in planned.read_metrics().per_task] == [None, 20]
+    assert further.read_metrics().grown == planned.read_metrics().grown
     file = "stage_02/weights.safetensors"
     assert (planned.path / file).read_bytes() == (further.path / file).read_bytes()
 

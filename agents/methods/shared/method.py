@@ -8,6 +8,7 @@ How a method's file imports torch, and where its own network lives, is said in `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from clrobot.agents.algorithms.role import Role
@@ -115,14 +116,16 @@ class Method:
 
     @classmethod
     def begins_warm(cls, settings: Any) -> bool:
-        """Return whether a new slot begins as the earlier one that solves its task, unless it is told otherwise.
+        """Return whether a new slot usually begins as the earlier one that solves its task: where it can, and helps.
 
-        So does every method on the plain network of one trunk and a head for each task. Asked without torch.
+        So it is with every method on the plain network of one trunk and a head for each task, whose stages train a
+        slot each; one with another network says so itself. Asked without torch.
 
         Args:
             settings: the method's.
         """
-        return cls.network_class.__func__ is Method.network_class.__func__  # type: ignore[attr-defined]
+        plain = ("network_class", "networks", "trained_slots", "why_no_warm_start")
+        return all(getattr_static(cls, name) is vars(Method)[name] for name in plain)
 
     def why_no_warm_start(self) -> str | None:
         """Return why no new slot can begin as a copy of an earlier one, as a clause; None where one can."""

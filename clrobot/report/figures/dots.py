@@ -57,8 +57,7 @@ def transfer_by_task_figure(
     if best:
         marks += marks_of_best
         labels.append("best earlier task")
-    # An interval may be wider than all that is of interest; its end is then outside.
-    axes.set_xlim(max(-1.5, min(lows) - 0.15), 1.05)
+    axes.set_xlim(min(lows) - 0.15, 1.05)  # by the dots: an interval may be wider than all that is of interest
     axes.set_ylim(len(tasks) - 0.45, -0.55)
     axes.set_yticks(range(len(tasks)), [shorten(task, 22) for task in tasks], parse_math=False)
     axes.tick_params(axis="y", length=0)
