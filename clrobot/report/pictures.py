@@ -8,7 +8,9 @@ A block is what stands between two comments, and holds the picture's place in th
 
     <!-- end -->
 
-It names a curriculum and one of FIGURES.
+It names a curriculum and one of FIGURES, and may choose rows by their labels, each with a name of its own:
+
+    <!-- figure: cr10 transfer: ewc; ewc (warm_start.choose="none") as ewc, begun anew -->
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,14 +95,29 @@ def pictures(page: Path, text: str, results: Path | None = None) -> list[Picture
     runs = read_results(results)
     drawn = []
     for name, file in (match.groups() for match in found):
-        curriculum, _, kind = name.partition(" ")
+        which, _, chosen = name.partition(": ")
+        curriculum, _, kind = which.partition(" ")
+        what = f"figure {shown(which)}"
         if kind not in FIGURES:
-            raise UserError(f"figure {shown(name)}: after the curriculum{nearest(kind, FIGURES)}")
-        what = f"figure {shown(name)}"
-        numbers, draw = FIGURES[kind](of_curriculum(curriculum, runs, what), what)
+            raise UserError(f"{what}: after the curriculum{nearest(kind, FIGURES)}")
+        comparison = of_curriculum(curriculum, runs, what)
+        numbers, draw = FIGURES[kind](_with_rows(comparison, chosen, what), what)
         data = hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
         drawn.append(Picture(name, page.parent / file, data, draw))
     return drawn
+
+
+def _with_rows(comparison: Comparison, chosen: str, what: str) -> Comparison:
+    """Return the comparison with the rows that a block chooses, in its order and with its names; all without any."""
+    if not chosen:
+        return comparison
+    by_label = {group.label: group for group in comparison.groups}
+    groups = []
+    for label, _, name in (part.strip().partition(" as ") for part in chosen.split(";")):
+        if label not in by_label:
+            raise UserError(f"{what}: there is no row {shown(label)}{nearest(label, by_label)}")
+        groups.append(replace(by_label[label], label=name or label))
+    return replace(comparison, groups=tuple(groups))
 
 
 def _transfer(comparison: Comparison, what: str) -> tuple[Any, Draw]:

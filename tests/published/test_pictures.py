@@ -54,6 +54,21 @@ def test_a_picture_is_drawn_into_its_file_and_then_found_to_be_of_the_data(cli: 
     assert picture.read_bytes() != drawn
 
 
+def test_rows_are_chosen_and_named(cli: Callable, tmp_path: Path) -> None:
+    data = data_file(tmp_path / "a.csv", 0.25)
+    add_rows(data, list(published(seed=10, method="finetune", auc_reference=None)), Result, WHAT)
+    page, picture = Path("page.md"), Path("pictures/q.svg")
+    page.write_text(PAGE.replace("quick transfer", "quick transfer: ewc as a <penalty> & no more"))
+    assert cli("tables", page, "--results", data).code == 0
+    words = {"".join(node.itertext()) for node in ET.parse(picture).iter("{http://www.w3.org/2000/svg}text")}
+    assert "a <penalty> & no more" in words
+    assert "ewc" not in words
+    page.write_text(PAGE.replace("quick transfer", "quick transfer: ewcs"))
+    outcome = cli("tables", page, "--results", data)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "figure 'quick transfer': there is no row 'ewcs'; did you mean ewc?" in outcome.err
+
+
 REFUSED = {
     PAGE.replace("quick", "quack"): "nothing is published for it; did you mean quick?",
     PAGE.replace("transfer", "transfers"): "after the curriculum; did you mean transfer?",
