@@ -6,19 +6,19 @@ multi-head, progressive and masked networks differ; PPO and SAC differ in the po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
-from torch import nn
 from typing_extensions import override
 
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.agents.policies.flat_adam import FlatAdam
+from clrobot.agents.policies.listed import Listed
 from clrobot.agents.policies.task_inference import TaskInference
 
 ACTOR_GAIN = 0.01  # of a new action head: a new task starts with actions near zero
@@ -32,7 +32,7 @@ _UNUSED = (
 )
 
 
-class SlotPolicy(BasePolicy):
+class SlotPolicy(Listed, BasePolicy):
     """What every policy here offers to methods, to evaluation and to checkpoints, whatever the algorithm.
 
     A policy derives from this class first and from Stable-Baselines3's second: its `_build` is called by the latter's
@@ -55,7 +55,6 @@ class SlotPolicy(BasePolicy):
     """
 
     task_inference: TaskInference
-    _all_parameters: list[nn.Parameter] | None = None
 
     def __init__(
         self,
@@ -129,21 +128,9 @@ class SlotPolicy(BasePolicy):
         """The number of slots that have a head."""
         return self.actor_net.slots
 
-    @override
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Return the parameters, from a list that is made once for each number of slots.
-
-        Stable-Baselines3 asks for them at every gradient step, and columns have hundreds.
-        """
-        if not recurse:
-            return super().parameters(recurse)
-        if self._all_parameters is None:
-            self._all_parameters = list(super().parameters())
-        return iter(self._all_parameters)
-
     def add_slot(self) -> None:
         """Give the next slot its head; earlier heads are frozen. Follow with `rebuild_optimizers`."""
-        self._all_parameters = None
+        self.list_anew()
         for network in self._growing_networks:
             network.add_slot()
         self.task_inference.add_slot()
@@ -176,7 +163,7 @@ class SlotPolicy(BasePolicy):
 
     def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:
         """Make optimizers over the trainable parameters, with fresh moments unless they are to be kept."""
-        self._all_parameters = None
+        self.list_anew()
         for module in self._optimized:
             trainable = []
             for p in module.parameters():

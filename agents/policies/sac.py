@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from clrobot.agents.networks.slot_network import SlotNetwork, common_slot
 from clrobot.agents.policies.gaussian import squashed_sample
+from clrobot.agents.policies.listed import Listed
 from clrobot.agents.policies.policy import ACTOR_GAIN, CRITIC_GAIN, SlotPolicy
 
 _LOG_STD_MIN, _LOG_STD_MAX = -20.0, 2.0  # as Stable-Baselines3
@@ -42,7 +43,7 @@ class SlotActor(Actor):
         return squashed_sample(mean, log_std, th.randn_like(mean))
 
 
-class SlotCritic(ContinuousCritic):
+class SlotCritic(Listed, ContinuousCritic):
     """Two action values, each a network over observation, action and the slot's index."""
 
     def __init__(self, networks: Sequence[SlotNetwork], **kwargs: Any) -> None:
@@ -127,6 +128,12 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
     @override
     def _optimized(self) -> tuple[Any, ...]:
         return self.actor, self.critic
+
+    @override
+    def list_anew(self) -> None:
+        super().list_anew()
+        for critic in (self.critic, self.critic_target):
+            critic.list_anew()
 
     @override
     def add_slot(self) -> None:

@@ -27,6 +27,7 @@ from clrobot.agents.algorithms.ppo import PPOAlgorithm
 from clrobot.agents.networks.knowledge_base import ProgressNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
+from clrobot.agents.policies.listed import Listed
 from clrobot.agents.policies.ppo import PPOSlotPolicy
 
 EVERY = pytest.mark.parametrize("network_class", [MultiHeadNetwork, ProgressiveNetwork, IndependentNetwork])
@@ -279,3 +280,16 @@ def test_observations_of_several_slots_are_not_widened() -> None:
     values, log_prob, _ = model.policy.evaluate_actions(obs, th.zeros(3, 4))
     assert values.shape == (3, 1)
     assert log_prob.shape == (3,)
+
+
+@pytest.mark.parametrize("make", [box_policy, state_std_policy])
+def test_parameters_are_listed_anew_with_a_new_slot(make) -> None:
+    policy = make(3, 2)
+    modules = [m for m in policy.modules() if isinstance(m, Listed)]
+    assert len(modules) == (1 if make is box_policy else 3)  # SAC's critic and its target too
+    for module in modules:
+        assert list(map(id, module.parameters())) == [id(p) for _, p in module.named_parameters()]
+    policy.add_slot()
+    policy.rebuild_optimizers(1e-3)
+    for module in modules:
+        assert list(map(id, module.parameters())) == [id(p) for _, p in module.named_parameters()]
