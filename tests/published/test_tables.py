@@ -87,6 +87,25 @@ def test_what_the_readme_says_of_its_table_is_so(ships: Callable[..., None]) -> 
             )
 
 
+def test_what_the_readme_says_of_ten_skills_is_so(ships: Callable[..., None]) -> None:
+    """The sentences around its figure."""
+    ships(*read_rows(FILE, Reference, "references"))
+    runs = [run for run in read_results() if run.first.curriculum == "cr10"]
+    groups = {group.label: group for group in published_comparison(runs).groups}
+    warm, anew = groups["distillation"], groups['distillation (warm_start.choose="none")']
+    assert warm.seeds == anew.seeds == tuple(range(10, 15))
+    for group in (warm, anew):
+        assert group.estimates["average_success"].value > 0.97, "keeps all ten"
+        assert group.estimates["forgetting"].value < 0.01, "keeps all ten"
+        assert 250 < group.estimates["seconds.total"].value < 500, "six minutes"
+    came_over = warm.tasks["forward_transfer"]
+    for name in ("hammer", "lever-pull", "shelf-place", "peg-unplug"):
+        assert came_over[name].low > 0, f"{name}: faster than from scratch"
+        assert came_over[name].value > 0.5, f"{name}: most of the learning falls away"
+    door = "door-close"
+    assert came_over[door].value < anew.tasks["forward_transfer"][door].value, "a worse start than none"
+
+
 def test_tables_are_drawn_and_then_found_to_be_as_the_data_has_them(cli: Cli, data: Path) -> None:
     Path("page.md").write_text(PAGE)
     words = ("tables", "page.md", "--results", data)
