@@ -89,15 +89,15 @@ def tables(
     if not found and not pictured:
         console.print(f"{page} has no block for a table: <!-- table: NAME --> … <!-- end -->", soft_wrap=True)
         return
-    tables = [block.name for block in found if block.there != block.drawn]
+    other = [block.name for block in found if block.there != block.drawn]
     old = [picture for picture in pictured if not picture.is_drawn]
-    for name in [*tables, *(f"{picture.name} (figure)" for picture in old)]:
+    for name in [*other, *(f"{picture.name} (figure)" for picture in old)]:
         console.print(f"{'differs' if check else 'drawn  '}  {name}", soft_wrap=True)
-    if check and (tables or old):
+    if check and (other or old):
         sys.exit(1)
     for picture in old:
         picture.write()
-    if tables:
+    if other:
         with atomic(page) as file:
             file.write_text(with_tables(text, found), encoding="utf-8")
     console.print(f"{page}: {len(found)} tables and {len(pictured)} figures as the data has them", soft_wrap=True)

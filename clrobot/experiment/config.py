@@ -283,7 +283,7 @@ def _begins_warm(config: RunConfig, slot: int, warm: WarmStartSettings) -> bool:
     if not all(part.begins_warm(getattr(config, part.name, None)) for part in parts):
         return False
     trial = warm.cost(slot, race=0).trial
-    iteration = algorithm(getattr(config, algorithm.name)).iteration
+    iteration = algorithm(getattr(config, algorithm.name, algorithm.Settings())).iteration
     return trial <= CHEAP * stage.steps and trial + iteration <= stage.steps
 
 
