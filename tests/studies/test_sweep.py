@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ import clrobot.studies.turns
 from clrobot.comparison.comparison import compare
 from clrobot.comparison.trade_off import trade_offs
 from clrobot.errors import UserError
-from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.config import RunConfig, make_config, start_of
 from clrobot.experiment.config_file import dump_config, read_config
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import missing_references
@@ -76,6 +77,23 @@ def test_a_plan_is_the_product_of_its_parts() -> None:
 def test_a_run_with_other_threads_of_the_physics_is_the_same_run(tmp_path: Path) -> None:
     run = train(BASE.model_copy(update={"threads": 2}), tmp_path / "run")
     assert run_all([Plan(run.path, BASE)], 1, print).runs[0].path == run.path
+
+
+def test_each_method_of_a_sweep_begins_new_slots_as_it_does_alone(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+
+    def seen(study: Any, plans: list[Plan], *_: Any) -> None:
+        found.update({plan.config.method: start_of(plan.config, 1).choose for plan in plans})
+
+    monkeypatch.setattr(importlib.import_module("clrobot.cli.study"), "_train_and_compare", seen)
+    Path("ewc.yaml").write_text("method: ewc\nsteps: 8000\n")
+    Path("run.yaml").write_text(dump_config(make_config(curriculum="quick", method="ewc")))
+    for words in (["--curriculum", "quick"], ["--config", "ewc.yaml"], ["--config", "run.yaml"], ["--threads", "1"]):
+        found.clear()
+        assert cli("sweep", *words, "--method", "ewc", "scratch", "--seed", "0").code == 0
+        assert found == {"ewc": "success", "scratch": "none"}
 
 
 def test_a_list_of_widths_is_varied_as_one_number() -> None:

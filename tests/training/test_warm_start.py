@@ -24,7 +24,8 @@ import clrobot.training.warm_start
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
-from clrobot.experiment.config import make_config
+from clrobot.experiment.config import make_config, start_of
+from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.warm_start import WarmStartSettings
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
@@ -357,6 +358,30 @@ def test_on_the_command_line_it_is_one_sentence_and_nothing_is_made(
     assert outcome.code == 2
     assert match in outcome.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--method", "distillation"], "success"),
+        (["--method", "scratch"], "none"),
+        (["--method", "scratch", "--curriculum", "pusher2"], "none"),  # whose defaults are read first
+        (["--method", "distillation", "--warm-start.choose", "none"], "none"),
+        (["--config", "ewc.yaml"], "success"),
+        (["--config", "ewc.yaml", "--method", "scratch"], "none"),
+        (["--config", "run.yaml", "--method", "scratch"], "none"),
+    ],
+)
+def test_the_default_goes_by_what_the_flags_make_of_the_settings(
+    words: list[str], expected: str, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    monkeypatch.setattr("clrobot.cli.settings.train_run", lambda config, *_: found.append(start_of(config, 1).choose))
+    monkeypatch.setattr("clrobot.cli.settings.summarise", lambda *_: None)
+    Path("ewc.yaml").write_text("method: ewc\ncurriculum: quick\n")
+    Path("run.yaml").write_text(dump_config(make_config(curriculum="quick", method="ewc")))
+    assert cli("train", *words).code == 0
+    assert found == [expected]
 
 
 # Taken further ---------------------------------------------------------------------------------------------
