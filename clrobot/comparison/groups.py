@@ -106,6 +106,7 @@ def group_of(
             for slot, name in enumerate(slots)
         }
         for m in map(task_metric, TASK_SECTIONS.values())
+        if m.name != "forward_transfer"  # of which the references have a spread too
     }
     tasks["forward_transfer"] = dict(zip(slots, transfer.tasks, strict=True))
     return Group(

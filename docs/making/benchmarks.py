@@ -74,13 +74,13 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
     for n, final in enumerate(final_successes(comparison), start=1):
         label = f"success on each task at the end of {name}" + (f" ({n})" if n > 1 else "")
         parts += ["Success on each task after the last stage:", figure(final.draw, label)]
-    for n, transfer in enumerate(transfers_by_task(comparison), start=1):
+    transfers = transfers_by_task(comparison)
+    for n, transfer in enumerate(transfers, start=1):
         label = f"forward transfer to each task of {name}" + (f" ({n})" if n > 1 else "")
         dotted = (
             "; dotted, what the best of the earlier tasks would give, by the matrix below" if transfer.ceiling else ""
         )
         parts += [f"Forward transfer to each task, with its interval{dotted}:", figure(transfer.draw, label)]
-    came_over = ["### Forward transfer to each task", *published.tables(name, "transfer")]
     return [
         *parts,
         *published.tables(name),
@@ -88,7 +88,7 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
         *published.tables(name, "differences"),
         "### Costs",
         *published.tables(name, "costs"),
-        *(came_over if transfers_by_task(comparison) else ()),
+        *(["### Forward transfer to each task", *published.tables(name, "transfer")] if transfers else ()),
     ]
 
 
