@@ -17,8 +17,8 @@ from clrobot.agents.algorithms.algorithm import Algorithm
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
-from clrobot.experiment.build import check_device, make_algorithm, network_arguments
-from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.build import check_device, network_arguments
+from clrobot.experiment.config import RunConfig, make_algorithm, make_config
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
 from clrobot.experiment.torch_threads import torch_threads_put_back

@@ -13,13 +13,12 @@ from clrobot.agents.methods.shared.plasticity import Plasticity
 from clrobot.agents.networks.one_head import OneHeadNetwork
 from clrobot.agents.policies.task_inference import TaskInference
 from clrobot.errors import UserError, cut
-from clrobot.experiment.choices import algorithm_class, method_classes
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.choices import method_classes
+from clrobot.experiment.config import RunConfig, make_algorithm
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-    from clrobot.agents.algorithms.algorithm import Algorithm
     from clrobot.agents.methods.shared.method import Method
     from clrobot.agents.policies.policy import SlotPolicy
 
@@ -45,12 +44,6 @@ def check_device(device: str) -> None:
         raise UserError(
             f"device {device!r} cannot be used ({reason}); expected cpu, or cuda where there is one"
         ) from error
-
-
-def make_algorithm(config: RunConfig) -> Algorithm:
-    """Return the configured algorithm with its settings."""
-    chosen = algorithm_class(config.algo)
-    return chosen(getattr(config, chosen.name, chosen.Settings()))
 
 
 def make_learner(config: RunConfig, env: VecEnv, seed: int) -> Learner:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from clrobot.agents.algorithms import ALGORITHMS
+from clrobot.agents.algorithms.algorithm import Algorithm
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.plasticity import PlasticitySettings
@@ -262,6 +263,12 @@ def _config_class(methods: tuple[type[Method], ...]) -> type[RunConfig]:
     return create_model("RunConfig", __base__=RunConfig, __doc__=RunConfig.__doc__, **groups)
 
 
+def make_algorithm(config: RunConfig) -> Algorithm:
+    """Return the configured algorithm with its settings. Asked without torch."""
+    chosen = algorithm_class(config.algo)
+    return chosen(getattr(config, chosen.name, chosen.Settings()))
+
+
 def start_of(config: RunConfig, slot: int) -> WarmStartSettings:
     """Return how a slot (from 0) begins: the settings, of which `usual` is what it comes to in that slot's stage.
 
@@ -277,14 +284,13 @@ def start_of(config: RunConfig, slot: int) -> WarmStartSettings:
 
 def _begins_warm(config: RunConfig, slot: int, warm: WarmStartSettings) -> bool:
     parts = method_classes(config.method)
-    stage, algorithm = config.curriculum.stages[slot], algorithm_class(config.algo)
+    stage = config.curriculum.stages[slot]
     if slot == 0 or config.algo != "ppo" or config.curriculum.heads == "one" or not stage.tells_success:
         return False
     if not all(part.begins_warm(getattr(config, part.name, None)) for part in parts):
         return False
     trial = warm.cost(slot, race=0).trial
-    iteration = algorithm(getattr(config, algorithm.name, algorithm.Settings())).iteration
-    return trial <= CHEAP * stage.steps and trial + iteration <= stage.steps
+    return trial <= CHEAP * stage.steps and trial + make_algorithm(config).iteration <= stage.steps
 
 
 def _as_it_begins(config: RunConfig) -> RunConfig:

@@ -10,8 +10,7 @@ from typing import Final
 
 from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_algorithm
-from clrobot.experiment.config import RunConfig, make_config
+from clrobot.experiment.config import RunConfig, make_algorithm, make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Stage
 from clrobot.published.provenance import provenance

@@ -7,8 +7,8 @@ import torch as th
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
-from clrobot.experiment.build import check_device, make_algorithm, make_learner, make_method
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.build import check_device, make_learner, make_method
+from clrobot.experiment.config import RunConfig, make_algorithm
 from clrobot.experiment.memory import check_memory
 from clrobot.training.plan import plan_phases
 from clrobot.training.seeds import seed_for
