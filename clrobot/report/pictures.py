@@ -126,7 +126,7 @@ def _transfer(comparison: Comparison, what: str) -> tuple[Any, Draw]:
         raise UserError(f"{what}: no forward transfer is published for it; clrobot references makes what it needs")
     if len(found) > 1:
         raise UserError(f"{what}: {len(found)} curricula of that name are published; give the others another")
-    return [_numbers(each) for each in found], found[0].draw
+    return _numbers(found[0]), found[0].draw
 
 
 def _numbers(transfer: TransferByTask) -> Sequence[Any]:

@@ -39,7 +39,7 @@ def transfer_by_task_figure(
     share = 0.8 / max(1, len(rows))
     marks: list[Any] = []
     lows = [0.0]
-    for n, ((_, estimates), colour) in enumerate(zip(rows.items(), itertools.cycle(PALETTE), strict=False)):
+    for n, (estimates, colour) in enumerate(zip(rows.values(), itertools.cycle(PALETTE), strict=False)):
         style: dict[str, Any] = {"ms": 5.5, "mfc": colour, "mec": "none", "zorder": 3, "ls": "none"}
         at = [task - 0.4 + share * (n + 0.5) for task in range(len(tasks))]
         known = [(y, found, found.value) for y, found in zip(at, estimates, strict=True) if found.value is not None]
@@ -49,13 +49,15 @@ def transfer_by_task_figure(
         values = [value for _, _, value in known]
         marks += axes.plot(values, [y for y, _, _ in known], _MARKS[n % len(_MARKS)], **style)
         lows += values
-    limits: dict[str, Any] = {"color": INK, "lw": 1.2, "zorder": 2}
-    best = [(task, value) for task, value in enumerate(ceiling) if value is not None]
-    for task, value in best:
-        marks_of_best = axes.plot([value, value], [task - 0.42, task + 0.42], ls=(0, (1.5, 1.2)), **limits)
+    dotted: dict[str, Any] = {"color": INK, "lw": 1.2, "zorder": 2, "ls": (0, (1.5, 1.2))}
+    best = [
+        axes.plot([value, value], [task - 0.42, task + 0.42], **dotted)
+        for task, value in enumerate(ceiling)
+        if value is not None
+    ]
     labels = [*rows]
     if best:
-        marks += marks_of_best
+        marks += best[0]
         labels.append("best earlier task")
     axes.set_xlim(min(lows) - 0.15, 1.05)  # by the dots: an interval may be wider than all that is of interest
     axes.set_ylim(len(tasks) - 0.45, -0.55)

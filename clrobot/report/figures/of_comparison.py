@@ -110,12 +110,13 @@ def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) ->
         drawn.append(trade_off.method)
         n = drawn.count(trade_off.method)
         figures[f"trade_off_{trade_off.method}" + (f"_{n}" if n > 1 else "")] = partial(_draw_trade_off, trade_off)
-    for n, curves in enumerate(mean_curves(comparison, runs), start=1):
-        figures["learning_curves" + (f"_{n}" if n > 1 else "")] = curves.draw
-    for n, final in enumerate(final_successes(comparison), start=1):
-        figures["final_success" + (f"_{n}" if n > 1 else "")] = final.draw
-    for n, transfer in enumerate(transfers_by_task(comparison), start=1):
-        figures["transfer_by_task" + (f"_{n}" if n > 1 else "")] = transfer.draw
+    by_curriculum: dict[str, Sequence[Curves | FinalSuccess | TransferByTask]] = {
+        "learning_curves": mean_curves(comparison, runs),
+        "final_success": final_successes(comparison),
+        "transfer_by_task": transfers_by_task(comparison),
+    }
+    for name, every in by_curriculum.items():
+        figures |= {name + (f"_{n}" if n > 1 else ""): each.draw for n, each in enumerate(every, start=1)}
     return figures
 
 
