@@ -22,10 +22,15 @@ def labels(rows: Sequence[Sequence[ComparedRun]]) -> list[str]:
             parts.insert(0, _curriculum(first))
         if first.stages:
             parts.append(first.stages)
-        found.append(f"{first.method} ({', '.join(parts)})" if parts else first.method)
+        found.append(labelled(first.method, parts))
     return [
         f"{label} #{found[:i].count(label) + 1}" if label in found[:i] else label for i, label in enumerate(found)
     ]
+
+
+def labelled(method: str, parts: Sequence[str]) -> str:
+    """Return a label: a method, and in brackets what tells it from others, if anything does."""
+    return f"{method} ({', '.join(parts)})" if parts else method
 
 
 def _curriculum(run: ComparedRun) -> str:

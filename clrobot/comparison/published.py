@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clrobot.comparison.groups import Group, group_of
+from clrobot.comparison.labels import labelled
 from clrobot.comparison.runs import ComparedRun
 from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
 from clrobot.errors import UserError, cut
@@ -79,7 +80,7 @@ def _label(run: PublishedRun) -> str:
         parts.append(f"physics {run.first.physics}")
     elif run.older:
         parts.append("older defaults")
-    return f"{run.first.method} ({', '.join(parts)})" if parts else run.first.method
+    return labelled(run.first.method, parts)
 
 
 def published_notes(runs: Sequence[ComparedRun], published: Sequence[PublishedRun]) -> list[str]:

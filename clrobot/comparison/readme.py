@@ -20,11 +20,12 @@ from typing import Final
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.comparison.comparison import Comparison, compared
 from clrobot.comparison.groups import Group
+from clrobot.comparison.labels import labelled
 from clrobot.comparison.published import published_groups
 from clrobot.comparison.sections import Cell, Column, Row, by_baseline, cell, difference_cell
 from clrobot.errors import UserError, nearest, shown
 from clrobot.published.results import PublishedRun, read_results
-from clrobot.published.rows import read_rows, settings_of, settings_text
+from clrobot.published.rows import read_rows
 from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import WHAT as TUNING
 from clrobot.published.tuning import Trial
@@ -244,6 +245,5 @@ def tuning_table(trials: Sequence[Trial]) -> str:
 def _tried_method(trial: Trial) -> str:
     """Return a try's method, and what else than the setting that was tried is not as usual."""
     parts = [] if trial.algo == "ppo" else [trial.algo]
-    others = {name: value for name, value in settings_of(trial.settings).items() if name != trial.setting}
-    parts += [settings_text(others)] if others else []
-    return f"{trial.method} ({', '.join(parts)})" if parts else trial.method
+    parts += [part for part in trial.settings.split() if part.partition("=")[0] != trial.setting]
+    return labelled(trial.method, parts)
