@@ -151,18 +151,26 @@ def test_nothing_that_lies_in_the_current_folder_is_executed(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_job_that_somebody_cancels_has_failed(
-    slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("clrobot.studies.executors.slurm.LOOK", 0.5)
-    told = []
+def test_a_job_that_somebody_cancels_is_taken_away(slurm: Cluster, tmp_path: Path) -> None:
+    """It is asked to save itself, as where its time is over."""
+    began, told = tmp_path / "began", []
+    code = f"import time, pathlib; pathlib.Path({str(began)!r}).touch(); time.sleep(300)"
 
     def cancel_it() -> bool:
-        if not told and "RUNNING" in slurm.states().values():
-            told.append(slurm.ask("scancel", "--signal=KILL", "--full", *slurm.states()))
+        if not told and began.exists():
+            told.append(slurm.ask("scancel", *slurm.states()))
         return False
 
-    assert executor().run(job(tmp_path, "import time; time.sleep(300)"), cancel_it) == 1
+    assert executor().run(job(tmp_path, code), cancel_it) == STOPPED
+    assert told == [""]
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_job_that_is_killed_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the kernel where a node's memory is full: nothing is left that could say how it ended."""
+    monkeypatch.setattr("clrobot.studies.executors.slurm.LOOK", 0.5)
+    code = "import os, signal, time; os.kill(os.getppid(), signal.SIGKILL); time.sleep(300)"
+    assert executor().run(job(tmp_path, code), lambda: False) == 1
     assert "Slurm ended job" in (tmp_path / "run.log").read_text()
 
 
