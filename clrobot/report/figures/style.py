@@ -146,5 +146,11 @@ def line_legend(figure: Figure, lines: Sequence[Any], labels: Sequence[str], wid
 
 
 def shorten(name: str, room: int = 28) -> str:
-    """Return a name of at most `room` characters, which leaves room for the figure."""
-    return name if len(name) <= room else f"{name[: room - 1]}…"
+    """Return a name of at most `room` characters, which leaves room for the figure.
+
+    Names of one figure often begin alike (a world's tasks, a method's settings): more of its end stays.
+    """
+    if len(name) <= room:
+        return name
+    head = (room - 1) // 3
+    return f"{name[:head]}…{name[head + 1 - room :]}"
