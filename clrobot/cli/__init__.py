@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import tyro
-
 from clrobot import __version__
 from clrobot.cli.benchmarks import bench, learning, overhead
 from clrobot.cli.common import check_environment, errors_as_sentences, print_on_any_terminal
@@ -22,6 +20,7 @@ from clrobot.cli.study import study, study_status, sweep
 from clrobot.cli.train import extend, resume, train_in_help
 from clrobot.cli.transfer import transfer
 from clrobot.cli.verify import verify
+from clrobot.cli.words import parse
 from clrobot.errors import UserError, nearest, shown
 from clrobot.files import at_home
 from clrobot.imports import import_given
@@ -83,13 +82,7 @@ def main(words: Sequence[str] | None = None) -> None:
             from clrobot.experiment.words import COMMAND_LINE
 
             verbs["train"], registry = train_verb(words), COMMAND_LINE
-        tyro.extras.subcommand_cli_from_dict(
-            verbs,
-            prog="clrobot",
-            description=_DESCRIPTION,
-            args=words or ["--help"],
-            registry=registry,
-        )
+        parse(verbs, _DESCRIPTION, words, registry)()
 
 
 @contextmanager
