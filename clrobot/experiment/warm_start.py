@@ -8,7 +8,7 @@ from pydantic import Field
 
 from clrobot.agents.settings import FrozenSettings
 
-Choice = Literal["usual", "none", "newest", "return", "test", "success", "race", "random", "oracle"]
+Choice = Literal["usual", "none", "newest", "return", "test", "success", "clear", "race", "random", "oracle"]
 
 CHEAP: Final = 0.2  # of a stage's steps: a trial that takes more is not usual
 
@@ -19,8 +19,9 @@ class WarmStartSettings(FrozenSettings):
     choose: Choice = "usual"
     """Which earlier slot a new one begins as: none; the newest; by a trial of each on the new task the one of the
     best mean return; that one if a t-test puts it above a fresh head; the one that solves it most often there, if it
-    does often enough (success); the best after a race; any at random; or the best by the published transfer matrix.
-    Usual is success where it is cheap: PPO, one head a task on one trunk (or columns alike), a trial of at most a
+    does often enough (success); the one of the best mean return if that is several times a fresh head's (clear); the
+    best after a race; any at random; or the best by the published transfer matrix. Usual is success where it is
+    cheap: PPO, one head a task on one trunk (or columns alike), a world that tells success, a trial of at most a
     fifth of the stage; elsewhere none."""
     trial_envs: int = Field(8, ge=2, le=65_536)
     """Simulations in which each slot is tried; with more the test sees smaller differences, at a price in steps."""
@@ -28,6 +29,8 @@ class WarmStartSettings(FrozenSettings):
     """Control steps of each of them, from an episode's start."""
     solves: float = Field(0.1, gt=0, le=1)
     """Success: the least share of the trial's simulations in which the chosen slot solves the new task."""
+    times: float = Field(5.0, ge=1, le=1e6)
+    """Clear: how many times a fresh head's mean return the best one's is at least."""
     racers: int = Field(3, ge=2, le=1_000)
     """Starts that race: the fresh one, and the best of the trial."""
     race_share: float = Field(0.03, gt=0, lt=1)
@@ -49,7 +52,7 @@ class WarmStartSettings(FrozenSettings):
     @property
     def tries(self) -> bool:
         """Whether slots are tried on the new task."""
-        return self.choose in ("return", "test", "success", "race")
+        return self.choose in ("return", "test", "success", "clear", "race")
 
     def tried(self, earlier: int) -> int:
         """Return how many slots a trial has, of so many earlier ones and the fresh one.
@@ -67,6 +70,7 @@ class WarmStartSettings(FrozenSettings):
             "trial_envs": self.tries,
             "trial_steps": self.tries,
             "solves": self.choose == "success",
+            "times": self.choose == "clear",
             "racers": self.choose == "race",
             "race_share": self.choose == "race",
             "kickstart_share": self.kickstart > 0,

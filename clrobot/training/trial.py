@@ -21,6 +21,7 @@ else:
     stats = Deferred("scipy.stats")  # half a second, which most trainings do not need
 
 SIGNIFICANT = 0.05  # a chance below it is none
+MOSTLY = 0.5  # a slot that solves so large a share of a trial needs no other argument
 
 
 class Trial(NamedTuple):
@@ -98,3 +99,20 @@ def solver(trial: Trial, least: float) -> int | None:
     shares = trial.solved.mean(1)
     best = max(ranked(trial.returns), key=lambda k: shares[k])  # of equals the first, which has the greater return
     return best if shares[best] >= least else None
+
+
+def clearly_better(trial: Trial, times: float) -> int | None:
+    """Return the slot of the greatest mean return, or None where that is less than `times` times a fresh head's.
+
+    The fresh one is the trial's last. What it gets by chance says how much a return means: a reward that any
+    behaviour brings tells no start from another, and a task in which chance gets much is soon learned anew. Where
+    returns may be negative, the distance from the fresh head's counts, in units of its size.
+
+    A slot that solves the task mostly is taken in any case.
+    """
+    earlier = Trial(trial.returns[:-1], trial.solved[:-1])
+    if (chosen := solver(earlier, MOSTLY)) is not None:
+        return chosen
+    best = ranked(earlier.returns)[0]
+    mean, fresh = trial.returns[best].mean(), trial.returns[-1].mean()
+    return best if mean > fresh and mean - fresh >= (times - 1) * abs(fresh) else None

@@ -17,7 +17,7 @@ from clrobot.training.ledger import Ledger
 from clrobot.training.plan import StagePlan
 from clrobot.training.race import Race
 from clrobot.training.seeds import seed_for
-from clrobot.training.trial import is_above, ranked, solver, try_slots
+from clrobot.training.trial import clearly_better, is_above, ranked, solver, try_slots
 
 LEAST_GAIN = 0.1  # of forward transfer: the matrix has one training of each pair, and what is less is chance
 
@@ -81,8 +81,8 @@ def _order(config: RunConfig, learner: Learner, plan: StagePlan) -> list[int]:
     if start.choose == "oracle":
         return [by_transfer(published_transfer(), [s.task for s in config.curriculum.stages[: slot + 1]])]
     trial = try_slots(config, learner.policy, slot, seed)
-    if start.choose == "success":
-        chosen = solver(trial, start.solves)
+    if start.choose in ("success", "clear"):
+        chosen = solver(trial, start.solves) if start.choose == "success" else clearly_better(trial, start.times)
         return [slot if chosen is None else chosen]
     returns = trial.returns
     best = ranked(returns[:-1])

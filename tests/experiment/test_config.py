@@ -348,6 +348,7 @@ def test_what_is_off_plays_no_part() -> None:
     assert of(trial_envs=5) == {"choose"}
     assert of(choose="newest") == {"choose", "actor", "critic", "kickstart"}
     assert of(choose="success") == {*of(choose="newest"), "trial_envs", "trial_steps", "solves"}
+    assert of(choose="clear") == {*of(choose="newest"), "trial_envs", "trial_steps", "times"}
     assert of(choose="race", kickstart=1.0) >= {"racers", "race_share", "kickstart_share"}
     assert settings_in_use(make_config(curriculum="quick", method="ewc")).keys() >= {"ppo", "ewc"}
     assert not settings_in_use(make_config(curriculum="quick", method="ewc")).keys() & {"sac", "si", "replay"}

@@ -37,7 +37,7 @@ from clrobot.training.race import Race
 from clrobot.training.resuming import resume
 from clrobot.training.start_check import check_start
 from clrobot.training.training import train
-from clrobot.training.trial import Trial, is_above, ranked, solver, try_slots
+from clrobot.training.trial import Trial, clearly_better, is_above, ranked, solver, try_slots
 from clrobot.training.untrained import untrained
 from clrobot.training.warm_start import by_transfer
 
@@ -86,7 +86,7 @@ def test_metrics_that_are_written_anew_say_the_same(raced: RunFolder, tmp_path: 
     assert rebuild_metrics(copy) == raced.read_metrics()
 
 
-@pytest.mark.parametrize(("choose", "tried"), [("return", [2, 3]), ("success", [1, 2])])
+@pytest.mark.parametrize(("choose", "tried"), [("return", [2, 3]), ("clear", [2, 3]), ("success", [1, 2])])
 def test_the_steps_of_a_trial_are_those_that_its_simulations_take(
     choose: str, tried: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -247,6 +247,28 @@ def test_the_slot_that_solves_the_task_most_often_is_taken(solved: list[list[int
     assert solver(Trial(returns, np.array(solved, bool)), 0.75) is None
 
 
+@pytest.mark.parametrize(
+    ("returns", "solved", "expected"),
+    [
+        ([9.0, 12.0, 2.0], [0, 1, 0], 1),  # six times what the fresh head gets
+        ([9.0, 9.9, 2.0], [0, 1, 0], None),  # not quite five
+        ([9.0, 9.9, 2.0], [2, 1, 0], 0),  # but it solves the task mostly
+        ([0.0, 0.5, 0.0], [0, 0, 0], 1),  # any reward is clearly more than none
+        ([0.0, 0.0, 0.0], [0, 0, 0], None),
+        ([-60.0, -10.0, -50.0], [0, 0, 0], None),  # so much better than -50 would be 150
+        ([-60.0, 7.0, -1.0], [0, 0, 0], 1),
+        ([9.0, float("nan"), 1.0], [0, 0, 0], 0),
+        ([float("nan"), float("nan"), 1.0], [0, 0, 0], None),
+    ],
+)
+def test_a_start_that_is_clearly_better_than_chance_is_taken(
+    returns: list[float], solved: list[int], expected: int | None
+) -> None:
+    """The last slot is the fresh one; a number of four simulations solve the task."""
+    trial = Trial(np.repeat(returns, 4).reshape(3, 4), np.arange(4) < np.array(solved)[:, None])
+    assert clearly_better(trial, 5.0) == expected
+
+
 def test_a_trial_counts_what_is_solved_at_any_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an episode that ends within the trial its info tells: the next one has begun by then."""
     told = iter([([True, False, False], []), ([False] * 3, [1]), ([False] * 3, [])])
@@ -281,7 +303,7 @@ def test_each_way_of_choosing_costs_what_it_says() -> None:
         return tuple(WarmStartSettings(choose=choose).cost(earlier, 4096))
 
     assert {cost(choose, 3) for choose in ("none", "newest", "random", "oracle")} == {(0, 1, 0)}
-    assert cost("return", 3) == cost("test", 3) == (4 * 8 * 100, 1, 0)
+    assert cost("return", 3) == cost("test", 3) == cost("clear", 3) == (4 * 8 * 100, 1, 0)
     assert cost("success", 3) == (3 * 8 * 100, 1, 0)
     assert cost("race", 1) == (2 * 8 * 100, 2, 4096)
     assert cost("race", 9) == (10 * 8 * 100, 3, 4096)
