@@ -299,7 +299,10 @@ def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _changed(config: RunConfig) -> dict[str, Any]:
     """Return by dotted name the settings in use that are not the defaults of this method on this curriculum."""
     which = {"curriculum": config.curriculum, "method": config.method, "algo": config.algo}
-    mine, defaults = _told(settings_in_use(config)), _told(settings_in_use(make_config(**which)))
+    usual = make_config(**which)
+    # What plays no part by default has a value all the same.
+    defaults = _told(usual.model_dump(mode="json")) | _told(settings_in_use(usual))
+    mine = _told(settings_in_use(config))
     changed = {name: value for name, value in mine.items() if value != defaults.get(name)}
     # What is usual goes by other settings: with those of them that were changed it may come to something else.
     again = _told(settings_in_use(make_config(**which, **_nested(changed))))

@@ -132,6 +132,12 @@ WORLDS = {
 }
 
 
+def test_a_cell_names_no_setting_that_has_its_default() -> None:
+    """Though it plays no part by default, as a least share where what is usual asks for none."""
+    config = make_config(curriculum="cr4", method="replay", warm_start={"choose": "success"})
+    assert identity(config)["settings"] == 'warm_start.choose="success"'
+
+
 @pytest.mark.parametrize(
     "settings",
     [
