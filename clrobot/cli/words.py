@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import functools
 import io
+import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
 import tyro
@@ -19,6 +20,8 @@ _PROGRAM = "clrobot"
 # What tyro draws around what it says, and between its parts; on a terminal without them it has spaces and hyphens.
 _FRAME = re.compile(r"[│╭╮╰╯]|─+")
 _RULE = re.compile(r"^[ │]*(?:─+|-{10,})[ │]*$", re.MULTILINE)
+
+_Parse = Callable[[Sequence[str]], Callable[[], None]]
 
 
 def parse(
@@ -35,20 +38,25 @@ def parse(
     Raises:
         UserError: a word is unknown, missing or no such value.
     """
+
+    def read(given: Sequence[str]) -> Callable[[], None]:
+        call: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
+            {name: _later(verb) for name, verb in verbs.items()},
+            prog=_PROGRAM,
+            description=description,
+            args=given,
+            registry=registry,
+        )
+        return call
+
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            call: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
-                {name: _later(verb) for name, verb in verbs.items()},
-                prog=_PROGRAM,
-                description=description,
-                args=list(words) or ["--help"],
-                registry=registry,
-            )
+            call = read(list(words) or ["--help"])
     except SystemExit as ended:
         if not ended.code:
             raise
-        raise UserError(_sentence(said.getvalue(), next(iter(words), ""))) from None
+        raise UserError(_sentence(words, read)) from None
     sys.stderr.write(said.getvalue())  # such as a library's warning
     return call
 
@@ -63,40 +71,87 @@ def _later(verb: Callable[..., None]) -> Callable[..., Callable[[], None]]:
     return keep
 
 
-def _sentence(said: str, verb: str) -> str:
-    """Return in one sentence what tyro says in a frame of several parts."""
-    program = _PROGRAM if verb.startswith("-") else f"{_PROGRAM} {verb}".strip()
-    parts = [_FRAME.sub(" ", part) for part in _RULE.split(said.partition("\n")[2])]
-    first, *others = [part for part in parts if part.strip()]
-    what, others_text = " ".join(first.split()).rstrip("."), "".join(others)
+def _printed(read: _Parse, words: Sequence[str]) -> str:
+    """Return what tyro prints of words that end the process, as it would for a file."""
+    printed = io.StringIO()
+    with _plain(), redirect_stdout(printed), redirect_stderr(printed), suppress(SystemExit):
+        read(words)
+    return printed.getvalue()
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ |= {"COLUMNS": "9999", "TERM": "dumb"}  # nothing is folded, or coloured
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
+
+
+def _sentence(words: Sequence[str], read: _Parse) -> str:
+    """Return in one sentence why tyro refuses the words."""
+    verb = [word for word in words[:1] if not word.startswith("-")]
+    program, given = " ".join([_PROGRAM, *verb]), words[len(verb) :]
     more = f"; see {program} --help"
-    if unknown := re.match(r"Unrecognized (?:or misplaced )?options: ([^()]*)", what):
-        given = unknown[1].replace(",", " ").split()
-        flags = [word for word in given if word.startswith("-")]
-        near = _nearest_flags(flags[0], others_text, program) if flags else ""
-        known = f"has no {' and no '.join(flags)}" if flags else f"takes no {shown(given[0])} there"
-        return f"{program} {known}{f'; did you mean {near}?' if near else more}"
-    if value := re.match(r"Error parsing (\S+): .*?\[(.*?)\]", what):
-        expected = re.search(rf"{re.escape(value[1])} (.+)", others_text)
-        return f"{value[1]} {value[2]}; expected {_plain(expected[1]) if expected else 'another value'}"
-    if choice := re.match(r"Invalid choice (.*) for argument '(.*)'\. Expected one of \((.*)\)", what, re.IGNORECASE):
-        return f"{choice[2]} {choice[1]}; expected one of {choice[3].replace(chr(39), '')}"
-    if empty := re.match(r"Missing value for argument '(.*)'", what):
-        return f"{empty[1]} needs a value{more}"
+    help_text = _FRAME.sub(" ", _printed(read, [*verb, "--help"]))
+    flags = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w.-]*", help_text))
+    unknown = [name for name in map(_flag_of, given) if name and name not in flags]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0][2:], [flag[2:] for flag in flags], n=1)
+        end = f"; did you mean --{near[0]}?" if near and len(unknown) == 1 else more
+        return f"{program} has no {' and no '.join(shown(flag)[1:-1] for flag in unknown[:3])}{end}"
+    parts = [_FRAME.sub(" ", part) for part in _RULE.split(_printed(read, words).partition("\n")[2])]
+    first = next((part for part in parts if part.strip()), "")
+    what = " ".join(first.split()).rstrip(".")
+    if (extra := re.match(r"Unrecognized (?:or misplaced )?options: ?([^,(]*)", what)) is not None:
+        return f"{program} takes no {shown(_whole(extra[1].strip(), given))} there{more}"
+    if wrong := re.match(r"(?:Error parsing |Invalid choice .* for argument ')(--[\w.-]+)", what, re.IGNORECASE):
+        expected = _expected(wrong[1], help_text)
+        values = _values_of(wrong[1], given)[: 3 if "..." in expected else 1]
+        return f"{wrong[1]} {' '.join(map(shown, values))}; expected {expected}"
+    if empty := re.match(r"Missing value for argument '(.*?)'\. Expected (\d+)", what):
+        return f"{empty[1]} needs {'a value' if empty[2] == '1' else f'{empty[2]} values'}{more}"
     if needed := re.findall(r"^ {6}(\S.*?) *\n((?: {10}.*\n?)*)", first, re.MULTILINE):
-        help_text = " ".join(needed[0][1].split()).removesuffix("(required)").strip(" .")
-        named = f"{needed[0][0]} ({help_text})" if len(needed) == 1 else " and ".join(name for name, _ in needed)
+        told = " ".join(needed[0][1].split()).removesuffix("(required)").strip(" .")
+        named = f"{needed[0][0]} ({told})" if len(needed) == 1 else " and ".join(name for name, _ in needed)
         return f"{program} needs {named}{more}"
     return f"{what[:1].lower()}{what[1:]}{more}"
 
 
-def _plain(metavar: str) -> str:
-    """Return how tyro writes a parameter's values, without what says only that there is a default."""
-    return re.sub(r"^\[(\w+) \[\1 \.\.\.\]\]$", r"\1 [\1 ...]", metavar.strip().removeprefix("{None}|"))
+def _flag_of(word: str) -> str:
+    """Return the flag that a word is or begins with, as the help has it; nothing where it is none."""
+    return word.partition("=")[0].replace("_", "-") if re.match(r"--[A-Za-z]", word) else ""
 
 
-def _nearest_flags(flag: str, proposed: str, program: str) -> str:
-    """Return of the flags that tyro proposes the verb's own that are nearest, or nothing."""
-    entries = re.findall(r"^ {6}(--.*)\n(?: {10}.*\n)*? {10}in (.*?) --help", proposed, re.MULTILINE)
-    own = [word for flags, where in entries if where == program for word in re.findall(r"--[^\s,]+", flags)]
-    return " or ".join(difflib.get_close_matches(flag, own, n=2, cutoff=0.0))
+def _whole(start: str, given: Sequence[str]) -> str:
+    """Return the word that tyro names, of which a comma or a bracket may have left the start."""
+    if not start:  # nothing, as a shell's variable that is not set
+        return start
+    return next((word for word in given if word.startswith(start) and not _flag_of(word)), start)
+
+
+def _values_of(flag: str, given: Sequence[str]) -> list[str]:
+    """Return what the words give a flag, the last time that they name it."""
+    values: list[str] = []
+    inside = False
+    for word in given:
+        if name := _flag_of(word):
+            inside = name == flag
+            values = [word.partition("=")[2]] if inside and "=" in word else [] if inside else values
+        elif inside:
+            values.append(word)
+    return values
+
+
+def _expected(flag: str, help_text: str) -> str:
+    """Return what a verb's help says of a flag's values, without what says only that there is a default."""
+    found = re.search(rf"{re.escape(flag)}(?:, --[\w.-]+)* (\S.*?)(?:  |$)", help_text, re.MULTILINE)
+    values = found[1].removeprefix("{None}|") if found else "another value"
+    if re.fullmatch(r"\{\[.*\]\}", values):
+        values = values[1:-1]
+    values = re.sub(r"^\[(.+) \[\1 \.\.\.\]\]$", r"\1 [\1 ...]", values)
+    if choices := re.fullmatch(r"\{([^{}]*)\}", values):
+        return f"one of {', '.join(choices[1].split(','))}"
+    return values
