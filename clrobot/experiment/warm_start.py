@@ -19,18 +19,19 @@ class WarmStartSettings(FrozenSettings):
     choose: Choice = "usual"
     """Which earlier slot a new one begins as: none; the newest; by a trial of each on the new task the one of the
     best mean return; that one if a t-test puts it above a fresh head; the one that solves it most often there, if it
-    does often enough (success); the one of the best mean return if that is several times a fresh head's (clear); the
-    best after a race; any at random; or the best by the published transfer matrix. Usual is success where it is
-    cheap: PPO, one head a task on one trunk (or columns alike), a world that tells success, a trial of at most a
-    fifth of the stage; elsewhere none."""
+    does often enough (success); the one that solves it mostly, or whose mean return is many times a fresh head's,
+    fewer if it solves it (clear); the best after a race; any at random; or the best by the published transfer matrix.
+    Usual is success where it is cheap: PPO, one head a task on one trunk (or columns alike), a world that tells
+    success, a trial of at most a fifth of the stage; elsewhere none."""
     trial_envs: int = Field(8, ge=2, le=65_536)
     """Simulations in which each slot is tried; with more the test sees smaller differences, at a price in steps."""
     trial_steps: int = Field(100, ge=1, le=1_000_000)
     """Control steps of each of them, from an episode's start."""
     solves: float = Field(0.1, gt=0, le=1)
     """Success: the least share of the trial's simulations in which the chosen slot solves the new task."""
-    times: float = Field(5.0, ge=1, le=1e6)
-    """Clear: how many times a fresh head's mean return the best one's is at least."""
+    times: float = Field(12.0, ge=2, le=1e6)
+    """Clear: how many times a fresh head's mean return the chosen slot's is at least; half as many where it solves
+    the task in the trial. Of costs it is the other way round."""
     racers: int = Field(3, ge=2, le=1_000)
     """Starts that race: the fresh one, and the best of the trial."""
     race_share: float = Field(0.03, gt=0, lt=1)

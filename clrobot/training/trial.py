@@ -90,29 +90,43 @@ def is_above(best: NDArray[np.float64], fresh: NDArray[np.float64]) -> bool:
     return bool(stats.ttest_ind(best, fresh, equal_var=False, alternative="greater").pvalue < SIGNIFICANT)
 
 
-def solver(trial: Trial, least: float) -> int | None:
+def solver(trial: Trial, least: float = 0.0) -> int | None:
     """Return the slot that solves the new task most often, of equals the one of the greater return.
 
-    None where it solves it in a smaller share of the simulations than `least`. What a slot gets says less: a head
-    that presses well gets much beside a lever, and may be a dead end there.
+    None where it never does, or in a smaller share of the simulations than `least`.
     """
     shares = trial.solved.mean(1)
     best = max(ranked(trial.returns), key=lambda k: shares[k])  # of equals the first, which has the greater return
-    return best if shares[best] >= least else None
+    return best if shares[best] > 0 and shares[best] >= least else None
 
 
 def clearly_better(trial: Trial, times: float) -> int | None:
-    """Return the slot of the greatest mean return, or None where that is less than `times` times a fresh head's.
+    """Return the slot that does clearly better than a fresh head, which is the trial's last; None where none does.
 
-    The fresh one is the trial's last. What it gets by chance says how much a return means: a reward that any
-    behaviour brings tells no start from another, and a task in which chance gets much is soon learned anew. Where
-    returns may be negative, the distance from the fresh head's counts, in units of its size.
+    What a fresh head gets by chance says how much a return means: a reward that any behaviour brings tells no start
+    from another, and a task in which chance gets much is soon learned anew. A slot's mean return is to be so many
+    times the fresh head's, by what it shows of the task:
 
-    A slot that solves the task mostly is taken in any case.
+    - it solves it mostly: whatever it gets;
+    - the one that solves it most often, at least once: half of `times`;
+    - the one of the greatest return, which never solves it: `times`. A head that presses well gets much beside a
+      lever, and may be a dead end there.
+
+    Where chance costs (its return is negative), the slot's cost is to be less by that factor.
+
+    Args:
+        trial: of the earlier slots, and the fresh one.
+        times: how many times the fresh head's return.
     """
     earlier = Trial(trial.returns[:-1], trial.solved[:-1])
-    if (chosen := solver(earlier, MOSTLY)) is not None:
-        return chosen
-    best = ranked(earlier.returns)[0]
-    mean, fresh = trial.returns[best].mean(), trial.returns[-1].mean()
-    return best if mean > fresh and mean - fresh >= (times - 1) * abs(fresh) else None
+    fresh = float(trial.returns[-1].mean())
+
+    def is_clear(slot: int, times: float) -> bool:
+        mean = float(trial.returns[slot].mean())
+        bar = fresh * times if fresh > 0 else fresh / times
+        return bool(np.isfinite([mean, fresh]).all()) and mean > fresh and mean >= bar
+
+    solves, most = solver(earlier), ranked(earlier.returns)[0]
+    if solves is not None and (earlier.solved[solves].mean() >= MOSTLY or is_clear(solves, times / 2)):
+        return solves
+    return most if is_clear(most, times) else None
