@@ -29,9 +29,9 @@ class WarmStartSettings(FrozenSettings):
     """Control steps of each of them, from an episode's start."""
     solves: float = Field(0.1, gt=0, le=1)
     """Success: the least share of the trial's simulations in which the chosen slot solves the new task."""
-    times: float = Field(12.0, ge=2, le=1e6)
-    """Clear: how many times a fresh head's mean return the chosen slot's is at least; half as many where it solves
-    the task in the trial. Of costs it is the other way round."""
+    times: float = Field(6.0, ge=1, le=1e3)
+    """Clear: how many times a fresh head's mean return the chosen slot's is at least, where it solves the task in the
+    trial; the square of it where it does not. Of costs it is the other way round."""
     racers: int = Field(3, ge=2, le=1_000)
     """Starts that race: the fresh one, and the best of the trial."""
     race_share: float = Field(0.03, gt=0, lt=1)

@@ -108,9 +108,9 @@ def clearly_better(trial: Trial, times: float) -> int | None:
     times the fresh head's, by what it shows of the task:
 
     - it solves it mostly: whatever it gets;
-    - the one that solves it most often, at least once: half of `times`;
-    - the one of the greatest return, which never solves it: `times`. A head that presses well gets much beside a
-      lever, and may be a dead end there.
+    - the one that solves it most often, at least once: `times`;
+    - the one of the greatest return, though it never solves it: `times` squared. A head that pushes well gets much
+      beside a drawer, and is a dead end there.
 
     Where chance costs (its return is negative), the slot's cost is to be less by that factor.
 
@@ -127,6 +127,6 @@ def clearly_better(trial: Trial, times: float) -> int | None:
         return bool(np.isfinite([mean, fresh]).all()) and mean > fresh and mean >= bar
 
     solves, most = solver(earlier), ranked(earlier.returns)[0]
-    if solves is not None and (earlier.solved[solves].mean() >= MOSTLY or is_clear(solves, times / 2)):
+    if solves is not None and (earlier.solved[solves].mean() >= MOSTLY or is_clear(solves, times)):
         return solves
-    return most if is_clear(most, times) else None
+    return most if is_clear(most, times**2) else None

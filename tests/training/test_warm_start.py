@@ -250,18 +250,18 @@ def test_the_slot_that_solves_the_task_most_often_is_taken(solved: list[list[int
 @pytest.mark.parametrize(
     ("returns", "solved", "expected"),
     [
-        ([9.0, 24.0, 2.0], [0, 0, 0], 1),  # twelve times what the fresh head gets
-        ([9.0, 23.9, 2.0], [0, 0, 0], None),
-        ([12.0, 23.9, 2.0], [1, 0, 0], 0),  # six times, and it solves the task once
-        ([11.9, 23.9, 2.0], [1, 0, 0], None),
-        ([11.9, 24.0, 2.0], [1, 0, 0], 1),
-        ([1.0, 23.9, 2.0], [2, 1, 0], 0),  # it solves the task mostly
+        ([12.0, 30.0, 2.0], [1, 0, 0], 0),  # six times what the fresh head gets, and it solves the task once
+        ([11.9, 30.0, 2.0], [1, 0, 0], None),
+        ([11.9, 30.0, 2.0], [2, 0, 0], 0),  # it solves the task mostly
+        ([9.0, 72.0, 2.0], [0, 0, 0], 1),  # six times six
+        ([9.0, 71.9, 2.0], [0, 0, 0], None),
+        ([11.9, 72.0, 2.0], [1, 0, 0], 1),
         ([0.0, 0.5, 0.0], [0, 0, 0], 1),  # any reward is clearly more than none
         ([0.0, 0.0, 0.0], [0, 0, 0], None),
-        ([-60.0, -4.0, -48.0], [0, 0, 0], 1),  # a twelfth of the cost
-        ([-60.0, -4.1, -48.0], [0, 0, 0], None),
+        ([-60.0, -8.0, -48.0], [0, 1, 0], 1),  # a sixth of the cost
+        ([-60.0, -8.1, -48.0], [0, 1, 0], None),
         ([-60.0, 7.0, -1.0], [0, 0, 0], 1),
-        ([24.0, float("nan"), 1.0], [0, 0, 0], 0),
+        ([36.0, float("nan"), 1.0], [0, 0, 0], 0),
         ([float("nan"), float("nan"), 1.0], [0, 0, 0], None),
         ([float("inf"), float("inf"), 1.0], [0, 0, 0], None),
         ([9.0, 12.0, float("-inf")], [0, 0, 0], None),
@@ -272,7 +272,7 @@ def test_a_start_that_is_clearly_better_than_chance_is_taken(
 ) -> None:
     """The last slot is the fresh one; a number of four simulations solve the task."""
     trial = Trial(np.repeat(returns, 4).reshape(3, 4), np.arange(4) < np.array(solved)[:, None])
-    assert clearly_better(trial, 12.0) == expected
+    assert clearly_better(trial, 6.0) == expected
 
 
 def test_a_trial_counts_what_is_solved_at_any_step(monkeypatch: pytest.MonkeyPatch) -> None:
