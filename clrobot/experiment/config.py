@@ -278,7 +278,7 @@ def start_of(config: RunConfig, slot: int) -> WarmStartSettings:
     start = config.warm_start
     if start.choose != "usual":
         return start
-    warm = start.model_copy(update={"choose": "success"})
+    warm = start.model_copy(update={"choose": "clear"})
     return warm if _begins_warm(config, slot, warm) else start.model_copy(update={"choose": "none"})
 
 

@@ -20,6 +20,7 @@ from clrobot.published.results import WHAT, Result, read_results, runs_of
 from clrobot.published.rows import add_rows, read_rows
 from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import Trial
+from clrobot.results.statistics import estimate
 
 Cli = Callable[..., Any]
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
@@ -73,7 +74,7 @@ def test_what_the_readme_says_of_its_table_is_so(ships: Callable[..., None]) -> 
     assert not tried & {run.first.seed for run in runs}, "seeds on which nothing was chosen"
     comparison = published_comparison(runs)
     for group in comparison.groups:
-        assert start_of(group.config, 2).choose == "success"
+        assert start_of(group.config, 2).choose == "clear"
         drawer, button = (group.tasks["forward_transfer"][name] for name in ("drawer-open", "button-press"))
         assert button.low > 0, "the button is learned faster than from scratch"
         assert drawer.low < 0 < drawer.high, "the drawer as fast, as far as five seeds tell"
@@ -97,13 +98,14 @@ def test_what_the_readme_says_of_ten_skills_is_so(ships: Callable[..., None]) ->
     for group in (warm, anew):
         assert group.estimates["average_success"].value > 0.97, "keeps all ten"
         assert group.estimates["forgetting"].value < 0.01, "keeps all ten"
-        assert 250 < group.estimates["seconds.total"].value < 500, "six minutes"
+    assert 250 < warm.estimates["seconds.total"].value < 350, "five minutes"
     came_over = warm.tasks["forward_transfer"]
-    for name in ("hammer", "lever-pull", "shelf-place", "peg-unplug"):
-        assert came_over[name].low > 0, f"{name}: faster than from scratch"
-        assert came_over[name].value > 0.5, f"{name}: most of the learning falls away"
-    door = "door-close"
-    assert came_over[door].value < anew.tasks["forward_transfer"][door].value, "a worse start than none"
+    for name in ("hammer", "lever-pull", "shelf-place"):
+        assert came_over[name].low > 0, f"{name} is learned faster than from scratch"
+    assert min(value.value for name, value in came_over.items() if name != "button-press") > -0.1, "none later"
+    theirs, ours = (group.by_seed("forward_transfer_from_2") for group in (anew, warm))
+    apart = estimate([ours[seed] - theirs[seed] for seed in warm.seeds])
+    assert apart.low < 0 < apart.high, "five seeds do not tell the one start from the other yet"
 
 
 def test_tables_are_drawn_and_then_found_to_be_as_the_data_has_them(cli: Cli, data: Path) -> None:

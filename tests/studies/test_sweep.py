@@ -93,7 +93,7 @@ def test_each_method_of_a_sweep_begins_new_slots_as_it_does_alone(
     for words in (["--curriculum", "quick"], ["--config", "ewc.yaml"], ["--config", "run.yaml"], ["--threads", "1"]):
         found.clear()
         assert cli("sweep", *words, "--method", "ewc", "scratch", "--seed", "0").code == 0
-        assert found == {"ewc": "success", "scratch": "none"}
+        assert found == {"ewc": "clear", "scratch": "none"}
 
 
 def test_a_list_of_widths_is_varied_as_one_number() -> None:

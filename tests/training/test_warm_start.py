@@ -309,10 +309,10 @@ def test_each_way_of_choosing_costs_what_it_says() -> None:
         return tuple(WarmStartSettings(choose=choose).cost(earlier, 4096))
 
     assert {cost(choose, 3) for choose in ("none", "newest", "random", "oracle")} == {(0, 1, 0)}
-    assert cost("return", 3) == cost("test", 3) == cost("clear", 3) == (4 * 8 * 100, 1, 0)
-    assert cost("success", 3) == (3 * 8 * 100, 1, 0)
-    assert cost("race", 1) == (2 * 8 * 100, 2, 4096)
-    assert cost("race", 9) == (10 * 8 * 100, 3, 4096)
+    assert cost("return", 3) == cost("test", 3) == cost("clear", 3) == (4 * 4 * 100, 1, 0)
+    assert cost("success", 3) == (3 * 4 * 100, 1, 0)
+    assert cost("race", 1) == (2 * 4 * 100, 2, 4096)
+    assert cost("race", 9) == (10 * 4 * 100, 3, 4096)
     assert cost("race", 0) == (0, 1, 0)
 
 
@@ -391,11 +391,11 @@ def test_on_the_command_line_it_is_one_sentence_and_nothing_is_made(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--method", "distillation"], "success"),
+        (["--method", "distillation"], "clear"),
         (["--method", "scratch"], "none"),
         (["--method", "scratch", "--curriculum", "pusher2"], "none"),  # whose defaults are read first
         (["--method", "distillation", "--warm-start.choose", "none"], "none"),
-        (["--config", "ewc.yaml"], "success"),
+        (["--config", "ewc.yaml"], "clear"),
         (["--config", "ewc.yaml", "--method", "scratch"], "none"),
         (["--config", "run.yaml", "--method", "scratch"], "none"),
     ],
@@ -428,13 +428,13 @@ def test_a_run_can_be_taken_further_from_an_old_skill(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_taken_further_begins_as_one_that_was_planned_so(tmp_path: Path) -> None:
-    usual = settings("finetune") | {"steps": None, "warm_start": {"trial_envs": 2, "trial_steps": 10}}
+    usual = settings("finetune") | {"steps": None, "warm_start": {"trial_envs": 2, "trial_steps": 6}}
     stages = [{"task": task, "steps": 128} for task in ("reach", "button-press")]
     alone, both = ({"curriculum": {"name": "alone", "stages": stages[:n]}} for n in (1, 2))
     run = train(make_config(**usual | alone), tmp_path / "run")
     further = resume(extend(run, "button-press", 128, tmp_path / "further").path)
     planned = train(make_config(**usual | both), tmp_path / "planned")
-    assert [task.trial_steps for task in planned.read_metrics().per_task] == [None, 20]
+    assert [task.trial_steps for task in planned.read_metrics().per_task] == [None, 24]
     assert further.read_metrics().grown == planned.read_metrics().grown
     file = "stage_02/weights.safetensors"
     assert (planned.path / file).read_bytes() == (further.path / file).read_bytes()

@@ -116,7 +116,7 @@ class Method:
 
     @classmethod
     def begins_warm(cls, settings: Any) -> bool:
-        """Return whether a new slot usually begins as the earlier one that solves its task: where it can, and helps.
+        """Return whether a new slot usually begins as an earlier one that does clearly better than chance.
 
         So it is with every method on the plain network of one trunk and a head for each task, whose stages train a
         slot each; one with another network says so itself. Asked without torch.
