@@ -16,7 +16,7 @@ from clrobot.report.figures.costs import Cost, cost_figure
 from clrobot.report.figures.curves import Band, curves_figure, mean_curves_figure
 from clrobot.report.figures.dots import transfer_by_task_figure
 from clrobot.report.figures.matrices import forgetting_figure, matrix_figure
-from clrobot.report.figures.style import NARROW, WIDE, save, to_svg
+from clrobot.report.figures.style import NARROW, WIDE, save, shorten_all, to_svg
 from clrobot.results.scores import Score
 from clrobot.results.statistics import Estimate
 
@@ -115,6 +115,10 @@ def test_names_that_begin_alike_can_be_told_apart() -> None:
     figure, _ = bar_panels(["average success"], names, width=8)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ['distill…choose="none")', 'distill…oose="oracle")', 'distill…oose="random")']
+    both = [
+        f'distillation (warm_start.choose="{choice}", warm_start.trial_envs=8)' for choice in ("return", "success")
+    ]
+    assert shorten_all([*both, "ewc"], 22) == ['distill…return", warm…', 'distill…success", war…', "ewc"]
 
 
 def test_no_pyplot() -> None:

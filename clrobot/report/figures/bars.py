@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from clrobot.report.figures.defaults import library_defaults
-from clrobot.report.figures.style import INK, PALETTE, WIDE, quiet_axes, shorten
+from clrobot.report.figures.style import INK, PALETTE, WIDE, quiet_axes, shorten_all
 from clrobot.results.numbers import number
 
 
@@ -119,7 +119,7 @@ def bar_panels(
         axes.set_title(title, size=10, color=INK, loc="left")
         axes.set_ylim(len(labels) - 0.5, -0.5)
         named = axes is grid[0] or not beside
-        names = [shorten(label, 22) for label in labels] if named else [""] * len(labels)
+        names = shorten_all(labels, 22) if named else [""] * len(labels)
         axes.set_yticks(range(len(labels)), names, parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from clrobot.report.figures.defaults import library_defaults
-from clrobot.report.figures.style import INK, PALETTE, WIDE, line_legend, quiet_axes, shorten
+from clrobot.report.figures.style import INK, PALETTE, WIDE, line_legend, quiet_axes, shorten_all
 from clrobot.results.statistics import Estimate
 
 _ROW: Final = 0.17  # inches for each dot of a task
@@ -61,7 +61,7 @@ def transfer_by_task_figure(
         labels.append("best earlier task")
     axes.set_xlim(min(lows) - 0.15, 1.05)  # by the dots: an interval may be wider than all that is of interest
     axes.set_ylim(len(tasks) - 0.45, -0.55)
-    axes.set_yticks(range(len(tasks)), [shorten(task, 22) for task in tasks], parse_math=False)
+    axes.set_yticks(range(len(tasks)), shorten_all(tasks, 22), parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     for boundary in range(1, len(tasks)):

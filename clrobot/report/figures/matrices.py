@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from clrobot.report.figures.defaults import library_defaults
-from clrobot.report.figures.style import CHANGE, HEAT, INK, quiet_axes, shorten
+from clrobot.report.figures.style import CHANGE, HEAT, INK, quiet_axes, shorten, shorten_all
 from clrobot.results.fields import own_stage
 from clrobot.results.metrics import Array
 from clrobot.results.numbers import DASH, number
@@ -119,8 +119,8 @@ def _heat_figure(
         colour = INK if missing else "#ffffff" if strong else "#1a1a1a"
         text = ("" if empty(row, column) else DASH) if missing else number(value, signed=signed)
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, size=9)
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [shorten(row) for row in rows], parse_math=False)
-    axes.set_xticks(np.arange(len(columns)) + 0.5, [shorten(name) for name in columns], parse_math=False)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, shorten_all(rows), parse_math=False)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, shorten_all(columns), parse_math=False)
     # At 9 points a letter is about 0.075 inches wide.
     if max(len(shorten(name)) for name in columns) * 0.075 > cell:
         axes.tick_params(axis="x", rotation=40)

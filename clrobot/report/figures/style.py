@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -141,8 +142,8 @@ def line_legend(figure: Figure, lines: Sequence[Any], labels: Sequence[str], wid
         handlelength=3,
     )
     # Written afterwards: a name may hold signs of mathematics, or begin as what a legend leaves out.
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set(text=shorten(label), parse_math=False)
+    for text, label in zip(legend.get_texts(), shorten_all(labels), strict=True):
+        text.set(text=label, parse_math=False)
 
 
 def shorten(name: str, room: int = 28) -> str:
@@ -154,3 +155,23 @@ def shorten(name: str, room: int = 28) -> str:
         return name
     head = (room - 1) // 3
     return f"{name[:head]}…{name[head + 1 - room :]}"
+
+
+def shorten_all(names: Sequence[str], room: int = 28) -> list[str]:
+    """Return the names of one figure, each of at most `room` characters.
+
+    Settings of one method begin alike, and may end so: of names that would be cut alike that stays where they part.
+    """
+    cuts = [shorten(name, room) for name in names]
+    alike = {cut: {name for name, theirs in zip(names, cuts, strict=True) if theirs == cut} for cut in cuts}
+    return [
+        _from_where_they_part(name, alike[cut], room) if len(alike[cut]) > 1 else cut
+        for name, cut in zip(names, cuts, strict=True)
+    ]
+
+
+def _from_where_they_part(name: str, alike: Iterable[str], room: int) -> str:
+    parted = next(i for i, letters in enumerate(zip_longest(*alike)) if len(set(letters)) > 1)
+    head = (room - 1) // 3
+    end = parted + room - head - 2
+    return f"{name[:head]}…{name[parted:end]}{'…' if end < len(name) else ''}"
