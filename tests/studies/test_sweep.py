@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.clusters import wait_until
 from support.trainings import TINY
 
 import clrobot.studies.turns
@@ -169,6 +169,11 @@ def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path, monkeypatch
     assert [line.split()[0] for line in told] == ["started", "FAILED"]
 
 
+def logged(run: Path) -> int:
+    """The bytes of what TensorBoard gets of a run."""
+    return sum(path.stat().st_size for path in (run / "tensorboard").iterdir())
+
+
 @pytest.mark.parametrize(
     ("number", "tell"),
     # A terminal's Ctrl-C and its closing go to the whole group, others to the one process that they are sent to.
@@ -186,10 +191,10 @@ def test_a_sweep_that_is_told_to_stop_ends_its_trainings_first(
         (tmp_path / "sweep.log").open("w") as log,
         subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True) as process,
     ):
-        begun = out / "quick-finetune-0" / "resume" / "step_000000000000"  # it trains
-        while not begun.exists() and process.poll() is None:
-            time.sleep(0.05)
-        time.sleep(0.5)
+        there = out / "quick-finetune-0"
+        wait_until((there / "resume" / "step_000000000000").exists, process)
+        before = logged(there)
+        wait_until(lambda: logged(there) > before + 2_000, process)  # it trains: so much is more than an iteration's
         tell(process.pid, number)
         assert process.wait(timeout=60) == 130
     told = (tmp_path / "sweep.log").read_text()
