@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clrobot.report.figures.defaults import library_defaults
-from clrobot.report.figures.style import INK, PALETTE, STROKES, WIDE, line_legend, quiet_axes, shorten
+from clrobot.report.figures.style import INK, PALETTE, STROKES, WIDE, line_legend, quiet_axes, shorten_all
 from clrobot.results.fields import own_stage
 from clrobot.results.metrics import Array
 from clrobot.results.scores import Reading, Score, success_curve
@@ -109,7 +109,8 @@ def _curve_rows(
     # A stage that has not ended reaches to the last score.
     bounds = [0, *stage_ends, last]
     unit, divisor = _steps_unit(last)
-    for slot, (axes, name) in enumerate(zip(rows, slot_names, strict=True)):
+    names = shorten_all(slot_names, 28 if width >= WIDE else 14)
+    for slot, (axes, name) in enumerate(zip(rows, names, strict=True)):
         if (stage := own_stage(slot)) < len(bounds):
             own = bounds[stage - 1] / divisor, bounds[stage] / divisor
             axes.axvspan(*own, color=colour or PALETTE[slot % len(PALETTE)], alpha=0.14, lw=0)
@@ -118,7 +119,7 @@ def _curve_rows(
         axes.set(xlim=(0, last / divisor), ylim=(-0.04, 1.04))
         axes.set_yticks([0, 1], ["0", "1"])
         axes.set_ylabel(
-            shorten(name) if width >= WIDE else shorten(name, 14),
+            name,
             rotation=0,
             ha="right",
             va="center",

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from clrobot.report.figures.defaults import library_defaults
-from clrobot.report.figures.style import CHANGE, HEAT, INK, quiet_axes, shorten, shorten_all
+from clrobot.report.figures.style import CHANGE, HEAT, INK, quiet_axes, shorten_all
 from clrobot.results.fields import own_stage
 from clrobot.results.metrics import Array
 from clrobot.results.numbers import DASH, number
@@ -120,9 +120,10 @@ def _heat_figure(
         text = ("" if empty(row, column) else DASH) if missing else number(value, signed=signed)
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, size=9)
     axes.set_yticks(np.arange(len(rows)) + 0.5, shorten_all(rows), parse_math=False)
-    axes.set_xticks(np.arange(len(columns)) + 0.5, shorten_all(columns), parse_math=False)
+    names = shorten_all(columns)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, names, parse_math=False)
     # At 9 points a letter is about 0.075 inches wide.
-    if max(len(shorten(name)) for name in columns) * 0.075 > cell:
+    if max(map(len, names)) * 0.075 > cell:
         axes.tick_params(axis="x", rotation=40)
         for label in axes.get_xticklabels():
             label.set(ha="left", rotation_mode="anchor")
@@ -135,4 +136,4 @@ def _heat_figure(
 
 def _stage_labels(slot_names: Sequence[str]) -> list[str]:
     """Return the name of each stage's row; stages count from 1."""
-    return [f"{stage} · {shorten(name)}" for stage, name in enumerate(slot_names, start=1)]
+    return [f"{stage} · {name}" for stage, name in enumerate(shorten_all(slot_names), start=1)]

@@ -146,28 +146,25 @@ def line_legend(figure: Figure, lines: Sequence[Any], labels: Sequence[str], wid
         text.set(text=label, parse_math=False)
 
 
-def shorten(name: str, room: int = 28) -> str:
-    """Return a name of at most `room` characters, which leaves room for the figure.
-
-    Names of one figure often begin alike (a world's tasks, a method's settings): more of its end stays.
-    """
-    if len(name) <= room:
-        return name
-    head = (room - 1) // 3
-    return f"{name[:head]}…{name[head + 1 - room :]}"
-
-
 def shorten_all(names: Sequence[str], room: int = 28) -> list[str]:
-    """Return the names of one figure, each of at most `room` characters.
+    """Return the names of one figure, each of at most `room` characters, which leaves room for it.
 
-    Settings of one method begin alike, and may end so: of names that would be cut alike that stays where they part.
+    They often begin alike (a world's tasks, a method's settings): more of the end stays. Of names that would be cut
+    alike all the same, that stays where they part.
     """
-    cuts = [shorten(name, room) for name in names]
+    cuts = [_cut(name, room) for name in names]
     alike = {cut: {name for name, theirs in zip(names, cuts, strict=True) if theirs == cut} for cut in cuts}
     return [
         _from_where_they_part(name, alike[cut], room) if len(alike[cut]) > 1 else cut
         for name, cut in zip(names, cuts, strict=True)
     ]
+
+
+def _cut(name: str, room: int) -> str:
+    if len(name) <= room:
+        return name
+    head = (room - 1) // 3
+    return f"{name[:head]}…{name[head + 1 - room :]}"
 
 
 def _from_where_they_part(name: str, alike: Iterable[str], room: int) -> str:
