@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import io
+import itertools
 import os
 import re
 import sys
@@ -72,17 +73,17 @@ def _later(verb: Callable[..., None]) -> Callable[..., Callable[[], None]]:
 
 
 def _printed(read: _Parse, words: Sequence[str]) -> str:
-    """Return what tyro prints of words that end the process, as it would for a file."""
+    """Return what tyro prints of words that end the process, as it would for a file: not coloured, and not folded."""
     printed = io.StringIO()
-    with _plain(), redirect_stdout(printed), redirect_stderr(printed), suppress(SystemExit):
+    with _unfolded(), redirect_stdout(printed), redirect_stderr(printed), suppress(SystemExit):
         read(words)
     return printed.getvalue()
 
 
 @contextmanager
-def _plain() -> Iterator[None]:
+def _unfolded() -> Iterator[None]:
     before = dict(os.environ)
-    os.environ |= {"COLUMNS": "9999", "TERM": "dumb"}  # nothing is folded, or coloured
+    os.environ["COLUMNS"] = "9999"
     try:
         yield
     finally:
@@ -134,15 +135,12 @@ def _whole(start: str, given: Sequence[str]) -> str:
 
 def _values_of(flag: str, given: Sequence[str]) -> list[str]:
     """Return what the words give a flag, the last time that they name it."""
-    values: list[str] = []
-    inside = False
-    for word in given:
-        if name := _flag_of(word):
-            inside = name == flag
-            values = [word.partition("=")[2]] if inside and "=" in word else [] if inside else values
-        elif inside:
-            values.append(word)
-    return values
+    named = [at for at, word in enumerate(given) if _flag_of(word) == flag]
+    if not named:
+        return []
+    _, equals, value = given[named[-1]].partition("=")
+    further = itertools.takewhile(lambda word: not _flag_of(word), given[named[-1] + 1 :])
+    return [*([value] if equals else []), *further]
 
 
 def _expected(flag: str, help_text: str) -> str:
