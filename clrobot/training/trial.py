@@ -121,9 +121,9 @@ def clearly_better(trial: Trial, times: float) -> int | None:
     earlier = Trial(trial.returns[:-1], trial.solved[:-1])
     fresh = float(trial.returns[-1].mean())
 
-    def is_clear(slot: int, times: float) -> bool:
+    def is_clear(slot: int, factor: float) -> bool:
         mean = float(trial.returns[slot].mean())
-        bar = fresh * times if fresh > 0 else fresh / times
+        bar = fresh * factor if fresh > 0 else fresh / factor
         return bool(np.isfinite([mean, fresh]).all()) and mean > fresh and mean >= bar
 
     solves, most = solver(earlier), ranked(earlier.returns)[0]
