@@ -71,7 +71,7 @@ def test_what_the_readme_says_of_its_table_is_so(ships: Callable[..., None]) -> 
     assert 20 < np.median(seconds) < 40, "half a minute each"
     tried = {trial.seed for trial in read_rows(TUNING_FILE, Trial, "tries") if trial.curriculum == "first3"}
     assert tried
-    assert not tried & {run.first.seed for run in runs}, "seeds on which nothing was chosen"
+    assert not tried & {run.first.seed for run in runs}, "seeds on which no method was tuned"
     comparison = published_comparison(runs)
     for group in comparison.groups:
         assert start_of(group.config, 2).choose == "clear"
