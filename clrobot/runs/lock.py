@@ -261,9 +261,10 @@ def _take_away(note: Path, dead: _Found, what: str) -> None:
         raise _busy(what, None) from None
     try:
         found = look(note)
-        if found is not None and (found.lives or found.holder != dead.holder):  # another was quicker
-            raise _busy(what, found)
-        note.unlink(missing_ok=True)
+        if found is not None:  # else another was quicker, and what lies there by now would be its own
+            if found.lives or found.holder != dead.holder:
+                raise _busy(what, found)
+            note.unlink(missing_ok=True)
     finally:
         guard.unlink(missing_ok=True)
     if dead.holder is None or _is_there(dead.holder) is None:  # a guess, however good

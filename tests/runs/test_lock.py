@@ -248,6 +248,28 @@ def test_of_many_who_find_a_dead_one_s_lock_one_gets_it(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_locks")
+def test_who_comes_after_a_dead_one_s_lock_is_gone_and_before_the_next_is_there_takes_neither(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, looks = clrobot.runs.lock.look, []
+
+    def seen(path: Path, now: float | None = None) -> Any:
+        looks.append(path)
+        if len(looks) != 2:
+            return look(path, now)
+        path.unlink()  # another has taken it away,
+        assert look(path) is None
+        note(run, 0, **ELSEWHERE)  # and makes its own right after this look
+        return None
+
+    note(run, STALE + 20, **ELSEWHERE)
+    monkeypatch.setattr(clrobot.runs.lock, "look", seen)
+    with pytest.raises(Busy):
+        take(run)
+    assert (run / LOCK).exists(), "the other still has it"
+
+
+@pytest.mark.usefixtures("no_locks")
 def test_one_who_died_while_taking_a_lock_over_hinders_nobody_for_long(run: Path) -> None:
     guard = run / clrobot.runs.lock._TAKING
     for age, waits in ((0, True), (120, False)):
