@@ -28,6 +28,7 @@ from clrobot.files import atomic, check_manifest, checksum, read_plain, write_ma
 from clrobot.results.fields import MAX_COUNT
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.lock import check_held
+from clrobot.runs.method_files import STATE, load_state, row_files, save_state
 from clrobot.runs.sizes import checkpoint_sizes
 
 _BUILT = 10**8  # numbers of a network that is built to see whether a file fits it, whatever the file holds
@@ -75,7 +76,7 @@ def save_checkpoint(run: RunFolder, stage: int, model: BaseAlgorithm, method: Me
     with atomic(run.checkpoint(stage)) as folder:
         folder.mkdir()
         save_file(policy.state_dict(), folder / "weights.safetensors")
-        save_file(method.state_dict(), folder / "method.safetensors")
+        save_state(method.state_dict(), folder, before=run.checkpoint(stage - 1) if stage > 0 else None)
         (folder / "checkpoint.json").write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
         write_manifest(folder)
 
@@ -129,8 +130,8 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
     """
     folder = run.checkpoint(stage)
     check_checkpoint(run, stage)
-    with _damaged_where_it_fails(folder / "method.safetensors"):
-        state: dict[str, th.Tensor] = load_file(folder / "method.safetensors")
+    with _damaged_where_it_fails(folder / STATE):
+        state = load_state(folder)
     return state, _read_info(folder / "checkpoint.json", stage, _slots_after(stage, run.config))
 
 
@@ -185,6 +186,11 @@ def check_checkpoint(run: RunFolder, stage: int) -> None:
     """Raise UserError unless every file of a checkpoint is as its manifest says, and no larger than it can be."""
     if (problem := check_manifest(run.checkpoint(stage), checkpoint_sizes(run.config))) is not None:
         raise UserError(f"{problem}; give another --stage, or train again")
+
+
+def checkpoint_files(run: RunFolder, stage: int) -> list[str]:
+    """Return the names of what a checkpoint that was checked is made of, its manifest aside."""
+    return [*checkpoint_sizes(run.config), *(file.name for file in row_files(run.checkpoint(stage)))]
 
 
 @contextmanager

@@ -15,11 +15,10 @@ from clrobot.experiment.machine import Machine
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import MANIFEST, TEXT_LIMIT, checksum, read_own, write_manifest
 from clrobot.results.run_metrics import Costs, run_metrics
-from clrobot.runs.checkpoint import check_checkpoint
+from clrobot.runs.checkpoint import check_checkpoint, checkpoint_files
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import write_metrics
 from clrobot.runs.score_book import read_scores
-from clrobot.runs.sizes import checkpoint_sizes
 from clrobot.training.observer import Observer
 from clrobot.training.resuming import open_training
 from clrobot.training.training import Training
@@ -80,7 +79,7 @@ def _copy_until(run: RunFolder, stage: int, to: Path) -> None:
     for name in ("config.yaml", "environment.json"):
         (to / name).write_bytes(read_own(run.path / name, TEXT_LIMIT))
     copy.checkpoint(stage).mkdir()
-    for name in checkpoint_sizes(run.config):
+    for name in checkpoint_files(run, stage):
         shutil.copyfile(run.checkpoint(stage) / name, copy.checkpoint(stage) / name, follow_symlinks=False)
     write_manifest(copy.checkpoint(stage))
     scores = [score for score in read_scores(run.scores_file) if score.stage <= stage]

@@ -24,13 +24,13 @@ from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import MANIFEST, atomic
 from clrobot.imports import command
 from clrobot.results.scores import Score
-from clrobot.runs.checkpoint import check_checkpoint, load_agent, rebind_checkpoints
+from clrobot.runs.checkpoint import check_checkpoint, checkpoint_files, load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder, check_free
 from clrobot.runs.lock import LOCK
+from clrobot.runs.method_files import copies
 from clrobot.runs.metrics_file import rebuild_metrics
 from clrobot.runs.references import default_store, find_references, noted_physics
 from clrobot.runs.score_book import read_scores
-from clrobot.runs.sizes import checkpoint_sizes
 from clrobot.training.tensorboard import tensorboard_logger, write_scores
 from clrobot.training.tracking import Tracking
 from clrobot.training.untrained import untrained
@@ -98,7 +98,7 @@ def extend(
     for stage in run.stages():
         check_checkpoint(run, stage)
     with atomic(out) as folder:
-        shutil.copytree(run.path, folder, ignore=partial(_left_out, run))
+        shutil.copytree(run.path, folder, ignore=partial(_left_out, run), copy_function=copies())
         (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
         (folder / "scores.jsonl").write_text("".join(score.to_line() for score in scores), encoding="utf-8")
         logger, slots = tensorboard_logger(folder / "tensorboard"), extended.curriculum.slots
@@ -124,8 +124,8 @@ def _left_out(run: RunFolder, path: str, names: list[str]) -> set[str]:
     left |= {name for name in names if (folder / name).is_symlink()}
     if folder == run.path:
         left |= _NOT_COPIED
-    elif folder in map(run.checkpoint, run.stages()):
-        left |= set(names) - {MANIFEST, *checkpoint_sizes(run.config)}
+    elif (stage := next((k for k in run.stages() if run.checkpoint(k) == folder), None)) is not None:
+        left |= set(names) - {MANIFEST, *checkpoint_files(run, stage)}
     return left
 
 

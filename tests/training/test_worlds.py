@@ -24,6 +24,7 @@ from clrobot.experiment.config import make_config
 from clrobot.experiment.machine import Machine
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.method_files import load_state
 from clrobot.runs.references import missing_references
 from clrobot.runs.snapshot import Snapshot, snapshots
 from clrobot.training.cuts import Cuts
@@ -248,9 +249,7 @@ def test_one_head_for_all_stages(method: str, tmp_path: Path) -> None:
     assert missing_references([run]) == {}
     assert metrics.forward_transfer is None
     if method == "ewc":
-        from safetensors.torch import load_file
-
-        assert any("heads.0" in name for name in load_file(run.checkpoint(3) / "method.safetensors"))
+        assert any("heads.0" in name for name in load_state(run.checkpoint(3)))
 
 
 def test_a_learner_is_made_with_one_environment_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

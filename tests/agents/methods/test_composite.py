@@ -7,7 +7,6 @@ import re
 
 import pytest
 import torch as th
-from safetensors.torch import load_file
 from support.models import collector, next_slot, same_bits, snapshot, tiny_learner
 from support.trainings import TINY
 
@@ -21,6 +20,7 @@ from clrobot.agents.methods.shared.quadratic import QuadraticMethod
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.runs.method_files import load_state
 from clrobot.training.training import train
 
 
@@ -159,6 +159,6 @@ def test_a_composed_method_trains_through_the_whole_loop(tmp_path) -> None:
     settings = TINY | {"method": "ewc+replay", "ewc": {"states": 100}}
     run = train(make_config(**settings), tmp_path / "run")
     assert run.read_metrics().stages_done == 3
-    saved = load_file(run.checkpoint(3) / "method.safetensors")
+    saved = load_state(run.checkpoint(3))
     assert {name.split("/")[0] for name in saved} == {"ewc", "replay"}
     assert saved["replay/observations"].shape == (20_000, 24)

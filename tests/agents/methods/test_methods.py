@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch as th
-from safetensors.torch import load_file
 from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import settings
 
@@ -21,6 +20,7 @@ from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Method
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.runs.method_files import load_state
 from clrobot.training.resuming import resume
 from clrobot.training.training import train
 
@@ -45,7 +45,7 @@ def test_a_method_trains_saves_loads_and_leaves_no_hook(method: type[Method], wh
         np.testing.assert_array_equal(agent.predict(obs, task), expected)
 
     again = make_method(run.config)
-    saved = load_file(run.checkpoint(3) / "method.safetensors")
+    saved = load_state(run.checkpoint(3))
     again.load_state_dict(saved)
     state = again.state_dict()
     assert state.keys() == trained.state_dict().keys()

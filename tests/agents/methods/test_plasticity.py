@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch as th
-from safetensors.torch import load_file
 from support.models import ITERATION, collector, next_slot, tiny_learner
 from support.outcomes import outcome, stopped
 from support.trainings import TINY, settings
@@ -22,6 +21,7 @@ from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.method_files import load_state
 from clrobot.training.resuming import resume
 from clrobot.training.training import train
 
@@ -243,7 +243,7 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
         for layers in (record.units.actor, record.units.critic):
             assert [layer.width for layer in layers] == [8, 8]
             assert all(1 <= layer.effective_rank <= 8 for layer in layers)
-    method = load_file(run.checkpoint(3) / "method.safetensors")
+    method = load_state(run.checkpoint(3))
     assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
     task_inference = 3 * 4 * (23 + 23 * 23)
     assert sum(t.numel() * t.element_size() for t in method.values()) + task_inference == metrics.memory_bytes
