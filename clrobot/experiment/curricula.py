@@ -119,6 +119,9 @@ _OURS: tuple[Curriculum, ...] = (
     _curriculum("first3", ("push", 60_000), ("drawer-open", 60_000), ("button-press", 40_000)),
     # `quick` and then a harder skill, long enough for an unprotected agent to forget.
     _curriculum("cr4", ("reach", 40_000), ("button-press", 60_000), ("drawer-open", 60_000), ("pick-place", 240_000)),
+    # For SAC, which needs fewer steps than PPO and more time: about twice what it needs for each task alone
+    # (`clrobot learning` with `algo: sac`: 8,000, 16,000, 33,000 and 41,000 steps to .9).
+    _curriculum("sac4", ("reach", 20_000), ("button-press", 30_000), ("drawer-open", 60_000), ("push", 80_000)),
     _CR10,
     # Everything once more: can an agent that has learned ten skills still learn, and how fast does it relearn?
     Curriculum(name="cr20", stages=(2 * _CR10).stages),
