@@ -201,12 +201,9 @@ def differences_foot(differences: Sequence[Difference]) -> list[str]:
         f"Differences are means over the seeds that both rows have, with their {percent(CONFIDENCE)} t interval; "
         "bold where that leaves out zero."
     ]
-    few = {(len(d.group.seeds), len(d.baseline.seeds)) for d in differences}
-    for ours, theirs in sorted(few):
-        if min(ours, theirs) > 1 and (p := least_p(ours, theirs)) > 1 - CONFIDENCE:
-            lines.append(
-                f"With {ours} against {theirs} seeds no permutation test can give a two-sided p below {p:.2f}."
-            )
+    for pairs in sorted({len(d.seeds) for d in differences}):
+        if pairs > 1 and (p := least_p(pairs)) > 1 - CONFIDENCE:
+            lines.append(f"Of {pairs} pairs no sign test can give a two-sided p below {p:.2f}.")
     return lines
 
 

@@ -45,10 +45,14 @@ def transfer_estimates(
 
     areas, references = of_tasks("auc"), of_tasks("auc_reference")
     if all(run.references == {"shipped"} for run in runs):
-        # Every run has their mean, which has no spread: here they stand seed by seed, (S', N).
+        # Every run has their mean, which has no spread: here each stands by itself, (S', N).
         found = shipped_areas(config, ends, physics)
-        if len(found) > 1 and np.isfinite(references[:, : found.shape[1]]).all():
-            references = np.pad(found, ((0, 0), (0, slots - found.shape[1])), constant_values=np.nan)
+        found = np.pad(found, ((0, 0), (0, slots - found.shape[1])), constant_values=np.nan)
+        # Where what a row was measured against is not shipped any more, nothing tells its spread: of one reference of
+        # each task there is no interval.
+        measured = np.isfinite(references).any(axis=0)
+        there = np.isfinite(found[:, measured]).any(axis=0).all()
+        references = found if there else _one_of_each(references)
 
     def from_slot(first: int, end: int | None = None) -> Estimate:
         return forward_transfer_estimate(areas[:, first:end], references[:, first:end], statistic)
@@ -57,3 +61,9 @@ def transfer_estimates(
         {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)},
         [from_slot(slot, slot + 1) for slot in range(slots)],
     )
+
+
+def _one_of_each(references: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of what runs were measured against, (1, N); nan where none was."""
+    defined = [column[np.isfinite(column)] for column in references.T]
+    return np.array([[column.mean() if len(column) else np.nan for column in defined]])

@@ -150,10 +150,10 @@ def paired_estimate(
     return Estimate(value, low, high, len(sample), len(values) - len(sample))
 
 
-def least_p(ours: int, theirs: int) -> float:
-    """Return the least two-sided p that a permutation test of so many runs against so many can give."""
-    # Of the C(n + m, n) ways to share the runs out, only the observed one and its mirror image are as extreme.
-    return min(1.0, 2 / math.comb(ours + theirs, ours))
+def least_p(pairs: int) -> float:
+    """Return the least two-sided p that a test of so many paired differences can give without asking for a shape."""
+    # Of the 2^n ways to turn the differences' signs, only the observed one and its mirror image are as extreme.
+    return 2.0 ** (1 - pairs)
 
 
 def aggregate(values: Array, statistic: Statistic, axis: int = -1) -> Array:
@@ -176,8 +176,9 @@ def forward_transfer_estimate(
 
     Args:
         auc: area of each task's own stage, shape (S, N) for S continual runs.
-        reference: area of the same tasks learned from scratch, shape (S', N) for S' seeds. A task that no seed has a
-            reference for is left out.
+        reference: area of the same tasks learned from scratch, shape (S', N) for at most S' references of a task; nan
+            where a task has fewer. Each task's are a sample of its own: what is learned alone shares nothing with
+            what else is. A task without any is left out.
         statistic: how seeds are made one.
         seed: of the resampling.
 
@@ -189,48 +190,49 @@ def forward_transfer_estimate(
         raise ValueError(f"auc {a.shape} and reference {ref.shape} must be (S, N) and (S', N)")
     runs = len(a)
     tasks = np.isfinite(a).any(axis=0) & np.isfinite(ref).any(axis=0)
-    a, ref = a[:, tasks], ref[:, tasks]
-    a, ref = a[np.isfinite(a).all(axis=1)], ref[np.isfinite(ref).all(axis=1)]
-    if not tasks.any() or not len(a) or not len(ref):
+    a, own = a[:, tasks], [ref[np.isfinite(ref[:, task]), task] for task in np.flatnonzero(tasks)]
+    a = a[np.isfinite(a).all(axis=1)]
+    if not tasks.any() or not len(a):
         return Estimate(None, None, None, 0, runs)
 
-    def transfer(rows: Array, reference_rows: Array, axis: int = -1) -> Array:
+    def transfer(rows: Array, *references: Array, axis: int = -1) -> Array:
         # FT = mean_j (A_j - B_j) / (1 - B_j),  over the j with B_j < 1,  A_j and B_j the areas over the seeds
         area = aggregate(a[rows.astype(int)], statistic, axis=-2)
-        own = aggregate(ref[reference_rows.astype(int)], statistic, axis=-2)
-        below = own < 1
-        ratio = np.divide(area - own, 1 - own, out=np.zeros_like(area), where=below)
+        alone = np.stack([aggregate(areas, statistic) for areas in references], axis=-1)
+        below = alone < 1
+        ratio = np.divide(area - alone, 1 - alone, out=np.zeros_like(area), where=below)
         count = below.sum(axis=-1)
         mean: Array = np.divide(ratio.sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)
         return mean
 
-    rows, reference_rows = np.arange(len(a), dtype=float), np.arange(len(ref), dtype=float)
-    value = float(transfer(rows, reference_rows))
+    rows = np.arange(len(a), dtype=float)
+    value = float(transfer(rows, *own))
     if not math.isfinite(value):
         return Estimate(None, None, None, 0, runs)
-    if min(len(a), len(ref)) >= MANY:
-        ends = _bootstrap([rows, reference_rows], transfer, seed)
+    if min(len(a), *map(len, own)) >= MANY:
+        ends = _bootstrap([rows, *own], transfer, seed)
     else:
-        ends = _student(value, _transfer_parts(a, ref, statistic))
+        ends = _student(value, _transfer_parts(a, own, statistic))
     low, high = _clipped(ends, (-math.inf, 1.0))
     return Estimate(value, low, high, len(a), runs - len(a))
 
 
-def _transfer_parts(a: Array, ref: Array, statistic: Statistic) -> list[_Part]:
+def _transfer_parts(a: Array, own: Sequence[Array], statistic: Statistic) -> list[_Part]:
     """Return what each continual and each reference run adds to forward transfer, to first order.
 
     Args:
         a: areas of the continual runs, shape (S, N).
-        ref: areas of the references, shape (S', N).
+        own: areas of each task's references, N arrays of shapes (S'_j,).
         statistic: how seeds are made one.
     """
-    area, own = aggregate(a, statistic, axis=0), aggregate(ref, statistic, axis=0)
-    below = own < 1
-    area, own, a, ref = area[below], own[below], a[:, below], ref[:, below]
+    area, alone = aggregate(a, statistic, axis=0), np.array([float(aggregate(areas, statistic)) for areas in own])
+    below = alone < 1
+    count = below.sum()
     # ∂FT/∂A_j = 1 / (N (1 - B_j)),   ∂FT/∂B_j = -(1 - A_j) / (N (1 - B_j)²)
-    ours = (a / (1 - own)).mean(axis=1)
-    theirs = (-ref * (1 - area) / (1 - own) ** 2).mean(axis=1)
-    return [_Part(ours, statistic), _Part(theirs, statistic)]
+    ours = (a[:, below] / (1 - alone[below])).mean(axis=1)
+    slopes = -(1 - area) / (count * np.where(below, 1 - alone, 1.0) ** 2)
+    theirs = [_Part(slopes[task] * areas, statistic) for task, areas in enumerate(own) if below[task]]
+    return [_Part(ours, statistic), *theirs]
 
 
 def pointwise_interval(

@@ -122,14 +122,16 @@ def find_references(config: RunConfig, store: Path, ends: Sequence[int], physics
 
 
 def shipped_areas(config: RunConfig, ends: Sequence[int], physics: int) -> NDArray[np.float64]:
-    """Return the areas of the shipped references of K finished stages, (S', K): of the seeds that all K have."""
+    """Return the areas of the shipped references that fit K finished stages, (S', K); nan where a stage has fewer."""
     stages = config.curriculum.stages
-    by_slot = [
-        {row.seed: row.area(steps) for row in published.shipped_for(config, stages[slot], steps, physics)}
+    found = [
+        published.reference_areas(config, stages[slot], steps, physics=physics)
         for slot, steps in enumerate(_steps(config, ends))
     ]
-    seeds = sorted(set.intersection(*map(set, by_slot))) if by_slot else []
-    return np.array([[areas[seed] for areas in by_slot] for seed in seeds], float).reshape(len(seeds), len(by_slot))
+    areas = np.full((max(map(len, found), default=0), len(found)), np.nan)
+    for slot, own in enumerate(found):
+        areas[: len(own), slot] = own
+    return areas
 
 
 def _steps(config: RunConfig, ends: Sequence[int]) -> list[int]:

@@ -156,10 +156,33 @@ def test_a_comparison_has_the_references_seed_by_seed(tmp_path: Path, ships: Cal
     assert as_json(compare(runs))["rows"][0]["reference"] == "shipped"
 
 
-def test_only_seeds_that_all_tasks_have_are_a_sample(tmp_path: Path, ships: Callable[..., None]) -> None:
+def test_every_reference_of_a_task_counts_however_many_the_others_have(
+    tmp_path: Path, ships: Callable[..., None]
+) -> None:
     ships(*curves(TASKS[:2], seeds=4), *curves(TASKS[2:], seeds=3))
     made = run(tmp_path)
-    assert shipped_areas(made.config, made.read_metrics().stage_ends, physics=1).shape == (3, 3)
+    areas = shipped_areas(made.config, made.read_metrics().stage_ends, physics=1)
+    assert np.isfinite(areas).sum(axis=0).tolist() == [4, 4, 3]
+    use_references(made)
+    (group,) = compare([made]).groups
+    assert group.estimates["forward_transfer"].value == pytest.approx(made.read_metrics().forward_transfer)
+
+
+def test_where_the_references_of_a_row_are_not_shipped_any_more_it_has_no_interval(
+    tmp_path: Path, ships: Callable[..., None]
+) -> None:
+    """Their means have no spread: as a sample they would make the interval too narrow."""
+    ships(*curves(seeds=4))
+    runs = [run(tmp_path, f"run-{seed}", seed=seed) for seed in (10, 11, 12)]
+    for made in runs:
+        use_references(made)
+    (before,) = compare(runs).groups
+    ships(*curves(TASKS[:2], seeds=4))
+    (after,) = compare(runs).groups
+    for name in ("forward_transfer", "forward_transfer_from_2"):
+        assert before.estimates[name].low is not None
+        assert after.estimates[name].value == pytest.approx(before.estimates[name].value)
+        assert after.estimates[name].low is None
 
 
 def test_comparison_and_page_say_what_it_is_measured_against(tmp_path: Path, ships: Callable[..., None]) -> None:

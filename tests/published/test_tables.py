@@ -102,7 +102,6 @@ def test_what_the_readme_says_of_ten_skills_is_so(ships: Callable[..., None]) ->
     came_over = warm.tasks["forward_transfer"]
     for name in ("hammer", "lever-pull", "shelf-place"):
         assert came_over[name].low > 0, f"{name} is learned faster than from scratch"
-    assert min(value.value for name, value in came_over.items() if name != "button-press") > -0.1, "none later"
     theirs, ours = (group.by_seed("forward_transfer_from_2") for group in (anew, warm))
     apart = estimate([ours[seed] - theirs[seed] for seed in warm.seeds])
     assert apart.low < 0 < apart.high, "five seeds do not tell the one start from the other yet"

@@ -187,10 +187,11 @@ def test_a_difference_is_at_most_as_large_as_the_metric_allows() -> None:
     assert found.high == 1.0
 
 
-def test_the_least_p_of_a_permutation_test() -> None:
-    assert least_p(3, 3) == pytest.approx(0.10)
-    assert least_p(5, 5) == pytest.approx(2 / 252)
-    assert least_p(1, 1) == 1.0
+def test_the_least_p_of_paired_differences() -> None:
+    for pairs, expected in ((1, 1.0), (3, 0.25), (5, 0.0625), (6, 0.03125)):
+        assert least_p(pairs) == expected
+    differences = [0.2, 0.3, 0.25, 0.4, 0.1, 0.35]
+    assert stats.wilcoxon(differences, method="exact").pvalue == pytest.approx(least_p(6))
 
 
 # Forward transfer ------------------------------------------------------------------------------------------
@@ -214,21 +215,35 @@ def test_forward_transfer_s_interval_is_welch_s_to_first_order() -> None:
     def transfer(a: Array, r: Array) -> float:
         return float(np.mean((a.mean(axis=0) - r.mean(axis=0)) / (1 - r.mean(axis=0))))
 
-    variances, freedoms = [], []
-    for which, areas in enumerate((auc, reference)):
-        count, slopes = len(areas), np.zeros(areas.shape)
+    def slopes(which: int) -> Array:
+        areas = (auc, reference)[which]
+        found = np.zeros(areas.shape)
         for index in np.ndindex(areas.shape):
             nudged = [auc.copy(), reference.copy()]
             nudged[which][index] += 1e-6
-            slopes[index] = (transfer(*nudged) - transfer(auc, reference)) / 1e-6
-        parts = (slopes * areas).sum(axis=1) * count
-        variances.append(parts.var(ddof=1) / count)
-        freedoms.append(count - 1)
+            found[index] = (transfer(*nudged) - transfer(auc, reference)) / 1e-6
+        return found * areas * len(areas)
+
+    # A run's tasks share a network; what is learned alone, by task and seed, shares nothing.
+    parts = [slopes(0).sum(axis=1), *slopes(1).T]
+    variances = [part.var(ddof=1) / len(part) for part in parts]
+    freedoms = [len(part) - 1 for part in parts]
     freedom = sum(variances) ** 2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
     half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(variances))
     found = forward_transfer_estimate(auc, reference)
     assert found.value == pytest.approx(transfer(auc, reference))
     assert (found.low, found.high) == pytest.approx((found.value - half, min(1.0, found.value + half)), abs=1e-4)
+
+
+def test_each_task_s_references_are_a_sample_of_their_own() -> None:
+    auc = [[0.5, 0.8], [0.7, 0.6], [0.6, 0.7]]
+    uneven = forward_transfer_estimate(auc, [[0.3, 0.5], [0.5, 0.6], [NAN, 0.4], [NAN, 0.3]])
+    assert uneven.value == pytest.approx((0.2 / 0.6 + 0.25 / 0.55) / 2)
+    fewer = forward_transfer_estimate(auc, [[0.3, 0.5], [0.5, 0.6]])
+    assert fewer.value == pytest.approx((0.2 / 0.6 + 0.15 / 0.45) / 2)
+    # Which of one task's stands beside which of another's says nothing.
+    moved = forward_transfer_estimate(auc, [[0.5, 0.3], [NAN, 0.6], [0.3, 0.4], [NAN, 0.5]])
+    assert (moved.value, moved.low, moved.high) == pytest.approx((uneven.value, uneven.low, uneven.high))
 
 
 def test_a_reference_without_spread_leaves_the_runs_own_interval() -> None:
