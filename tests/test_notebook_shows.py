@@ -6,10 +6,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from support.made_up_runs import made_up_run
+from support.published import published
 
 import clrobot
 from clrobot.comparison.comparison import compare
+from clrobot.comparison.readme import published_comparison
 from clrobot.notebook import html_table
+from clrobot.published.results import runs_of
 from clrobot.runs.folder import RunFolder
 
 MATRIX = [[0.0, 0.0, 0.0], [0.9, 0.0, 0.1], [0.5, 0.8, 0.2], [0.25, 0.75, 1.0]]
@@ -69,6 +72,12 @@ def test_a_damaged_run_is_a_sentence(tmp_path: Path) -> None:
     shown = Cells(run._repr_html_())
     assert "metrics.json" in shown.caption
     assert shown.tags == {"table", "caption"}
+
+
+def test_published_rows_say_how_many_seeds_they_are_of() -> None:
+    rows = [row for seed in (10, 11, 12) for row in published(seed=seed)]
+    shown = Cells(published_comparison(runs_of(rows))._repr_html_())
+    assert shown.rows[1][:2] == ["ewc", "3"]
 
 
 def test_a_folder_s_name_is_text(tmp_path: Path) -> None:

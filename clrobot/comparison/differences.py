@@ -47,8 +47,8 @@ class Difference:
 def paired(groups: Sequence[Group]) -> tuple[Difference, ...]:
     """Return the differences of the rows to each baseline among them, baseline by baseline.
 
-    A row is set against the baseline of the same curriculum and evaluation, and of several against the one with the
-    same settings but for the method's own; one that has no seed in common with it is left out.
+    A row is set against the baseline of the same curriculum, evaluation and physics, and of several against the one
+    with the same settings but for the method's own; one that has no seed in common with it is left out.
     """
     found = []
     for method in BASELINES:
@@ -91,10 +91,11 @@ def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Differ
 
 
 def _measured_on(group: Group) -> str:
-    """Return as text what must agree where runs are paired: the stages, how many are done, and the evaluation."""
+    """Return as text what must agree where runs are paired: stages and how many are done, evaluation, physics."""
     config = group.config
     measured = [*config.curriculum.stages, config.evaluation]
-    return json.dumps([part.model_dump(mode="json") for part in measured] + [group.numbers[0].stages_done])
+    rest = [group.numbers[0].stages_done, group.physics]
+    return json.dumps([part.model_dump(mode="json") for part in measured] + rest)
 
 
 def _shared_settings(group: Group) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Group:
         seeds: of each run.
         estimates: of each of `RUN_METRICS`, by name.
         tasks: for each of the values of `TASK_SECTIONS` that of each slot, by its name, in the curriculum's order.
+        physics: the version of the physics that its runs were trained in.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Group:
     seeds: tuple[int, ...]
     estimates: Mapping[str, Estimate]
     tasks: Mapping[str, Mapping[str, Estimate]]
+    physics: int
 
     @property
     def published(self) -> bool:
@@ -119,4 +121,5 @@ def group_of(
         seeds=tuple(seeds),
         estimates=estimates,
         tasks=tasks,
+        physics=physics,
     )

@@ -54,14 +54,15 @@ def published_groups(runs: Sequence[PublishedRun], statistic: Statistic, suffix:
     rows: dict[tuple[Any, ...], list[PublishedRun]] = {}
     for run in runs:
         rows.setdefault(run.first.run[:-1], []).append(run)
-    return [_group(members, statistic, suffix) for members in rows.values()]
+    several = len({run.first.evaluation_seed for run in runs}) > 1
+    return [_group(members, statistic, suffix, several) for members in rows.values()]
 
 
-def _group(runs: Sequence[PublishedRun], statistic: Statistic, suffix: str) -> Group:
+def _group(runs: Sequence[PublishedRun], statistic: Statistic, suffix: str, starts: bool) -> Group:
     first = runs[0]
     ends = [first.task_value(slot, "stage_end") for slot in range(len(first.tasks))]
     return group_of(
-        _label(first) + suffix,
+        _label(first, starts) + suffix,
         first.config,
         runs,
         [run.first.seed for run in runs],
@@ -72,14 +73,16 @@ def _group(runs: Sequence[PublishedRun], statistic: Statistic, suffix: str) -> G
     )
 
 
-def _label(run: PublishedRun) -> str:
-    """Return a row's label: its method, and what tells it from the method as it is today."""
+def _label(run: PublishedRun, starts: bool) -> str:
+    """Return a row's label: its method, what tells it from the method as it is today, and where runs started."""
     parts = [] if run.first.algo == "ppo" else [run.first.algo]
     parts += run.first.settings.split()
     if run.first.physics != PHYSICS_VERSION:
         parts.append(f"physics {run.first.physics}")
     elif run.older:
         parts.append("older defaults")
+    if starts:
+        parts.append(f"evaluation seed {run.first.evaluation_seed}")
     return labelled(run.first.method, parts)
 
 

@@ -108,13 +108,19 @@ def of_curriculum(curriculum: str, runs: Sequence[PublishedRun], what: str, *bes
         beside: what else could have been asked for.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or there are several of that name.
     """
-    own = [run for run in runs if run.first.curriculum == curriculum]
-    if not own:
+    by_stages: dict[str, list[PublishedRun]] = {}
+    for run in runs:
+        if run.first.curriculum == curriculum:
+            by_stages.setdefault(run.first.stages, []).append(run)
+    if not by_stages:
         there = list(dict.fromkeys(run.first.curriculum for run in runs))
         raise UserError(f"{what}: nothing is published for it{nearest(curriculum, [*there, *beside])}")
-    return published_comparison(own)
+    if "" not in by_stages and len(by_stages) > 1:
+        raise UserError(f"{what}: {len(by_stages)} curricula of that name are published; name them apart")
+    # Runs of other stages or budgets under the name of one of ours are no rows of its table.
+    return published_comparison(by_stages.get("") or next(iter(by_stages.values())))
 
 
 def published_comparison(runs: Sequence[PublishedRun]) -> Comparison:
@@ -169,8 +175,11 @@ def _transfer(comparison: Comparison) -> list[str]:
     head = _line(["forward transfer to", *(f"{g.label} ({len(g.seeds)})" for g in comparison.groups)])
     lines = [head, "|---|" + "---:|" * len(comparison.groups)]
     for slot in slots:
-        cells = (difference_cell(group.tasks[metric.name][slot], metric.kind) for group in comparison.groups)
-        lines.append(_line([slot, *map(_cell, cells)]))
+        cells = [
+            _cell(difference_cell(group.tasks[metric.name][slot], metric.kind), len(group.seeds))
+            for group in comparison.groups
+        ]
+        lines.append(_line([slot, *cells]))
     return ["\n".join(lines)]
 
 
@@ -198,15 +207,19 @@ def _table(rows: Sequence[Row], columns: Sequence[Column], heading: str = "metho
     lines = [_line([heading, "seeds", *(column.title for column in columns)])]
     lines.append("|---|" + "---:|" * (len(columns) + 1))
     for n, row in enumerate(rows):
-        lines.append(_line([row.label, str(row.seeds), *(_cell(column.cells[n]) for column in columns)]))
+        lines.append(_line([row.label, str(row.seeds), *(_cell(column.cells[n], row.seeds) for column in columns)]))
     return "\n".join(lines)
 
 
-def _cell(found: Cell) -> str:
-    value = f"**{found.value}**" if found.clear else found.value
-    if found.ends is None or found.ends[0] == found.ends[1] == found.value:
-        return value  # of one seed, or as wide as what is written
-    return f"{value} [{', '.join(found.ends)}]"
+def _cell(found: Cell, seeds: int) -> str:
+    """Return a number with its interval, and of how many seeds it is made where some do not define it."""
+    words = [f"**{found.value}**" if found.clear else found.value]
+    if found.ends is not None:
+        equal = found.estimate.low == found.estimate.high
+        words.append("[all equal]" if equal else f"[{', '.join(found.ends)}]")
+    if 0 < found.estimate.n < seeds:
+        words.append(f"({found.estimate.n} of {seeds})")
+    return " ".join(words)
 
 
 def _line(words: Iterable[str]) -> str:

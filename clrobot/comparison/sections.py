@@ -12,6 +12,7 @@ from clrobot.results.catalogue import TASK_SECTIONS, Metric, task_metric
 from clrobot.results.numbers import Kind, number_of_kind
 from clrobot.results.statistics import Estimate
 
+_ZERO: Final = 1e-9  # what rounding leaves of a difference that is none
 _SHORT: Final = 5  # characters of a number that may stand twice in an interval without width
 
 
@@ -178,7 +179,8 @@ def cell(estimate: Estimate, kind: Kind, best: bool = False) -> Cell:
 def difference_cell(estimate: Estimate, kind: Kind) -> Cell:
     """Return a difference as it is written: with its sign."""
     ends = _ends(estimate, kind, signed=True)
-    clear = estimate.low is not None and estimate.high is not None and (estimate.low > 0 or estimate.high < 0)
+    low, high = estimate.low, estimate.high
+    clear = low is not None and high is not None and (low > _ZERO or high < -_ZERO)
     return Cell(estimate, number_of_kind(estimate.value, kind, signed=True), ends, clear=clear)
 
 

@@ -25,7 +25,7 @@ def groups_as_html(groups: Sequence[Group], metrics: Sequence[Metric], notes: Se
     rows = [
         (
             group.label,
-            str(len(group.runs)),
+            str(len(group.seeds)),
             *(number_of_kind(group.estimates[metric.name].value, metric.kind) for metric in shown),
         )
         for group in groups

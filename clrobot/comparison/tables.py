@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, Literal
 
@@ -187,7 +187,9 @@ def _foot(comparison: Comparison) -> list[str]:
     if alone := [group.label for group in comparison.groups if len(group.seeds) == 1]:
         lines.append(f"One seed gives no interval: {', '.join(alone)}.")
     lines += differences_foot(comparison.differences)
-    if left_out := _left_out(comparison.groups):
+    rows = {group.label: group.estimates for group in comparison.groups}
+    rows |= {f"{d.group.label} less {d.baseline.label}": d.estimates for d in comparison.differences}
+    if left_out := _left_out(rows):
         lines.append(f"Undefined in some runs, which are left out there: {', '.join(left_out)}.")
     lines += comparison.remarks
     return [*lines, *(f"Not comparable as it stands: {note}" for note in comparison.notes)]
@@ -207,11 +209,11 @@ def differences_foot(differences: Sequence[Difference]) -> list[str]:
     return lines
 
 
-def _left_out(groups: Iterable[Group]) -> list[str]:
+def _left_out(rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
     return [
-        f"{name} ({group.label}, {found.undefined} of {found.undefined + found.n})"
-        for group in groups
-        for name, found in group.estimates.items()
+        f"{name} ({label}, {found.undefined} of {found.undefined + found.n})"
+        for label, estimates in rows.items()
+        for name, found in estimates.items()
         if found.undefined and found.n
     ]
 

@@ -14,9 +14,9 @@ from support.published import published, trial
 
 from clrobot.comparison.readme import blocks, published_comparison
 from clrobot.errors import UserError
-from clrobot.experiment.config import start_of
+from clrobot.experiment.config import make_config, start_of
 from clrobot.published.references import FILE, Reference
-from clrobot.published.results import WHAT, Result, read_results, runs_of
+from clrobot.published.results import WHAT, Result, fingerprint, read_results, runs_of
 from clrobot.published.rows import add_rows, read_rows
 from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import Trial
@@ -138,7 +138,7 @@ def test_a_table_has_means_intervals_and_how_many_seeds(cli: Cli, data: Path) ->
     assert heading == ["method", "seeds", "average success", "forgetting", "forward transfer, tasks ≥ 2"]
     assert [line[0] for line in lines] == ["finetune", "frozen-copies", "ewc"]
     assert lines[1][1:] == ["1", "1.00", "0.00", "–"]  # of one seed there is no interval
-    assert lines[2][1:] == ["3", "0.88", "0.00", "–"]  # three of three equal
+    assert lines[2][1:] == ["3", "0.88 [all equal]", "0.00 [all equal]", "–"]
     success = np.array([0.5, 0.625, 0.75])
     half = stats.t.ppf(0.975, 2) * success.std(ddof=1) / np.sqrt(3)
     assert lines[0][1:3] == ["3", f"0.62 [{0.625 - half:.2f}, {0.625 + half:.2f}]"]
@@ -187,6 +187,52 @@ def test_rows_of_other_defaults_or_physics_say_so(tmp_path: Path) -> None:
     (block,) = blocks("<!-- table: quick -->\n<!-- end -->\n", tmp_path / "old.csv")
     labels = re.findall(r"^\| ([^|]*?) \| 1", block.drawn, re.MULTILINE)
     assert labels == ["finetune (physics 0)", "ewc (ewc.strength=0.5)", "ewc (older defaults)"]
+
+
+def test_a_number_says_of_how_many_seeds_it_is_where_some_do_not_define_it(tmp_path: Path) -> None:
+    runs = []
+    for seed, forgot in ((10, 0.5), (11, None), (12, 0.25)):
+        runs += published(seed=seed, method="finetune", forgetting=0.75)
+        runs += published(seed=seed, method="ewc", forgetting=forgot)
+    add_rows(tmp_path / "data.csv", runs, Result, WHAT)
+    for name, value in (("quick", "0.38 ["), ("quick differences", "−0.38 [")):
+        (block,) = blocks(f"<!-- table: {name} -->\n<!-- end -->\n", tmp_path / "data.csv")
+        (ewc,) = [line.split(" | ") for line in block.drawn.splitlines() if line.startswith("| ewc")]
+        assert ewc[1] == "3"
+        assert ewc[3].startswith(value)
+        assert ewc[3].endswith("] (2 of 3)")
+
+
+def test_rows_of_other_start_states_say_so(tmp_path: Path) -> None:
+    runs = []
+    for seed in (1, 2):
+        config = make_config(curriculum="quick", method="ewc", evaluation={"seed": seed})
+        runs += published(method="ewc", evaluation_seed=seed, fingerprint=fingerprint(config))
+    add_rows(tmp_path / "data.csv", runs, Result, WHAT)
+    (block,) = blocks("<!-- table: quick -->\n<!-- end -->\n", tmp_path / "data.csv")
+    labels = re.findall(r"^\| ([^|]*?) \| 1", block.drawn, re.MULTILINE)
+    assert labels == ["ewc (evaluation seed 1)", "ewc (evaluation seed 2)"]
+
+
+def test_runs_of_other_stages_under_one_of_our_names_are_none_of_its_rows(tmp_path: Path) -> None:
+    runs = [*published(method="ewc"), *published(method="ewc", stages="reach 64 + push 64 + hammer 64")]
+    runs += published(method="ewc", curriculum="mine", stages="reach 64 + push 64 + hammer 64")
+    add_rows(tmp_path / "data.csv", runs, Result, WHAT)
+    for name in ("quick", "mine"):
+        (block,) = blocks(f"<!-- table: {name} -->\n<!-- end -->\n", tmp_path / "data.csv")
+        assert block.drawn.count("| ewc") == 1
+    runs += published(method="ewc", curriculum="mine", stages="reach 64 + push 128 + hammer 64")
+    add_rows(tmp_path / "more.csv", runs, Result, WHAT)
+    with pytest.raises(UserError, match="2 curricula of that name are published"):
+        blocks("<!-- table: mine -->\n<!-- end -->\n", tmp_path / "more.csv")
+
+
+def test_no_row_is_set_against_a_baseline_of_another_physics() -> None:
+    runs = [*published(method="finetune", physics=0), *published(method="ewc")]
+    for pairs in ([], ["ewc", "ewc (physics 0)"]):
+        found = published_comparison(runs_of(runs)).differences
+        assert [d.group.label for d in found] == pairs
+        runs += [*published(method="finetune"), *published(method="ewc", physics=0)]
 
 
 def test_the_tries_are_a_table(tmp_path: Path) -> None:
