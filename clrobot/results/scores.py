@@ -154,6 +154,8 @@ def learning_curve(scores: Sequence[Score], slot: int, stage_ends: Sequence[int]
 
     Its first point is the learner's own: what the slot's head does before it has learned anything. (What another
     slot's head did on the task, at the end of the stage before, is transfer without learning and no part of it.)
+    Where the slot may begin as an earlier one, the next point is what it begins as, where the steps end that it took
+    to choose; where it took none, that is the first.
     A stage in progress has the points so far, one that has not begun has none.
 
     Args:

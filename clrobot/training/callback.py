@@ -66,8 +66,18 @@ class StageCallback(BaseCallback):
 
     def measure_start(self) -> None:
         """Measure the learning curve's first point: the slot's head exists, and nothing has been learned in it."""
+        self._measure_before_learning(self._plan.start)
+
+    def measure_begun(self) -> None:
+        """Measure the curve's next point: the slot has begun, perhaps as an earlier one, and learns from here on.
+
+        It lies where the steps that it took to choose end, or in the first one's place where it took none.
+        """
+        self._measure_before_learning(self._learner.step)
+
+    def _measure_before_learning(self, step: int) -> None:
         plan = self._plan
-        score = self._measuring.before_learning(self._learner.policy, plan.stage, plan.slot, plan.start)
+        score = self._measuring.before_learning(self._learner.policy, plan.stage, plan.slot, step)
         self._success = None if score is None else score.success_any
 
     def pause(self, what: str) -> None:

@@ -61,9 +61,9 @@ class Measuring:
         return score(policy, slot, settings.zero_shot_episodes, stage=stage, step=step)
 
     def before_learning(self, policy: SlotPolicy, stage: int, slot: int, step: int) -> Score | None:
-        """Evaluate a slot whose head is there and has learned nothing: the first point of its learning curve.
+        """Evaluate a slot whose head is there and has learned nothing yet: where its learning curve begins.
 
-        TensorBoard and trackers have this step's score of the slot already, from the end of the stage before.
+        TensorBoard and trackers have the first step's score of the slot already, from the end of the stage before.
 
         Returns:
             The score; None where no learning curve is measured.

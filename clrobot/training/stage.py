@@ -49,7 +49,8 @@ def train_stage(
 
         def with_head() -> None:
             callback.measure_start()
-            begin_new_slot(config, learner, method, plan, env, callback.ledger, callback.pause)
+            if begin_new_slot(config, learner, method, plan, env, callback.ledger, callback.pause) is not None:
+                callback.measure_begun()
 
         begin_stage(config, learner, method, plan, env, None, with_head, callback.ledger.steps_of_method())
     else:  # what the method did before the task is among what the snapshot has counted

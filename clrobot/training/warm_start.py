@@ -30,7 +30,7 @@ def begin_new_slot(
     env: TrainEnv,
     ledger: Ledger,
     pause: Callable[[str], None],
-) -> None:
+) -> Grown | None:
     """Let the slot of a stage that begins, whose head is there, begin as the settings choose; note it in the ledger.
 
     It depends on what the stage is given and on its seed alone, and leaves every generator as it was: a stage that is
@@ -44,11 +44,14 @@ def begin_new_slot(
         env: its simulations, seeded.
         ledger: what the choice took is counted there.
         pause: called with what takes time now.
+
+    Returns:
+        How it has begun; None where there was no choice.
     """
     slot = plan.slot
     start = start_of(config, slot)
     if not start.is_on or slot == 0:
-        return
+        return None
 
     def begin(chosen: int) -> None:
         if chosen != slot:
@@ -66,7 +69,9 @@ def begin_new_slot(
             ledger.method_gradient_steps += race.losers_updates
         begin(chosen)
     ledger.method_environment_steps += plan.begin.spent
-    ledger.grown.append(Grown(slot=slot, source=None if chosen == slot else chosen, trial_steps=plan.begin.spent))
+    grown = Grown(slot=slot, source=None if chosen == slot else chosen, trial_steps=plan.begin.spent)
+    ledger.grown.append(grown)
+    return grown
 
 
 def _order(config: RunConfig, learner: Learner, plan: StagePlan) -> list[int]:

@@ -62,6 +62,33 @@ def test_it_is_measured_once_the_head_is_there_and_before_anything_is_learned_or
     assert told == expected
 
 
+@pytest.mark.parametrize("choose", ["newest", "return"])
+def test_a_slot_that_begins_as_an_earlier_one_is_measured_as_that_too(choose: str, tmp_path: Path) -> None:
+    """Before the trial its own fresh head; where the trial ends, which may be at once, what learning goes on with."""
+    start = {"warm_start": {"choose": choose, "trial_envs": 2, "trial_steps": 10}}
+    config = make_config(**settings("finetune") | start)
+    run = train(config, tmp_path / "run")
+    scores, metrics = read_scores(run.scores_file), run.read_metrics()
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed, config.threads)
+    for k in (1, 2):
+        begin, task = metrics.stage_ends[k - 1], metrics.per_task[k]
+        assert task.trial_steps is not None
+        assert (task.trial_steps == 0) == (choose == "newest")
+        fresh, begun, *_ = [score for score in scores if (score.stage, score.slot) == (k + 1, k)]
+        assert (fresh.step, begun.step) == (begin, begin + task.trial_steps)
+        head = k if task.grown_from is None else metrics.slot_names.index(task.grown_from)
+        if head < k:
+            was = evaluator.episodes(load_agent(run, k).policy, k, config.evaluation.curve_episodes, head=head)
+            assert begun.return_mean == was.returns.mean()
+            assert begun.return_mean != fresh.return_mean
+        else:
+            assert begun.return_mean == fresh.return_mean
+        curve = learning_curve(scores, k, metrics.stage_ends)
+        expected = [begin] if choose == "newest" else [begin, begin + task.trial_steps]
+        assert curve.steps[: len(expected)].tolist() == expected
+        assert curve.success[len(expected) - 1] == begun.success_any
+
+
 def test_without_points_there_is_no_curve_and_no_area(tmp_path: Path) -> None:
     changes = {"evaluation": {"episodes": 3, "curve_points": 0, "curve_episodes": 2}}
     run = train(make_config(**settings("finetune") | changes), tmp_path / "run")
