@@ -80,6 +80,13 @@ def test_what_the_readme_says_of_its_table_is_so(ships: Callable[..., None]) -> 
         assert drawer.low < 0 < drawer.high, "the drawer as fast, as far as five seeds tell"
         if group.method != "finetune":
             assert group.estimates["forgetting"].value < 0.03, "what protects keeps all but some hundredths"
+    cost = {group.method: group.numbers[0] for group in comparison.groups}
+    assert round(cost["finetune"].value("parameters.total") * 4 / 1000) == 50, "a network of 50 kB"
+    kept = {name: round(cost[name].value("memory_bytes") / 1e6, 2) for name in cost}
+    assert kept["ewc"] == kept["frozen-copies"] == 0.05
+    assert (round(kept["distillation"], 1), round(kept["replay"], 1)) == (3.9, 3.1)
+    further = {name: cost[name].value("environment_steps.method") for name in cost}
+    assert (further["distillation"], further["replay"]) == (26_000, 56_000)
     for difference in comparison.differences:
         if difference.baseline.method == "finetune":
             transfer = difference.estimates["forward_transfer_from_2"]
