@@ -28,7 +28,7 @@ from clrobot.files import atomic, check_manifest, checksum, read_plain, write_ma
 from clrobot.results.fields import MAX_COUNT
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.lock import check_held
-from clrobot.runs.method_files import STATE, load_state, row_files, save_state
+from clrobot.runs.method_files import ROWS, STATE, load_state, row_files, save_state, too_large
 from clrobot.runs.sizes import checkpoint_sizes
 
 _BUILT = 10**8  # numbers of a network that is built to see whether a file fits it, whatever the file holds
@@ -138,7 +138,7 @@ def load_method_state(run: RunFolder, stage: int) -> tuple[dict[str, th.Tensor],
 def _load(run: RunFolder, stage: int) -> Agent:
     folder = run.checkpoint(stage)
     config = run.config
-    check_checkpoint(run, stage)
+    check_checkpoint(run, stage, unread=ROWS)  # which stages share, and no agent acts by: their damage costs none
     info = _read_info(folder / "checkpoint.json", stage, _slots_after(stage, config))
     weights = folder / "weights.safetensors"
     with _damaged_where_it_fails(weights):
@@ -182,9 +182,16 @@ def _check_acts(policy: Any, info: CheckpointInfo) -> None:
         raise ValueError("weights too large to act with")
 
 
-def check_checkpoint(run: RunFolder, stage: int) -> None:
-    """Raise UserError unless every file of a checkpoint is as its manifest says, and no larger than it can be."""
-    if (problem := check_manifest(run.checkpoint(stage), checkpoint_sizes(run.config))) is not None:
+def check_checkpoint(run: RunFolder, stage: int, unread: str = "") -> None:
+    """Raise UserError unless every file of a checkpoint is as its manifest says, and no larger than it can be.
+
+    Args:
+        run: whose.
+        stage: from 0.
+        unread: a pattern of names whose files' content is not looked at.
+    """
+    folder, sizes = run.checkpoint(stage), checkpoint_sizes(run.config)
+    if (problem := check_manifest(folder, sizes, unread) or too_large(folder, sizes[STATE])) is not None:
         raise UserError(f"{problem}; give another --stage, or train again")
 
 

@@ -1,9 +1,10 @@
 """What a method remembers, as the files of a checkpoint: rows that an earlier stage kept are on the disk once.
 
-A memory only grows, and every stage's checkpoint holds all of it: written out each time, ten stages cost as much as
-fifty-five memories of one skill. So large tensors are cut where an earlier checkpoint ended: the rows of each stage
-are a file of their own, and the next stage's folder gets a hard link to it, which is no second copy and needs no
-first one. Each folder can still be copied, checked and loaded alone.
+Some memories only grow, and every stage's checkpoint holds all of it: written out each time, ten stages cost as much
+as fifty-five memories of one skill. So large tensors are cut where an earlier checkpoint ended: the rows of each
+stage are a file of their own, and the next stage's folder gets a hard link to it, which is no second copy and needs
+no first one. Each folder can still be copied, checked and loaded alone. A memory whose rows change, as a reservoir's
+do, is written whole.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ import torch as th
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from clrobot.files import MANIFEST, read_plain
+from clrobot.files import MANIFEST, read_plain, usual_mode
 
 STATE: Final = "method.safetensors"
-_ROWS: Final = "method-rows-[0-9][0-9][0-9].safetensors"
+ROWS: Final = "method-rows-[0-9][0-9][0-9].safetensors"
 _LARGE: Final = 2**16  # bytes: a smaller tensor is not worth a file
 _MOST: Final = 50  # files of rows in a folder; all rows are then written into one again
 
@@ -40,12 +41,15 @@ def save_state(state: State, folder: Path, before: Path | None = None) -> None:
         before: the folder of an earlier stage's checkpoint, with which rows may be shared; it need not be there.
     """
     done = dict.fromkeys(_large(state), 0)  # rows of each large tensor that files hold already
-    files = 0
+    files, mode = 0, usual_mode(folder)
     for old in [] if before is None else _earlier(before):
         rows = _rows_of(old)
         if not rows or not all(_goes_on(state, name, done.get(name), part) for name, part in rows.items()):
             break
-        _share(old, folder / _name(files))
+        if stat.S_IMODE(old.stat().st_mode) == mode:
+            _share(old, folder / _name(files))
+        else:  # one file has one mode, which a new one would not have here
+            shutil.copyfile(old, folder / _name(files))
         files += 1
         done |= {name: done[name] + len(part) for name, part in rows.items()}
     new = {name: state[name][first:].contiguous() for name, first in done.items() if first < len(state[name])}
@@ -79,7 +83,13 @@ def row_files(folder: Path) -> list[Path]:
     Raises:
         OSError, ValueError: there is no manifest that can be read.
     """
-    return [folder / name for name in sorted(matching(json.loads(read_plain(folder / MANIFEST)), _ROWS))]
+    return [folder / name for name in sorted(matching(json.loads(read_plain(folder / MANIFEST)), ROWS))]
+
+
+def too_large(folder: Path, most: int) -> str | None:
+    """Return what is wrong where a checkpoint's rows have more bytes together than its method's state can have."""
+    size = sum(file.stat().st_size for file in row_files(folder))
+    return None if size <= most else f"{folder} is damaged (its rows have {size:,} bytes, and {most:,} is the most)"
 
 
 def copies() -> Callable[[str, str], str]:
@@ -103,7 +113,7 @@ def _earlier(folder: Path) -> list[Path]:
     """Return the files that a later checkpoint may share."""
     try:
         files = row_files(folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
     return files if len(files) < _MOST else []
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ import torch as th
 from safetensors.torch import load_file, save_file
 from support.trainings import TINY
 
+import clrobot.runs.checkpoint
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
-from clrobot.files import MANIFEST, write_manifest
+from clrobot.files import MANIFEST, atomic, write_manifest
 from clrobot.runs import method_files
-from clrobot.runs.checkpoint import load_method_state
+from clrobot.runs.checkpoint import load_agent, load_method_state
 from clrobot.runs.method_files import STATE, State, load_state, row_files, save_state
+from clrobot.runs.sizes import checkpoint_sizes
 from clrobot.training.again import train_again
 from clrobot.training.extend import extend
 from clrobot.training.observer import Silent
@@ -40,9 +43,10 @@ def memory(stages: int, seed: int = 0) -> State:
 
 
 def save(state: State, folder: Path, before: Path | None = None) -> Path:
-    folder.mkdir()
-    save_state(state, folder, before)
-    write_manifest(folder)
+    with atomic(folder) as written:
+        written.mkdir()
+        save_state(state, written, before)
+        write_manifest(written)
     return folder
 
 
@@ -181,6 +185,27 @@ def test_rows_that_do_not_belong_together_are_refused(tmp_path: Path, rows: Stat
         load_state(folder)
 
 
+def test_a_file_that_is_shared_keeps_its_permissions(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        first = save(memory(1), tmp_path / "a")
+        os.umask(0o077)
+        second = save(memory(2), tmp_path / "b", first)
+        third = save(memory(3), tmp_path / "c", second)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(row_files(folder)[0].stat().st_mode) for folder in (first, second)] == [0o644, 0o600]
+    assert all(map(os.path.samefile, row_files(second), row_files(third)))
+    assert_same(load_state(third), memory(3))
+
+
+def test_an_earlier_manifest_of_something_else_is_no_reason_to_fail(tmp_path: Path) -> None:
+    first = save(memory(1), tmp_path / "a")
+    for number, content in enumerate(("null", "3", "[1]", "{}")):
+        (first / MANIFEST).write_text(content)
+        assert_same(load_state(save(memory(2), tmp_path / f"b{number}", first)), memory(2))
+
+
 def test_the_manifest_has_every_file(tmp_path: Path) -> None:
     *_, second = chain(tmp_path, 2)
     names = json.loads((second / MANIFEST).read_text())
@@ -204,6 +229,33 @@ def test_a_trained_run_keeps_its_rows_once_and_is_extended_from_them(tmp_path: P
     assert all(map(os.path.samefile, row_files(longer.checkpoint(1)), row_files(longer.checkpoint(4))))
     assert not os.path.samefile(row_files(run.checkpoint(1))[0], row_files(longer.checkpoint(1))[0])
     assert train_again(run, 3, Silent()).same
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_rows_that_are_damaged_cost_no_agent(tmp_path: Path) -> None:
+    """Three stages have that file, and the weights of all are whole."""
+    run = train(make_config(**TINY | {"method": "distillation", "distillation": {"states": 1_000}}), tmp_path / "run")
+    with row_files(run.checkpoint(3))[0].open("r+b") as file:
+        file.seek(5_000)
+        file.write(b"xyz")
+    warnings: list[str] = []
+    assert load_agent(run, warn=warnings.append).stage == 3
+    assert warnings == []
+    for stage in (1, 2, 3):
+        with pytest.raises(UserError, match="its checksum differs"):
+            load_method_state(run, stage)
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_rows_together_have_no_more_bytes_than_the_state_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(make_config(**TINY | {"method": "distillation", "distillation": {"states": 1_000}}), tmp_path / "run")
+    sizes = checkpoint_sizes(run.config) | {"method.safetensors": 2 * row_files(run.checkpoint(3))[0].stat().st_size}
+    monkeypatch.setattr(clrobot.runs.checkpoint, "checkpoint_sizes", lambda _: sizes)
+    load_method_state(run, 1)
+    with pytest.raises(UserError, match="its rows have"):
+        load_method_state(run, 3)
 
 
 @pytest.mark.usefixtures("quick_training")
