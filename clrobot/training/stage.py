@@ -46,13 +46,17 @@ def train_stage(
     """
     model = learner.model
     if snapshot is None:
+        chosen = False
 
         def with_head() -> None:
+            nonlocal chosen
             callback.measure_start()
-            if begin_new_slot(config, learner, method, plan, env, callback.ledger, callback.pause) is not None:
-                callback.measure_begun()
+            grown = begin_new_slot(config, learner, method, plan, env, callback.ledger, callback.pause)
+            chosen = grown is not None
 
         begin_stage(config, learner, method, plan, env, None, with_head, callback.ledger.steps_of_method())
+        if chosen:
+            callback.measure_begun()
     else:  # what the method did before the task is among what the snapshot has counted
         begin_stage(config, learner, method, plan, env, snapshot)
         callback.restore(snapshot.progress)

@@ -178,13 +178,18 @@ def _train_pair(study: TransferStudy, source: str, target: str) -> TransferRow:
 
 
 class _UntilSolved(Silent):
-    """Asks a training to stop as soon as an evaluation says that the task is solved."""
+    """Asks a training to stop as soon as an evaluation within it says that the task is solved.
+
+    What a slot begins as may solve it: that is one point, and an area is of two.
+    """
 
     training: Training
 
     def advanced(self, steps: int, success: float | None) -> None:
-        if steps and success is not None and success >= SOLVED:
-            self.training.stop.asked = True
+        if success is not None and success >= SOLVED:
+            stage = self.training.next_stage
+            measured = {s.step for s in self.training.book.scores if (s.stage, s.slot) == (stage, stage - 1)}
+            self.training.stop.asked = len(measured) > 1
 
 
 def _train_until_solved(folder: Path) -> None:

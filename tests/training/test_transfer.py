@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,21 @@ def test_a_task_that_is_solved_trains_no_longer(
     monkeypatch.setattr(clrobot.training.transfer, "SOLVED", 0.0)
     rows = measure_transfer(tiny(tmp_path), 1, lambda _: None)
     assert {row.steps for row in rows} == {128}, "stopped at the boundary after the first point, of three iterations"
+
+
+def test_what_a_slot_begins_as_may_solve_it_and_an_area_is_of_two_points() -> None:
+    def scored(step: int, slot: int = 1) -> Any:
+        return SimpleNamespace(stage=2, slot=slot, step=step)
+
+    training: Any = SimpleNamespace(next_stage=2, stop=SimpleNamespace(asked=False), book=SimpleNamespace(scores=[]))
+    observer = clrobot.training.transfer._UntilSolved()
+    observer.training = training
+    training.book.scores += [scored(100), scored(100), scored(100, slot=0), scored(150, slot=0)]
+    observer.advanced(64, 1.0)
+    assert not training.stop.asked
+    training.book.scores.append(scored(150))
+    observer.advanced(64, 1.0)
+    assert training.stop.asked
 
 
 @pytest.mark.usefixtures("quick_training", "trained")
