@@ -18,6 +18,9 @@ class Numbers(Protocol):
     def task_value(self, slot: int, name: str) -> float | None:
         """Return a metric of a slot (from 0); None where it is undefined."""
 
+    def reference(self, slot: int) -> str | None:
+        """Return what forward transfer to a slot's task is measured against: `own`, `shipped`, or None."""
+
     @property
     def references(self) -> frozenset[str]:
         """What its forward transfer is measured against: `own`, `shipped`, both or nothing."""

@@ -187,8 +187,8 @@ def _foot(comparison: Comparison) -> list[str]:
     if alone := [group.label for group in comparison.groups if len(group.seeds) == 1]:
         lines.append(f"One seed gives no interval: {', '.join(alone)}.")
     lines += differences_foot(comparison.differences)
-    rows = {group.label: group.estimates for group in comparison.groups}
-    rows |= {f"{d.group.label} less {d.baseline.label}": d.estimates for d in comparison.differences}
+    rows = [(group.label, group.estimates) for group in comparison.groups]
+    rows += [(f"{d.group.label} less {d.baseline.label}", d.estimates) for d in comparison.differences]
     if left_out := _left_out(rows):
         lines.append(f"Undefined in some runs, which are left out there: {', '.join(left_out)}.")
     lines += comparison.remarks
@@ -209,10 +209,10 @@ def differences_foot(differences: Sequence[Difference]) -> list[str]:
     return lines
 
 
-def _left_out(rows: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
+def _left_out(rows: Iterable[tuple[str, Mapping[str, Estimate]]]) -> list[str]:
     return [
         f"{name} ({label}, {found.undefined} of {found.undefined + found.n})"
-        for label, estimates in rows.items()
+        for label, estimates in rows
         for name, found in estimates.items()
         if found.undefined and found.n
     ]

@@ -44,15 +44,14 @@ def transfer_estimates(
         return np.array([[run.task_value(slot, name) for slot in range(slots)] for run in runs], float)
 
     areas, references = of_tasks("auc"), of_tasks("auc_reference")
-    if all(run.references == {"shipped"} for run in runs):
-        # Every run has their mean, which has no spread: here each stands by itself, (S', N).
-        found = shipped_areas(config, ends, physics)
-        found = np.pad(found, ((0, 0), (0, slots - found.shape[1])), constant_values=np.nan)
-        # Where what a row was measured against is not shipped any more, nothing tells its spread: of one reference of
-        # each task there is no interval.
-        measured = np.isfinite(references).any(axis=0)
-        there = np.isfinite(found[:, measured]).any(axis=0).all()
-        references = found if there else _one_of_each(references)
+    shipped = shipped_areas(config, ends, physics)
+    columns = [
+        _samples(references[:, slot], [run.reference(slot) for run in runs], shipped[:, slot : slot + 1])
+        for slot in range(slots)
+    ]
+    references = np.full((max(map(len, columns)), slots), np.nan)
+    for slot, column in enumerate(columns):
+        references[: len(column), slot] = column
 
     def from_slot(first: int, end: int | None = None) -> Estimate:
         return forward_transfer_estimate(areas[:, first:end], references[:, first:end], statistic)
@@ -63,7 +62,22 @@ def transfer_estimates(
     )
 
 
-def _one_of_each(references: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the means of what runs were measured against, (1, N); nan where none was."""
-    defined = [column[np.isfinite(column)] for column in references.T]
-    return np.array([[column.mean() if len(column) else np.nan for column in defined]])
+def _samples(
+    measured: NDArray[np.float64], kinds: Sequence[str | None], shipped: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the areas of the references of one task that the runs of a row were measured against, each one once.
+
+    Args:
+        measured: what each run was measured against, (S,); nan where nothing.
+        kinds: of each: a reference of its own, or the mean of those that come with clrobot.
+        shipped: those that fit it today, (S', K) with K of 1 or 0.
+    """
+    found = measured[np.isfinite(measured)]
+    there = shipped[np.isfinite(shipped)]
+    if set(kinds) == {"shipped"} and there.size:  # every run has their mean: here each stands by itself
+        return there
+    if "shipped" not in kinds or not found.size:
+        return found
+    # They are not shipped any more, or some runs have their own beside: nothing tells the spread of a mean, and of
+    # one reference there is no interval.
+    return np.array([found.mean()])

@@ -123,11 +123,14 @@ class PublishedRun:
         """Return a metric of a slot (from 0)."""
         return self.of_tasks.get((slot, name))
 
+    def reference(self, slot: int) -> str | None:
+        """Return what forward transfer to a slot's task is measured against: the shipped references, or None."""
+        return None if self.task_value(slot, "auc_reference") is None else "shipped"
+
     @property
     def references(self) -> frozenset[str]:
         """What its forward transfer is measured against: the shipped references, or nothing."""
-        areas = [self.task_value(slot, "auc_reference") for slot in range(len(self.tasks))]
-        return frozenset({"shipped"} if any(area is not None for area in areas) else ())
+        return frozenset(kind for slot in range(len(self.tasks)) if (kind := self.reference(slot)) is not None)
 
     @cached_property
     def config(self) -> RunConfig:

@@ -172,6 +172,10 @@ class RunMetrics(Record):
         found = getattr(self.per_task[slot], name)
         return None if found is None else float(found)
 
+    def reference(self, slot: int) -> str | None:
+        """Return what forward transfer to a slot's task is measured against: `own`, `shipped`, or None."""
+        return self.per_task[slot].reference
+
     @property
     def references(self) -> frozenset[str]:
         """Where the references of forward transfer come from: `own`, `shipped`, both or none."""

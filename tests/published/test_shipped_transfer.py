@@ -168,6 +168,41 @@ def test_every_reference_of_a_task_counts_however_many_the_others_have(
     assert group.estimates["forward_transfer"].value == pytest.approx(made.read_metrics().forward_transfer)
 
 
+def test_own_references_beside_shipped_ones_leave_these_their_spread(
+    tmp_path: Path, ships: Callable[..., None]
+) -> None:
+    """By task: what one is measured against says nothing of the others."""
+    runs = [run(tmp_path, f"run-{seed}", seed=seed) for seed in (10, 11, 12)]
+    found = {}
+    for kind, tasks in (("all", TASKS), ("two", TASKS[:2])):
+        ships(*curves(tasks, seeds=4))
+        for made in runs:
+            use_references(made)
+            if kind == "two":
+                metrics = json.loads((made.path / "metrics.json").read_text())
+                metrics["per_task"][2] |= {"auc_reference": 0.25 + made.config.seed / 100, "reference": "own"}
+                (made.path / "metrics.json").write_text(json.dumps(metrics))
+                made.record()
+        (group,) = compare(runs).groups
+        found[kind] = group.tasks["forward_transfer"]
+    for task in TASKS[:2]:
+        assert found["two"][task] == found["all"][task]
+        assert found["two"][task].high - found["two"][task].low > 0.1
+    assert found["two"][TASKS[2]].low is not None
+    assert found["two"][TASKS[2]] != found["all"][TASKS[2]]
+
+
+def test_a_task_that_no_run_was_measured_against_is_undefined(tmp_path: Path, ships: Callable[..., None]) -> None:
+    """As in the runs' own numbers, though references of it have come since."""
+    ships(*curves(TASKS[:2], seeds=4))
+    made = run(tmp_path)
+    use_references(made)
+    ships(*curves(TASKS, seeds=4))
+    (group,) = compare([made]).groups
+    assert group.tasks["forward_transfer"][TASKS[2]].value is None
+    assert group.estimates["forward_transfer"].value == pytest.approx(made.read_metrics().forward_transfer)
+
+
 def test_where_the_references_of_a_row_are_not_shipped_any_more_it_has_no_interval(
     tmp_path: Path, ships: Callable[..., None]
 ) -> None:
