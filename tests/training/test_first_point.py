@@ -41,9 +41,11 @@ def test_a_stage_begins_with_its_own_head_s_score(method: type[Method], whole_ru
         assert curve.success[0] == firsts[stage].success_any
 
 
+@pytest.mark.parametrize("choose", ["none", "newest"])
 def test_it_is_measured_once_the_head_is_there_and_before_anything_is_learned_or_tried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    choose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What it begins as is measured once the method has prepared itself: that may change it."""
     told = []
     measure, before_task = Measuring.before_learning, Finetune.before_task
 
@@ -57,8 +59,9 @@ def test_it_is_measured_once_the_head_is_there_and_before_anything_is_learned_or
 
     monkeypatch.setattr(Measuring, "before_learning", measured)
     monkeypatch.setattr(Finetune, "before_task", began)
-    train(make_config(**settings("finetune")), tmp_path / "run")
-    expected = [(what, k, k + 1, 256 * k) for k in range(3) for what in ("measured", "begun")]
+    train(make_config(**settings("finetune") | {"warm_start": {"choose": choose}}), tmp_path / "run")
+    order = {k: ("measured", "begun", *(["measured"] if choose == "newest" and k else [])) for k in range(3)}
+    expected = [(what, k, k + 1, 256 * k) for k in range(3) for what in order[k]]
     assert told == expected
 
 
