@@ -15,8 +15,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-from clrobot.errors import cut
+from clrobot.errors import UserError, cut
 
+INSTALL: Final = "pip install 'clrobot[envpool]'"
 _LIBRARY: Final = "libEGL.so.1"
 _SECONDS: Final = 120.0  # for a picture, EnvPool's import included
 _SCRIPT: Final = f"""
@@ -36,12 +37,29 @@ _loaded: list[bool] = []  # whether OpenGL came before EnvPool, once it was aske
 
 
 def imported() -> Any:
-    """Return EnvPool, with the OpenGL that it draws through loaded before it."""
+    """Return EnvPool, with the OpenGL that it draws through loaded before it.
+
+    Raises:
+        UserError: it is there and cannot be imported, as on another processor, or with a library too old for it.
+    """
     if not _loaded:
         _loaded.append("envpool" not in sys.modules)
         with suppress(OSError):
             ctypes.CDLL(_LIBRARY, mode=ctypes.RTLD_GLOBAL)
-    return import_module("envpool")
+    try:
+        return import_module("envpool")
+    except (ImportError, OSError) as error:
+        reason = cut(str(error).partition("\n")[0] or type(error).__name__, 200)
+        raise UserError(f"EnvPool is installed and cannot be imported ({reason}); install it anew: {INSTALL}") from error
+
+
+def why_not_imported() -> str | None:
+    """Return a sentence that says why EnvPool, which is there, cannot be imported; or None."""
+    try:
+        imported()
+    except UserError as error:
+        return str(error)
+    return None
 
 
 @cache

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from clrobot.envs.cores import usable_cores
 from clrobot.envs.triton_first import load_triton
-from clrobot.envs.worlds.envpool_import import imported, why_nothing_is_drawn
+from clrobot.envs.worlds.envpool_import import INSTALL, imported, why_nothing_is_drawn, why_not_imported
 from clrobot.envs.worlds.examine import STEPS, measured, told_key, why_no_space
 from clrobot.envs.worlds.foreign import FPS, failing
 from clrobot.envs.worlds.kind import Kind, Offer
@@ -30,7 +30,6 @@ from clrobot.envs.worlds.pool import OPEN_GOALS, Pool, PoolWorld
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.errors import UserError, cut, shown
 
-INSTALL: Final = "pip install 'clrobot[envpool]'"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}")
 _CLOSE: Final = 0.5  # of names
 
@@ -75,12 +74,12 @@ class EnvPoolKind(Kind):
         name = task.partition(":")[2]
         if not _NAME.fullmatch(name):
             raise UserError(f"unknown world {cut(repr(task), 80)}; expected such a name as envpool:Reach-v3")
-        if is_installed():
+        if is_installed() and why_not_imported() is None:  # else a run of its tasks can still be read
             _check_registered(task)
 
     @override
     def source(self, task: str) -> dict[str, str]:
-        if not is_installed():
+        if not is_installed() or why_not_imported() is not None:
             return {}
         return {"distribution": "envpool", "version": str(imported().__version__)}
 
@@ -146,6 +145,9 @@ class EnvPoolKind(Kind):
     def offers(self) -> Iterator[Offer]:
         if not is_installed():
             yield Offer("envpool", "envpool:MetaWorld/…", None, None, None, None, f"EnvPool: {INSTALL}")
+            return
+        if (why := why_not_imported()) is not None:
+            yield Offer("envpool", "envpool:MetaWorld/…", None, None, None, None, why)
             return
         for name in sorted(_registry().specs):
             if (task := f"envpool:{name}") and not _is_double(name):

@@ -253,3 +253,20 @@ def test_where_it_is_missing_a_name_is_taken_and_using_it_says_what_installs_it(
     (offer,) = KIND.offers()
     assert offer.actions is None
     assert offer.lacks == "EnvPool: pip install 'clrobot[envpool]'"
+
+
+def test_an_envpool_that_cannot_be_imported_is_a_sentence_and_its_runs_can_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(name: str) -> Any:
+        raise ImportError("libstdc++.so.6: version `GLIBCXX_3.4.30' not found")
+
+    monkeypatch.setattr(envpool_import, "import_module", broken)
+    KIND.check(FETCH)
+    assert KIND.source(FETCH) == {}
+    (offer,) = KIND.offers()
+    with pytest.raises(
+        UserError, match=r"cannot be imported \(libstdc\+\+.*\); install it anew: pip install"
+    ) as caught:
+        KIND.examine(WorldSpec(FETCH))
+    assert str(caught.value) in offer
