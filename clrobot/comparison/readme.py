@@ -242,15 +242,13 @@ def tuning_table(trials: Sequence[Trial]) -> str:
         value = DASH if trial.tried is None else f"{trial.tried:g}"
         which = (trial.curriculum, _tried_method(trial), trial.setting or DASH, value)
         tries.setdefault(which, []).append(trial)
+    titles = {name: run_metric(name).title for name in _LEARNED} | {"mean_area": "mean area"}
     lines = [
-        _line(["curriculum", "method", "setting", "value", "seeds", "average success", "forgetting", "mean area"]),
-        "|---|---|---|---:|---:|---:|---:|---:|",
+        _line(["curriculum", "method", "setting", "value", "seeds", *titles.values()]),
+        "|---|---|---|---:|" + "---:|" * (1 + len(titles)),
     ]
     for which, own in tries.items():
-        means = [
-            number(estimate([getattr(trial, name) for trial in own]).value)
-            for name in ("average_success", "forgetting", "mean_area")
-        ]
+        means = [number(estimate([getattr(trial, name) for trial in own]).value) for name in titles]
         lines.append(_line([*which, str(len(own)), *means]))
     return "\n".join(lines)
 
