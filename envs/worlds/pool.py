@@ -2,7 +2,8 @@
 
 EnvPool's own pools reset on the step after the one that ends an episode, and take their seeds when they are made. So
 here an episode that has ended is reset at once, and a reset with seeds makes the pool anew, which takes as long as
-thousands of its steps. `MAKING` counts how often that is and its seconds.
+thousands of its steps. `MAKING` counts how often that is and its seconds. Where EnvPool's resets are wrong, each
+simulation is made anew for every episode.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ctypes
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -23,6 +24,9 @@ from typing_extensions import override
 from clrobot.envs.worlds.envpool_import import imported
 from clrobot.envs.worlds.foreign import ForeignWorld
 
+# EnvPool 1.2 moves the goals of these further away at every reset of a simulation (it writes the goal's place in the
+# world where the next reset takes it from, in the box's or the shelf's own axes): each episode needs a new simulation.
+DRIFTS: Final = frozenset({"MetaWorld/Hammer-v3", "MetaWorld/ShelfPlace-v3"})
 OPEN_GOALS: Final = {"partially_observable": False}  # of Meta-World's tasks, which hide their goals otherwise
 _SEEDS: Final = 2**31  # EnvPool's are numbers of 32 bits with a sign
 
@@ -62,6 +66,18 @@ class PoolWorld(ForeignWorld):
         self.env.let_go()
 
 
+class _Part(NamedTuple):
+    """Simulations that EnvPool steps together.
+
+    Attributes:
+        pool: EnvPool's.
+        ids: which of a `Pool`'s simulations they are, (n,); -1 where another part has that one by now.
+    """
+
+    pool: Any
+    ids: NDArray[np.intp]
+
+
 class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
     """N simulations with same-step autoreset; observations (N, d), the parts of a dictionary by their names.
 
@@ -80,7 +96,10 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
     def __init__(self, name: str, num_envs: int, options: Mapping[str, Any], fps: float) -> None:
         self._envpool: Any = imported()
         self._name, self._options = name, dict(options)
-        self._pool: Any = None
+        self._renewed = name in DRIFTS
+        self._parts: list[_Part] = []
+        self._seeds = np.zeros(num_envs, np.int64)
+        self._episodes = np.zeros(num_envs, np.int64)
         spec: Any = self._envpool.make_spec(name, **self._options)
         self._space = spec.gymnasium_observation_space
         self.num_envs, self.divergences = num_envs, 0
@@ -104,9 +123,11 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         if options is not None and "reset_mask" in options:
             self._restart(np.flatnonzero(options["reset_mask"]))
             return self._obs, {}
-        if seed is not None or self._pool is None:
-            self._make(self._each(seed))
-        obs, _ = self._pool.reset()
+        if seed is not None or not self._parts or self._renewed:
+            self.let_go()  # the last ones go before the next ones come
+            self._seeds[:], self._episodes[:] = self._each(seed), 0
+            self._parts = [self._make(np.arange(self.num_envs))]
+        obs, _ = self._parts[0].pool.reset()
         self._obs = self._flat(obs)
         return self._obs, {}
 
@@ -118,8 +139,7 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
 
         Where a number is not finite the episode is terminated, with zeros in its place.
         """
-        obs, rewards, terminated, truncated, told = self._pool.step(actions)
-        self._obs = self._flat(obs)
+        self._obs, rewards, terminated, truncated, told = self._stepped(actions)
         diverged = ~(np.isfinite(self._obs).all(axis=1) & np.isfinite(rewards))
         if diverged.any():
             self.divergences += int(diverged.sum())
@@ -139,8 +159,41 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         self._restart(np.flatnonzero(ended))
         return self._obs, rewards, terminated, truncated, infos
 
+    def _stepped(self, actions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], Any]:
+        """Step every part, all at a time, and return what they show in the order of the simulations."""
+        if len(self._parts) == 1:
+            obs, *rest, told = self._parts[0].pool.step(actions)
+            return self._flat(obs), *rest, told
+        for part in self._parts:
+            part.pool.send(actions[np.maximum(part.ids, 0)])
+        shown = [part.pool.recv() for part in self._parts]
+        places = np.concatenate([part.ids for part in self._parts])
+        order = np.argsort(places, kind="stable")[-self.num_envs :]  # what has another part by now comes first
+
+        def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate(parts)[order]
+
+        rows = joined([self._flat(obs) for obs, *_ in shown])
+        rewards, terminated, truncated = (joined([found[k] for found in shown]) for k in (1, 2, 3))
+        infos = [told for *_, told in shown]
+        flat = [key for key, value in infos[0].items() if isinstance(value, np.ndarray)]
+        return rows, rewards, terminated, truncated, {key: joined([told[key] for told in infos]) for key in flat}
+
     def _restart(self, which: NDArray[np.intp]) -> None:
-        obs, told = self._pool.reset(which.astype(np.int32))
+        if self._renewed:
+            self._episodes[which] += 1
+            self._parts = [
+                _Part(pool, kept)
+                for pool, ids in self._parts
+                if ((kept := np.where(np.isin(ids, which), -1, ids)) >= 0).any()
+            ]
+            if self._episodes.sum() % self.num_envs < len(which):  # once for each episode of all
+                _trim()
+            self._parts.append(self._make(which))
+            obs, _ = self._parts[-1].pool.reset()
+            self._obs[which] = self._flat(obs)
+            return
+        obs, told = self._parts[0].pool.reset(which.astype(np.int32))
         self._obs[told["env_id"]] = self._flat(obs)
 
     def _flat(self, obs: Any) -> NDArray[Any]:
@@ -159,25 +212,32 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         drawn = np.random.SeedSequence().generate_state(self.num_envs)
         return [int(other if own is None else own) % _SEEDS for own, other in zip(given, drawn, strict=True)]
 
-    def _make(self, seeds: list[int]) -> None:
+    def _make(self, ids: NDArray[np.intp]) -> _Part:
+        """Make these simulations, by their seeds: of a later episode each has one that its first one gives."""
         began = time.perf_counter()
-        self.let_go()  # the last one goes before the next one comes
-        self._pool = self._envpool.make(
-            self._name, env_type="gymnasium", num_envs=self.num_envs, seed=seeds, **self._options
-        )
+        seeds = [
+            int(seed if not episode else np.random.SeedSequence([seed, episode]).generate_state(1)[0] % _SEEDS)
+            for seed, episode in zip(self._seeds[ids].tolist(), self._episodes[ids].tolist(), strict=True)
+        ]
+        options = self._options | {"num_threads": min(self._options["num_threads"], len(ids))}
+        pool = self._envpool.make(self._name, env_type="gymnasium", num_envs=len(ids), seed=seeds, **options)
         MAKING.pools += 1
-        MAKING.simulations += self.num_envs
+        MAKING.simulations += len(ids)
         MAKING.seconds += time.perf_counter() - began
+        return _Part(pool, np.asarray(ids))
 
     @override
     def render(self) -> tuple[NDArray[np.uint8], ...]:
         """Return a picture (height, width, 3) of each simulation."""
-        return tuple(self._pool.render(env_ids=np.arange(self.num_envs, dtype=np.int32)))
+        pictures: dict[int, NDArray[np.uint8]] = {}
+        for pool, ids in self._parts:
+            pictures |= zip(ids.tolist(), pool.render(env_ids=np.arange(len(ids), dtype=np.int32)), strict=True)
+        return tuple(pictures[i] for i in range(self.num_envs))
 
     def let_go(self) -> None:
         """Free what the simulations hold; the next reset makes them anew."""
-        if self._pool is not None:
-            self._pool = None
+        if self._parts:
+            self._parts = []
             _trim()
 
     @override

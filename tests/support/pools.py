@@ -19,6 +19,7 @@ import pytest
 from clrobot.envs.worlds import envpool_kind
 
 REACHED = 0.3
+DRIFTING = "envpool:MetaWorld/Hammer-v3"  # whose goal moves at every reset, as EnvPool's own
 FETCH, META, PANDA = "envpool:FetchPoint-v4", "envpool:MetaWorld/Point-v3", "envpool:PandaPoint-v1"
 GOAL = 0.25  # what Meta-World's task shows last, if it is asked for
 
@@ -28,6 +29,11 @@ _SPECS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "MetaWorld/Point-v3": (
         "metaworld",
         {"frame_skip": 5, "max_episode_steps": 30, "partially_observable": True},
+        ["success"],
+    ),
+    "MetaWorld/Hammer-v3": (
+        "metaworld",
+        {"frame_skip": 5, "max_episode_steps": 6, "partially_observable": True},
         ["success"],
     ),
     "PandaPoint-v1": (
@@ -68,10 +74,12 @@ class _Pool:
         assert all(isinstance(own, int) and 0 <= own < 2**31 for own in seeds)
         self._rngs = [np.random.default_rng(own) for own in seeds]
         self._places, self._elapsed, self._done = np.zeros((n, 2)), np.zeros(n, np.int32), np.ones(n, bool)
+        self._resets, self._drifts, self._sent = np.zeros(n), name.endswith("Hammer-v3"), None
 
     def _start(self, i: int) -> None:
         self._places[i] = self._rngs[i].uniform(-1.0, 1.0, 2) * self.config.get("start", 1.0)
         self._elapsed[i], self._done[i] = 0, False
+        self._resets[i] += 1
 
     def _seen(self, ids: Any) -> Any:
         places = self._places[ids].copy()
@@ -80,6 +88,8 @@ class _Pool:
         if self._family == "metaworld":
             rows = np.zeros((len(ids), 39))
             rows[:, :2], rows[:, -1] = places, 0.0 if self.config["partially_observable"] else GOAL
+            if self._drifts:
+                rows[:, -1] *= self._resets[ids]
             return rows
         return places
 
@@ -113,6 +123,14 @@ class _Pool:
             self._places[self._elapsed == at] = np.nan
         rewards = (-np.linalg.norm(self._places, axis=1)).astype(np.float32)
         return self._seen(ids), rewards, self._done & ~truncated, self._done & truncated, self._info(ids)
+
+    def send(self, actions: Any) -> None:
+        assert self._sent is None
+        self._sent = actions
+
+    def recv(self) -> Any:
+        actions, self._sent = self._sent, None
+        return self.step(actions)
 
     def render(self, env_ids: Any = None) -> Any:
         assert self._render_mode == "rgb_array"

@@ -78,7 +78,7 @@ def test_evaluation_starts_from_the_same_states_and_keeps_no_pool(tmp_path: Path
     run = train(make_config(**settings(curriculum=THREE)), tmp_path / "run", Silent())
     evaluator = start_states_stay(run)
     (world,) = evaluator._envs.values()
-    assert world.world.env._pool is None  # type: ignore[attr-defined]
+    assert world.world.env._parts == []  # type: ignore[attr-defined]
 
 
 def test_what_the_pools_took_is_in_the_metrics(tmp_path: Path) -> None:

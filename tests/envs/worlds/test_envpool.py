@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support import pools
-from support.pools import FETCH, META, PANDA
+from support.pools import DRIFTING, FETCH, META, PANDA
 
 from clrobot.envs.worlds import envpool_import, envpool_kind
 from clrobot.envs.worlds.envpool_kind import EnvPoolKind
@@ -166,13 +166,42 @@ def test_a_pool_whose_seeds_mean_nothing_is_refused(monkeypatch: pytest.MonkeyPa
         spec(FETCH)
 
 
+def test_a_task_whose_goal_moves_at_every_reset_gets_a_new_simulation_for_each_episode() -> None:
+    """Episodes that end apart, since they are staggered, and a single one beside that acts as one of them did."""
+    world, moves = KIND.make(spec(DRIFTING), N, stagger=True), actions(40, size=4)
+    obs, _ = world.reset(seed=3)
+    goal, starts, ends = obs[0, -1], [obs[1]], 0
+    for action in moves:
+        obs, rewards, _, truncated, _ = world.step(action)
+        np.testing.assert_array_equal(obs[:, -1], np.full(N, goal))
+        assert obs.shape == (N, 39)
+        assert rewards.shape == (N,)
+        ends += int(truncated.sum())
+        if truncated[1]:
+            starts.append(obs[1])
+    assert ends > 5 * N
+    assert len({tuple(start) for start in starts}) == len(starts), "every episode starts elsewhere"
+    again = KIND.make(spec(DRIFTING), N, stagger=True)
+    again.reset(seed=3)
+    for action in moves:
+        repeated, *_ = again.step(action)
+    np.testing.assert_array_equal(repeated, obs)
+    # What one of them does is what it does alone, first episodes aside, which are cut short here.
+    shown, first = {}, {}
+    for single, found in ((True, shown), (False, first)):
+        one = KIND.make(spec(DRIFTING), 1 if single else N)
+        one.reset(seed=4 if single else 3)
+        found["obs"] = [one.step(action[1:2] if single else action)[0][0 if single else 1] for action in moves]
+    np.testing.assert_array_equal(shown["obs"], first["obs"])
+
+
 def test_what_is_made_is_counted_and_let_go() -> None:
     before = MAKING.pools, MAKING.simulations, MAKING.seconds
     world = KIND.make(spec(META), N)
     at = MAKING.pools
     world.reset(seed=0)
     world.let_go()
-    assert world.env._pool is None  # type: ignore[attr-defined]
+    assert world.env._parts == []  # type: ignore[attr-defined]
     world.reset(seed=0)
     world.step(np.zeros((N, 4)))
     assert MAKING.pools == at + 2
@@ -230,7 +259,7 @@ def test_why_nothing_is_drawn_is_a_clause(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_offers_are_the_newest_of_what_can_be_learned() -> None:
     offers = {offer.task: offer for offer in KIND.offers()}
-    assert set(offers) == {FETCH, META, PANDA}
+    assert set(offers) == {FETCH, META, DRIFTING, PANDA}
     assert offers[FETCH][2:] == (12, 4, 2, "is_success", None)
     assert offers[PANDA].lacks == "success: give return_above or a key"
 

@@ -13,6 +13,7 @@ from support.trainings import TINY, quickly
 
 from clrobot.envs.worlds.envpool_import import imported, why_nothing_is_drawn
 from clrobot.envs.worlds.envpool_kind import EnvPoolKind, success_keys
+from clrobot.envs.worlds.pool import DRIFTS
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curricula import CURRICULA
@@ -138,3 +139,19 @@ def test_a_stopped_training_in_all_three_kinds_of_world_goes_on_with_the_same_bi
         path = tmp_path / "film.mp4"
         record(path, load_agent(RunFolder.open(tmp_path / "whole")), 0, Film("finetune", None), 1)
         assert path.stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("name", sorted(DRIFTS))
+def test_goals_that_its_resets_move_stay_where_they_are(name: str) -> None:
+    """And once EnvPool has mended them, they need no simulation of their own for each episode."""
+    bare = imported().make(name, env_type="gymnasium", num_envs=1, num_threads=1, seed=1, partially_observable=False)
+    moved = np.array([bare.reset()[0][0, -3:] for _ in range(3)])
+    assert np.ptp(moved, axis=0).max() > 1.0
+    plain = Measured((0.0,) * 39, (1.0,) * 39, 4, None)
+    world = KIND.make(WorldSpec(f"envpool:{name}", horizon=HORIZON, measured=plain), 3, stagger=True)
+    obs, _ = world.reset(seed=1)
+    goals, rng = [obs[:, -3:]], np.random.default_rng(0)
+    for _ in range(4 * HORIZON):
+        obs, *_ = world.step(rng.uniform(-1.0, 1.0, (3, 4)).astype(np.float32))
+        goals.append(obs[:, -3:])
+    assert np.ptp(np.concatenate(goals), axis=0).max() < 0.25
