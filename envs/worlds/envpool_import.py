@@ -50,7 +50,9 @@ def imported() -> Any:
         return import_module("envpool")
     except (ImportError, OSError) as error:
         reason = cut(str(error).partition("\n")[0] or type(error).__name__, 200)
-        raise UserError(f"EnvPool is installed and cannot be imported ({reason}); install it anew: {INSTALL}") from error
+        raise UserError(
+            f"EnvPool is installed and cannot be imported ({reason}); install it anew: {INSTALL}"
+        ) from error
 
 
 def why_not_imported() -> str | None:

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from clrobot.envs.cores import usable_cores
 from clrobot.envs.triton_first import load_triton
-from clrobot.envs.worlds.envpool_import import INSTALL, imported, why_nothing_is_drawn, why_not_imported
+from clrobot.envs.worlds.envpool_import import INSTALL, imported, why_not_imported, why_nothing_is_drawn
 from clrobot.envs.worlds.examine import STEPS, measured, told_key, why_no_space
 from clrobot.envs.worlds.foreign import FPS, failing
 from clrobot.envs.worlds.kind import Kind, Offer

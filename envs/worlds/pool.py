@@ -25,7 +25,7 @@ from clrobot.envs.worlds.envpool_import import imported
 from clrobot.envs.worlds.foreign import ForeignWorld
 
 # EnvPool 1.2 moves the goals of these further away at every reset of a simulation (it writes the goal's place in the
-# world where the next reset takes it from, in the box's or the shelf's own axes): each episode needs a new simulation.
+# world where the next reset takes it from in the box's or the shelf's axes): each episode needs a new simulation.
 DRIFTS: Final = frozenset({"MetaWorld/Hammer-v3", "MetaWorld/ShelfPlace-v3"})
 OPEN_GOALS: Final = {"partially_observable": False}  # of Meta-World's tasks, which hide their goals otherwise
 _SEEDS: Final = 2**31  # EnvPool's are numbers of 32 bits with a sign
