@@ -189,7 +189,8 @@ class _UntilSolved(Silent):
         if success is not None and success >= SOLVED:
             stage = self.training.next_stage
             measured = {s.step for s in self.training.book.scores if (s.stage, s.slot) == (stage, stage - 1)}
-            self.training.stop.asked = len(measured) > 1
+            if len(measured) > 1:
+                self.training.stop.asked = True
 
 
 def _train_until_solved(folder: Path) -> None:
