@@ -19,6 +19,7 @@ from clrobot.errors import UserError, cut, shown
 STEPS: Final = 10_000
 SUCCESS_KEYS: Final = ("success", "is_success")  # of an info, in this order
 _REPEATED: Final = 30  # steps that must be the same again from the same seed
+_ROUNDING: Final = 1e-6  # of a number's size: what moves less is not moved, but rounded
 _LEAST_SCALE: Final = 0.01  # of the median scale: what hardly moves must not drown the rest in its noise
 
 Make = Callable[[], gym.Env[Any, Any]]
@@ -112,7 +113,7 @@ def measured(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         offset, scale = rows.mean(axis=0), rows.std(axis=0)
-    moving = scale[scale > 0]
+        moving = scale[scale > _ROUNDING * np.maximum(np.abs(offset), scale.max())]
     scale = np.maximum(scale, least * np.median(moving) if len(moving) else 1.0)
     if not (np.abs(offset).max() <= HUGE and scale.min() >= 1 / HUGE and scale.max() <= HUGE):
         most = np.abs(rows).max()

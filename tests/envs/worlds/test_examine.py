@@ -10,6 +10,7 @@ import pytest
 from support import point
 
 from clrobot.envs.worlds import examine as examining
+from clrobot.envs.worlds.examine import measured
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.envs.worlds.spec import WorldSpec
 from clrobot.errors import UserError
@@ -52,6 +53,13 @@ def test_what_never_moves_has_a_scale_too() -> None:
     measured = KIND.examine(WorldSpec("gymnasium:Still-v0"))
     assert measured.offset[:2] == (2.0, 3.0)
     assert min(measured.scale) > 0
+
+
+def test_what_is_only_rounded_does_not_move() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.stack([rng.normal(0, 0.2, 500), 3.0 + 1e-14 * rng.normal(size=500), 1e-14 * rng.normal(size=500)], 1)
+    found = measured("x", rows, 1, None, least=1.0).scale
+    np.testing.assert_allclose(found, rows[:, 0].std(), rtol=1e-12)  # the one that moves is the median of what does
 
 
 @pytest.mark.parametrize(("tells", "key"), [("success", "success"), ("won", None), (None, None)])
