@@ -6,12 +6,12 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
+from clrobot.envs.worlds.kinds import kind_of
 from clrobot.errors import UserError
 from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.layout import layout
 
-_SIMULATION = 200_000  # bytes of one simulation, measured
 _NUMBER = 4  # bytes
 _KEPT_PER_WEIGHT = 4  # itself, its gradient, Adam's two moments
 
@@ -51,16 +51,37 @@ def memory_parts(config: RunConfig) -> dict[str, float]:
     else:
         rollout = {"sac.buffer-size": float(own.buffer_size * (row + common.size) * _NUMBER)}
         batch = own.batch_size
-    measured = 4 * evaluation.episodes // 3 + evaluation.zero_shot_episodes
+    both = 4 * evaluation.episodes // 3  # with mean and with sampled actions
+    tasks = [stage.task for stage in stages]
+    worlds = {stage.world: stage.task for stage in stages}.values()
+    passing = max(_passing(task) for task in tasks)  # one evaluation's, of one world, at a time
     return rollout | {
         "network.widths": weights * _NUMBER * _KEPT_PER_WEIGHT,
         f"{config.algo}.batch-size": float(batch * sum(widths) * networks * 2 * _NUMBER),
-        f"{config.algo}.num-envs": float(own.num_envs * _SIMULATION),
-        "evaluation.episodes": float(len({stage.world for stage in stages}) * measured * _SIMULATION),
-        "evaluation.curve-episodes": float(len(stages) * evaluation.curve_episodes * _SIMULATION)
+        f"{config.algo}.num-envs": float(own.num_envs * max(map(_simulation, tasks))),
+        "evaluation.episodes": float(
+            (both + evaluation.zero_shot_episodes) * sum(map(_kept, worlds)) + both * passing
+        ),
+        "evaluation.curve-episodes": float(
+            evaluation.curve_episodes * sum(map(_kept, tasks)) + max(evaluation.curve_episodes - both, 0) * passing
+        )
         if evaluation.curve_points
         else 0.0,
     }
+
+
+def _simulation(task: str) -> int:
+    return kind_of(task).simulation_bytes(task)
+
+
+def _kept(task: str) -> int:
+    """Return the bytes of a simulation that an evaluation keeps for the next; 0 where it goes."""
+    return 0 if kind_of(task).lets_go else _simulation(task)
+
+
+def _passing(task: str) -> int:
+    """Return the bytes of a simulation that goes when an evaluation ends; 0 where it is kept."""
+    return _simulation(task) - _kept(task)
 
 
 def hidden_weights(config: RunConfig, slots: int) -> float:

@@ -45,6 +45,9 @@ _DECIDED: Final = ("num_envs", "batch_size", "num_threads", "max_num_players", "
 
 _TIMESTEP: Final = {"metaworld": 0.0025, "robotics": 0.002}  # s, of MuJoCo in these suites' models
 
+# Bytes of one simulation, measured: each has a model of its own.
+_SIMULATION: Final = {"MetaWorld/": 16_000_000, "Fetch": 11_000_000, "Panda": 48_000_000}
+_OTHER_SIMULATION: Final = 16_000_000  # not measured
 _SIMULATIONS: Final = 16  # of a trial: making one takes as long as a hundred of its steps
 # Of the median scale. What random steps hardly move (a cube that lies there) a skill moves as far as the rest.
 _LEAST_SCALE: Final = 1.0
@@ -68,6 +71,7 @@ class EnvPoolKind(Kind):
     saves_state: ClassVar = False
     # Beginning anew takes as long as hundreds of steps of every simulation.
     snapshot_steps: ClassVar = 250_000
+    lets_go: ClassVar = True
 
     @override
     def check(self, task: str) -> None:
@@ -86,6 +90,11 @@ class EnvPoolKind(Kind):
     @override
     def horizon(self, spec: WorldSpec) -> int:
         return spec.horizon or int(_known(spec.task).config["max_episode_steps"])
+
+    @override
+    def simulation_bytes(self, task: str) -> int:
+        name = task.partition(":")[2]
+        return next((size for part, size in _SIMULATION.items() if part in name), _OTHER_SIMULATION)
 
     @override
     def examine(self, spec: WorldSpec) -> Measured:

@@ -30,11 +30,13 @@ class Kind(ABC):
         saves_state: whether its worlds save their state (see `World.saves_state`).
         snapshot_steps: control steps between two snapshots where they do not, and begin anew at each: what a resumed
             training does again at most.
+        lets_go: whether an evaluation's simulations go when it ends, so that one world's are there at a time.
     """
 
     prefix: ClassVar[str]
     saves_state: ClassVar[bool]
     snapshot_steps: ClassVar[int] = 50_000
+    lets_go: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, task: str) -> None:
@@ -51,6 +53,10 @@ class Kind(ABC):
         Raises:
             UserError: its episodes have no end.
         """
+
+    def simulation_bytes(self, task: str) -> int:
+        """Return about how much memory one simulation takes; by default what a native task's was measured to."""
+        return 200_000
 
     @abstractmethod
     def examine(self, spec: WorldSpec) -> Measured:

@@ -130,10 +130,14 @@ def test_a_stranger_s_gigantic_run_is_refused_as_well(tiny_copy: Path, cli: Cli)
     assert (done.code, done.err.count("\n")) == (2, 1), done
 
 
+OF_ENVPOOL = [
+    name for name, one in CURRICULA.items() if any(stage.task.startswith("envpool:") for stage in one.stages)
+]
+
+
 def _in_its_place(curriculum: str) -> Any:
     """Return a curriculum as a parameter; what EnvPool plays is tested where that is."""
-    plays = any(stage.task.startswith("envpool:") for stage in CURRICULA[curriculum].stages)
-    return pytest.param(curriculum, marks=[pytest.mark.envpool] if plays else [])
+    return pytest.param(curriculum, marks=[pytest.mark.envpool] if curriculum in OF_ENVPOOL else [])
 
 
 @pytest.mark.usefixtures("small_machine")
@@ -145,7 +149,27 @@ def test_what_people_train_is_well_within_a_small_machine(
     monkeypatch.setattr(clrobot.envs.worlds.examine, "STEPS", 50)  # of others' worlds; their sizes count
     config = prepare(make_config(algo=algo, curriculum=curriculum, method="progressive"))
     check_memory(config)
-    assert sum(memory_parts(config).values()) < 2**31
+    most = 6 if curriculum in OF_ENVPOOL else 2  # GiB: its simulations have a model each
+    assert sum(memory_parts(config).values()) < most * 2**30
+
+
+def test_envpool_s_simulations_count_as_what_they_are() -> None:
+    """Those in training all at once, those of an evaluation for one world at a time."""
+    measured = {"offset": [0.0] * 39, "scale": [1.0] * 39, "actions": 4}
+
+    def parts(*tasks: str) -> dict[str, float]:
+        stages = [{"task": f"envpool:{task}", "steps": 1, "measured": measured} for task in tasks]
+        evaluation = {"episodes": 30, "curve_episodes": 20}
+        config = make_config(curriculum={"name": "x", "stages": stages, "pad": True}, evaluation=evaluation)
+        assert config.ppo.num_envs == 128
+        return memory_parts(config)
+
+    hammer, fetch = "MetaWorld/Hammer-v3", "FetchPushDense-v4"
+    for found in (parts(fetch, hammer), parts(fetch, hammer, "MetaWorld/Push-v3")):
+        assert found["ppo.num-envs"] == 128 * 16e6
+        assert found["evaluation.episodes"] == 40 * 16e6
+        assert found["evaluation.curve-episodes"] == 0.0
+    assert parts(fetch)["ppo.num-envs"] == 128 * 11e6
 
 
 def test_the_estimate_of_tiny_settings_is_tiny() -> None:
