@@ -24,7 +24,7 @@ class L2(QuadraticMethod):
     class Settings(QuadraticMethod.Settings):
         """L2's penalty."""
 
-        strength: float = Field(0.01, ge=0)
+        strength: float = Field(0.04, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
 
     settings: Settings

@@ -48,7 +48,7 @@ class MAS(QuadraticMethod):
     class Settings(QuadraticMethod.Settings):
         """MAS's penalty."""
 
-        strength: float = Field(0.01, ge=0)
+        strength: float = Field(0.04, ge=0)
         """λ; 0 is fine-tuning, to the bit."""
         anchor: Literal["summed", "newest"] = "newest"
         """θ*: of the sum of all tasks' quadratics, or where the newest task ended."""
