@@ -21,6 +21,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from clrobot.envs.simulation.simulation import SavedState
 from clrobot.envs.worlds.envpool_import import imported
 from clrobot.envs.worlds.foreign import ForeignWorld
 
@@ -64,6 +65,16 @@ class PoolWorld(ForeignWorld):
     @override
     def let_go(self) -> None:
         self.env.let_go()
+
+    @override
+    def get_state(self) -> SavedState:
+        """Return what counts over a whole stage; what the simulations hold is their own."""
+        return SavedState({"divergences": np.array([self.env.divergences])}, [])
+
+    @override
+    def set_state(self, state: SavedState) -> None:
+        """Go on counting; a reset with the same seed puts the simulations where they were."""
+        self.env.divergences = int(state.arrays["divergences"][0])
 
 
 class _Part(NamedTuple):

@@ -222,6 +222,9 @@ def test_a_simulation_that_goes_to_infinity_is_counted_and_begins_anew() -> None
             assert np.isfinite(infos["final_obs"]).all()
             assert (rewards == 0.0).all()
     assert world.divergences == 6
+    resumed = KIND.make(WorldSpec(PANDA, measured=measured), 3)
+    resumed.set_state(world.get_state())
+    assert resumed.divergences == 6
 
 
 def test_its_own_pictures_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
