@@ -67,7 +67,7 @@ class Collector:
         missing = n - len(had.observations)
         if not missing:
             return had
-        self.steps += control_steps(missing, stage_horizon(self._stage))
+        self.steps += control_steps(self._stage, missing)
         new = collect(
             self._policy,
             self._stage,
@@ -99,13 +99,21 @@ class Collector:
         return trajectories(self._policy, SlotVecEnv(worlds, self._slot), n, length, self._seed, horizon)
 
 
-def control_steps(n: int, steps: int = HORIZON) -> int:
-    """Return the control steps that it takes to `collect` n samples: so many whole beginnings of episodes."""
-    return _simulations(n, steps) * steps
+def control_steps(stage: Stage, n: int, steps: int | None = None) -> int:
+    """Return the control steps that it takes to `collect` n samples: beginnings of episodes, in whole batches."""
+    steps = steps or stage_horizon(stage)
+    batches, at_once = _batches(stage, n, steps)
+    return batches * at_once * steps
 
 
-def _simulations(n: int, steps: int) -> int:
-    return max(1, -(-n // steps))
+def _batches(stage: Stage, n: int, steps: int) -> tuple[int, int]:
+    """Return how often simulations run for n samples, of so many steps each, and how many simulations at once.
+
+    Native ones run once. Others' take more memory: a few of them run as often as it needs, the last time all too.
+    """
+    episodes = max(1, -(-n // steps))
+    at_once = episodes if stage.native else min(episodes, _AT_ONCE)
+    return -(-episodes // at_once), at_once
 
 
 def collect(
@@ -125,14 +133,13 @@ def collect(
     curriculum's, and `threads` are those of the physics.
     """
     steps = steps or stage_horizon(stage)
-    episodes = _simulations(n, steps)
-    at_once = episodes if stage.native else min(episodes, _AT_ONCE)
+    batches, at_once = _batches(stage, n, steps)
     env = SlotVecEnv(stage_env(stage, at_once, layout=layout, threads=threads), slot)
     generator = th.Generator().manual_seed(seed)
     observations, actions = [], []
     with th.no_grad():
-        for first in range(0, episodes, at_once):
-            env.seed(seed + first)
+        for batch in range(batches):
+            env.seed(seed + batch * at_once)
             obs: Any = env.reset()
             for _ in range(steps):
                 tensor = th.as_tensor(obs, device=policy.device)

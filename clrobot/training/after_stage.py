@@ -96,7 +96,9 @@ def learn_first_states(config: RunConfig, policy: SlotPolicy, plan: StagePlan, l
     for slot in plan.trained:
         seen = _collect(config, policy, slot, INFERENCE_STATES, seed, INFERENCE_STEPS)
         policy.task_inference.learn(slot, seen.observations[:, :-1])
-        ledger.task_inference_steps += control_steps(INFERENCE_STATES, INFERENCE_STEPS)
+        ledger.task_inference_steps += control_steps(
+            config.curriculum.stages[slot], INFERENCE_STATES, INFERENCE_STEPS
+        )
 
 
 def _collect(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch as th
+from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from support.models import TINY_PPO, next_slot, tiny_env, tiny_learner
 
 from clrobot.agents.algorithms.learner import Learner, Rollout
 from clrobot.agents.algorithms.sac import SACAlgorithm, SACSettings
 from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
+from clrobot.evaluation import collect as collecting
 from clrobot.evaluation.collect import Collector, collect, control_steps
 from clrobot.experiment.curriculum import Stage
 
@@ -54,7 +59,7 @@ def test_the_rest_is_collected_anew_and_counted() -> None:
     found = gather(300)
     assert found.observations.shape == (300, 24)
     assert found.actions.shape == (300, 4)
-    assert gather.steps == control_steps(236) == 300
+    assert gather.steps == control_steps(STAGE, 236) == 300
     new = collect(learner.policy, STAGE, 0, 236, 3, threads=1)
     assert th.equal(found.observations[64:], new.observations)
     assert rows(found.observations[:64]) == rows(learner.last_rollout.observations)
@@ -125,4 +130,21 @@ def test_a_rollout_of_another_slot_gives_nothing() -> None:
 
 @pytest.mark.parametrize(("n", "steps"), [(1, 100), (100, 100), (101, 200), (2000, 2000)])
 def test_whole_episodes_are_taken(n: int, steps: int) -> None:
-    assert control_steps(n) == steps
+    assert control_steps(STAGE, n) == steps
+
+
+def test_others_simulations_run_in_whole_batches_and_all_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    stepped = []
+
+    class Counting(SlotVecEnv):
+        def step(self, actions: NDArray[Any]) -> VecEnvStepReturn:
+            stepped.append(self.num_envs)
+            return super().step(actions)
+
+    learner = trained()
+    monkeypatch.setattr(Stage, "native", False)
+    monkeypatch.setattr(collecting, "_AT_ONCE", 2)
+    monkeypatch.setattr(collecting, "SlotVecEnv", Counting)
+    gather = collector(learner)
+    assert len(gather(64 + 250).observations) == 64 + 250  # three episodes, in two batches of two
+    assert gather.steps == sum(stepped) == 400
