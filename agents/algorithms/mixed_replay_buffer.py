@@ -30,7 +30,7 @@ class MixedReplayBuffer(ReplayBuffer):
 
         Args:
             source: of transitions of earlier slots.
-            share: in (0, 1), rounded to whole transitions.
+            share: in (0, 1), rounded to whole transitions: one at least, and one of this buffer's own at least.
             log_temperatures: logs of the temperatures at which those slots' stages ended, (k,).
         """
         self._mixed_in, self.log_temperatures = (source, share), log_temperatures
@@ -51,6 +51,10 @@ class MixedReplayBuffer(ReplayBuffer):
         )
         return ReplayBufferSamples(*map(self.to_torch, columns))
 
+    def own(self, batch_size: int) -> ReplayBufferSamples:
+        """Return a batch of this buffer's own experience alone."""
+        return super().sample(batch_size)
+
     @override
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
         """Return a batch: what is mixed in first, then this buffer's own."""
@@ -62,7 +66,7 @@ class MixedReplayBuffer(ReplayBuffer):
         if self._mixed_in is None:
             return super().sample(batch_size, env)
         source, share = self._mixed_in
-        count = round(share * batch_size)
+        count = max(0, min(max(1, round(share * batch_size)), batch_size - 1))
         own: Any = super().sample(batch_size - count, env)
         others: Any = source(count)
         # Optional fields, such as n-step discounts, are None in both.

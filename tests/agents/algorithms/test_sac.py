@@ -301,6 +301,16 @@ def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
     assert th.bincount(learner.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
 
 
+@pytest.mark.parametrize(("share", "size", "old"), [(0.9, 4, 3), (0.01, 4, 1), (0.5, 1, 0)])
+def test_a_batch_has_some_of_both(share: float, size: int, old: int) -> None:
+    method = Replay(Replay.Settings(memory=40, share=share))
+    learner = filled(method)
+    learner.model.learn(64, reset_num_timesteps=False)
+    slots = learner.replay_buffer.sample(size).observations[:, -1]
+    assert slots.tolist() == [0.0] * old + [1.0] * (size - old)
+    assert (learner.replay_buffer.own(size).observations[:, -1] == 1).all()
+
+
 @pytest.mark.parametrize("off", [{"share": 0.0}, {"strength": 0.0}])
 def test_without_a_share_no_transition_is_kept(off: dict[str, float]) -> None:
     method = Replay(Replay.Settings(memory=40, **off))
