@@ -251,10 +251,11 @@ class Replay(Rehearsal):
         self.memory.add(Steps(steps.observations, steps.actions, mean, log_std, values))
 
     def _drawn_from(self, buffer: MixedReplayBuffer) -> Transitions:
-        """Return as many transitions as the reservoir holds, drawn evenly from all that the buffer has."""
+        """Return as many transitions as the reservoir holds, drawn evenly: from too few, each as often as can be."""
         rows = buffer.buffer_size if buffer.full else buffer.pos
-        generator = self.transitions.generator
-        chosen = th.randint(rows * buffer.n_envs, (self.settings.memory,), generator=generator).numpy()
+        held, wanted, generator = rows * buffer.n_envs, self.settings.memory, self.transitions.generator
+        orders = [th.randperm(held, generator=generator) for _ in range(-(-wanted // held))]
+        chosen = th.cat(orders)[:wanted].numpy()
         found = buffer.transitions(chosen // buffer.n_envs, chosen % buffer.n_envs)
         return Transitions(found.observations, found.actions, found.next_observations, found.dones, found.rewards)
 

@@ -301,6 +301,19 @@ def test_replay_gives_a_set_share_of_each_batch_to_earlier_tasks() -> None:
     assert th.bincount(learner.replay_buffer.sample(16).observations[:, -1].long()).tolist() == [0, 16]
 
 
+def test_kept_transitions_are_drawn_without_repeating_any() -> None:
+    method = Replay(Replay.Settings(memory=40))
+    filled(method)
+    kept = method.transitions.rows
+    assert len(th.unique(th.cat([kept.observations, kept.actions], 1), dim=0)) == 40
+    many = Replay(Replay.Settings(memory=300))  # of 128: each twice at least, and none more than three times
+    filled(many)
+    kept = many.transitions.rows
+    counts = th.unique(th.cat([kept.observations, kept.actions], 1), dim=0, return_counts=True)[1]
+    assert sorted(set(counts.tolist())) == [2, 3]
+    assert len(counts) == 128
+
+
 @pytest.mark.parametrize(("share", "size", "old"), [(0.9, 4, 3), (0.01, 4, 1), (0.5, 1, 0)])
 def test_a_batch_has_some_of_both(share: float, size: int, old: int) -> None:
     method = Replay(Replay.Settings(memory=40, share=share))
