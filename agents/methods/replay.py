@@ -73,7 +73,9 @@ class Replay(Rehearsal):
         L_V-trace = mean [-A_t log π(a_t|s_t) + ½ (v_t - V(s_t))²],   with v_t and A_t as in `v_trace`,
 
     through the trunks, since finished heads are constant. SAC's own loss is defined for any experience: there a set
-    share of every batch is transitions of earlier tasks, from a second reservoir that is filled from SAC's buffer.
+    share of every batch is transitions of earlier tasks, from a second reservoir that is filled from SAC's buffer,
+    and the policy alone is cloned (w = 0). Old values that are pinned while they still learn would stay wrong: their
+    targets are made of them, so that their own loss pulls with (1 - γ) of what is missing.
 
     The memory is filled when a task ends, by the finished policy, and not while it is learned, as in CLEAR: there
     the old behaviour serves off-policy corrections, here it is what is distilled, and most of what a policy did while
@@ -93,7 +95,7 @@ class Replay(Rehearsal):
         strength: float = Field(1.0, ge=0)
         """β, the weight of what is replayed; 0 is fine-tuning, to the bit."""
         value_weight: float = Field(0.1, ge=0)
-        """w, the critic's part beside the actor's."""
+        """w, with PPO: the critic's part beside the actor's. SAC's critics learn old tasks by their own loss."""
         v_trace: float = Field(0.0, ge=0)
         """v, with PPO: the weight of learning from old rewards (CLEAR's V-trace); an old skill can then improve."""
         memory: int = Field(20_000, ge=1)
@@ -144,7 +146,7 @@ class Replay(Rehearsal):
         """Return the distillation losses of the networks that this optimizer steps."""
         strength, value_weight = self.settings.strength, self.settings.value_weight
         acts = Role.ACTOR in role
-        values = Role.CRITIC in role and (value_weight > 0 or self._traces)
+        values = Role.CRITIC in role and (value_weight > 0 or self._traces) and learner.replay_buffer is None
         if not (acts or values) or not len(self.memory) or strength == 0:
             return None
         policy = learner.policy

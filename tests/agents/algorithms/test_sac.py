@@ -314,6 +314,13 @@ def test_kept_transitions_are_drawn_without_repeating_any() -> None:
     assert len(counts) == 128
 
 
+def test_replay_clones_the_actor_and_leaves_the_critics_to_their_own_loss() -> None:
+    method = Replay(Replay.Settings(memory=40))
+    learner = filled(method)
+    assert method.auxiliary_loss(learner, Role.ACTOR) is not None
+    assert method.auxiliary_loss(learner, Role.CRITIC) is None
+
+
 @pytest.mark.parametrize(("share", "size", "old"), [(0.9, 4, 3), (0.01, 4, 1), (0.5, 1, 0)])
 def test_a_batch_has_some_of_both(share: float, size: int, old: int) -> None:
     method = Replay(Replay.Settings(memory=40, share=share))
