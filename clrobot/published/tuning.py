@@ -35,6 +35,13 @@ GRID: Final[dict[str, tuple[str, tuple[float, ...]]]] = {
     "a-gem": ("a-gem.batch_size", (64, 128, 256, 512)),
 }
 
+# With SAC: what is replayed there is a share of each batch. The sequence is docs/data/candidates/sac-tries.yaml.
+SAC_GRID: Final[dict[str, tuple[str, tuple[float, ...]]]] = {
+    "ewc": GRID["ewc"],
+    "distillation": GRID["distillation"],
+    "replay": ("replay.share", (0.1, 0.25, 0.5, 0.75)),
+}
+
 
 class Trial(Row):
     """One run of one try.
@@ -86,14 +93,15 @@ class Trial(Row):
 
 def main_setting(config: RunConfig) -> tuple[str, float | None]:
     """Return a method's main setting and the value that a run has of it; nothing where it has none."""
-    if config.method not in GRID:
+    grid = SAC_GRID if config.algo == "sac" else GRID
+    if config.method not in grid:
         return "", None
-    name, _ = GRID[config.method]
+    name, _ = grid[config.method]
     return name, float(dict(flatten(config.model_dump(mode="json")))[name])
 
 
 def tries() -> list[tuple[str, dict[str, Any]]]:
-    """Return every try of the protocol: a method, and its settings as `make_config` takes them.
+    """Return every try of the protocol with PPO: a method, and its settings as `make_config` takes them.
 
     A column of another width than the first begins anew, so that all widths do.
     """

@@ -25,7 +25,7 @@ from clrobot.published.results import (
 )
 from clrobot.published.rows import read_rows, rows_text
 from clrobot.published.tuning import FILE as TUNING_FILE
-from clrobot.published.tuning import GRID, SEEDS, Trial, tries
+from clrobot.published.tuning import GRID, SAC_GRID, SEEDS, Trial, main_setting, tries
 from clrobot.results.catalogue import RUN_METRICS
 from clrobot.runs.folder import RunFolder
 
@@ -238,16 +238,27 @@ def test_what_is_shipped_can_be_read() -> None:
         assert rows_text(read_rows(path, kind, "data"), kind) == path.read_text(encoding="utf-8")
 
 
-def test_every_method_has_four_tries_and_its_default_is_one() -> None:
-    assert {method: len(values) for method, (_, values) in GRID.items()} == dict.fromkeys(GRID, 4)
-    for method, (name, values) in GRID.items():
+@pytest.mark.parametrize("grid", [GRID, SAC_GRID])
+def test_every_method_has_four_tries_and_its_default_is_one(grid: dict[str, tuple[str, tuple[float, ...]]]) -> None:
+    assert {method: len(values) for method, (_, values) in grid.items()} == dict.fromkeys(grid, 4)
+    for method, (name, values) in grid.items():
         group, _, setting = name.partition(".")
         default = getattr(getattr(make_config(), group), setting)
         assert default in values, method
+
+
+def test_each_try_can_be_trained_and_none_by_a_seed_that_is_reported() -> None:
     for method, settings in tries():
         make_config(curriculum="val5", method=method, **settings)  # each can be
     assert len(tries()) == 4 * len(GRID)
     assert all(seed >= 100 for seed in SEEDS)
+
+
+def test_with_sac_replay_s_main_setting_is_its_share() -> None:
+    config = make_config(method="replay", algo="sac", replay={"share": 0.5})
+    assert main_setting(config) == ("replay.share", 0.5)
+    assert main_setting(make_config(method="replay")) == ("replay.strength", 1.0)
+    assert main_setting(make_config(method="packnet", algo="sac")) == ("", None)
 
 
 def test_tuning_is_a_row_for_each_run(cli: Cli, tmp_path: Path) -> None:
