@@ -7,10 +7,13 @@ Gymnasium's, or by a module of the user's own. A name never makes anything be im
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from typing import Any, ClassVar, Final
 
@@ -56,7 +59,7 @@ class GymnasiumKind(Kind):
         package = str(module).partition(".")[0]
         if package == "gymnasium":
             return {}
-        for name in packages_distributions().get(package, []):
+        for name in _distributions(_places()).get(package, []):
             return {"distribution": name, "version": version(name)}
         return {"module": str(module)}
 
@@ -153,6 +156,17 @@ def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
 def _close(env: gym.Env[Any, Any]) -> None:
     with suppress(Exception):
         env.close()
+
+
+def _places() -> tuple[tuple[str, float], ...]:
+    """Return where modules are looked for, and when each place changed last."""
+    return tuple((place, os.stat(place).st_mtime) for place in sys.path if os.path.isdir(place))
+
+
+@cache
+def _distributions(_: tuple[tuple[str, float], ...]) -> Mapping[str, list[str]]:
+    """Return the distributions of each top-level module; to look through all takes half a second."""
+    return packages_distributions()
 
 
 def _registered(task: str) -> EnvSpec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +12,7 @@ import pytest
 from support import point
 
 from clrobot.envs.worlds import examine as examining
+from clrobot.envs.worlds import gymnasium_kind
 from clrobot.envs.worlds.examine import measured
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.envs.worlds.spec import WorldSpec
@@ -141,3 +144,21 @@ def test_what_never_ends_needs_a_horizon(own_registries: None) -> None:
 )
 def test_whether_it_can_be_drawn(fault: str, reason: str | None) -> None:
     assert KIND.why_not_drawn(spec(fault=fault)) == reason
+
+
+def test_where_a_world_comes_from_is_looked_up_once_until_something_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looks = []
+
+    def look() -> dict[str, list[str]]:
+        looks.append(1)
+        return {"support": ["pytest"]} if len(looks) > 1 else {}
+
+    monkeypatch.setattr(gymnasium_kind, "packages_distributions", look)
+    monkeypatch.syspath_prepend(tmp_path)  # where nothing was looked up yet
+    assert KIND.source("gymnasium:Point-v0") == KIND.source("gymnasium:Point-v0") == {"module": "support.point"}
+    assert len(looks) == 1
+    os.utime(tmp_path, (1.0, 1.0))
+    assert KIND.source("gymnasium:Point-v0") == {"distribution": "pytest", "version": pytest.__version__}
+    assert len(looks) == 2
