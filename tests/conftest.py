@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,15 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 Ships = Callable[..., None]
+
+# Every file that clrobot writes comes by a folder of its own, whose end takes some milliseconds on a disk with a
+# journal, and the tests write thousands. No test is about the disk itself, so what they write lies in memory where
+# there is room, unless the user has said where.
+_MEMORY, _ROOM = "/dev/shm", 2 * 2**30  # bytes
+with suppress(OSError):
+    _there = os.statvfs(_MEMORY)
+    if _there.f_bavail * _there.f_frsize >= _ROOM and not _there.f_flag & os.ST_NOEXEC and "TMPDIR" not in os.environ:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
 
 # Nothing here fails at a power cut, the one thing that a flush is for; each takes milliseconds, and a tiny training
 # has hundreds. It still refuses what is no open file.

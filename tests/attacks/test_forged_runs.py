@@ -59,7 +59,7 @@ VERBS: dict[str, tuple[list[str], int]] = {
 
 # What a verb may do elsewhere, by Python's audit events: read its own code, its libraries and the system's lists.
 _READ = [sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[2]), "/proc", "/sys", "/usr", "/lib"]
-_READ += ["/etc/localtime", "/etc/mime.types", "/etc/ssl", "/etc/apache2", "/dev/null", "/dev/urandom", "/dev/shm"]
+_READ += ["/etc/localtime", "/etc/mime.types", "/etc/ssl", "/etc/apache2", "/dev/null", "/dev/urandom"]
 _WRITTEN = ["/dev/null", *(str(Path.home() / name) for name in (".cache", ".config"))]  # fonts' names
 _WRITES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate", "os.chmod"}
 _STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.forkpty", "socket.connect"}
