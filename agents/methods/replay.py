@@ -100,7 +100,7 @@ class Replay(Rehearsal):
         """v, with PPO: the weight of learning from old rewards (CLEAR's V-trace); an old skill can then improve."""
         memory: int = Field(20_000, ge=1)
         """Steps kept of all tasks together; with an off-policy algorithm also as many of its transitions."""
-        share: float = Field(0.25, ge=0, le=0.9)
+        share: float = Field(0.1, ge=0, le=0.9)
         """The part of each of an off-policy algorithm's batches that is transitions of earlier tasks."""
 
     settings: Settings
