@@ -15,3 +15,7 @@ class FrozenSettings(BaseModel):
         revalidate_instances="always",
         allow_inf_nan=False,
     )
+
+    def idle_with(self, algorithm: str) -> set[str]:
+        """Return the names of settings that play no part beside an algorithm (`ppo`, `sac`); by default of none."""
+        return set()

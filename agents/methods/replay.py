@@ -103,6 +103,11 @@ class Replay(Rehearsal):
         share: float = Field(0.1, ge=0, le=0.9)
         """The part of each of an off-policy algorithm's batches that is transitions of earlier tasks."""
 
+        @override
+        def idle_with(self, algorithm: str) -> set[str]:
+            """Return what plays no part: with PPO the share, with SAC what is the critic's."""
+            return {"share"} if algorithm == "ppo" else {"value_weight", "v_trace"}
+
     settings: Settings
     memory: Reservoir[Any]  # of Steps, or with V-trace of Unrolls
 

@@ -353,3 +353,11 @@ def test_what_is_off_plays_no_part() -> None:
     assert settings_in_use(make_config(curriculum="quick", method="ewc")).keys() >= {"ppo", "ewc"}
     assert not settings_in_use(make_config(curriculum="quick", method="ewc")).keys() & {"sac", "si", "replay"}
     assert settings_in_use(make_config(curriculum="quick"))["gradient"] == {"clip": "sum"}
+
+
+def test_what_of_a_method_is_for_another_algorithm_plays_no_part() -> None:
+    def of(algo: str) -> set[str]:
+        return set(settings_in_use(make_config(curriculum="quick", method="ewc+replay", algo=algo))["replay"])
+
+    assert of("ppo") == {"strength", "value_weight", "v_trace", "memory", "batch_size"}
+    assert of("sac") == {"strength", "share", "memory", "batch_size"}
