@@ -307,8 +307,8 @@ def settings_in_use(config: RunConfig) -> dict[str, Any]:
     config = _as_it_begins(config)
     used = {config.algo, *config.method.split("+")}
     choices = {*METHODS_BY_NAME, *(algorithm.name for algorithm in ALGORITHMS)}
-    idle: dict[str, Any] = {"warm_start": config.warm_start.idle, "gradient": config.gradient.idle}
-    idle |= {name: own.idle_with(config.algo) for name in used if (own := getattr(config, name, None)) is not None}
+    groups = {name: getattr(config, name, None) for name in (*used, "warm_start", "gradient")}
+    idle: dict[str, Any] = {name: own.idle_with(config.algo) for name, own in groups.items() if own is not None}
     return config.model_dump(mode="json", exclude=idle | dict.fromkeys(choices - used, True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from pydantic import Field
+from typing_extensions import override
 
 from clrobot.agents.settings import FrozenSettings
 
@@ -63,9 +64,9 @@ class WarmStartSettings(FrozenSettings):
         """
         return earlier + (self.choose != "success")
 
-    @property
-    def idle(self) -> set[str]:
-        """The names of settings that play no part beside the others."""
+    @override
+    def idle_with(self, algorithm: str) -> set[str]:
+        """Return the names of settings that play no part beside the others, whatever the algorithm."""
         if not self.is_on:
             return {*type(self).model_fields} - {"choose"}
         plays = {
@@ -107,9 +108,9 @@ class GradientSettings(FrozenSettings):
     share: float = Field(1.0, gt=0, le=1e6)
     """Apart: the norm of the method's, at most, as a share of the norm to which the algorithm's is clipped."""
 
-    @property
-    def idle(self) -> set[str]:
-        """The names of settings that play no part beside the others."""
+    @override
+    def idle_with(self, algorithm: str) -> set[str]:
+        """Return the names of settings that play no part beside the others, whatever the algorithm."""
         return {"share"} if self.clip == "sum" else set()
 
     @property
