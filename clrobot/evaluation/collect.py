@@ -137,9 +137,9 @@ def collect(
     env = SlotVecEnv(stage_env(stage, at_once, layout=layout, threads=threads), slot)
     generator = th.Generator().manual_seed(seed)
     observations, actions = [], []
+    env.seed(seed)  # once: the later batches draw on, since a seed may mean that simulations are made anew
     with th.no_grad():
-        for batch in range(batches):
-            env.seed(seed + batch * at_once)
+        for _ in range(batches):
             obs: Any = env.reset()
             for _ in range(steps):
                 tensor = th.as_tensor(obs, device=policy.device)

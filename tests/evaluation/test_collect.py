@@ -148,3 +148,22 @@ def test_others_simulations_run_in_whole_batches_and_all_is_counted(monkeypatch:
     gather = collector(learner)
     assert len(gather(64 + 250).observations) == 64 + 250  # three episodes, in two batches of two
     assert gather.steps == sum(stepped) == 400
+
+
+def test_later_batches_of_others_simulations_draw_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed may mean that simulations are made anew, and that takes as long as hundreds of steps."""
+    seeds = []
+
+    class Seeded(SlotVecEnv):
+        def reset(self) -> NDArray[Any]:
+            seeds.append(self._seed)
+            return super().reset()
+
+    policy = trained().policy
+    monkeypatch.setattr(Stage, "native", False)
+    monkeypatch.setattr(collecting, "_AT_ONCE", 2)
+    monkeypatch.setattr(collecting, "SlotVecEnv", Seeded)
+    first, again = (collect(policy, STAGE, 0, 6, 3, 1, threads=1) for _ in range(2))
+    assert seeds == [3, None, None] * 2
+    assert len(rows(first.observations)) == 6
+    assert rows(first.observations) == rows(again.observations)
