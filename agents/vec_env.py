@@ -38,6 +38,9 @@ class SlotVecEnv(VecEnv):
     holds its return and length where Stable-Baselines3 looks for them, `episode`: `r` and `l`; not so an episode that
     began with steps behind it (`elapsed` of the reset's info), as the first ones of staggered simulations: it is
     shorter than the others, and its return is of a part.
+
+    Attributes:
+        paid: the newest step's rewards before they were brought to a learner's scale, (N,).
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], slot: int) -> None:
@@ -60,6 +63,7 @@ class SlotVecEnv(VecEnv):
         super().__init__(env.num_envs, gym.spaces.Box(low, high, dtype=np.float32), env.single_action_space)
         self._actions: NDArray[Any] = np.empty(0)
         self._seed: int | None = None
+        self.paid: NDArray[Any] = np.zeros(env.num_envs)
         self._returns = np.zeros(env.num_envs)  # of the episodes so far
         self._lengths = np.zeros(env.num_envs, np.int64)
         self._whole = np.ones(env.num_envs, np.bool_)  # whether they are seen from their start
@@ -131,6 +135,7 @@ class SlotVecEnv(VecEnv):
         obs, rewards, terminated, truncated, info = self.env.step(self._actions)
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self.paid = info.get("unscaled_rewards", rewards)
         self._returns += rewards
         self._lengths += 1
         for i in np.flatnonzero(dones):
@@ -235,6 +240,11 @@ class JointVecEnv(VecEnv):
     def saves_state(self) -> bool:
         """Whether every part does."""
         return all(part.saves_state for part in self.parts)
+
+    @property
+    def paid(self) -> NDArray[Any]:
+        """The newest step's rewards before they were brought to a learner's scale, (N,)."""
+        return np.concatenate([part.paid for part in self.parts])
 
     @property
     def divergences(self) -> int:

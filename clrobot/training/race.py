@@ -53,14 +53,18 @@ class Beginning:
 
 
 class _Rewards(BaseCallback):
-    """Keeps each step's mean reward over the simulations."""
+    """Keeps each step's mean reward over the simulations, as the world pays it.
 
-    def __init__(self) -> None:
+    A running scale goes by what was seen so far, which is other for each start.
+    """
+
+    def __init__(self, env: TrainEnv) -> None:
         super().__init__()
+        self._env = env
         self.means: list[float] = []
 
     def _on_step(self) -> bool:
-        self.means.append(float(np.mean(self.locals["rewards"])))
+        self.means.append(float(np.mean(self._env.paid)))
         return True
 
     def at_the_end(self) -> float:
@@ -118,7 +122,7 @@ class Race:
 
     def _learn(self) -> float:
         learner, method, plan = self._learner, self._method, self._plan
-        rewards = _Rewards()
+        rewards = _Rewards(self._env)
         method.before_task(learner, plan.slot)
         method.before_phase(learner, plan.slot, plan.phases[0].name)
         with gradient_hooks(learner, method, self._config.gradient.apart) as cost:

@@ -42,7 +42,8 @@ class RunningRewards(WorldWrapper):
 
     (Engstrom et al. 2020, "Implementation matters in deep policy gradients"; Stable-Baselines3's VecNormalize.) The
     scale begins with the world's first step and ends with its last: no other task's rewards move it, and it moves no
-    other's.
+    other's. What was paid before it was divided stands in `infos` as `unscaled_rewards`, (N,): the divided rewards of
+    two that act otherwise are on two scales, and cannot be compared.
     """
 
     def __init__(self, world: World) -> None:
@@ -65,7 +66,7 @@ class RunningRewards(WorldWrapper):
         count, _, squares = self._moments
         scaled: Array = np.clip(rewards / np.sqrt(squares / count + _LEAST), -LIMIT, LIMIT)
         self._returns[terminated | truncated] = 0.0
-        return obs, scaled, terminated, truncated, infos
+        return obs, scaled, terminated, truncated, infos | {"unscaled_rewards": rewards}
 
     @override
     def get_state(self) -> SavedState:

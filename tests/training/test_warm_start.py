@@ -21,7 +21,9 @@ from support.trainings import settings
 import clrobot.training.race
 import clrobot.training.trial
 import clrobot.training.warm_start
-from clrobot.agents.vec_env import SlotVecEnv
+from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
+from clrobot.envs.worlds.make import make_vector_env
+from clrobot.envs.worlds.reward_scale import RunningRewards
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config, start_of
@@ -33,7 +35,7 @@ from clrobot.runs.metrics_file import rebuild_metrics
 from clrobot.runs.score_book import read_scores
 from clrobot.runs.snapshot import snapshots
 from clrobot.training.extend import extend
-from clrobot.training.race import Race
+from clrobot.training.race import Race, _Rewards
 from clrobot.training.resuming import resume
 from clrobot.training.start_check import check_start
 from clrobot.training.training import train
@@ -464,6 +466,24 @@ def test_the_updates_of_a_race_are_those_of_each_loser(monkeypatch: pytest.Monke
     race = Race(parts.config, parts.learner, Mock(), parts.plan, Mock())
     assert race.winner([2, 0, 1], lambda _: None) == 0
     assert race.losers_updates == 3 + 7
+
+
+def test_a_race_goes_by_what_the_world_pays_and_not_by_a_running_scale() -> None:
+    """Divided by its own spread, what does badly all the time earns as much as what does well."""
+    bare, scaled = (make_vector_env("reach", 3, threads=1) for _ in range(2))
+    env = SlotVecEnv(RunningRewards(scaled), slot=0)
+    judged, learned, paid = _Rewards(JointVecEnv([env])), [], []
+    env.seed(5)
+    env.reset()
+    bare.reset(seed=5)
+    for _ in range(4):
+        action = np.full((3, 4), 0.5, np.float32)
+        learned.append(env.step(action)[1])
+        paid.append(bare.step(action)[1])
+        judged._on_step()
+    assert judged.means == [float(np.mean(p)) for p in paid]
+    assert judged.at_the_end() == np.mean(judged.means[2:])
+    assert not np.allclose(learned, paid)
 
 
 def test_a_trial_that_fails_closes_its_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
