@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from clrobot import __version__
 from clrobot.errors import UserError
-from clrobot.experiment.config import make_config
+from clrobot.experiment.config import make_algorithm, make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.files import atomic, read_plain
 from clrobot.imports import import_given, import_words
@@ -82,6 +82,18 @@ class TransferStudy:
         """Return the control steps of a task that is learned first."""
         return self.first_steps or budget(task)
 
+    def check(self) -> None:
+        """Refuse steps that make no learning curve, before anything is trained.
+
+        Raises:
+            UserError: the second task has less than an iteration.
+        """
+        least = make_algorithm(self.alone(self.tasks[1], self.steps).config).iteration
+        if self.steps < least:
+            raise UserError(
+                f"--steps {self.steps:,}: a learning curve has an iteration at least; give {least:,} or more"
+            )
+
     def rows(self) -> list[TransferRow]:
         """Return what is in the matrix so far.
 
@@ -113,9 +125,10 @@ def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None
     goes on with what was stopped: a task alone at its newest snapshot, a pair without a row from its beginning.
 
     Raises:
-        UserError: the folder holds something else, or a training failed.
+        UserError: the steps make no learning curve, the folder holds something else, or a training failed.
         TrainingStopped: the trainings of first tasks were asked to stop.
     """
+    study.check()
     rows = study.rows()
     have = {(row.source, row.target, row.seed) for row in rows}
     pairs = [(i, j) for i in study.tasks for j in study.tasks if i != j and (i, j, study.seed) not in have]
