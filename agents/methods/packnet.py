@@ -74,6 +74,10 @@ class PackNet(Method):
 
         return PackedNetwork
 
+    @override
+    def why_no_warm_start(self) -> str | None:
+        return f"a new task of {self.name} acts through every weight that was kept, an old one through fewer"
+
     @classmethod
     @override
     def why_not_with(cls, other: type[Method]) -> str | None:

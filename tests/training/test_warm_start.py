@@ -333,6 +333,7 @@ ONE_HEAD = {
         ({"method": "scratch"}, "scratch learns each task from fresh weights"),
         ({"method": "multitask"}, "none comes after another"),
         ({"method": "progress-compress"}, "reads the knowledge base"),
+        ({"method": "packnet"}, "through every weight that was kept, an old one through fewer"),
         ({"method": "progressive", "progressive": {"later_width": 0.5}}, "other widths than the first"),
         ({"method": "ewc", "curriculum": ONE_HEAD}, "heads: one"),
         ({"plasticity": {"reset_optimizer": False}}, "fresh moments"),

@@ -12,7 +12,6 @@ from support.models import box_policy, same_bits, snapshot, state_std_policy
 from clrobot.agents.networks.copied import CopiedNetwork
 from clrobot.agents.networks.knowledge_base import ProgressNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
-from clrobot.agents.networks.packed import PackedNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.agents.networks.randomly_reading import RandomlyReadingNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
@@ -21,7 +20,6 @@ from clrobot.agents.policies.policy import SlotPolicy
 EVERY = {
     "multi-head": MultiHeadNetwork,
     "layer-norm": partial(MultiHeadNetwork, layer_norm=True),
-    "packed": PackedNetwork,
     "copied": CopiedNetwork,
     "progressive": ProgressiveNetwork,
     "progressive, layer norm": partial(ProgressiveNetwork, layer_norm=True),
