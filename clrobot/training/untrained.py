@@ -8,7 +8,7 @@ from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
 from clrobot.experiment.build import check_device, make_learner, make_method
-from clrobot.experiment.config import RunConfig, make_algorithm
+from clrobot.experiment.config import RunConfig, make_algorithm, start_of
 from clrobot.experiment.memory import check_memory
 from clrobot.training.plan import plan_phases
 from clrobot.training.seeds import seed_for
@@ -44,13 +44,15 @@ def check_learns(config: RunConfig, method: Method) -> None:
     algorithm = make_algorithm(config)
     first = algorithm.first_update
     for slot, (stage, name) in enumerate(zip(config.curriculum.stages, config.curriculum.slots, strict=True)):
-        steps = sum(algorithm.whole_iterations(phase.steps) for phase in method.phases(stage.steps))
+        planned = method.phases(stage.steps)
+        steps = sum(algorithm.whole_iterations(phase.steps) for phase in planned)
         begin, (learning, *_) = plan_phases(config, algorithm, method, slot)
         if steps >= first and begin.spent and learning.steps < max(first, begin.race):
+            phase = f", in its first phase {planned[0].steps:,}" if len(planned) > 1 else ""
             raise UserError(
-                f"{name} has {stage.steps:,} control steps, of which --warm-start.choose {config.warm_start.choose} "
-                f"takes {begin.spent:,} before it learns, and too few are left; give more --steps, or fewer "
-                "--warm-start.trial-steps or --warm-start.trial-envs"
+                f"{name} has {stage.steps:,} control steps{phase}, of which --warm-start.choose "
+                f"{start_of(config, slot).choose} takes {begin.spent:,} before it learns, and too few are left; give "
+                "more --steps, or fewer --warm-start.trial-steps or --warm-start.trial-envs"
             )
         if steps < first:
             raise UserError(

@@ -11,7 +11,7 @@ import yaml
 
 from clrobot.agents.algorithms.ppo import PPOSettings
 from clrobot.agents.methods import METHODS
-from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.methods.shared.method import Method, Phase
 from clrobot.errors import UserError
 from clrobot.experiment.build import make_method
 from clrobot.experiment.choices import method_class
@@ -316,7 +316,12 @@ def test_a_method_with_another_network_says_itself_how_its_slots_usually_begin()
         def why_no_warm_start(self) -> str:
             return "it is not made for it"
 
-    assert [method.begins_warm(None) for method in (Plain, Other, Joint, Unable)] == [True, False, False, False]
+    class Looking(Method):
+        def phases(self, steps: int) -> list[Phase]:
+            return [Phase("look", 100, curve=False), Phase("train", steps - 100)]
+
+    methods = (Plain, Other, Joint, Unable, Looking)
+    assert [method.begins_warm(None) for method in methods] == [True, False, False, False, False]
 
 
 def test_what_is_usual_is_used_as_what_it_comes_to() -> None:

@@ -119,12 +119,13 @@ class Method:
         """Return whether a new slot usually begins as an earlier one that does clearly better than chance.
 
         So it is with every method on the plain network of one trunk and a head for each task, whose stages train a
-        slot each; one with another network says so itself. Asked without torch.
+        slot each in one phase; one with another network says so itself. A trial comes off a stage's first phase,
+        which of several may be short. Asked without torch.
 
         Args:
             settings: the method's.
         """
-        plain = ("network_class", "networks", "trained_slots", "why_no_warm_start")
+        plain = ("network_class", "networks", "trained_slots", "phases", "why_no_warm_start")
         return all(getattr_static(cls, name) is vars(Method)[name] for name in plain)
 
     def why_no_warm_start(self) -> str | None:
