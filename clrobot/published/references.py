@@ -20,8 +20,7 @@ from clrobot.experiment.config import RunConfig
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.dotted import flatten
 from clrobot.published.rows import FOLDER, Row, read_rows, settings_of, settings_text
-from clrobot.results.metrics import auc
-from clrobot.results.scores import Curve
+from clrobot.results.scores import Curve, area_until
 
 FILE: Final = FOLDER / "references.csv"
 WHAT: Final = "reference curves"
@@ -88,11 +87,8 @@ class Reference(Row):
         return self.task, self.world, self.settings, self.physics, self.seed
 
     def area(self, steps: int) -> float:
-        """Return the area under the curve up to `steps`, which it reaches; between two points it is a line."""
-        curve = curve_of(self.curve)
-        inside = curve.steps < steps
-        end = np.interp(steps, curve.steps, curve.success)
-        return auc(np.append(curve.steps[inside], steps), np.append(curve.success[inside], end), 0, steps)
+        """Return the area under the curve up to `steps`, which it reaches; see `area_until`."""
+        return area_until(curve_of(self.curve), steps)
 
 
 def curve_text(curve: Curve) -> str:

@@ -54,7 +54,9 @@ class Measured(NamedTuple):
         )
 
 
-def measure(scores: Sequence[Score], slots: int, ends: Sequence[int], reference: Array) -> Measured:
+def measure(
+    scores: Sequence[Score], slots: int, ends: Sequence[int], reference: Array, trials: Mapping[int, int]
+) -> Measured:
     """Return what the scores say of the K tasks whose stages are finished.
 
     Args:
@@ -63,6 +65,7 @@ def measure(scores: Sequence[Score], slots: int, ends: Sequence[int], reference:
         ends: the step at which each finished stage ended, in order: K of them.
         reference: area under the learning curve of each of these tasks learned from scratch, (K,); nan where there
             is none.
+        trials: of the slots that had a choice, from 0, the control steps that it took.
     """
     done = len(ends)
 
@@ -71,7 +74,7 @@ def measure(scores: Sequence[Score], slots: int, ends: Sequence[int], reference:
 
     R, R_final, G, L = matrix("any"), matrix("final"), matrix("return"), matrix("steps")
     sampled = success_matrix(scores, slots, "stochastic")[done, :done]
-    areas = np.array([stage_auc(scores, slot, ends) for slot in range(done)])
+    areas = np.array([stage_auc(scores, slot, ends, trials.get(slot, 0)) for slot in range(done)])
     forgot, kept, left = forgetting(R), retention(R), relative_return(G)
     transfer, learnable = forward_transfer(areas, reference), plasticity(areas, reference)
     best = best_zero_shot_gains(R, zero_shot_by_head(scores, slots)[:done])

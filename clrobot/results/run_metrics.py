@@ -274,11 +274,12 @@ def run_metrics(
     references = np.full(slots, np.nan) if reference is None else np.asarray(reference, float)
     if references.shape != (slots,):
         raise ValueError(f"reference must have shape ({slots},), got {references.shape}")
-    measured = measure(scores, slots, ends[:done], references[:done])
+    grown = {entry.slot: entry for entry in costs.grown if entry.slot < done}
+    trials = {slot: entry.trial_steps for slot, entry in grown.items()}
+    measured = measure(scores, slots, ends[:done], references[:done], trials)
     if not in_sequence:
         measured = measured.at_the_end()
-    grown = {entry.slot: entry for entry in costs.grown if entry.slot < done}
-    tried = sum(entry.trial_steps for entry in grown.values())
+    tried = sum(trials.values())
 
     def numbers(j: int) -> dict[str, Any]:
         return {key: _defined(values[j]) if j < done else None for key, values in measured.per_task.items()}

@@ -149,13 +149,16 @@ def success_curve(scores: Sequence[Score], slot: int, reading: Reading = "any") 
     return _curve([score for score in scores if score.slot == slot], reading)
 
 
-def learning_curve(scores: Sequence[Score], slot: int, stage_ends: Sequence[int], reading: Reading = "any") -> Curve:
+def learning_curve(
+    scores: Sequence[Score], slot: int, stage_ends: Sequence[int], reading: Reading = "any", *, trial: int = 0
+) -> Curve:
     """Return the success of one slot during its own stage, both ends included.
 
     Its first point is the learner's own: what the slot's head does before it has learned anything. (What another
     slot's head did on the task, at the end of the stage before, is transfer without learning and no part of it.)
     Where the slot may begin as an earlier one, the next point is what it begins as, where the steps end that it took
-    to choose; where it took none, that is the first.
+    to choose; where it took none, that is the first. While it was chosen nothing acted better: until right before
+    that point the curve stays where it began.
     A stage in progress has the points so far, one that has not begun has none.
 
     Args:
@@ -163,10 +166,18 @@ def learning_curve(scores: Sequence[Score], slot: int, stage_ends: Sequence[int]
         slot: from 0.
         stage_ends: the step at which each finished stage ended, in order.
         reading: which reading of success.
+        trial: control steps at the stage's start that it took to choose what the slot begins as.
     """
     start, end = _window(slot, stage_ends)
     own = [score for score in scores if score.slot == slot and score.stage == own_stage(slot)]
-    return _curve([score for score in own if start <= score.step <= end], reading)
+    curve = _curve([score for score in own if start <= score.step <= end], reading)
+    if not trial or start + trial not in curve.steps[1:]:
+        return curve
+    before = np.searchsorted(curve.steps, start + trial)
+    return Curve(
+        np.insert(curve.steps, before, np.nextafter(start + trial, start)),
+        np.insert(curve.success, before, curve.success[0]),
+    )
 
 
 def zero_shot_by_head(scores: Sequence[Score], slots: int) -> Array:
@@ -206,9 +217,24 @@ def _window(slot: int, stage_ends: Sequence[int]) -> tuple[float, float]:
     return (bounds[stage - 1], bounds[stage]) if stage <= len(stage_ends) + 1 else (math.inf, math.inf)
 
 
-def stage_auc(scores: Sequence[Score], slot: int, stage_ends: Sequence[int]) -> float:
-    """Return the area under a slot's learning curve in its own stage; slots count from 0."""
-    return auc(*learning_curve(scores, slot, stage_ends), *_window(slot, stage_ends))
+def area_until(curve: Curve, steps: int) -> float:
+    """Return the area under a curve that begins at 0, up to `steps`; between two points it is a line.
+
+    It is nan where the curve has fewer than two points.
+    """
+    inside = curve.steps < steps
+    if not inside.any() or len(curve.steps) < 2:
+        return math.nan
+    end = np.interp(steps, curve.steps, curve.success)
+    return auc(np.append(curve.steps[inside], steps), np.append(curve.success[inside], end), 0, steps)
+
+
+def stage_auc(scores: Sequence[Score], slot: int, stage_ends: Sequence[int], trial: int = 0) -> float:
+    """Return the area under a slot's learning curve in its own stage, which may begin with a trial's steps.
+
+    Slots count from 0.
+    """
+    return auc(*learning_curve(scores, slot, stage_ends, trial=trial), *_window(slot, stage_ends))
 
 
 def finished_rows(scores: Sequence[Score], slots: int, stage_ends: Sequence[int], reading: Reading) -> Array:

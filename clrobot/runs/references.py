@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +27,10 @@ from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config
 from clrobot.published import references as published
 from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
+from clrobot.results.scores import area_until, learning_curve
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics
+from clrobot.runs.score_book import read_scores
 
 FORMAT = 2  # raise it when what a reference's scores mean changes: older references are then not found
 METHOD = "finetune"  # in a first stage it is the algorithm alone
@@ -67,15 +70,26 @@ def find_reference(store: Path, config: RunConfig, slot: int) -> RunFolder | Non
         return None
 
 
-def reference_areas(config: RunConfig, store: Path) -> NDArray[np.float64]:
-    """Return the area under each slot's reference curve, (N,); nan where there is no finished reference."""
+def reference_areas(config: RunConfig, store: Path, steps: Sequence[int] = ()) -> NDArray[np.float64]:
+    """Return the area under each slot's reference curve, (N,); nan where there is no finished reference.
+
+    Args:
+        config: a run's settings.
+        store: where its references are.
+        steps: that its finished stages took: a trial may leave less than a whole iteration over, and a reference
+            counts as far. Of a stage that has none here the reference counts wholly.
+    """
     areas = np.full(len(config.curriculum.stages), np.nan)
     if config.curriculum.heads == "one" or not store.is_dir():  # what one head learns is not what one learns alone
         return areas
     for slot in range(len(areas)):
         found = find_reference(store, config, slot)
-        area = None if found is None else found.read_metrics().per_task[0].auc
-        areas[slot] = np.nan if area is None else area
+        if found is None:
+            continue
+        with suppress(UserError):  # it is damaged
+            (end,) = found.read_metrics().stage_ends
+            curve = learning_curve(read_scores(found.scores_file), 0, [end])
+            areas[slot] = area_until(curve, min(end, steps[slot] if slot < len(steps) else end))
     return areas
 
 
@@ -111,7 +125,7 @@ def find_references(config: RunConfig, store: Path, ends: Sequence[int], physics
     Raises:
         UserError: the file of shipped ones is damaged.
     """
-    areas = reference_areas(config, store)
+    areas = reference_areas(config, store, _steps(config, ends))
     shipped = [False] * len(areas)
     for slot, steps in enumerate(_steps(config, ends)):
         if np.isnan(areas[slot]):

@@ -11,7 +11,7 @@ from support.made_up_runs import costs, score
 from clrobot.results import metrics
 from clrobot.results.catalogue import RUN_METRICS
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
-from clrobot.results.scores import Score, learning_curve, stage_ends, success_matrix
+from clrobot.results.scores import Score, learning_curve, stage_auc, stage_ends, success_matrix
 from clrobot.results.stage_record import Steps
 
 NAN = math.nan
@@ -221,6 +221,20 @@ def test_learning_curve() -> None:
     first, second = (learning_curve(TWO_TASKS, slot, STAGE_ENDS) for slot in (0, 1))
     assert (first.steps.tolist(), first.success.tolist()) == ([0, 50, 100], [0, 0.6, 0.8])
     assert (second.steps.tolist(), second.success.tolist()) == ([100, 200, 300], [0.3, 0.8, 1.0])
+
+
+def test_while_a_trial_chooses_nothing_acts_better() -> None:
+    """The curve stays where the fresh head began, and goes up at once where what was chosen takes its place."""
+    begun = [*TWO_TASKS]
+    at = next(i for i, line in enumerate(begun) if (line.stage, line.slot, line.step) == (2, 1, 200))
+    begun.insert(at, begun[at].model_copy(update={"step": 140, "success_any": 0.7}))
+    curve = learning_curve(begun, 1, STAGE_ENDS, trial=40)
+    assert curve.success.tolist() == [0.3, 0.3, 0.7, 0.8, 1.0]
+    np.testing.assert_allclose(curve.steps, [100, 140, 140, 200, 300], rtol=1e-12)
+    assert (np.diff(curve.steps) > 0).all()
+    assert stage_auc(begun, 1, STAGE_ENDS, 40) == pytest.approx((40 * 0.3 + 60 * 0.75 + 100 * 0.9) / 200)
+    for trial in (0, 30):  # there was none, or what was chosen was not measured where it ended
+        assert len(learning_curve(begun, 1, STAGE_ENDS, trial=trial).steps) == 4
 
 
 def test_learning_curve_of_a_stage_that_has_not_ended() -> None:
