@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from clrobot.experiment.dotted import flatten
+from clrobot.experiment.warm_start import WarmStartSettings
 from clrobot.published.provenance import physics_of
 from clrobot.report.contents import Contents
 from clrobot.report.figures.curves import curves_figure
@@ -51,15 +52,17 @@ class Cell(NamedTuple):
 
 
 class Skill(NamedTuple):
-    """A task, and those that began as copies of it.
+    """A task, and those that grew from it.
 
     Attributes:
         task: its name.
+        slot: its slot, from 0.
         trial_steps: control steps that it took to choose how it begins; None: there was no choice.
         grown: in the order in which they were trained.
     """
 
     task: str
+    slot: int
     trial_steps: int | None
     grown: list[Skill]
 
@@ -78,6 +81,7 @@ class RunSection:
         matrix_final: the same of success at an episode's final step.
         drops: isolated forgetting: a row for each stage but the first, a column for each task but the last.
         skills: which skill grew from which: those that began anew; none where nothing could begin otherwise.
+        growing: what a skill has of the one that it grew from.
         curves: its learning curves.
         curves_summary: the same in words.
         remarks: against what its forward transfer is measured, sentences.
@@ -93,6 +97,7 @@ class RunSection:
     matrix_final: list[list[Cell]]
     drops: list[tuple[float | None, ...]]
     skills: list[Skill]
+    growing: str
     curves: Drawn
     curves_summary: str
     remarks: list[str]
@@ -147,6 +152,7 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
         matrix_final=_cells(addresses, names, metrics.success_matrix_final, silent),
         drops=[row[:-1] for row in metrics.isolated_forgetting[1:]],
         skills=skills(metrics),
+        growing=growing(run.config.warm_start),
         curves=draw_curves(run.scores, names, metrics.stage_ends, prefix),
         curves_summary=_curves_summary(metrics),
         remarks=_remarks(run),
@@ -181,6 +187,17 @@ def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int]
     return drawn(lambda width: curves_figure(scores, names, stage_ends, width=width), salt)
 
 
+def growing(start: WarmStartSettings) -> str:
+    """Return what a skill below another has of it, as a clause."""
+    parts = {
+        "began as a copy of it": start.actor == start.critic == "copy",
+        "began as a copy of its actor": start.actor == "copy" != start.critic,
+        "began with a copy of its critic": start.critic == "copy" != start.actor,
+        "had it as a teacher": start.kickstart > 0,
+    }
+    return " and ".join(words for words, said in parts.items() if said)
+
+
 def skills(metrics: RunMetrics) -> list[Skill]:
     """Return which of a run's skills grew from which, those first that began anew; none where there was no choice."""
     if not metrics.grown:
@@ -188,7 +205,7 @@ def skills(metrics: RunMetrics) -> list[Skill]:
     found: dict[str, Skill] = {}
     anew: list[Skill] = []
     for task in metrics.per_task[: metrics.stages_done]:
-        skill = found[task.task] = Skill(task.task, task.trial_steps, [])
+        skill = found[task.task] = Skill(task.task, task.slot, task.trial_steps, [])
         (anew if task.grown_from is None else found[task.grown_from].grown).append(skill)
     return anew
 

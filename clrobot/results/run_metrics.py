@@ -58,7 +58,8 @@ class TaskMetrics(Record):
     plasticity: Positive | None
     final_stochastic: Rate | None
     grown_from: Annotated[str, Field(max_length=1_000)] | None = None
-    """The earlier slot of which it began as a copy, by name; None: it began anew."""
+    """The earlier slot from which it grew, by name: it began as a copy of that, or learned from it as a teacher, as
+    `warm_start` has it; None: it began anew."""
     trial_steps: Count | None = None
     """Control steps that it took to choose that, which come off the stage's and are the method's; None: no choice."""
 

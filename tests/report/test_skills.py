@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from support.made_up_runs import page_run
+from support.made_up_runs import made_up_run, page_run
 from support.models import forge_manifest
 
+from clrobot.experiment.warm_start import WarmStartSettings
 from clrobot.report.page import write_report
-from clrobot.report.run_section import Skill, skills
+from clrobot.report.run_section import Skill, growing, skills
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 
@@ -44,12 +45,36 @@ def test_the_page_shows_the_tree_and_what_the_trials_cost(tmp_path: Path) -> Non
     assert skills(metrics)[0].grown[0].task == names[1]
 
 
+def test_a_later_skill_that_had_no_choice_is_not_said_to_have_had_nothing_to_grow_from(tmp_path: Path) -> None:
+    """In a stage too short for a trial it usually begins anew."""
+    run = made_up_run(tmp_path / "run", [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)]).path
+    names = RunFolder.open(run).read_metrics().slot_names
+    with_growth(run, [(None, None), (names[0], 40), (None, None)])
+    words = re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", write_report(run).read_text()))
+    assert words.count("nothing to grow from") == 1
+    assert f"{names[2]} no choice" in words
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ({}, "began as a copy of it"),
+        ({"critic": "fresh"}, "began as a copy of its actor"),
+        ({"actor": "fresh"}, "began with a copy of its critic"),
+        ({"actor": "fresh", "kickstart": 1.0}, "began with a copy of its critic and had it as a teacher"),
+        ({"actor": "fresh", "critic": "fresh", "kickstart": 1.0}, "had it as a teacher"),
+    ],
+)
+def test_it_is_said_what_a_skill_has_of_the_one_it_grew_from(start: dict[str, Any], words: str) -> None:
+    assert growing(WarmStartSettings(**start)) == words
+
+
 def test_the_tree_is_that_of_the_run(tmp_path: Path) -> None:
     run = page_run(tmp_path / "run")
     names = RunFolder.open(run).read_metrics().slot_names
     metrics = with_growth(run, [(None, None), *((None if k else names[0], 0) for k in range(len(names) - 1))])
-    anew = [Skill(name, 0, []) for name in names[2:]]
-    assert skills(metrics) == [Skill(names[0], None, [Skill(names[1], 0, [])]), *anew]
+    anew = [Skill(name, slot, 0, []) for slot, name in enumerate(names[2:], start=2)]
+    assert skills(metrics) == [Skill(names[0], 0, None, [Skill(names[1], 1, 0, [])]), *anew]
     assert [entry.source for entry in metrics.grown] == [0, *(None for _ in anew)]
 
 
