@@ -11,18 +11,24 @@ from clrobot.training.warm_start import check_oracle
 def check_start(config: RunConfig, method: Method) -> None:
     """Raise UserError where the settings of `warm_start` or `gradient` go with nothing else that is set."""
     _check_gradient(config, method)
-    start = config.warm_start
-    if not any(start_of(config, slot).is_on for slot in range(len(config.curriculum.stages))):
+    start, stages = config.warm_start, config.curriculum.stages
+    one_head = config.curriculum.heads == "one"
+    why_never = "with heads: one every stage begins with the same head" if one_head else method.why_no_warm_start()
+    if not any(start_of(config, slot).is_on for slot in range(len(stages))):
+        if start.kickstart and why_never is None and len(stages) == 1:
+            why_never = f"{config.curriculum.name} has one task"
         if start.kickstart:
-            raise UserError(
-                f"--warm-start.kickstart {start.kickstart:g} needs a teacher; choose one: --warm-start.choose test"
-            )
+            remedy = "leave it out" if why_never else "choose one: --warm-start.choose test"
+            because = f", and {why_never}" if why_never else ""
+            raise UserError(f"--warm-start.kickstart {start.kickstart:g} needs a teacher{because}; {remedy}")
         return
     chosen = f"--warm-start.choose {start.choose}"
-    if config.curriculum.heads == "one":
-        raise UserError(f"{chosen}: with heads: one every stage begins with the same head; leave it out")
-    if (reason := method.why_no_warm_start()) is not None:
-        raise UserError(f"{chosen}: {reason}; leave it out, or use a method with a head for each task on one trunk")
+    if why_never is not None:
+        another = "" if one_head else ", or use a method with a head for each task on one trunk"
+        raise UserError(f"{chosen}: {why_never}; leave it out{another}")
+    silent = [stage.name for stage in stages[1:] if not stage.tells_success]
+    if start.choose == "success" and silent:
+        raise UserError(f"{chosen}: nothing tells success in {silent[0]}; choose test or race, which go by rewards")
     if start.actor == start.critic == "fresh" and not start.kickstart:
         raise UserError(
             f"{chosen} with a fresh actor and a fresh critic changes nothing; copy one of them, or give "
@@ -33,7 +39,12 @@ def check_start(config: RunConfig, method: Method) -> None:
             f"{chosen}: each racer needs fresh moments; leave out --plasticity.no-reset-optimizer, or choose test"
         )
     if start.choose == "oracle":
-        check_oracle([stage.task for stage in config.curriculum.stages])
+        if (other := next((stage.name for stage in stages if stage.overrides), None)) is not None:
+            raise UserError(
+                f"{chosen}: the published transfer matrix is of tasks in their usual worlds, and {other} has "
+                "overrides; choose test or race"
+            )
+        check_oracle([stage.task for stage in stages])
 
 
 def check_several_tasks(config: RunConfig) -> None:

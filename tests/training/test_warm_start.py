@@ -327,6 +327,13 @@ ONE_HEAD = {
 }
 
 
+ONE = {"name": "alone", "stages": [{"task": "reach", "steps": 512}]}
+SILENT = {
+    "name": "silent",
+    "stages": [{"task": "gymnasium:Reacher-v5", "steps": 512}, {"task": "gymnasium:Pusher-v5", "steps": 512}],
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
@@ -339,7 +346,11 @@ ONE_HEAD = {
         ({"plasticity": {"reset_optimizer": False}}, "fresh moments"),
         ({"warm_start": START | {"choose": "oracle"}}, "has no reach → button-press"),
         ({"warm_start": {"choose": "test", "actor": "fresh", "critic": "fresh"}}, "changes nothing"),
-        ({"warm_start": {"kickstart": 1.0}}, "needs a teacher"),
+        ({"warm_start": {"kickstart": 1.0, "choose": "none"}}, "a teacher; choose one: --warm-start.choose test"),
+        ({"warm_start": {"kickstart": 1.0}, "method": "scratch"}, "a teacher, and scratch learns .*; leave it out"),
+        ({"warm_start": {"kickstart": 1.0}, "curriculum": ONE}, "a teacher, and alone has one task; leave it out"),
+        ({"warm_start": {"choose": "oracle"}, "curriculum": "shift5"}, "usual worlds, and drawer-open has overrides"),
+        ({"warm_start": {"choose": "success"}, "curriculum": SILENT}, "success in Pusher-v5; choose test or race"),
         ({"warm_start": {}, "gradient": {"clip": "apart"}, "algo": "sac"}, "are not clipped at all"),
         ({"warm_start": {}, "gradient": {"clip": "apart"}, "method": "packnet"}, "more to the gradient"),
         ({"warm_start": {}, "gradient": {"clip": "apart"}, "method": "a-gem"}, "more to the gradient"),
