@@ -12,12 +12,10 @@ from typing import Any
 from clrobot.errors import UserError, shown
 from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
-from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
-from clrobot.runs.ceiling import ceiling_remarks
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.nearby import runs_inside
-from clrobot.runs.references import reference_remarks
+from clrobot.runs.remarks import transfer_remarks
 
 # Settings that differ within a row by design, or stand beside it, or change nothing in what is learned or measured.
 NOT_COMPARED = ("seed", "method", *CHANGES_NO_SCORE)
@@ -60,11 +58,8 @@ class ComparedRun:
 
     @cached_property
     def remarks(self) -> list[str]:
-        """What must be said of what forward transfer is measured against, sentences."""
-        torch = str(self.environment["versions"].get("torch", "not noted"))
-        config = self.folder.config
-        measured = reference_remarks(config, self.metrics, torch, physics_of(self.environment))
-        return [*measured, *ceiling_remarks(config.curriculum, self.metrics.forward_transfer_from_2)]
+        """What must be said of its forward transfer, sentences."""
+        return transfer_remarks(self.folder.config, self.metrics, self.environment)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

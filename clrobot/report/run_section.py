@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from clrobot.experiment.dotted import flatten
 from clrobot.experiment.warm_start import WarmStartSettings
-from clrobot.published.provenance import physics_of
 from clrobot.report.contents import Contents
 from clrobot.report.figures.curves import curves_figure
 from clrobot.report.films import Films
@@ -19,8 +18,7 @@ from clrobot.results.fields import Matrix, own_stage
 from clrobot.results.numbers import number
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
-from clrobot.runs.ceiling import ceiling_remarks
-from clrobot.runs.references import reference_remarks
+from clrobot.runs.remarks import transfer_remarks
 
 
 class Cell(NamedTuple):
@@ -155,7 +153,7 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
         growing=growing(run.config.warm_start),
         curves=draw_curves(run.scores, names, metrics.stage_ends, prefix),
         curves_summary=_curves_summary(metrics),
-        remarks=_remarks(run),
+        remarks=transfer_remarks(run.config, run.metrics, run.environment),
         downloads=_downloads(run),
     )
 
@@ -173,13 +171,6 @@ def _cells(
         ]
         for stage, row in enumerate(matrix)
     ]
-
-
-def _remarks(run: Contents) -> list[str]:
-    versions = run.environment.get("versions")
-    torch = versions.get("torch", "not noted") if isinstance(versions, dict) else "not noted"
-    measured = reference_remarks(run.config, run.metrics, str(torch), physics_of(run.environment))
-    return [*measured, *ceiling_remarks(run.config.curriculum, run.metrics.forward_transfer_from_2)]
 
 
 def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:

@@ -11,6 +11,7 @@ from clrobot.comparison.comparison import Comparison
 from clrobot.comparison.readme import tuning_table
 from clrobot.envs.tasks import TASKS
 from clrobot.experiment.curricula import CURRICULA
+from clrobot.experiment.curriculum import Curriculum
 from clrobot.published import tuning
 from clrobot.published.provenance import PACKAGES
 from clrobot.published.references import EPISODES
@@ -22,6 +23,7 @@ from clrobot.report.figures.matrices import transfer_figure
 from clrobot.report.figures.of_comparison import bars, final_successes, transfers_by_task
 from clrobot.report.transfer_page import best_starts, matrix_of
 from clrobot.results.numbers import grouped, number
+from clrobot.runs.recall import repeated
 from clrobot.runs.transfer_file import PUBLISHED, TransferRow, parse_transfer
 from making import published
 from making.figures import figure
@@ -111,11 +113,19 @@ def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -
             "None of these seeds was among the tries [below](#what-choices-were-made-by)."
             if tried and not tried & {*seeds}
             else "",
+            _recall(comparison.groups[0].config.curriculum),
             f"Physics {_each(run.first.physics for run in runs)}; {', '.join(versions)}; clrobot at "
             f"{', '.join(commits) or 'no noted commit'}.",
             f"The first run again: `{first.command}`.",
         ]
     ).strip()
+
+
+def _recall(curriculum: Curriculum) -> str:
+    again = [name for name, before in zip(curriculum.slots, repeated(curriculum), strict=True) if before]
+    if not again:
+        return ""
+    return f"What is gained on {', '.join(again)} is recall as much as transfer: the task came before."
 
 
 def _alone() -> list[str]:
