@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from clrobot.errors import UserError, cut
+from clrobot.errors import UserError, cut, shown
 from clrobot.imports import command
 from clrobot.published.provenance import provenance
 from clrobot.published.results import WHAT, Result, command_of, identity
@@ -14,6 +14,7 @@ from clrobot.published.rows import add_rows, read_rows
 from clrobot.published.tuning import WHAT as TUNING
 from clrobot.published.tuning import Trial, main_setting
 from clrobot.results.catalogue import RUN_METRICS, Metric, task_metric
+from clrobot.results.cells import BEGINS_FORMULA
 from clrobot.results.numbers import Kind
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
@@ -91,7 +92,11 @@ def _measured(run: RunFolder) -> RunMetrics:
 
     So every published number of it is measured against the same.
     """
-    found = run.read_metrics()
+    found, name = run.read_metrics(), run.config.curriculum.name
+    if name.startswith(BEGINS_FORMULA):
+        raise UserError(
+            f"{run.path}: a spreadsheet takes the curriculum's name {shown(name)} for a formula; rename it"
+        )
     if not run.finished:
         raise UserError(
             f"{run.path} is not finished ({found.stages_done} of {found.stages} stages); go on with it first: "

@@ -7,6 +7,7 @@ a default, or the curriculum of that name, has changed since.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -196,20 +197,20 @@ def identity(config: RunConfig) -> dict[str, Any]:
 
 
 def command_of(config: RunConfig) -> str:
-    """Return the command that trains a run; of a curriculum that is not clrobot's own with the name of its file."""
+    """Return the command that trains a run, as a shell takes it; a curriculum of others' by the name of its file."""
     config = _under_our_name(config)
     name = config.curriculum.name if _is_ours(config) else f"{config.curriculum.name}.yaml"
-    words = ["clrobot train", f"--curriculum {name}", f"--method {config.method}", f"--seed {config.seed}"]
+    words = ["clrobot", "train", "--curriculum", name, "--method", config.method, "--seed", str(config.seed)]
     if config.algo != "ppo":
-        words.append(f"--algo {config.algo}")
+        words += ["--algo", config.algo]
     for setting, value in sorted(_changed(config).items()):
         flag = setting.replace("_", "-")
         if isinstance(value, bool):
             group, _, last = flag.rpartition(".")
             words.append(f"--{flag}" if value else f"--{group}{'.' if group else ''}no-{last}")
         else:
-            words.append(f"--{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
-    return " ".join(words)
+            words += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)  # who made the run has named its curriculum, and who reads this may paste it
 
 
 def fingerprint(config: RunConfig) -> str:

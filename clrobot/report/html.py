@@ -21,6 +21,7 @@ from clrobot.report.figures.costs import SECONDS
 from clrobot.report.figures.style import NARROW, WIDE, Draw, to_svg
 from clrobot.report.films import Films
 from clrobot.results.catalogue import HEADLINES
+from clrobot.results.cells import plain_cell
 from clrobot.results.numbers import duration, grouped, number, number_of_kind, percent, size
 from clrobot.results.statistics import MANY
 
@@ -48,13 +49,8 @@ def drawn(draw: Draw, salt: str) -> Drawn:
 def csv_link(rows: Sequence[Sequence[Any]]) -> str:
     """Return rows as the address of a file of comma-separated values."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([[_plain(value) for value in row] for row in rows])
+    csv.writer(text, lineterminator="\n").writerows([[plain_cell(value) for value in row] for row in rows])
     return data_link("text/csv", text.getvalue())
-
-
-def _plain(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def data_link(kind: str, text: str) -> str:

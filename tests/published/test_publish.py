@@ -175,6 +175,16 @@ def test_a_curriculum_that_is_ours_but_for_its_name_has_ours() -> None:
     assert "--curriculum first3 " in command_of(make_config(curriculum=mine))
 
 
+def test_what_a_stranger_called_a_curriculum_is_no_command_of_its_own() -> None:
+    """The command stands on pages and in files, to be pasted."""
+    mine = make_config(
+        curriculum={"name": "x; touch owned", "stages": [{"task": "reach", "steps": 64}]}, method="ewc"
+    )
+    assert command_of(mine) == "clrobot train --curriculum 'x; touch owned.yaml' --method ewc --seed 0"
+    wide = make_config(curriculum="quick", network={"widths": [8, 4]})
+    assert command_of(wide) == "clrobot train --curriculum quick --method ewc --seed 0 --network.widths 8 4"
+
+
 def test_the_fingerprint_tells_that_a_default_has_changed() -> None:
     mine = make_config(curriculum="cr4", method="ewc")
     assert fingerprint(mine) == fingerprint(make_config(curriculum="cr4", method="ewc", seed=9, threads=2))
@@ -192,6 +202,12 @@ def refusal(cli: Cli, *words: Any) -> str:
     assert outcome.err.count("\n") == 1
     assert (Path("r.csv").read_bytes() if Path("r.csv").exists() else None) == before
     return str(outcome.err)
+
+
+def test_a_name_that_a_spreadsheet_would_compute_is_refused(cli: Cli, tmp_path: Path) -> None:
+    named = {"name": "=HYPERLINK(1)", "stages": [{"task": "reach", "steps": 64}]}
+    made = made_up_run(tmp_path / "run", [[0.0], [1.0]], curriculum=named, steps=None).path
+    assert "takes the curriculum's name '=HYPERLINK(1)' for a formula; rename it" in refusal(cli, made)
 
 
 def test_an_unfinished_run_is_refused(cli: Cli, tmp_path: Path) -> None:
