@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from clrobot.comparison.numbers import Numbers
 from clrobot.experiment.config import RunConfig
-from clrobot.results.statistics import Estimate, Statistic, forward_transfer_estimate
+from clrobot.results.statistics import Estimate, Statistic
+from clrobot.results.transfer_estimate import forward_transfer_estimate
 from clrobot.runs.references import shipped_areas
 
 
@@ -53,8 +54,13 @@ def transfer_estimates(
     for slot, column in enumerate(columns):
         references[: len(column), slot] = column
 
+    # What comes again in the same world is measured against the same references, cut at its stage's own steps.
+    worlds = [stage.model_dump_json(exclude={"steps"}) for stage in config.curriculum.stages]
+
     def from_slot(first: int, end: int | None = None) -> Estimate:
-        return forward_transfer_estimate(areas[:, first:end], references[:, first:end], statistic)
+        return forward_transfer_estimate(
+            areas[:, first:end], references[:, first:end], statistic, samples=worlds[first:end]
+        )
 
     return TransferEstimates(
         {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)},

@@ -112,13 +112,13 @@ def stratified_estimate(
 
     value, count = float(of_pooled(*defined)), sum(len(sample) for sample in defined)
     if min(map(len, defined)) >= MANY:
-        ends = _bootstrap(defined, of_pooled, seed)
+        ends = bootstrap(defined, of_pooled, seed)
     elif len(defined) > 1 and statistic == "iqm":
         ends = None  # what is cut off is cut off of all together: no sum over strata
     else:
-        parts = [_Part(sample * len(sample) / count, statistic) for sample in defined]
-        ends = _student(value, parts)
-    low, high = _clipped(ends, bounds)
+        parts = [Part(sample * len(sample) / count, statistic) for sample in defined]
+        ends = student(value, parts)
+    low, high = clipped(ends, bounds)
     return Estimate(value, low, high, count, undefined)
 
 
@@ -146,7 +146,7 @@ def paired_estimate(
     if not len(sample):
         return Estimate(None, None, None, 0, len(values))
     value, (least, most) = float(sample.mean()), bounds
-    low, high = _clipped(_student(value, [_Part(sample, "mean")]), (least - most, most - least))
+    low, high = clipped(student(value, [Part(sample, "mean")]), (least - most, most - least))
     return Estimate(value, low, high, len(sample), len(values) - len(sample))
 
 
@@ -164,75 +164,6 @@ def aggregate(values: Array, statistic: Statistic, axis: int = -1) -> Array:
     # IQM = mean of the values between the quartiles   (Agarwal et al. 2021, a 25 % trimmed mean)
     result: Array = np.mean(values, axis=axis) if statistic == "mean" else stats.trim_mean(values, 0.25, axis=axis)
     return np.asarray(result, float)
-
-
-def forward_transfer_estimate(
-    auc: ArrayLike, reference: ArrayLike, statistic: Statistic = "mean", *, seed: int = SEED
-) -> Estimate:
-    """Return forward transfer over seeds; continual and reference runs are two samples, and both have their spread.
-
-    The areas are made one over the seeds first and the ratio is taken of those, as Continual World does: the ratio
-    of each seed would be thrown about by references close to one.
-
-    Args:
-        auc: area of each task's own stage, shape (S, N) for S continual runs.
-        reference: area of the same tasks learned from scratch, shape (S', N) for at most S' references of a task; nan
-            where a task has fewer. Each task's are a sample of its own: what is learned alone shares nothing with
-            what else is. A task without any is left out.
-        statistic: how seeds are made one.
-        seed: of the resampling.
-
-    Returns:
-        Its `n` counts continual runs; one with an undefined area is left out and counted.
-    """
-    a, ref = np.atleast_2d(np.asarray(auc, float)), np.atleast_2d(np.asarray(reference, float))
-    if a.ndim != 2 or ref.ndim != 2 or a.shape[1] != ref.shape[1]:
-        raise ValueError(f"auc {a.shape} and reference {ref.shape} must be (S, N) and (S', N)")
-    runs = len(a)
-    tasks = np.isfinite(a).any(axis=0) & np.isfinite(ref).any(axis=0)
-    a, own = a[:, tasks], [ref[np.isfinite(ref[:, task]), task] for task in np.flatnonzero(tasks)]
-    a = a[np.isfinite(a).all(axis=1)]
-    if not tasks.any() or not len(a):
-        return Estimate(None, None, None, 0, runs)
-
-    def transfer(rows: Array, *references: Array, axis: int = -1) -> Array:
-        # FT = mean_j (A_j - B_j) / (1 - B_j),  over the j with B_j < 1,  A_j and B_j the areas over the seeds
-        area = aggregate(a[rows.astype(int)], statistic, axis=-2)
-        alone = np.stack([aggregate(areas, statistic) for areas in references], axis=-1)
-        below = alone < 1
-        ratio = np.divide(area - alone, 1 - alone, out=np.zeros_like(area), where=below)
-        count = below.sum(axis=-1)
-        mean: Array = np.divide(ratio.sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)
-        return mean
-
-    rows = np.arange(len(a), dtype=float)
-    value = float(transfer(rows, *own))
-    if not math.isfinite(value):
-        return Estimate(None, None, None, 0, runs)
-    if min(len(a), *map(len, own)) >= MANY:
-        ends = _bootstrap([rows, *own], transfer, seed)
-    else:
-        ends = _student(value, _transfer_parts(a, own, statistic))
-    low, high = _clipped(ends, (-math.inf, 1.0))
-    return Estimate(value, low, high, len(a), runs - len(a))
-
-
-def _transfer_parts(a: Array, own: Sequence[Array], statistic: Statistic) -> list[_Part]:
-    """Return what each continual and each reference run adds to forward transfer, to first order.
-
-    Args:
-        a: areas of the continual runs, shape (S, N).
-        own: areas of each task's references, N arrays of shapes (S'_j,).
-        statistic: how seeds are made one.
-    """
-    area, alone = aggregate(a, statistic, axis=0), np.array([float(aggregate(areas, statistic)) for areas in own])
-    below = alone < 1
-    count = below.sum()
-    # ∂FT/∂A_j = 1 / (N (1 - B_j)),   ∂FT/∂B_j = -(1 - A_j) / (N (1 - B_j)²)
-    ours = (a[:, below] / (1 - alone[below])).mean(axis=1)
-    slopes = -(1 - area) / (count * np.where(below, 1 - alone, 1.0) ** 2)
-    theirs = [_Part(slopes[task] * areas, statistic) for task, areas in enumerate(own) if below[task]]
-    return [_Part(ours, statistic), *theirs]
 
 
 def pointwise_interval(
@@ -257,7 +188,7 @@ def pointwise_interval(
     return low, high
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """One sample's part of an estimate: what each of its runs adds, and how they are made one."""
 
     values: Array  # (S,)
@@ -279,7 +210,7 @@ class _Part(NamedTuple):
         return (count - 1) * spread / (kept * (kept - 1)), kept - 1
 
 
-def _student(value: float, parts: Sequence[_Part]) -> tuple[float, float] | None:
+def student(value: float, parts: Sequence[Part]) -> tuple[float, float] | None:
     """Return the ends of Student's t interval of a sum of independent parts; None where one of them is of one run."""
     if min(len(part.values) for part in parts) < 2:
         return None
@@ -293,7 +224,7 @@ def _student(value: float, parts: Sequence[_Part]) -> tuple[float, float] | None
     return value - half, value + half
 
 
-def _bootstrap(samples: Sequence[Array], statistic: Callable[..., Any], seed: int) -> tuple[float, float] | None:
+def bootstrap(samples: Sequence[Array], statistic: Callable[..., Any], seed: int) -> tuple[float, float] | None:
     """Return the ends of the expanded percentile interval, each sample resampled within itself."""
     result = stats.bootstrap(
         samples,
@@ -326,9 +257,8 @@ def bootstrap_tail(runs: int) -> float:
     return float(stats.norm.cdf(-math.sqrt(runs / (runs - 1)) * t))
 
 
-def _clipped(
-    ends: tuple[float, float] | None, bounds: tuple[float, float]
-) -> tuple[float, float] | tuple[None, None]:
+def clipped(ends: tuple[float, float] | None, bounds: tuple[float, float]) -> tuple[float, float] | tuple[None, None]:
+    """Return the ends of an interval within the least and the most that a value can be; none where there is none."""
     if ends is None:
         return None, None
     least, most = bounds

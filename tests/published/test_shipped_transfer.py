@@ -19,7 +19,7 @@ from clrobot.published.provenance import provenance
 from clrobot.published.results import read_results
 from clrobot.report.page import write_report
 from clrobot.results.metrics import forward_transfer
-from clrobot.results.statistics import forward_transfer_estimate
+from clrobot.results.transfer_estimate import forward_transfer_estimate
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.references import default_store, find_references, missing_references, shipped_areas, use_references
 

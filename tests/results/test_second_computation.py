@@ -20,7 +20,8 @@ from support.made_up_runs import costs, score
 from clrobot.results import metrics
 from clrobot.results.run_metrics import run_metrics
 from clrobot.results.scores import stage_ends, success_matrix
-from clrobot.results.statistics import bootstrap_tail, estimate, forward_transfer_estimate, stratified_estimate
+from clrobot.results.statistics import bootstrap_tail, estimate, stratified_estimate
+from clrobot.results.transfer_estimate import forward_transfer_estimate
 from clrobot.runs.score_book import read_scores
 
 Rows = list[list[float]]

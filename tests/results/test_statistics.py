@@ -15,12 +15,12 @@ from clrobot.results.statistics import (
     Statistic,
     bootstrap_tail,
     estimate,
-    forward_transfer_estimate,
     least_p,
     paired_estimate,
     pointwise_interval,
     stratified_estimate,
 )
+from clrobot.results.transfer_estimate import forward_transfer_estimate
 
 NAN = math.nan
 
@@ -244,6 +244,30 @@ def test_each_task_s_references_are_a_sample_of_their_own() -> None:
     # Which of one task's stands beside which of another's says nothing.
     moved = forward_transfer_estimate(auc, [[0.5, 0.3], [NAN, 0.6], [0.3, 0.4], [NAN, 0.5]])
     assert (moved.value, moved.low, moved.high) == pytest.approx((uneven.value, uneven.low, uneven.high))
+
+
+@pytest.mark.parametrize("runs", [3, 12])
+def test_a_task_that_comes_again_has_the_same_references_once_more(runs: int) -> None:
+    """Twice the same task, learned as well: no more is known than by one, however often its references are there."""
+    generator = np.random.default_rng(4)
+    auc, reference = generator.uniform(0.5, 0.52, (runs, 1)), generator.uniform(0.2, 0.5, (10, 1))
+    once = forward_transfer_estimate(auc, reference)
+    twice, alone = np.repeat(auc, 2, axis=1), np.repeat(reference, 2, axis=1)
+    shared = forward_transfer_estimate(twice, alone, samples=["push", "push"])
+    assert (shared.value, shared.low, shared.high) == pytest.approx((once.value, once.low, once.high))
+    apart = forward_transfer_estimate(twice, alone, samples=["push", "reach"])
+    assert apart == forward_transfer_estimate(twice, alone)
+    assert None not in (apart.low, apart.high, once.low, once.high)
+    assert apart.high - apart.low < once.high - once.low  # type: ignore[operator]
+
+
+def test_references_cut_at_a_stage_s_own_steps_are_the_same_runs() -> None:
+    generator = np.random.default_rng(5)
+    auc, first = generator.uniform(0.5, 0.6, (4, 2)), generator.uniform(0.2, 0.5, (10, 1))
+    found = forward_transfer_estimate(auc, np.hstack([first, first + 0.001]), samples=["push", "push"])
+    once = forward_transfer_estimate(auc, np.hstack([first, first]), samples=["push", "push"])
+    assert None not in (found.low, found.high, once.low, once.high)
+    assert found.high - found.low == pytest.approx(once.high - once.low, rel=0.02)  # type: ignore[operator]
 
 
 def test_a_reference_without_spread_leaves_the_runs_own_interval() -> None:
