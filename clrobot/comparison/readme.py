@@ -174,7 +174,7 @@ def _transfer(comparison: Comparison) -> list[str]:
     metric = task_metric("forward_transfer")
     head = _line(["forward transfer to", *(f"{g.label} ({len(g.seeds)})" for g in comparison.groups)])
     lines = [head, "|---|" + "---:|" * len(comparison.groups)]
-    for slot in slots:
+    for slot in slots[1:]:  # to the first nothing can be transferred
         cells = [
             _cell(difference_cell(group.tasks[metric.name][slot], metric.kind), len(group.seeds))
             for group in comparison.groups

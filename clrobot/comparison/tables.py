@@ -201,7 +201,7 @@ def differences_foot(differences: Sequence[Difference]) -> list[str]:
         return []
     lines = [
         f"Differences are means over the seeds that both rows have, with their {percent(CONFIDENCE)} t interval; "
-        "bold where that leaves out zero."
+        "bold where that leaves out zero, of four seeds or more."
     ]
     for pairs in sorted({len(d.seeds) for d in differences}):
         if pairs > 1 and (p := least_p(pairs)) > 1 - CONFIDENCE:

@@ -63,7 +63,7 @@ def _protocol() -> str:
         "A row is one method with one set of settings, and every seed that was run. In brackets stands the 95 % "
         "interval over the seeds: Student's t below ten of them, the bootstrap from ten on. That of forward transfer "
         "also goes by how far the references spread. Differences are paired by seed; one whose interval leaves out "
-        "zero is bold."
+        "zero is bold, of four seeds or more; none is adjusted for how many there are."
     )
 
 

@@ -14,8 +14,9 @@ from support.made_up_runs import made_up_run
 
 from clrobot.comparison.comparison import Comparison, compare
 from clrobot.comparison.runs import expand
-from clrobot.comparison.sections import cell
+from clrobot.comparison.sections import cell, difference_cell
 from clrobot.comparison.tables import as_text
+from clrobot.results.statistics import Estimate
 
 Cli = Callable[..., Any]
 
@@ -185,3 +186,18 @@ def test_the_verb_refuses_a_file_that_cannot_be_written(cli: Cli, runs: Path, tm
     outcome = cli("compare", runs, "--out", tmp_path / "no" / "table.md")
     assert outcome.code == 2
     assert "No such file" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("estimate", "clear"),
+    [
+        (Estimate(0.2, 0.1, 0.3, 4), True),
+        (Estimate(-0.2, -0.3, -0.1, 4), True),
+        (Estimate(0.2, -0.1, 0.3, 4), False),
+        (Estimate(0.02, 0.02, 0.02, 4), False),  # a few that are equal, as counts of fifty episodes often are
+        (Estimate(0.2, 0.1, 0.3, 3), False),
+        (Estimate(0.2, None, None, 1), False),
+    ],
+)
+def test_a_difference_is_clear_of_several_runs_that_spread(estimate: Estimate, clear: bool) -> None:
+    assert difference_cell(estimate, "rate").clear == clear

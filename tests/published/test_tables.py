@@ -181,7 +181,7 @@ def test_forward_transfer_to_each_task_is_a_table_too(tmp_path: Path) -> None:
     (block,) = blocks("<!-- table: quick transfer -->\n<!-- end -->\n", tmp_path / "data.csv")
     lines = [line.strip("| ").split(" | ") for line in block.drawn.strip().splitlines()]
     assert lines[0] == ["forward transfer to", "finetune (1)", "ewc (1)"]
-    assert lines[2:] == [[task, "−1.00", "+0.33"] for task in ("reach", "button-press", "drawer-open")]
+    assert lines[2:] == [[task, "−1.00", "+0.33"] for task in ("button-press", "drawer-open")]
 
 
 def test_costs_are_a_table_too(rows: list[Result], data: Path) -> None:
