@@ -55,9 +55,18 @@ class Comparison:
         return leaders[0] if leaders else None
 
     def leads(self, group: Group, metric: str) -> bool:
-        """Return whether no other row is better than `group` in a metric, and at least one is worse."""
+        """Return whether no other row is better than `group` in a metric, and at least one is worse.
+
+        Rows that were measured on something else, or are not finished as far, are no rivals.
+        """
         (found,) = (m for m in self.metrics if m.name == metric)
-        return _leads(group.estimates[metric], [g.estimates[metric] for g in self.groups], found)
+        return _leads(group.estimates[metric], [g.estimates[metric] for g in self._rivals(group)], found)
+
+    def _rivals(self, group: Group) -> list[Group]:
+        most = max(other.numbers[0].stages_done for other in self.groups)
+        if group.numbers[0].stages_done < most:
+            return [group]
+        return [other for other in self.groups if other.measured_on == group.measured_on]
 
     @property
     def slots(self) -> tuple[str, ...] | None:
@@ -73,7 +82,8 @@ class Comparison:
             slot: one of `slots`.
             metric: one of the values of `TASK_SECTIONS`.
         """
-        return _leads(group.tasks[metric][slot], [g.tasks[metric][slot] for g in self.groups], task_metric(metric))
+        found = [rival.tasks[metric][slot] for rival in self._rivals(group)]
+        return _leads(group.tasks[metric][slot], found, task_metric(metric))
 
 
 def _leads(own: Estimate, every: Sequence[Estimate], metric: Metric) -> bool:

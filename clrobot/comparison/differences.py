@@ -5,7 +5,6 @@ Runs of one seed have the same start states, so that what is luck in both falls 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +26,7 @@ class Difference:
         group: the row.
         baseline: the row of the baseline.
         seeds: those that both have.
-        estimates: of each of `RUN_METRICS`, by name.
+        estimates: of each of `RUN_METRICS`, by name; a seed whose two runs define a mean for other tasks is left out.
         final_success: of success on each task at the end, by the slot's name.
     """
 
@@ -39,7 +38,7 @@ class Difference:
 
     def samples(self, metric: str) -> list[float | None]:
         """Return the difference of each seed in a metric; None where one of the two does not define it."""
-        ours, theirs = self.group.by_seed(metric), self.baseline.by_seed(metric)
+        ours, theirs = _of_same_tasks(self.group, self.baseline, metric), self.baseline.by_seed(metric)
         pairs = [(ours[seed], theirs[seed]) for seed in self.seeds]
         return [None if a is None or b is None else a - b for a, b in pairs]
 
@@ -61,7 +60,7 @@ def paired(groups: Sequence[Group]) -> tuple[Difference, ...]:
 
 
 def _baseline_of(group: Group, baselines: Sequence[Group]) -> Group | None:
-    comparable = [other for other in baselines if _measured_on(other) == _measured_on(group)]
+    comparable = [other for other in baselines if other.measured_on == group.measured_on]
     # Where published runs have the baseline too, a user's own comes first.
     comparable = [other for other in comparable if other.published == group.published] or comparable
     alike = [other for other in comparable if _shared_settings(other) == _shared_settings(group)]
@@ -71,6 +70,32 @@ def _baseline_of(group: Group, baselines: Sequence[Group]) -> Group | None:
     return None
 
 
+# Means over the tasks that define them, and what of each task they are means of: where two runs define it for other
+# tasks, the difference of their means is one of tasks too.
+_OVER_TASKS: Final = {
+    "retention": "retention",
+    "relative_return": "relative_return",
+    "forgetting_return": "relative_return",
+    "forward_transfer": "forward_transfer",
+    "forward_transfer_from_2": "forward_transfer",
+    "plasticity": "plasticity",
+}
+
+
+def _of_same_tasks(group: Group, other: Group, metric: str) -> dict[int, float | None]:
+    """Return a metric of each of a row's runs, by its seed; None where the other row's run is of other tasks."""
+    values = group.by_seed(metric)
+    if (of_task := _OVER_TASKS.get(metric)) is None:
+        return values
+
+    def defined(row: Group, seed: int) -> list[bool]:
+        return [row.task_by_seed(of_task, slot)[seed] is not None for slot in range(len(row.final_success))]
+
+    seeds = [seed for seed in group.seeds if seed in other.seeds]
+    differ = {seed for seed in seeds if defined(group, seed) != defined(other, seed)}
+    return {seed: None if seed in differ else value for seed, value in values.items()}
+
+
 def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Difference:
     final = task_metric("final")
     return Difference(
@@ -78,7 +103,9 @@ def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Differ
         baseline=baseline,
         seeds=seeds,
         estimates={
-            m.name: paired_estimate(group.by_seed(m.name), baseline.by_seed(m.name), bounds=m.bounds)
+            m.name: paired_estimate(
+                _of_same_tasks(group, baseline, m.name), baseline.by_seed(m.name), bounds=m.bounds
+            )
             for m in RUN_METRICS
         },
         final_success={
@@ -88,14 +115,6 @@ def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Differ
             for slot, name in enumerate(group.final_success)
         },
     )
-
-
-def _measured_on(group: Group) -> str:
-    """Return as text what must agree where runs are paired: stages and how many are done, evaluation, physics."""
-    config = group.config
-    measured = [*config.curriculum.stages, config.evaluation]
-    rest = [group.numbers[0].stages_done, group.physics]
-    return json.dumps([part.model_dump(mode="json") for part in measured] + rest)
 
 
 def _shared_settings(group: Group) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from clrobot.comparison.numbers import Numbers
@@ -52,6 +54,18 @@ class Group:
     def final_success(self) -> Mapping[str, Estimate]:
         """R[N, j] of each slot, by the slot's name, in the curriculum's order."""
         return self.tasks["final"]
+
+    @cached_property
+    def measured_on(self) -> str:
+        """What must agree as text where rows are set beside each other as equals.
+
+        The curriculum but for its name, how many of its stages are done, the evaluation and the physics.
+        """
+        config = self.config
+        curriculum = config.curriculum.model_dump(mode="json", exclude={"name", "defaults"})
+        return json.dumps(
+            [curriculum, config.evaluation.model_dump(mode="json"), self.numbers[0].stages_done, self.physics]
+        )
 
     def by_seed(self, metric: str) -> dict[int, float | None]:
         """Return a metric of each run, by its seed."""

@@ -22,6 +22,8 @@ def labels(rows: Sequence[Sequence[ComparedRun]]) -> list[str]:
             parts.insert(0, _curriculum(first))
         if first.stages:
             parts.append(first.stages)
+        if len({other.physics for other in firsts}) > 1:
+            parts.append(f"physics {first.physics}")
         found.append(labelled(first.method, parts))
     return [
         f"{label} #{found[:i].count(label) + 1}" if label in found[:i] else label for i, label in enumerate(found)

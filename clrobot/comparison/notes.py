@@ -18,6 +18,8 @@ def differences(runs: Sequence[ComparedRun]) -> list[str]:
             "Other worlds",
             lambda run: ", ".join(s.world_description or "as it is" for s in run.folder.config.curriculum.stages),
         ),
+        ("Other physics", lambda run: run.physics),
+        ("Other heads, order or padding", _arrangement),
         ("Other budgets", lambda run: " + ".join(f"{s.steps:,}" for s in _stages(run))),
         ("Other readings of success", lambda run: run.metrics.success_reading),
         ("Other numbers of evaluation episodes", lambda run: run.config["evaluation"]["episodes"]),
@@ -69,6 +71,13 @@ def _references(run: ComparedRun) -> str:
 
 def _stages(run: ComparedRun) -> tuple[Stage, ...]:
     return run.folder.config.curriculum.stages
+
+
+def _arrangement(run: ComparedRun) -> str:
+    """Return how a curriculum's stages are learned, where that is not as usual: `heads: one`."""
+    changed = run.folder.config.curriculum.model_dump(mode="json", exclude_defaults=True)
+    given = [f"{name}: {value}" for name, value in changed.items() if name not in ("name", "stages", "defaults")]
+    return ", ".join(given) or "as usual"
 
 
 def _curve(evaluation: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from clrobot.errors import UserError, shown
 from clrobot.experiment.config import CHANGES_NO_SCORE, settings_in_use
 from clrobot.experiment.dotted import flatten
+from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.nearby import runs_inside
@@ -83,7 +84,12 @@ class ComparedRun:
     @property
     def row(self) -> str:
         """What is equal of runs that are one row."""
-        return f"{self.method} {self.stages} {self.metrics.stages} {json.dumps(self.settings)}"
+        return f"{self.method} {self.stages} {self.metrics.stages} {self.physics} {json.dumps(self.settings)}"
+
+    @property
+    def physics(self) -> int:
+        """The version of the physics that it was trained in."""
+        return physics_of(self.environment)
 
 
 def expand(paths: Iterable[Path]) -> list[RunFolder]:
