@@ -150,7 +150,7 @@ RUN_METRICS: Final = (
         "environment_steps.method",
         "environment steps (method)",
         "lower",
-        "control steps in which the method collected experience of its own",
+        "control steps that the method took beside learning: to choose how a task begins, to keep what matters of it",
         "count",
     ),
     Metric(

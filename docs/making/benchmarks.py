@@ -110,15 +110,24 @@ def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -
             f"{', then '.join(stages)}.".capitalize() if len(curricula) == 1 else "",
             f"{len(runs)} runs, seeds {_ranges(seeds)}; {_each(episodes)} episodes of each task after each stage; "
             f"evaluation seed {starts}.",
-            "None of these seeds was among the tries [below](#what-choices-were-made-by)."
-            if tried and not tried & {*seeds}
-            else "",
+            _overlap(seeds, tried),
             _recall(comparison.groups[0].config.curriculum),
             f"Physics {_each(run.first.physics for run in runs)}; {', '.join(versions)}; clrobot at "
             f"{', '.join(commits) or 'no noted commit'}.",
             f"The first run again: `{first.command}`.",
         ]
     ).strip()
+
+
+def _overlap(seeds: Sequence[int], tried: set[int]) -> str:
+    """Return whether seeds that are reported were among those by which something was chosen on the curriculum."""
+    if not tried:
+        return ""
+    both = sorted(tried & {*seeds})
+    tries = "among the tries [below](#what-choices-were-made-by)"
+    if not both:
+        return f"None of these seeds was {tries}."
+    return f"Seeds {_ranges(both)} were {tries}: what was chosen by them may suit them."
 
 
 def _recall(curriculum: Curriculum) -> str:
@@ -179,7 +188,8 @@ def _transfer() -> list[str]:
     return [
         "## What helps what",
         "Forward transfer from each task, learned first (rows), to each other one (columns), which begins as a copy "
-        f"of it; seeds {seeds}, over {budgets} control steps. Green: learned sooner than alone.",
+        f"of it; seeds {seeds}, over {budgets} control steps. Green: learned sooner than alone. A cell is a training "
+        "beside one of the task alone: the best of fifteen is mostly more than further trainings would give.",
         figure(lambda width: transfer_figure(np.asarray(matrix), tasks, width), "which task helps which"),
         table(
             ("task", "the best start", "forward transfer"),
