@@ -12,20 +12,19 @@ A page asks for them by name, between double braces:
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from clrobot.report.contents import Contents
 from clrobot.report.figures.of_run import run_figures
 from clrobot.results import metrics
 from clrobot.results.catalogue import RUN_METRICS, run_metric
 from clrobot.results.numbers import number_of_kind
-from clrobot.results.run_metrics import Costs, run_metrics
-from clrobot.results.stage_record import Parameters, Seconds, StageRecord, Steps
+from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
 from making.figures import figure
@@ -38,10 +37,9 @@ _EQUATION = re.compile(r"^ *# (.+?) {2,}\((.+)\)$", re.MULTILINE)
 
 
 @cache
-def told() -> dict[str, Any]:
+def told() -> RunMetrics:
     """Return the run's `metrics.json`, as the version that trained it wrote it."""
-    found: dict[str, Any] = json.loads((RUN / "metrics.json").read_text(encoding="utf-8"))
-    return found
+    return RunMetrics.model_validate_json((RUN / "metrics.json").read_text(encoding="utf-8"))
 
 
 @cache
@@ -51,17 +49,10 @@ def run() -> Contents:
     Its metrics are made anew from its scores, so that a metric that is newer than the run is there too.
     """
     config, scores = RunFolder(RUN).config, read_scores(RUN / "scores.jsonl")
-    costs = Costs(
-        parameters=Parameters(**told()["parameters"]),
-        memory_bytes=told()["memory_bytes"],
-        seconds=Seconds(**told()["seconds"]),
-        gradient_steps=Steps(**told()["gradient_steps"]),
-        method_environment_steps=told()["environment_steps"]["method"],
-        task_inference_steps=told()["task_inference_steps"],
-        per_stage=tuple(StageRecord.model_validate_json(json.dumps(stage)) for stage in told()["per_stage"]),
-    )
-    references = [task["auc_reference"] for task in told()["per_task"]]
-    measured = run_metrics(scores, config.curriculum.slots, told()["stage_ends"], costs, references)
+    references = [np.nan if task.auc_reference is None else task.auc_reference for task in told().per_task]
+    shipped = [task.reference == "shipped" for task in told().per_task]
+    slots, ends = config.curriculum.slots, told().stage_ends
+    measured = run_metrics(scores, slots, ends, Costs.of(told()), references, shipped=shipped)
     return Contents(RUN, measured, scores, config, {}, {})
 
 
