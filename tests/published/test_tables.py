@@ -120,6 +120,22 @@ def test_what_the_readme_says_of_ten_skills_is_so(ships: Callable[..., None]) ->
     assert f"a forward transfer of {a}, and of {b} where they begin anew: by seed {more} more." in page
 
 
+def test_what_the_readme_says_of_budgets_too_short_for_scratch_is_so() -> None:
+    runs = [run for run in read_results() if run.first.curriculum == "reuse8"]
+    groups = {group.label: group for group in published_comparison(runs).groups}
+    assert {group.seeds for group in groups.values()} == {tuple(range(10, 15))}, "five seeds"
+    told = {name: group.estimates["average_success"] for name, group in groups.items()}
+    scratch, finetune, copies, replay = (
+        f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
+        for e in (told[name] for name in ("scratch", "finetune", "frozen-copies", "replay"))
+    )
+    page = " ".join(README.read_text(encoding="utf-8").split())
+    assert (
+        f"scratch ends with an average success of {scratch}, fine-tuning with {finetune}, frozen copies with {copies}, "
+        f"replay with {replay}."
+    ) in page
+
+
 def test_tables_are_drawn_and_then_found_to_be_as_the_data_has_them(cli: Cli, data: Path) -> None:
     Path("page.md").write_text(PAGE)
     words = ("tables", "page.md", "--results", data)
