@@ -131,8 +131,8 @@ def test_what_the_readme_says_of_budgets_too_short_for_scratch_is_so() -> None:
     )
     page = " ".join(README.read_text(encoding="utf-8").split())
     assert (
-        f"scratch ends with an average success of {scratch}, fine-tuning with {finetune}, frozen copies with {copies}, "
-        f"replay with {replay}."
+        f"scratch ends with an average success of {scratch}, fine-tuning with {finetune}, "
+        f"frozen copies with {copies}, replay with {replay}."
     ) in page
 
 
