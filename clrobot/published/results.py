@@ -23,6 +23,7 @@ from clrobot.experiment.dotted import flatten
 from clrobot.experiment.prepare import without_measurements
 from clrobot.published.references import Settings
 from clrobot.published.rows import FOLDER, MaybeFloat, MaybeInt, Row, read_rows, settings_of, settings_text
+from clrobot.published.sense import check_run
 
 FILE: Final = FOLDER / "results.csv"
 WHAT: Final = "published results"
@@ -152,18 +153,23 @@ def read_results(path: Path | None = None) -> list[PublishedRun]:
     """Return the published runs, in the order of the file; of none those that come with clrobot.
 
     Raises:
-        UserError: the file is damaged or of another format.
+        UserError: the file is damaged or of another format, or the rows of a run make no sense together.
     """
     return runs_of(read_rows(FILE if path is None else path, Result, WHAT))
 
 
 def runs_of(rows: Iterable[Result]) -> list[PublishedRun]:
-    """Return the runs that these rows are of, in their order."""
+    """Return the runs that these rows are of, in their order.
+
+    Raises:
+        UserError: the rows of one make no sense together.
+    """
     by_run: dict[tuple[Any, ...], list[Result]] = {}
     for row in rows:
         by_run.setdefault(row.run, []).append(row)
     found = []
     for own in by_run.values():
+        check_run(own)
         slots = {row.stage - 1: row.task for row in own if row.stage is not None}
         found.append(
             PublishedRun(

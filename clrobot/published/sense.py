@@ -1,0 +1,50 @@
+"""Whether the rows of a published run make sense together: a merge of two files can leave both halves of a change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from clrobot.errors import UserError, cut
+from clrobot.published.provenance import PACKAGES
+from clrobot.results.catalogue import RUN_METRICS, TASK_METRICS, Metric
+
+if TYPE_CHECKING:
+    from clrobot.published.results import Result
+
+_OF_RUN: Final[Mapping[str, Metric]] = {metric.name: metric for metric in RUN_METRICS}
+_OF_TASK: Final[Mapping[str, Metric]] = {metric.name: metric for metric in TASK_METRICS}
+_ROUNDING: Final = 1e-5  # a value has six digits
+
+
+def check_run(rows: Sequence[Result]) -> None:
+    """Refuse a run of which a number stands twice, a stage is missing, rows disagree, or a number cannot be.
+
+    Args:
+        rows: all of one run.
+
+    Raises:
+        UserError: they make no sense together.
+    """
+    first, seen = rows[0], set[tuple[int | None, str]]()
+    made = [(row.command, row.commit, *(getattr(row, column) for column in PACKAGES)) for row in rows]
+    if len({*made}) > 1:
+        raise UserError(_refusal(first, "is of two trainings, which rows of one run cannot be"))
+    for row in rows:
+        place = row.stage, row.metric
+        if place in seen:
+            raise UserError(_refusal(first, f"has {cut(row.metric, 40)} twice"))
+        seen.add(place)
+        metric = (_OF_RUN if row.stage is None else _OF_TASK).get(row.metric)
+        least, most = (-math.inf, math.inf) if metric is None else metric.bounds
+        if row.value is not None and not least - _ROUNDING <= row.value <= most + _ROUNDING:
+            raise UserError(_refusal(first, f"has {row.metric} {row.value:g}, expected {least:g} to {most:g}"))
+    stages = sorted({row.stage for row in rows if row.stage is not None})
+    if stages != [*range(1, len(stages) + 1)]:
+        raise UserError(_refusal(first, f"has stages {', '.join(map(str, stages))}, expected each from 1 on"))
+
+
+def _refusal(row: Result, what: str) -> str:
+    run = f"{cut(row.curriculum, 60)}, {cut(row.method, 60)}, seed {row.seed}"
+    return f"the published run of {run} {what}; publish it again with --replace"
