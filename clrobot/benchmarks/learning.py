@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +20,7 @@ from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.build import check_device, network_arguments
-from clrobot.experiment.config import RunConfig, make_algorithm, make_config
+from clrobot.experiment.config import RunConfig, make_algorithm, make_config, settings_in_use
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.stage_env import stage_env
 from clrobot.experiment.torch_threads import torch_threads_put_back
@@ -41,6 +43,7 @@ class Learning(BaseModel):
         learned: control steps to the first evaluation of LEARNED or more.
         seconds: of training alone, evaluations left out.
         curve: each evaluation: control steps so far, success.
+        settings: twelve digits that another algorithm, network or evaluation would change; none where the label says.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,9 +57,12 @@ class Learning(BaseModel):
     learned: int | None
     seconds: float
     curve: list[tuple[int, float]]
+    settings: str = ""
 
     @classmethod
-    def of(cls, task: str, seed: int, label: str, curve: Sequence[tuple[int, float]], seconds: float) -> Self:
+    def of(
+        cls, task: str, seed: int, label: str, curve: Sequence[tuple[int, float]], seconds: float, settings: str = ""
+    ) -> Self:
         """Return the row of a training that had these evaluations, one or more."""
 
         def first(least: float) -> int | None:
@@ -72,7 +78,13 @@ class Learning(BaseModel):
             learned=first(LEARNED),
             seconds=round(seconds, 3),
             curve=list(curve),
+            settings=settings,
         )
+
+    def within(self, steps: int) -> Learning:
+        """Return what counts of it where a training may take so many steps: a success that came later does not."""
+        half, learned = (None if at is not None and at > steps else at for at in (self.half, self.learned))
+        return self.model_copy(update={"half": half, "learned": learned})
 
 
 def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tuple[Algorithm, Any, SlotVecEnv]:
@@ -126,7 +138,14 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
         seconds += time.perf_counter() - began
         found = evaluator.episodes(model.policy, 0, config.evaluation.episodes)
         curve.append((int(model.num_timesteps), float(found.success_any.mean())))
-    return Learning.of(task, seed, label, curve, seconds)
+    return Learning.of(task, seed, label, curve, seconds, _digits(config, every))
+
+
+def _digits(config: RunConfig, every: int) -> str:
+    """Return twelve digits of all that a training's curve goes by, but for its task, seed and length."""
+    used = settings_in_use(config)
+    told = {name: used[name] for name in (config.algo, "algo", "network", "evaluation")} | {"every": every}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def learn_all(
@@ -156,13 +175,14 @@ def learn_all(
         The rows of these tasks, seeds and label.
 
     Raises:
-        UserError: `path` holds something else.
+        UserError: `path` holds something else, or such rows of other settings.
     """
     check_rows(path)  # before minutes are spent
     rows = []
     for task in tasks:
         for seed in seeds:
-            row = kept(path, task, seed, label, steps, partial(learn, config, task, seed, steps, every, label))
+            train = partial(learn, config, task, seed, steps, every, label)
+            row = kept(path, task, seed, label, steps, train, _digits(config, every))
             rows.append(row)
             tell(f"{task}, seed {seed}: success {number(row.success)} after {row.steps:,} steps, {row.seconds:.0f} s")
     return rows
@@ -176,14 +196,32 @@ def check_rows(path: Path | None) -> None:
         _read(path)
 
 
-def kept(path: Path | None, task: str, seed: int, label: str, steps: int, train: Callable[[], Learning]) -> Learning:
+def kept(
+    path: Path | None,
+    task: str,
+    seed: int,
+    label: str,
+    steps: int,
+    train: Callable[[], Learning],
+    settings: str = "",
+) -> Learning:
     """Return the row of this task, seed and label: from `path`, or what `train` returns, appended to `path`.
 
-    A row there that gave up before `steps` control steps counts for nothing.
+    A row there that gave up before `steps` control steps counts for nothing, and so does a success that came later.
+
+    Raises:
+        UserError: the row there was trained with other settings.
     """
     for row in reversed(_read(path)):
-        if (row.task, row.seed, row.label) == (task, seed, label) and (row.learned is not None or row.steps >= steps):
-            return row
+        if (row.task, row.seed, row.label) != (task, seed, label):
+            continue
+        if row.settings != settings:
+            raise UserError(
+                f"{path} has {task}, seed {seed} with other settings{f' as {label}' if label else ''}; give another "
+                "--label or --out"
+            )
+        if row.learned is not None or row.steps >= steps:
+            return row.within(steps)
     row = train()
     if path is not None:
         with path.open("a", encoding="utf-8") as file:

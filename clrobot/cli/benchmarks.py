@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clrobot.cli.common import MOST_SEED, MOST_THREADS, at_least, check_file, open_console
+from clrobot.errors import UserError
 from clrobot.files import atomic
 from clrobot.results.numbers import grouped, json_text, number
 
@@ -151,6 +152,8 @@ def learning(
         at_least(threads, "--threads", 0, MOST_THREADS)
     for own in seed:
         at_least(own, "--seed", 0, MOST_SEED)
+    if len(set(seed)) < len(seed):
+        raise UserError(f"--seed {' '.join(map(str, seed))} names one twice; name each once")
     check_file(out)
     for name in task:
         _ = TASKS_BY_ID[name]  # refused before anything is trained

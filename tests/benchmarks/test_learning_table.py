@@ -64,6 +64,28 @@ def test_rows_that_the_file_has_are_not_trained_again(tmp_path) -> None:
     assert run((0,), steps=128)[0].steps == 256
 
 
+def test_rows_of_other_settings_are_refused(tmp_path) -> None:
+    """They would stand in the table as if of these."""
+    path = tmp_path / "learning.jsonl"
+    learn_all(make_config(**TINY), ("reach",), (0,), 128, 128, "", path, print)
+    other = make_config(**TINY | {"network": {"widths": [4]}})
+    for config, every in ((other, 128), (make_config(**TINY), 64)):
+        with pytest.raises(UserError, match="has reach, seed 0 with other settings; give another --label or --out"):
+            learn_all(config, ("reach",), (0,), 128, every, "", path, print)
+    assert len(learn_all(other, ("reach",), (0,), 128, 128, "wide", path, print)) == 1
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_a_success_that_came_after_the_last_step_does_not_count() -> None:
+    found = Learning.of("push", 0, "", [(100, 0.6), (200, 0.95)], 1.0)
+    assert (found.within(200).learned, found.within(199).learned, found.within(199).half) == (200, None, 100)
+
+
+def test_a_seed_that_is_named_twice_is_refused(cli) -> None:
+    outcome = cli("learning", "--task", "reach", "--seed", "0", "0")
+    assert (outcome.code, outcome.err) == (2, "clrobot: --seed 0 0 names one twice; name each once\n")
+
+
 def test_a_file_of_something_else_is_refused(tmp_path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a row\n", encoding="utf-8")
