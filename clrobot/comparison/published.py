@@ -103,7 +103,7 @@ def published_notes(runs: Sequence[ComparedRun], published: Sequence[PublishedRu
             )
     if older := sorted({run.first.method for run in published if run.older}):
         notes.append(f"Published {', '.join(older)}: a default has changed since.")
-    notes.append("Published seconds are another machine's, some of it under load.")
+    notes.append("Published seconds are another machine's, most of them beside other work.")
     return notes
 
 
