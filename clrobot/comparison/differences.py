@@ -89,7 +89,7 @@ def _of_same_tasks(group: Group, other: Group, metric: str) -> dict[int, float |
         return values
 
     def defined(row: Group, seed: int) -> list[bool]:
-        return [row.task_by_seed(of_task, slot)[seed] is not None for slot in range(len(row.final_success))]
+        return [row.task_by_seed(of_task, slot)[seed] is not None for slot in group.final_success]
 
     seeds = [seed for seed in group.seeds if seed in other.seeds]
     differ = {seed for seed in seeds if defined(group, seed) != defined(other, seed)}
@@ -109,10 +109,10 @@ def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Differ
             for m in RUN_METRICS
         },
         final_success={
-            name: paired_estimate(
+            slot: paired_estimate(
                 group.task_by_seed(final.name, slot), baseline.task_by_seed(final.name, slot), bounds=final.bounds
             )
-            for slot, name in enumerate(group.final_success)
+            for slot in group.final_success
         },
     )
 

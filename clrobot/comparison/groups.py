@@ -62,7 +62,7 @@ class Group:
         The curriculum but for its name, how many of its stages are done, the evaluation and the physics.
         """
         config = self.config
-        curriculum = config.curriculum.model_dump(mode="json", exclude={"name", "defaults"})
+        curriculum = config.curriculum.planned.model_dump(mode="json", exclude={"name", "defaults"})
         return json.dumps(
             [curriculum, config.evaluation.model_dump(mode="json"), self.numbers[0].stages_done, self.physics]
         )
@@ -71,9 +71,15 @@ class Group:
         """Return a metric of each run, by its seed."""
         return {seed: run.value(metric) for seed, run in zip(self.seeds, self.numbers, strict=True)}
 
-    def task_by_seed(self, metric: str, slot: int) -> dict[int, float | None]:
-        """Return a metric of a slot (from 0) in each run, by its seed."""
-        return {seed: run.task_value(slot, metric) for seed, run in zip(self.seeds, self.numbers, strict=True)}
+    def task_by_seed(self, metric: str, slot: str) -> dict[int, float | None]:
+        """Return a metric of a slot, by its name, in each run, by its seed."""
+        found = zip(self.seeds, self.numbers, strict=True)
+        return {seed: run.task_value(run.slot_names.index(slot), metric) for seed, run in found}
+
+    @property
+    def in_one_order(self) -> bool:
+        """Whether its runs have had their tasks in the same order, which each seed may have drawn for itself."""
+        return len({tuple(run.slot_names) for run in self.numbers}) == 1
 
     @property
     def reference(self) -> Literal["own", "shipped", "own and shipped"] | None:
@@ -104,7 +110,7 @@ def group_of(
         config: the settings of its first run.
         numbers: of each run.
         seeds: of each run.
-        slots: the slots' names, N of them.
+        slots: the slots' names, N of them, in the first run's order.
         ends: the step at which each finished stage ended.
         statistic: how the seeds are made one number.
         physics: the version of the physics that they were trained in.
@@ -114,12 +120,14 @@ def group_of(
     estimates = {
         m.name: estimate([run.value(m.name) for run in numbers], statistic, bounds=m.bounds) for m in RUN_METRICS
     }
-    transfer = transfer_estimates(config, numbers, len(slots), ends, statistic, physics)
+    transfer = transfer_estimates(config, numbers, slots, ends, statistic, physics)
     estimates |= transfer.run
     tasks = {
         m.name: {
-            name: estimate([run.task_value(slot, m.name) for run in numbers], statistic, bounds=m.bounds)
-            for slot, name in enumerate(slots)
+            name: estimate(
+                [run.task_value(run.slot_names.index(name), m.name) for run in numbers], statistic, bounds=m.bounds
+            )
+            for name in slots
         }
         for m in map(task_metric, TASK_SECTIONS.values())
         if m.name != "forward_transfer"  # of which the references have a spread too

@@ -13,10 +13,10 @@ from clrobot.experiment.curriculum import Stage
 def differences(runs: Sequence[ComparedRun]) -> list[str]:
     """Return a sentence for each fact that should be equal in runs that are compared, and is not."""
     checks: list[tuple[str, Callable[[ComparedRun], Any]]] = [
-        ("Other curricula", lambda run: ", ".join(run.folder.config.curriculum.slots)),
+        ("Other curricula", lambda run: ", ".join(run.folder.config.curriculum.planned.slots)),
         (
             "Other worlds",
-            lambda run: ", ".join(s.world_description or "as it is" for s in run.folder.config.curriculum.stages),
+            lambda run: ", ".join(stage.world_description or "as it is" for stage in _stages(run)),
         ),
         ("Other physics", lambda run: run.physics),
         ("Other heads, order or padding", _arrangement),
@@ -70,12 +70,12 @@ def _references(run: ComparedRun) -> str:
 
 
 def _stages(run: ComparedRun) -> tuple[Stage, ...]:
-    return run.folder.config.curriculum.stages
+    return run.folder.config.curriculum.planned.stages
 
 
 def _arrangement(run: ComparedRun) -> str:
     """Return how a curriculum's stages are learned, where that is not as usual: `heads: one`."""
-    changed = run.folder.config.curriculum.model_dump(mode="json", exclude_defaults=True)
+    changed = run.folder.config.curriculum.planned.model_dump(mode="json", exclude_defaults=True)
     given = [f"{name}: {value}" for name, value in changed.items() if name not in ("name", "stages", "defaults")]
     return ", ".join(given) or "as usual"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -11,6 +12,10 @@ class Numbers(Protocol):
     @property
     def stages_done(self) -> int:
         """How many stages are finished."""
+
+    @property
+    def slot_names(self) -> Sequence[str]:
+        """The names of the slots, in the order in which they are trained."""
 
     def value(self, name: str) -> float | None:
         """Return a metric of the run; None where it is undefined."""

@@ -67,7 +67,9 @@ class ComparedRun:
         """What must agree within a row, by dotted name: all but the seed and other methods' settings."""
         from clrobot.experiment.prepare import without_measurements
 
-        in_use = without_measurements(settings_in_use(self.folder.config))
+        config = self.folder.config
+        planned = config.model_copy(update={"curriculum": config.curriculum.planned})
+        in_use = without_measurements(settings_in_use(planned))
         return dict(flatten({name: value for name, value in in_use.items() if name not in NOT_COMPARED}))
 
     @cached_property

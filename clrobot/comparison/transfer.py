@@ -19,7 +19,8 @@ class TransferEstimates(NamedTuple):
     """A row's forward transfer.
 
     Attributes:
-        run: over all tasks and over those from the second on, by the metrics' names.
+        run: over all tasks and over those from the second on, by the metrics' names; none where each run has its
+            tasks in an order of its own, whose first and later tasks are others.
         tasks: to each slot's task.
     """
 
@@ -28,29 +29,36 @@ class TransferEstimates(NamedTuple):
 
 
 def transfer_estimates(
-    config: RunConfig, runs: Sequence[Numbers], slots: int, ends: Sequence[int], statistic: Statistic, physics: int
+    config: RunConfig,
+    runs: Sequence[Numbers],
+    slots: Sequence[str],
+    ends: Sequence[int],
+    statistic: Statistic,
+    physics: int,
 ) -> TransferEstimates:
     """Return a row's forward transfer.
 
     Args:
         config: the settings of the row's runs.
         runs: what was measured of each.
-        slots: N, how many each has.
+        slots: the names of the N slots, in the first run's order.
         ends: the step at which each finished stage ended.
         statistic: how seeds are made one.
         physics: the version of the physics that they were trained in.
     """
 
+    places = [(run, [run.slot_names.index(slot) for slot in slots]) for run in runs]
+
     def of_tasks(name: str) -> NDArray[np.float64]:  # (S, N) of S runs and N slots
-        return np.array([[run.task_value(slot, name) for slot in range(slots)] for run in runs], float)
+        return np.array([[run.task_value(slot, name) for slot in order] for run, order in places], float)
 
     areas, references = of_tasks("auc"), of_tasks("auc_reference")
     shipped = shipped_areas(config, ends, physics)
     columns = [
-        _samples(references[:, slot], [run.reference(slot) for run in runs], shipped[:, slot : slot + 1])
-        for slot in range(slots)
+        _samples(references[:, n], [run.reference(order[n]) for run, order in places], shipped[:, n : n + 1])
+        for n in range(len(slots))
     ]
-    references = np.full((max(map(len, columns)), slots), np.nan)
+    references = np.full((max(map(len, columns)), len(slots)), np.nan)
     for slot, column in enumerate(columns):
         references[: len(column), slot] = column
 
@@ -62,9 +70,10 @@ def transfer_estimates(
             areas[:, first:end], references[:, first:end], statistic, samples=worlds[first:end]
         )
 
+    in_one_order = len({tuple(run.slot_names) for run in runs}) == 1
     return TransferEstimates(
-        {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)},
-        [from_slot(slot, slot + 1) for slot in range(slots)],
+        {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)} if in_one_order else {},
+        [from_slot(slot, slot + 1) for slot in range(len(slots))],
     )
 
 

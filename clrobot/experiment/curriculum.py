@@ -260,8 +260,9 @@ class Curriculum(_Frozen):
     """Bring observations and actions that differ in size to one size, with a mask that says whose they are."""
     heads: Literal["per-stage", "one"] = "per-stage"
     """Whether each stage has a head of its own, or all share one."""
-    order: Literal["written", "seed"] = "written"
-    """Whether the stages come as they are written, or in an order drawn from the run's seed."""
+    order: Literal["written", "seed", "drawn"] = "written"
+    """Whether the stages come as they are written, or in an order drawn from the run's seed; drawn: they do, and it
+    has been."""
     defaults: Defaults = {}
     """Settings of the algorithms that these tasks ask for: `{ppo: {gamma: 0.99}}`; flags and files override them."""
 
@@ -274,8 +275,8 @@ class Curriculum(_Frozen):
 
     @field_validator("heads", "order", mode="before")
     @classmethod
-    def _one_of_two(cls, value: Any, info: ValidationInfo) -> Any:
-        known = {"heads": ("per-stage", "one"), "order": ("written", "seed")}[str(info.field_name)]
+    def _one_of_few(cls, value: Any, info: ValidationInfo) -> Any:
+        known = {"heads": ("per-stage", "one"), "order": ("written", "seed", "drawn")}[str(info.field_name)]
         if value not in known:
             raise ValueError(f"{info.field_name} {shown(value)}{nearest(str(value), known)}")
         return value
@@ -308,6 +309,16 @@ class Curriculum(_Frozen):
     def saves_state(self) -> bool:
         """Whether every stage's world saves its state."""
         return all(stage.saves_state for stage in self.stages)
+
+    @property
+    def planned(self) -> Curriculum:
+        """The same before a seed drew the stages' order: what runs of several seeds have in common.
+
+        Its stages are then in an order that no seed decides.
+        """
+        if self.order != "drawn":
+            return self
+        return self.with_stages(tuple(sorted(self.stages, key=Stage.model_dump_json)), order="seed")
 
     def with_stages(self, stages: tuple[Stage, ...], **changes: Any) -> Curriculum:
         """Return the same curriculum with other stages."""

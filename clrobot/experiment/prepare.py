@@ -66,9 +66,9 @@ def without_measurements(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_drawn_order(curriculum: Curriculum, seed: int) -> Curriculum:
-    """Return the stages in an order that the seed alone determines; it then is the order as written."""
+    """Return the stages in an order that the seed alone determines."""
     order = np.random.default_rng([seed, len(curriculum.stages)]).permutation(len(curriculum.stages))
-    return curriculum.with_stages(tuple(curriculum.stages[i] for i in order), order="written")
+    return curriculum.with_stages(tuple(curriculum.stages[i] for i in order), order="drawn")
 
 
 def _measured(stage: Stage, found: dict[tuple[Any, ...], Measured]) -> Stage:

@@ -8,7 +8,13 @@ from pathlib import Path
 from support.made_up_runs import made_up_run
 
 from clrobot.comparison.comparison import compare
+from clrobot.comparison.publish import publish
+from clrobot.comparison.readme import published_comparison
 from clrobot.comparison.tables import as_text
+from clrobot.experiment.config import make_config
+from clrobot.experiment.prepare import settle
+from clrobot.published.results import read_results
+from clrobot.report.comparison_page import write_comparison
 from clrobot.runs.folder import RunFolder
 
 KEPT = [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 0.0, 1.0)]  # the second is never learned
@@ -70,3 +76,55 @@ def test_a_mean_over_other_tasks_is_no_difference(tmp_path: Path) -> None:
     assert difference.samples("retention") == [None] * 4
     assert difference.estimates["average_success"].n == 4
     assert as_text(compare(runs), "json")
+
+
+TASKS = ("reach", "push", "stack")
+
+
+def in_drawn_order(path: Path, seed: int, method: str, final: dict[str, float]) -> RunFolder:
+    """A run whose seed drew the order of the tasks, and how often each is done at the end."""
+    planned = {"name": "shuffled", "order": "seed", "stages": [{"task": task, "steps": 64} for task in TASKS]}
+    curriculum = settle(make_config(curriculum=planned, seed=seed)).curriculum
+    rows = [[0.0] * 3, *([[final[task] for task in curriculum.slots]] * 3)]
+    areas = [0.25 + 0.125 * TASKS.index(task) for task in curriculum.slots]
+    settings = curriculum.model_dump(mode="json")
+    return made_up_run(path, rows, method=method, seed=seed, curriculum=settings, steps=None, reference=areas)
+
+
+def test_seeds_that_drew_their_order_are_one_row_and_tasks_go_by_their_names(tmp_path: Path) -> None:
+    ewc, finetune = {"reach": 1.0, "push": 0.5, "stack": 0.25}, {"reach": 0.5, "push": 0.5, "stack": 0.0}
+    runs = [
+        in_drawn_order(tmp_path / f"{method}-{seed}", seed, method, final)
+        for method, final in (("ewc", ewc), ("finetune", finetune))
+        for seed in range(4)
+    ]
+    assert len({run.config.curriculum.slots for run in runs}) > 1
+    found = compare(runs)
+    assert [(group.label, group.seeds) for group in found.groups] == [(m, (0, 1, 2, 3)) for m in ("ewc", "finetune")]
+    for group, final in zip(found.groups, (ewc, finetune), strict=True):
+        assert {name: estimate.value for name, estimate in group.final_success.items()} == final
+        assert not group.in_one_order
+        per_seed = [run.value("forward_transfer_from_2") for run in group.numbers]
+        assert group.estimates["forward_transfer_from_2"].value == sum(v for v in per_seed if v is not None) / 4
+    (difference,) = found.differences
+    assert {slot: estimate.value for slot, estimate in difference.final_success.items()} == {
+        task: ewc[task] - finetune[task] for task in TASKS
+    }
+    assert not any(note.startswith("Other ") for note in found.notes)
+    page = write_comparison(runs, tmp_path / "report.html").read_text()
+    assert "finetune" in page
+
+
+def test_they_are_published_as_the_curriculum_that_was_planned(tmp_path: Path) -> None:
+    final = dict.fromkeys(TASKS, 0.5)
+    runs = [in_drawn_order(tmp_path / str(seed), seed, "ewc", final) for seed in range(3)]
+    for run in runs:
+        for stage in range(4):
+            run.checkpoint(stage).mkdir()
+    publish(runs, tmp_path / "data.csv", commit="c" * 12, loaded=False, replace=False)
+    found = read_results(tmp_path / "data.csv")
+    assert len({run.first.stages for run in found}) == len({run.first.fingerprint for run in found}) == 1
+    assert not any(run.older for run in found)
+    (group,) = published_comparison(found).groups
+    assert group.seeds == (0, 1, 2)
+    assert {name: estimate.value for name, estimate in group.final_success.items()} == final

@@ -171,7 +171,7 @@ def test_the_order_follows_from_the_seed_and_is_then_written() -> None:
     assert len(orders) > 4
     assert all(sorted(order) == sorted(tasks) for order in orders)
     settled = settle(config(shuffled, seed=3))
-    assert settled.curriculum.order == "written"
+    assert settled.curriculum.order == "drawn"
     assert settle(settled) == settled
 
 

@@ -93,11 +93,11 @@ class TransferByTask(NamedTuple):
 
 def comparison_figures(comparison: Comparison, runs: Mapping[Path, Contents]) -> dict[str, Draw]:
     """Return every figure of a comparison, by the name of its file; `runs` by their folders."""
-    by_group = [stage_costs(group.label, [runs[run.path] for run in group.runs]) for group in comparison.groups]
-    figures: dict[str, Draw] = {
-        "cost": lambda width: cost_figure(costs(comparison, runs), width),
-        "stage_costs": lambda width: stage_costs_figure(by_group, width),
-    }
+    figures: dict[str, Draw] = {"cost": lambda width: cost_figure(costs(comparison, runs), width)}
+    # Stage by stage nothing can be said of runs each of which has its tasks in an order of its own.
+    ordered = [group for group in comparison.groups if group.in_one_order]
+    if by_group := [stage_costs(group.label, [runs[run.path] for run in group.runs]) for group in ordered]:
+        figures["stage_costs"] = lambda width: stage_costs_figure(by_group, width)
     if panels := bars(comparison):
         figures["comparison"] = lambda width: comparison_figure(panels, width)
     if skill := bars(comparison, SKILL_PANELS):
@@ -189,10 +189,12 @@ def costs(comparison: Comparison, runs: Mapping[Path, Contents]) -> list[Cost]:
 
 
 def mean_curves(comparison: Comparison, runs: Mapping[Path, Contents]) -> list[Curves]:
-    """Return the learning curves over seeds, for each curriculum that was trained."""
+    """Return the learning curves over seeds, for each curriculum that was trained in one order by all seeds."""
     found = []
     for (name, slots, _), groups in _by_curriculum(comparison).items():
-        members = {group.label: [runs[run.path] for run in group.runs] for group in groups}
+        members = {group.label: [runs[run.path] for run in group.runs] for group in groups if group.in_one_order}
+        if not members:
+            continue
         methods = {
             label: [band(each, slot, comparison.statistic) for slot in range(len(slots))]
             for label, each in members.items()
@@ -214,7 +216,8 @@ def transfers_by_task(comparison: Comparison) -> list[TransferByTask]:
         rows = {group.label: [group.tasks["forward_transfer"][slot] for slot in slots[1:]] for group in groups}
         rows = {label: estimates for label, estimates in rows.items() if any(e.n for e in estimates)}
         if rows:
-            ceiling = best_transfers(groups[0].config.curriculum, published_transfer()) or []
+            ordered = all(group.in_one_order for group in groups)
+            ceiling = (best_transfers(groups[0].config.curriculum, published_transfer()) if ordered else None) or []
             found.append(TransferByTask(name, slots[1:], rows, ceiling))
     return found
 
