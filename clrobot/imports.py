@@ -19,6 +19,7 @@ from clrobot.errors import UserError, cut, explain, shown
 from clrobot.registry import coming_from
 
 _FLAG = "--import"
+_GIVEN = "__clrobot_import__"  # of a module made of a file: the word that names it on the command line
 _given: list[str] = []  # to this process
 
 
@@ -66,7 +67,7 @@ def _import(given: str) -> None:
         raise UserError(f"{_FLAG} {cut(given)} is no module's name; for the file in this folder give ./{cut(given)}")
     try:
         with coming_from(given):
-            _import_file(Path(given)) if is_file else importlib.import_module(given)
+            _import_file(given) if is_file else importlib.import_module(given)
     except ValidationError as error:  # of a curriculum
         raise UserError(f"{_FLAG} {cut(given)}: {explain(error)}") from error
     except UserError as error:
@@ -81,11 +82,11 @@ def _import(given: str) -> None:
         raise UserError(f"{_FLAG} {cut(given)} fails ({cut(f'{type(error).__name__}: {error}')}); mend it") from error
 
 
-def _import_file(path: Path) -> None:
+def _import_file(given: str) -> None:
     """Execute a file as a module, once in this process."""
-    if not path.is_file():
+    place = Path(given).resolve()
+    if not place.is_file():
         raise UserError("there is no such file; give the path of a Python file")
-    place = path.resolve()
     # A name that no other module has: a file may be called random.py.
     name = f"{place.stem}_{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
     if name in sys.modules:
@@ -94,6 +95,7 @@ def _import_file(path: Path) -> None:
     if spec is None or spec.loader is None:
         raise UserError("it is no Python file; its name must end with .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    setattr(module, _GIVEN, given)
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -215,7 +215,8 @@ def record(
         reason = why_not_drawn(config.curriculum.stages[slot])
         if reason is not None:
             if task is not None:
-                raise UserError(f"{task} cannot be filmed here: {reason}; install what draws it")
+                remedy = "" if "; " in reason else "; install what draws it"
+                raise UserError(f"{task} cannot be filmed here: {reason}{remedy}")
             warn(f"{agent.slots[slot]} is not filmed: {reason}")
             continue
         _make_folder(path.parent)

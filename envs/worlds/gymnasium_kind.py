@@ -61,7 +61,8 @@ class GymnasiumKind(Kind):
             return {}
         for name in _distributions(_places()).get(package, []):
             return {"distribution": name, "version": version(name)}
-        return {"module": str(module)}
+        # A file given by --import is a module of a name that nothing else has, and that no one can give.
+        return {"module": str(getattr(sys.modules.get(str(module)), "__clrobot_import__", module))}
 
     @override
     def horizon(self, spec: WorldSpec) -> int:
@@ -98,9 +99,11 @@ class GymnasiumKind(Kind):
     def why_not_drawn(self, spec: WorldSpec) -> str | None:
         env = None
         try:
-            env = made(spec, "rgb_array")
+            env = made(spec)
             if "rgb_array" not in (env.metadata.get("render_modes") or ()):
-                return "it has no render mode rgb_array"
+                return "it has no render mode rgb_array; name it in its class's metadata, and take `render_mode`"
+            _close(env)
+            env = made(spec, "rgb_array")
             env.reset(seed=0)
             picture = env.render()
             shape: tuple[int, ...] = getattr(picture, "shape", ())

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 import yaml
 from support.distributions import TASK, install
@@ -110,6 +111,42 @@ def test_a_task_by_import_alone_trains_and_without_it_every_verb_says_what_is_mi
         assert refusal(cli(*words)) == (
             "run needs the task 'nudge', which is not here; it came from ./my_task.py: import that with --import, or "
             "register it first"
+        )
+
+
+GLIDE = """
+import gymnasium, numpy as np
+class Glide(gymnasium.Env):
+    observation_space = action_space = gymnasium.spaces.Box(-1, 1, (2,))
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = self.np_random.uniform(-1, 1, 2)
+        return self.place, {}
+    def step(self, action):
+        self.place = np.clip(self.place + 0.2 * action, -1, 1)
+        return self.place, -np.linalg.norm(self.place), False, False, {"success": False}
+gymnasium.register("Glide-v0", Glide, max_episode_steps=8)
+"""
+
+
+def test_a_world_by_import_is_asked_for_by_the_word_that_was_given(
+    cli: Cli, tiny_flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "glide.py").write_text(GLIDE)
+    (tmp_path / "mine.yaml").write_text('name: mine\nstages: [{task: "gymnasium:Glide-v0", steps: 64}]\n')
+    own = ("--import", "./glide.py")
+    try:
+        outcome = cli("train", *own, "--curriculum", "mine.yaml", "--method", "finetune", *tiny_flags, "--out", "run")
+        assert outcome.code == 0, outcome
+        assert refusal(cli("record", "run", "--task", "Glide-v0", *own)) == (
+            "Glide-v0 cannot be filmed here: it has no render mode rgb_array; name it in its class's metadata, and "
+            "take `render_mode`"
+        )
+    finally:
+        gymnasium.registry.pop("Glide-v0", None)
+    for verb in ("report", "resume", "verify"):
+        assert refusal(cli(verb, "run")).startswith(
+            "run needs the world 'gymnasium:Glide-v0', which is not here; it came from ./glide.py: import that"
         )
 
 

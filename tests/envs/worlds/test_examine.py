@@ -139,7 +139,10 @@ def test_what_never_ends_needs_a_horizon(own_registries: None) -> None:
     [
         ("", None),
         ("no screen", "there is no screen"),
-        ("no picture", "it has no render mode rgb_array"),
+        (
+            "no picture",
+            "it has no render mode rgb_array; name it in its class's metadata, and take `render_mode`",
+        ),
     ],
 )
 def test_whether_it_can_be_drawn(fault: str, reason: str | None) -> None:
