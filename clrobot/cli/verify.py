@@ -38,6 +38,8 @@ def verify(run: RunPath, again: bool = False, stage: int | None = None, format: 
     if any(found.features):
         then, now = (", ".join(words) or "nothing else" for words in found.features)
         rows.append({"what": "processor", "found": f"{then} → {now}"})
+    if not again:
+        rows += [{"what": task, "found": "not in the fingerprint; --again tells"} for task in found.unseen]
     result = None
     if again:
         from clrobot.training.again import train_again
@@ -57,6 +59,7 @@ def verify(run: RunPath, again: bool = False, stage: int | None = None, format: 
                 "learning": found.learning,
                 "moved": {name: {"then": then, "now": now} for name, (then, now) in found.moved.items()},
                 "processor": {"then_alone": found.features[0], "now_alone": found.features[1]},
+                "unseen": found.unseen,
                 "again": None if result is None else result._asdict() | {"same": result.same},
             }
         )

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
+from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.errors import UserError, cut, explain, shown
 from clrobot.runs.fingerprint import FORMAT, Fingerprint, Probe, fingerprint, is_close
 from clrobot.runs.folder import RunFolder, versions
@@ -27,12 +28,14 @@ class Verdict:
         learning: of an update.
         moved: versions that differ, by package: then and now.
         features: of the processor, that differ: those of then alone, and those of now alone.
+        unseen: the run's tasks that are not clrobot's own, others' worlds and a user's: neither probe tells of them.
     """
 
     physics: Agreement
     learning: Agreement
     moved: dict[str, tuple[str, str]]
     features: tuple[tuple[str, ...], tuple[str, ...]]
+    unseen: tuple[str, ...]
 
     @property
     def agreement(self) -> Agreement:
@@ -67,6 +70,7 @@ def verify(run: RunFolder) -> Verdict:
         learning=_agree("learning", then.learning, now.learning),
         moved=_moved(noted.get("versions"), versions()),
         features=(_only(then.features, now.features), _only(now.features, then.features)),
+        unseen=tuple(dict.fromkeys(s.task for s in run.config.curriculum.stages if s.task not in TASKS_BY_ID.ours)),
     )
 
 

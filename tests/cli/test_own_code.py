@@ -138,6 +138,9 @@ def test_a_world_by_import_is_asked_for_by_the_word_that_was_given(
     try:
         outcome = cli("train", *own, "--curriculum", "mine.yaml", "--method", "finetune", *tiny_flags, "--out", "run")
         assert outcome.code == 0, outcome
+        found = json.loads(cli("verify", "run", "--format", "json", *own).out)
+        assert found["unseen"] == ["gymnasium:Glide-v0"]
+        assert "not in the fingerprint; --again tells" in " ".join(cli("verify", "run", *own).out.split())
         assert refusal(cli("record", "run", "--task", "Glide-v0", *own)) == (
             "Glide-v0 cannot be filmed here: it has no render mode rgb_array; name it in its class's metadata, and "
             "take `render_mode`"
