@@ -105,7 +105,7 @@ def _needed(package: str) -> Any:
         return importlib.import_module(package)
     except ImportError as error:
         raise UserError(
-            f"an ONNX file needs the package {package}; install it with: pip install onnx onnxruntime"
+            f"an ONNX file needs the package {package}; install it with: pip install 'clrobot[export]'"
         ) from error
 
 

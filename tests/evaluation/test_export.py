@@ -162,7 +162,7 @@ def test_without_a_runtime_the_file_is_not_checked(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert export_onnx(make_agent(MultiHeadNetwork), tmp_path / "policy.onnx") is None
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UserError, match="needs the package onnx; install it with: pip install onnx onnxruntime"):
+    with pytest.raises(UserError, match="needs the package onnx; install it with: pip install 'clrobot\\[export\\]'"):
         export_onnx(make_agent(MultiHeadNetwork), tmp_path / "other.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["policy.onnx"]
 
