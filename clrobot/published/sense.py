@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from clrobot.errors import UserError, cut
 from clrobot.published.provenance import PACKAGES
 from clrobot.results.catalogue import RUN_METRICS, TASK_METRICS, Metric
-
-if TYPE_CHECKING:
-    from clrobot.published.results import Result
 
 _OF_RUN: Final[Mapping[str, Metric]] = {metric.name: metric for metric in RUN_METRICS}
 _OF_TASK: Final[Mapping[str, Metric]] = {metric.name: metric for metric in TASK_METRICS}
 _ROUNDING: Final = 1e-5  # a value has six digits
 
 
-def check_run(rows: Sequence[Result]) -> None:
+def check_run(rows: Sequence[Any]) -> None:
     """Refuse a run of which a number stands twice, a stage is missing, rows disagree, or a number cannot be.
 
     Args:
-        rows: all of one run.
+        rows: all of one run, as `clrobot.published.results.Result`.
 
     Raises:
         UserError: they make no sense together.
@@ -45,6 +42,6 @@ def check_run(rows: Sequence[Result]) -> None:
         raise UserError(_refusal(first, f"has stages {', '.join(map(str, stages))}, expected each from 1 on"))
 
 
-def _refusal(row: Result, what: str) -> str:
+def _refusal(row: Any, what: str) -> str:
     run = f"{cut(row.curriculum, 60)}, {cut(row.method, 60)}, seed {row.seed}"
     return f"the published run of {run} {what}; publish it again with --replace"
