@@ -1,7 +1,7 @@
 """What settings were chosen on: as many tries for every method's main setting, on `val5`, by seeds never reported.
 
 Each method that has a main setting gets four values of it, and two seeds of each; then the defaults are frozen. How a
-skill begins was chosen by further tries, with distillation, on `val5` and on `cr10`.
+skill begins was chosen by further tries: on `val5` with distillation, on `cr10` with ewc and replay too.
 """
 
 from __future__ import annotations
