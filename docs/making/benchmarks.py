@@ -97,7 +97,8 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
 def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -> str:
     """Return in sentences what was trained, by which seeds, and with what."""
     curricula = {group.config.curriculum.model_dump_json(): group.config.curriculum for group in comparison.groups}
-    stages = [f"{s.task} for {grouped(s.steps)} steps" for s in next(iter(curricula.values())).stages]
+    stages = [f"{s.name} for {grouped(s.steps)} steps" for s in next(iter(curricula.values())).stages]
+    trained = ", then ".join(stages)
     seeds = sorted({run.first.seed for run in runs})
     episodes = sorted({group.config.evaluation.episodes for group in comparison.groups})
     starts = _each(run.first.evaluation_seed for run in runs)
@@ -107,7 +108,7 @@ def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -
     commits = [f"`{commit[:12]}`" for commit in sorted({run.first.commit for run in runs}) if commit]
     return " ".join(
         [
-            f"{', then '.join(stages)}.".capitalize() if len(curricula) == 1 else "",
+            f"{trained[:1].upper()}{trained[1:]}." if len(curricula) == 1 else "",
             f"{len(runs)} runs, seeds {_ranges(seeds)}; {_each(episodes)} episodes of each task after each stage; "
             f"evaluation seed {starts}.",
             _overlap(seeds, tried),
