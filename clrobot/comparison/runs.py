@@ -65,11 +65,9 @@ class ComparedRun:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What must agree within a row, by dotted name: all but the seed and other methods' settings."""
-        from clrobot.experiment.prepare import without_measurements
+        from clrobot.experiment.prepare import as_planned, without_measurements
 
-        config = self.folder.config
-        planned = config.model_copy(update={"curriculum": config.curriculum.planned})
-        in_use = without_measurements(settings_in_use(planned))
+        in_use = without_measurements(settings_in_use(as_planned(self.folder.config)))
         return dict(flatten({name: value for name, value in in_use.items() if name not in NOT_COMPARED}))
 
     @cached_property

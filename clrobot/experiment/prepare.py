@@ -58,6 +58,11 @@ def settle(config: RunConfig) -> RunConfig:
     return config.model_copy(update=changes) if changes else config
 
 
+def as_planned(config: RunConfig) -> RunConfig:
+    """Return settings as they were before the seed drew an order."""
+    return config.model_copy(update={"curriculum": config.curriculum.planned})
+
+
 def without_measurements(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings in JSON's types as they were before their worlds were measured."""
     curriculum = settings["curriculum"]

@@ -20,7 +20,7 @@ from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config, 
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.dotted import flatten
-from clrobot.experiment.prepare import without_measurements
+from clrobot.experiment.prepare import as_planned, without_measurements
 from clrobot.published.references import Settings
 from clrobot.published.rows import FOLDER, MaybeFloat, MaybeInt, Row, read_rows, settings_of, settings_text
 from clrobot.published.sense import check_run
@@ -192,7 +192,7 @@ def runs_of(rows: Iterable[Result]) -> list[PublishedRun]:
 
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return the columns that say which run it is: of a curriculum of clrobot's by its name there."""
-    config = _under_our_name(_planned(config))
+    config = _under_our_name(as_planned(config))
     changed = _changed(config)
     changed.pop(_EVALUATION_SEED, None)
     return {
@@ -209,7 +209,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
 
 def command_of(config: RunConfig) -> str:
     """Return the command that trains a run, as a shell takes it; a curriculum of others' by the name of its file."""
-    config = _under_our_name(_planned(config))
+    config = _under_our_name(as_planned(config))
     name = config.curriculum.name if _is_ours(config) else f"{config.curriculum.name}.yaml"
     words = ["clrobot", "train", "--curriculum", name, "--method", config.method, "--seed", str(config.seed)]
     if config.algo != "ppo":
@@ -226,7 +226,7 @@ def command_of(config: RunConfig) -> str:
 
 def fingerprint(config: RunConfig) -> str:
     """Return twelve digits that another value of any setting in use would change, but for the seed."""
-    plain = without_measurements(settings_in_use(_planned(config)))
+    plain = without_measurements(settings_in_use(as_planned(config)))
     told = {"curriculum": plain["curriculum"], "method": config.method, "algo": config.algo} | _told(plain)
     return hashlib.sha256(settings_text(told).encode()).hexdigest()[:12]
 
@@ -291,11 +291,6 @@ def _stage_of(text: str) -> dict[str, Any]:
 
 def _is_ours(config: RunConfig) -> bool:
     return CURRICULA.ours.get(config.curriculum.name) == _written(config.curriculum)
-
-
-def _planned(config: RunConfig) -> RunConfig:
-    """Return the settings as they were before the seed drew an order."""
-    return config.model_copy(update={"curriculum": config.curriculum.planned})
 
 
 def _under_our_name(config: RunConfig) -> RunConfig:
