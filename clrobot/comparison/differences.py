@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clrobot.comparison.groups import Group
+from clrobot.comparison.numbers import task_value
 from clrobot.comparison.runs import NOT_COMPARED
 from clrobot.results.catalogue import RUN_METRICS, task_metric
 from clrobot.results.statistics import Estimate, paired_estimate
@@ -88,12 +89,14 @@ def _of_same_tasks(group: Group, other: Group, metric: str) -> dict[int, float |
     if (of_task := _OVER_TASKS.get(metric)) is None:
         return values
 
-    def defined(row: Group, seed: int) -> list[bool]:
-        return [row.task_by_seed(of_task, slot)[seed] is not None for slot in group.final_success]
+    def defined(row: Group) -> dict[int, list[bool]]:
+        runs = zip(row.seeds, row.numbers, strict=True)
+        return {
+            seed: [task_value(run, slot, of_task) is not None for slot in group.final_success] for seed, run in runs
+        }
 
-    seeds = [seed for seed in group.seeds if seed in other.seeds]
-    differ = {seed for seed in seeds if defined(group, seed) != defined(other, seed)}
-    return {seed: None if seed in differ else value for seed, value in values.items()}
+    ours, theirs = defined(group), defined(other)
+    return {seed: value if ours[seed] == theirs.get(seed, ours[seed]) else None for seed, value in values.items()}
 
 
 def _difference(group: Group, baseline: Group, seeds: tuple[int, ...]) -> Difference:

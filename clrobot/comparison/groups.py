@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from clrobot.comparison.numbers import Numbers
+from clrobot.comparison.numbers import Numbers, in_one_order, task_value
 from clrobot.comparison.transfer import transfer_estimates
 from clrobot.experiment.config import RunConfig
 from clrobot.results.catalogue import RUN_METRICS, TASK_SECTIONS, task_metric
@@ -73,13 +73,12 @@ class Group:
 
     def task_by_seed(self, metric: str, slot: str) -> dict[int, float | None]:
         """Return a metric of a slot, by its name, in each run, by its seed."""
-        found = zip(self.seeds, self.numbers, strict=True)
-        return {seed: run.task_value(run.slot_names.index(slot), metric) for seed, run in found}
+        return {seed: task_value(run, slot, metric) for seed, run in zip(self.seeds, self.numbers, strict=True)}
 
     @property
     def in_one_order(self) -> bool:
         """Whether its runs have had their tasks in the same order, which each seed may have drawn for itself."""
-        return len({tuple(run.slot_names) for run in self.numbers}) == 1
+        return in_one_order(self.numbers)
 
     @property
     def reference(self) -> Literal["own", "shipped", "own and shipped"] | None:
@@ -124,9 +123,7 @@ def group_of(
     estimates |= transfer.run
     tasks = {
         m.name: {
-            name: estimate(
-                [run.task_value(run.slot_names.index(name), m.name) for run in numbers], statistic, bounds=m.bounds
-            )
+            name: estimate([task_value(run, name, m.name) for run in numbers], statistic, bounds=m.bounds)
             for name in slots
         }
         for m in map(task_metric, TASK_SECTIONS.values())

@@ -1,4 +1,4 @@
-"""What a comparison needs to know of a run: its numbers, wherever they lie."""
+"""What a comparison needs to know of a run: its numbers, wherever they lie, and tasks by their names."""
 
 from __future__ import annotations
 
@@ -29,3 +29,13 @@ class Numbers(Protocol):
     @property
     def references(self) -> frozenset[str]:
         """What its forward transfer is measured against: `own`, `shipped`, both or nothing."""
+
+
+def task_value(run: Numbers, slot: str, name: str) -> float | None:
+    """Return a metric of a run's slot, which goes by its name: each seed may have drawn an order of its own."""
+    return run.task_value(run.slot_names.index(slot), name)
+
+
+def in_one_order(runs: Sequence[Numbers]) -> bool:
+    """Return whether runs have had their tasks in the same order."""
+    return len({tuple(run.slot_names) for run in runs}) == 1

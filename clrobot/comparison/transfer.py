@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clrobot.comparison.numbers import Numbers
+from clrobot.comparison.numbers import Numbers, in_one_order, task_value
 from clrobot.experiment.config import RunConfig
 from clrobot.results.statistics import Estimate, Statistic
 from clrobot.results.transfer_estimate import forward_transfer_estimate
@@ -47,20 +47,18 @@ def transfer_estimates(
         physics: the version of the physics that they were trained in.
     """
 
-    places = [(run, [run.slot_names.index(slot) for slot in slots]) for run in runs]
-
     def of_tasks(name: str) -> NDArray[np.float64]:  # (S, N) of S runs and N slots
-        return np.array([[run.task_value(slot, name) for slot in order] for run, order in places], float)
+        return np.array([[task_value(run, slot, name) for slot in slots] for run in runs], float)
 
     areas, references = of_tasks("auc"), of_tasks("auc_reference")
     shipped = shipped_areas(config, ends, physics)
     columns = [
-        _samples(references[:, n], [run.reference(order[n]) for run, order in places], shipped[:, n : n + 1])
-        for n in range(len(slots))
+        _samples(references[:, n], [run.reference(run.slot_names.index(slot)) for run in runs], shipped[:, n : n + 1])
+        for n, slot in enumerate(slots)
     ]
     references = np.full((max(map(len, columns)), len(slots)), np.nan)
-    for slot, column in enumerate(columns):
-        references[: len(column), slot] = column
+    for n, column in enumerate(columns):
+        references[: len(column), n] = column
 
     # What comes again in the same world is measured against the same references, cut at its stage's own steps.
     worlds = [stage.model_dump_json(exclude={"steps"}) for stage in config.curriculum.stages]
@@ -70,10 +68,9 @@ def transfer_estimates(
             areas[:, first:end], references[:, first:end], statistic, samples=worlds[first:end]
         )
 
-    in_one_order = len({tuple(run.slot_names) for run in runs}) == 1
     return TransferEstimates(
-        {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)} if in_one_order else {},
-        [from_slot(slot, slot + 1) for slot in range(len(slots))],
+        {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)} if in_one_order(runs) else {},
+        [from_slot(n, n + 1) for n in range(len(slots))],
     )
 
 
