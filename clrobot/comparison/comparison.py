@@ -57,15 +57,12 @@ class Comparison:
     def leads(self, group: Group, metric: str) -> bool:
         """Return whether no other row is better than `group` in a metric, and at least one is worse.
 
-        Rows that were measured on something else, or are not finished as far, are no rivals.
+        Rows that were measured on something else, or have not come as far, are no rivals.
         """
         (found,) = (m for m in self.metrics if m.name == metric)
         return _leads(group.estimates[metric], [g.estimates[metric] for g in self._rivals(group)], found)
 
     def _rivals(self, group: Group) -> list[Group]:
-        most = max(other.numbers[0].stages_done for other in self.groups)
-        if group.numbers[0].stages_done < most:
-            return [group]
         return [other for other in self.groups if other.measured_on == group.measured_on]
 
     @property

@@ -62,6 +62,20 @@ def test_a_run_that_is_not_as_far_is_not_the_best(tmp_path: Path) -> None:
     assert [found.leads_in_task(group, slot) for group in found.groups if group.method == "replay"] == [False]
 
 
+def test_rows_of_a_shorter_curriculum_have_a_best_of_their_own(tmp_path: Path) -> None:
+    """They are finished, though others have more stages."""
+    short = {"name": "short", "stages": [{"task": "reach", "steps": 64}, {"task": "push", "steps": 64}]}
+    runs = [
+        made_up_run(tmp_path / "long-ewc", KEPT, method="ewc"),
+        made_up_run(tmp_path / "long-finetune", LOST, method="finetune"),
+        made_up_run(tmp_path / "ewc", [(0, 0), (1, 0), (1, 1)], method="ewc", curriculum=short, steps=None),
+        made_up_run(tmp_path / "finetune", [(0, 0), (1, 0), (0, 1)], method="finetune", curriculum=short, steps=None),
+    ]
+    found = compare(runs)
+    leaders = [group.config.curriculum.name for group in found.groups if found.leads(group, "average_success")]
+    assert sorted(leaders) == ["quick", "short"]
+
+
 def test_a_mean_over_other_tasks_is_no_difference(tmp_path: Path) -> None:
     """What one never learned is left out of its mean, and is in the other's."""
     runs = [
