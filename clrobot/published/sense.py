@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from clrobot.errors import UserError, cut
 from clrobot.published.provenance import PACKAGES
-from clrobot.results.catalogue import RUN_METRICS, TASK_METRICS, Metric
+from clrobot.results.catalogue import RUN_METRICS_BY_NAME, TASK_METRICS_BY_NAME
 
-_OF_RUN: Final[Mapping[str, Metric]] = {metric.name: metric for metric in RUN_METRICS}
-_OF_TASK: Final[Mapping[str, Metric]] = {metric.name: metric for metric in TASK_METRICS}
 _ROUNDING: Final = 1e-5  # a value has six digits
 
 
@@ -33,7 +31,7 @@ def check_run(rows: Sequence[Any]) -> None:
         if place in seen:
             raise UserError(_refusal(first, f"has {cut(row.metric, 40)} twice"))
         seen.add(place)
-        metric = (_OF_RUN if row.stage is None else _OF_TASK).get(row.metric)
+        metric = (RUN_METRICS_BY_NAME if row.stage is None else TASK_METRICS_BY_NAME).get(row.metric)
         least, most = (-math.inf, math.inf) if metric is None else metric.bounds
         if row.value is not None and not least - _ROUNDING <= row.value <= most + _ROUNDING:
             raise UserError(_refusal(first, f"has {row.metric} {row.value:g}, expected {least:g} to {most:g}"))

@@ -215,10 +215,10 @@ TASK_SECTIONS: Final = {
     "Forward transfer to each task": "forward_transfer",
 }
 
-_BY_NAME: Final = {metric.name: metric for metric in RUN_METRICS}
+RUN_METRICS_BY_NAME: Final = {metric.name: metric for metric in RUN_METRICS}
 
 
-_TASK_BY_NAME: Final = {metric.name: metric for metric in TASK_METRICS}
+TASK_METRICS_BY_NAME: Final = {metric.name: metric for metric in TASK_METRICS}
 
 
 def run_metric(name: str) -> Metric:
@@ -227,14 +227,14 @@ def run_metric(name: str) -> Metric:
     Raises:
         UserError: there is none.
     """
-    if name not in _BY_NAME:
-        raise UserError(f"unknown metric {shown(name)}{nearest(name, _BY_NAME)}")
-    return _BY_NAME[name]
+    if name not in RUN_METRICS_BY_NAME:
+        raise UserError(f"unknown metric {shown(name)}{nearest(name, RUN_METRICS_BY_NAME)}")
+    return RUN_METRICS_BY_NAME[name]
 
 
 def task_metric(name: str) -> Metric:
     """Return the metric of a task that has this name, which must be one."""
-    return _TASK_BY_NAME[name]
+    return TASK_METRICS_BY_NAME[name]
 
 
 def _named(*names: str) -> tuple[Metric, ...]:
