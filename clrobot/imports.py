@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clrobot.errors import UserError, cut, explain, shown
-from clrobot.registry import coming_from
+from clrobot.registry import GIVEN, coming_from
 
 _FLAG = "--import"
-_GIVEN = "__clrobot_import__"  # of a module made of a file: the word that names it on the command line
 _given: list[str] = []  # to this process
 
 
@@ -95,7 +94,7 @@ def _import_file(given: str) -> None:
     if spec is None or spec.loader is None:
         raise UserError("it is no Python file; its name must end with .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    setattr(module, _GIVEN, given)
+    setattr(module, GIVEN, given)
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -19,6 +19,7 @@ from clrobot.errors import UserError, cut, nearest, shown, warn
 T = TypeVar("T")
 
 OURS = "clrobot"  # the source of what is not a user's
+GIVEN = "__clrobot_import__"  # of a module made of a file: the word that names it on the command line
 
 # Where what is being imported comes from; None: it is registered by itself.
 _SOURCE: ContextVar[str | None] = ContextVar("source", default=None)

@@ -31,6 +31,7 @@ from clrobot.envs.worlds.kind import Kind, Offer
 from clrobot.envs.worlds.kwargs import file_here
 from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.errors import UserError, cut, shown
+from clrobot.registry import GIVEN
 
 # What is registered with Gymnasium and no world here, by the start of its name. A bridge to the old Gym makes, and so
 # imports, whatever its `kwargs` name.
@@ -62,7 +63,7 @@ class GymnasiumKind(Kind):
         for name in _distributions(_places()).get(package, []):
             return {"distribution": name, "version": version(name)}
         # A file given by --import is a module of a name that nothing else has, and that no one can give.
-        return {"module": str(getattr(sys.modules.get(str(module)), "__clrobot_import__", module))}
+        return {"module": str(getattr(sys.modules.get(str(module)), GIVEN, module))}
 
     @override
     def horizon(self, spec: WorldSpec) -> int:
