@@ -7,7 +7,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +21,7 @@ from clrobot.benchmarks.learning_speed import learning_speed
 from clrobot.envs.rendering import RenderError, open_renderer
 from clrobot.envs.scene.arm import SUBSTEPS, TIME_STEP
 from clrobot.envs.simulation.actions import ACTION_SIZE
+from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.envs.worlds.make import make_vector_env
@@ -30,6 +30,8 @@ from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import atomic
 from clrobot.results.numbers import grouped, number, percent
+from clrobot.runs.folder import versions
+from clrobot.source import source_commit
 from clrobot.terminal import LiteralConsole
 
 _ROUNDS = 5  # at least, of the environment and its bare physics
@@ -65,7 +67,13 @@ def run_bench(
 
         check_learning(envpool, envpool_learning)
     result: dict[str, Any] = {
-        "machine": {"cpu_count": os.cpu_count(), "machine": platform.machine(), "mujoco": version("mujoco")},
+        "machine": {
+            "cpu_count": os.cpu_count(),
+            "machine": platform.machine(),
+            "versions": versions(),
+            "commit": source_commit(),
+            "physics": PHYSICS_VERSION,
+        },
         "num_envs": num_envs,
         "threads": threads,
         "time_step": TIME_STEP,

@@ -57,6 +57,7 @@ def tables(
     check: bool = False,
     results: Path | None = None,
     tuning: Path | None = None,
+    speed: Path | None = None,
 ) -> None:
     """Draw a page's tables and pictures from the published data.
 
@@ -66,6 +67,8 @@ def tables(
 
     With the name "tuning" it is the table of what settings were chosen on.
 
+    "speed", "speed skills" and "speed tasks" are what clrobot bench measured.
+
     Pictures go into the files that blocks of <!-- figure: NAME --> show.
 
     Args:
@@ -73,6 +76,7 @@ def tables(
         check: change nothing, say which of them differ from the data, and end with exit code 1 where one does.
         results: in place of the results that come with clrobot.
         tuning: in place of the tries that come with clrobot.
+        speed: in place of the bench's figures that come with clrobot.
     """
     from clrobot.comparison.readme import blocks, with_tables
     from clrobot.files import atomic, read_plain
@@ -84,7 +88,7 @@ def tables(
         raise UserError(f"{page}: {error.strerror}; give a Markdown file") from None
     except UnicodeDecodeError:
         raise UserError(f"{page} is not UTF-8 text; give a Markdown file") from None
-    found, pictured = blocks(text, results, tuning), pictures(page, text, results)
+    found, pictured = blocks(text, results, tuning, speed), pictures(page, text, results)
     console = open_console()
     if not found and not pictured:
         console.print(f"{page} has no block for a table: <!-- table: NAME --> … <!-- end -->", soft_wrap=True)

@@ -6,7 +6,7 @@ A block is what stands between two comments:
     <!-- end -->
 
 It names a curriculum, and may ask for another of its tables: `cr4 differences`, `cr4 costs`, `cr4 transfer`; `tuning`
-is what settings were chosen on.
+is what settings were chosen on, and `speed`, `speed skills` and `speed tasks` what the bench measured.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.comparison.comparison import Comparison, compared
 from clrobot.comparison.groups import Group
 from clrobot.comparison.labels import labelled
+from clrobot.comparison.markdown import line
 from clrobot.comparison.published import published_groups
 from clrobot.comparison.sections import Cell, Column, Row, by_baseline, cell, difference_cell
+from clrobot.comparison.speed_tables import NAME as SPEED
+from clrobot.comparison.speed_tables import speed_tables
 from clrobot.errors import UserError, nearest, shown
 from clrobot.published.results import PublishedRun, read_results
 from clrobot.published.rows import read_rows
+from clrobot.published.speed import read_speed
 from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import WHAT as TUNING
 from clrobot.published.tuning import Trial
@@ -61,13 +65,16 @@ class Block:
     drawn: str
 
 
-def blocks(text: str, results: Path | None = None, tuning: Path | None = None) -> list[Block]:
+def blocks(
+    text: str, results: Path | None = None, tuning: Path | None = None, speed: Path | None = None
+) -> list[Block]:
     """Return the marked blocks of a page.
 
     Args:
         text: the page's.
         results: the file of results; of none those that come with clrobot.
         tuning: the same of tries.
+        speed: the same of what the bench wrote.
 
     Raises:
         UserError: a block has no end, asks for something that there is not, or a file is damaged.
@@ -78,7 +85,7 @@ def blocks(text: str, results: Path | None = None, tuning: Path | None = None) -
     if not found:
         return []
     runs = read_results(results)
-    return [Block(match[2], match[3], _drawn(match[2], runs, tuning)) for match in found]
+    return [Block(match[2], match[3], _drawn(match[2], runs, tuning, speed)) for match in found]
 
 
 def with_tables(text: str, drawn: Sequence[Block]) -> str:
@@ -87,12 +94,14 @@ def with_tables(text: str, drawn: Sequence[Block]) -> str:
     return _BLOCK.sub(lambda match: f"{match[1]}{next(following).drawn}{match[4]}", text)
 
 
-def _drawn(name: str, runs: Sequence[PublishedRun], tuning: Path | None) -> str:
+def _drawn(name: str, runs: Sequence[PublishedRun], tuning: Path | None, speed: Path | None) -> str:
     """Return the lines within a block, with an empty one before and after: else no table is seen there."""
     if name == "tuning":
         return _block([tuning_table(read_rows(TUNING_FILE if tuning is None else tuning, Trial, TUNING))])
     curriculum, _, kind = name.partition(" ")
-    comparison = of_curriculum(curriculum, runs, f"table {shown(name)}", "tuning")
+    if curriculum == SPEED:
+        return _block(speed_tables(kind, read_speed(speed)))
+    comparison = of_curriculum(curriculum, runs, f"table {shown(name)}", "tuning", SPEED)
     if kind not in TABLES:
         raise UserError(f"table {shown(name)}: after the curriculum{nearest(kind, [k for k in TABLES if k])}")
     return _block(TABLES[kind](comparison))
@@ -172,14 +181,14 @@ def _transfer(comparison: Comparison) -> list[str]:
     if slots is None:
         return ["The rows have other tasks."]
     metric = task_metric("forward_transfer")
-    head = _line(["forward transfer to", *(f"{g.label} ({len(g.seeds)})" for g in comparison.groups)])
+    head = line(["forward transfer to", *(f"{g.label} ({len(g.seeds)})" for g in comparison.groups)])
     lines = [head, "|---|" + "---:|" * len(comparison.groups)]
     for slot in slots[1:]:  # to the first nothing can be transferred
         cells = [
             _cell(difference_cell(group.tasks[metric.name][slot], metric.kind), len(group.seeds))
             for group in comparison.groups
         ]
-        lines.append(_line([slot, *cells]))
+        lines.append(line([slot, *cells]))
     return ["\n".join(lines)]
 
 
@@ -204,10 +213,10 @@ def _columns(comparison: Comparison, metrics: Iterable[Metric]) -> list[Column]:
 
 
 def _table(rows: Sequence[Row], columns: Sequence[Column], heading: str = "method") -> str:
-    lines = [_line([heading, "seeds", *(column.title for column in columns)])]
+    lines = [line([heading, "seeds", *(column.title for column in columns)])]
     lines.append("|---|" + "---:|" * (len(columns) + 1))
     for n, row in enumerate(rows):
-        lines.append(_line([row.label, str(row.seeds), *(_cell(column.cells[n], row.seeds) for column in columns)]))
+        lines.append(line([row.label, str(row.seeds), *(_cell(column.cells[n], row.seeds) for column in columns)]))
     return "\n".join(lines)
 
 
@@ -220,10 +229,6 @@ def _cell(found: Cell, seeds: int) -> str:
     if 0 < found.estimate.n < seeds:
         words.append(f"({found.estimate.n} of {seeds})")
     return " ".join(words)
-
-
-def _line(words: Iterable[str]) -> str:
-    return f"| {' | '.join(words)} |"
 
 
 # What settings were chosen on ------------------------------------------------------------------------------
@@ -244,12 +249,12 @@ def tuning_table(trials: Sequence[Trial]) -> str:
         tries.setdefault(which, []).append(trial)
     titles = {name: run_metric(name).title for name in _LEARNED} | {"mean_area": "mean area"}
     lines = [
-        _line(["curriculum", "method", "setting", "value", "seeds", *titles.values()]),
+        line(["curriculum", "method", "setting", "value", "seeds", *titles.values()]),
         "|---|---|---|---:|" + "---:|" * (1 + len(titles)),
     ]
     for which, own in tries.items():
         means = [number(estimate([getattr(trial, name) for trial in own]).value) for name in titles]
-        lines.append(_line([*which, str(len(own)), *means]))
+        lines.append(line([*which, str(len(own)), *means]))
     return "\n".join(lines)
 
 

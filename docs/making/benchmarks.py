@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from clrobot.comparison.comparison import Comparison
+from clrobot.comparison.markdown import table
 from clrobot.comparison.readme import tuning_table
+from clrobot.comparison.speed_tables import TABLES as SPEED_TABLES
 from clrobot.envs.tasks import TASKS
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
@@ -17,21 +19,23 @@ from clrobot.published.provenance import PACKAGES
 from clrobot.published.references import EPISODES
 from clrobot.published.results import PublishedRun
 from clrobot.published.rows import read_rows
+from clrobot.published.speed import FILE, Speed, read_speed
 from clrobot.published.tuning import Trial
 from clrobot.report.figures.bars import comparison_figure
 from clrobot.report.figures.matrices import transfer_figure
 from clrobot.report.figures.of_comparison import bars, final_successes, transfers_by_task
 from clrobot.report.transfer_page import best_starts, matrix_of
-from clrobot.results.numbers import grouped, number
+from clrobot.results.numbers import grouped, number, percent
 from clrobot.runs.recall import repeated
 from clrobot.runs.transfer_file import PUBLISHED, TransferRow, parse_transfer
 from making import published
 from making.figures import figure
-from making.markdown import page, table
+from making.markdown import page
 
 # The files; a test puts others in their place.
 TUNING: Path = tuning.FILE
 TRANSFER: Path = tuning.FILE.parent.parent / PUBLISHED
+SPEED: Path = FILE
 
 
 def benchmarks() -> str:
@@ -50,6 +54,7 @@ def benchmarks() -> str:
         *_alone(),
         *_tries(),
         *_transfer(),
+        *_speed(),
         "## Make your own",
         "[Many runs](howto/many-runs.md) says how to train several methods over several seeds and compare them. How "
         "fast it is on your machine is a measurement too: `clrobot bench` measures the environments, and `clrobot "
@@ -198,6 +203,55 @@ def _transfer() -> list[str]:
             numbers=(2,),
         ),
     ]
+
+
+def _speed() -> list[str]:
+    """Return how fast it all was where it was measured."""
+    found = read_speed(SPEED) if SPEED.is_file() else None
+    if found is None:
+        return []
+    step, ppo, machine = found.learning, found.ppo, found.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    shares = ", ".join(f"{name} {percent(share)}" for name, share in ppo.shares.items())
+    return [
+        "## Speed",
+        f"`clrobot bench`, on a machine of {machine.cpu_count} cores ({machine.machine}) with nothing else running; "
+        f"clrobot at `{machine.commit[:12] or 'no noted commit'}`, physics {machine.physics}, {versions}. Speeds are "
+        "of that machine; ratios were taken in one run, both sides in short turns.",
+        f"{found.num_envs} simulations with random actions, resets included, beside the bare physics of the same "
+        "controls:",
+        SPEED_TABLES["tasks"](found) or "",
+        f"PPO on {ppo.task}, {ppo.num_envs} simulations: {grouped(ppo.steps_per_second)} control steps a second "
+        f"({shares}). Its gradient step takes {number(step.step_ms)} ms, {number(step.ratio)} times its matrix "
+        f"products and tanh alone ({number(step.floor_ms)} ms).",
+        *_neighbour(found),
+    ]
+
+
+def _neighbour(speed: Speed) -> list[str]:
+    """Return the same beside EnvPool, where that was measured."""
+    beside = speed.envpool
+    if beside is None:
+        return []
+    threads = _each(pair.threads for pair in beside.pairs)
+    theirs = ", ".join(
+        dict.fromkeys(f"{1000 * p.envpool_control_step:g} ms in {p.envpool_task}" for p in beside.pairs)
+    )
+    parts = [
+        "### Beside EnvPool",
+        f"EnvPool {beside.versions.get('envpool', '')} has Meta-World and Playground's Panda in C++, in one's own "
+        f"process: what one would take instead on a CPU. {beside.num_envs} simulations of each on {threads} threads. "
+        f"A control step is {1000 * beside.control_step:g} ms here, and {theirs}.",
+        SPEED_TABLES[""](speed) or "",
+    ]
+    if skills := SPEED_TABLES["skills"](speed):
+        parts += [
+            "A step is not a skill. Seconds of PPO until a success of .9, medians over the seeds, evaluations left "
+            "out, each side with the best settings of a short search on another task; as many networks of as many "
+            "units, and the simulations on all cores:",
+            skills,
+        ]
+    return parts
 
 
 def _each(values: Iterable[int | str]) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clrobot.comparison.markdown import table
 from clrobot.report.contents import Contents
 from clrobot.report.figures.of_run import run_figures
 from clrobot.results import metrics
@@ -28,7 +29,7 @@ from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
 from making.figures import figure
-from making.markdown import literal, table
+from making.markdown import literal
 
 RUN = Path(__file__).parent.parent / "data" / "finetune"
 

@@ -1,11 +1,10 @@
-"""Docstrings and tables as Markdown."""
+"""Docstrings as Markdown."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
 
 _SECTIONS = re.compile(r"^(Args|Returns|Raises|Attributes|Yields):\n.*", re.DOTALL | re.MULTILINE)
 _SOURCE = re.compile(r"(?<=\n\n)((?: {4}.*\n?|\n(?= {4}))+)")  # indented lines after an empty one: equations
@@ -29,13 +28,6 @@ def literal(text: str) -> str:
 def in_a_line(docstring: str | None) -> str:
     """Return a docstring's first paragraph on one line."""
     return literal(" ".join(inspect.cleandoc(docstring or "").split("\n\n")[0].split()))
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """Return a table; `numbers` are the columns that stand to the right."""
-    rule = ["---:" if n in numbers else "---" for n in range(len(head))]
-    lines = [head, rule, *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def page(*parts: str) -> str:

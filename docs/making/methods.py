@@ -13,11 +13,12 @@ from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.shared.composite import why_not_together
 from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Method
+from clrobot.comparison.markdown import table
 from clrobot.experiment.config import make_config
 from clrobot.results.numbers import grouped, size
 from clrobot.training.untrained import untrained
 from making import published
-from making.markdown import in_a_line, literal, page, prose, table
+from making.markdown import in_a_line, literal, page, prose
 
 CURRICULUM = "cr10"  # whose tasks the costs are of
 COUNTS = (1, 4, 10)  # of tasks

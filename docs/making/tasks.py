@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
+from clrobot.comparison.markdown import table
 from clrobot.envs.experts.episodes import run_expert
 from clrobot.envs.scene.arm import CONTROL_STEP
 from clrobot.envs.simulation.observation import COLUMNS, OBS_LAYOUT, OBS_SIZE
@@ -14,7 +15,7 @@ from clrobot.envs.tasks import TASKS
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.results.numbers import percent
 from making import published
-from making.markdown import in_a_line, literal, page, prose, table
+from making.markdown import in_a_line, literal, page, prose
 
 EPISODES = 50  # of the expert
 SEED = 0

@@ -27,6 +27,7 @@ from clrobot.benchmarks.envpool_learning import (
 from clrobot.benchmarks.learning import Learning
 from clrobot.envs.tasks.reach import Reach
 from clrobot.errors import UserError
+from clrobot.published.speed import read_speed
 from clrobot.terminal import LiteralConsole
 
 # With these EnvPool's side learns the stand-in's task in some ten updates.
@@ -124,6 +125,10 @@ def test_bench_writes_all_of_it_into_its_json(
     console = LiteralConsole(out, width=80)
     found = bench.run_bench(4, 0.01, "reach", None, path, console, envpool=envpool_python, envpool_learning=rows)
     assert json.loads(path.read_text()) == found
+    assert (measured := read_speed(path)) is not None
+    assert measured.envpool is not None
+    assert measured.envpool.learning is not None
+    assert set(measured.envpool.learning.tasks) == set(envpool_learning.TASKS)
     assert len(found["envpool"]["pairs"]) == len(PAIRS)
     assert found["envpool"]["learning"]["tasks"]["reach"]["clrobot"]["seconds"] == 3.0
     assert "torch" in found["envpool"]["learning"]["versions"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from making import benchmarks, concepts, methods, published, tasks
-from making.markdown import prose, table
-from support.published import MADE, trial
+from making.markdown import prose
+from support.published import MADE, speed, trial
 from support.published import published as made
 
 from clrobot.agents.methods import METHODS_BY_NAME
@@ -129,6 +130,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Publish:
         put(what)
     (tmp_path / "transfer.csv").write_text(transfer_text([]), encoding="utf-8")
     monkeypatch.setattr(benchmarks, "TRANSFER", tmp_path / "transfer.csv")
+    monkeypatch.setattr(benchmarks, "SPEED", tmp_path / "speed.json")
     return put
 
 
@@ -233,12 +235,27 @@ def test_the_transfer_matrix_is_shown_when_there_is_one(publish: Publish) -> Non
     page = benchmarks.benchmarks()
     assert "seeds 0–1, over 60,000 control steps" in page
     lines = page.partition("## What helps what")[2].splitlines()
-    assert [line for line in lines if line.startswith("| ")][2:] == [
+    assert [line for line in lines if line.startswith("| ")][1:] == [
         "| push | reach | +0.50 |",
         "| reach | stack | +0.25 |",
     ]
     assert page.count("<svg") == 2
 
 
-def test_a_table_aligns_numbers() -> None:
-    assert table(("a", "b"), [("x", "1")], numbers=(1,)) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+def test_the_page_shows_the_speed_that_was_measured(publish: Publish) -> None:
+    assert "## Speed" not in benchmarks.benchmarks()
+    benchmarks.SPEED.write_text(json.dumps(speed()), encoding="utf-8")
+    page = benchmarks.benchmarks().partition("## Speed")[2]
+    assert (
+        "a machine of 2 cores (x86_64) with nothing else running; clrobot at `0123456789ab`, physics 1, mujoco 4"
+        in page
+    )
+    assert "| reach | 30,000 | 32,000 | 94 % |" in page
+    assert "PPO on pick-place, 128 simulations: 9,000 control steps a second (physics 40 %, rest 60 %)" in page
+    assert "takes 2.50 ms, 1.25 times its matrix products and tanh alone (2.00 ms)" in page
+    assert "40 ms here, and 12.5 ms in MetaWorld/Reach-v3." in page
+    assert "| reach | 30,000 | MetaWorld/Reach-v3 | 6,000 | 5.0 | 16.0 |" in page
+    assert "| reach | 2.0 | 3 of 3 | 40 | 3 of 3 | 20.0 |" in page
+    assert "| drawer-open | 5.0 | 3 of 3 | – | 1 of 3 | – |" in page
+    benchmarks.SPEED.write_text(json.dumps(speed(skills=False)), encoding="utf-8")
+    assert "A step is not a skill" not in benchmarks.benchmarks()

@@ -69,3 +69,53 @@ def trial(**columns: Any) -> Trial:
         "command": "clrobot train",
     }
     return Trial(**usual | MADE | columns)
+
+
+def speed(*, skills: bool = True) -> dict[str, Any]:
+    """What the bench writes, of one task and one pair."""
+
+    def learned(seconds: float | None, reached: int = 3) -> dict[str, Any]:
+        return {
+            "seeds": 3,
+            "reached": reached,
+            "half": None,
+            "learned": seconds and 1e3 * seconds,
+            "seconds": seconds,
+        }
+
+    pair = {
+        "task": "reach",
+        "envpool_task": "MetaWorld/Reach-v3",
+        "threads": 2,
+        "env_steps_per_second": 30_000,
+        "envpool_steps_per_second": 6_000,
+        "ratio": 5.0,
+        "simulated_ratio": 16.0,
+        "envpool_control_step": 0.0125,
+    }
+    learning = {
+        "tasks": {
+            "reach": {"clrobot": learned(2.0), "envpool": learned(40.0)},
+            "drawer-open": {"clrobot": learned(5.0), "envpool": learned(None, 1)},
+        }
+    }
+    return {
+        "machine": {
+            "cpu_count": 2,
+            "machine": "x86_64",
+            "versions": {"mujoco": "4.0.0"},
+            "commit": "0123456789abcdef",
+            "physics": 1,
+        },
+        "num_envs": 256,
+        "tasks": {"reach": {"env_steps_per_second": 30_000, "bare_steps_per_second": 32_000, "ratio": 0.9375}},
+        "ppo": {
+            "task": "pick-place",
+            "num_envs": 128,
+            "steps_per_second": 9_000,
+            "shares": {"physics": 0.4, "rest": 0.6},
+        },
+        "learning": {"step_ms": 2.5, "floor_ms": 2.0, "ratio": 1.25},
+        "envpool": {"versions": {"envpool": "1.2.7"}, "num_envs": 256, "control_step": 0.04, "pairs": [pair]}
+        | ({"learning": learning} if skills else {}),
+    }
