@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -340,7 +340,8 @@ def _foreign(config: RunConfig) -> dict[str, Any]:
     return {"sources": found} if found else {}
 
 
-def _version(package: str) -> str:
+@cache
+def _version(package: str) -> str:  # a process that makes many runs reads each package's metadata once
     try:
         return version(package)
     except PackageNotFoundError:
