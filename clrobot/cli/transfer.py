@@ -23,6 +23,8 @@ def transfer(
 
     Each is trained alone, then every other one after it, its head a copy.
 
+    That is set against the task alone: its shipped references, or a training.
+
     What is in OUT/transfer.csv is not trained again: the same command goes on.
 
     Args:

@@ -24,7 +24,7 @@ def _nothing(text: Any) -> Any:
 
 
 class TransferRow(BaseModel):
-    """One training of a task after another, beside one of it alone."""
+    """One training of a task after another, beside the task alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -40,7 +40,9 @@ class TransferRow(BaseModel):
     area: Annotated[float, Field(ge=0, le=1)]
     """A: of the target after the source, over the budget; a curve that ended early stays where it was."""
     area_alone: Annotated[float, Field(ge=0, le=1)]
-    """The same of the target from a fresh network."""
+    """The same of the target from a fresh network, a mean."""
+    trained_alone: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    """Trainings of which it is the mean: the references that come with clrobot, or one of the seed's own."""
     final: Annotated[float, Field(ge=0, le=1)]
     """Success at the curve's end."""
     steps: Annotated[int, Field(ge=1, le=MAX_COUNT)]

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
 from clrobot import __version__
@@ -17,6 +18,7 @@ from clrobot.experiment.config import make_algorithm, make_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.files import atomic, read_plain
 from clrobot.imports import import_given, import_words
+from clrobot.published.references import reference_areas
 from clrobot.results.metrics import auc
 from clrobot.results.numbers import number
 from clrobot.runs.folder import RunFolder
@@ -82,6 +84,11 @@ class TransferStudy:
         """Return the control steps of a task that is learned first."""
         return self.first_steps or budget(task)
 
+    def reference_areas(self, task: str) -> list[float]:
+        """Return the areas of the references of a task that come with clrobot, over `steps`; none where none fits."""
+        config = self.alone(task, self.steps).config
+        return [float(area) for area in reference_areas(config, config.curriculum.stages[0], self.steps)]
+
     def check(self) -> None:
         """Refuse steps that make no learning curve, before anything is trained.
 
@@ -121,8 +128,9 @@ def budget(task: str) -> int:
 def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None]) -> list[TransferRow]:
     """Train what is missing of a matrix, `jobs` processes at a time; return all rows.
 
-    Each task is trained once for all its pairs. A row is written as soon as its pair is trained. Called once more, it
-    goes on with what was stopped: a task alone at its newest snapshot, a pair without a row from its beginning.
+    Each task is trained once for all its pairs, and over the second task's budget only where no reference that comes
+    with clrobot has its area. A row is written as soon as its pair is trained. Called once more, it goes on with what
+    was stopped: a task alone at its newest snapshot, a pair without a row from its beginning.
 
     Raises:
         UserError: the steps make no learning curve, the folder holds something else, or a training failed.
@@ -135,7 +143,8 @@ def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None
     if not pairs:
         return rows
     firsts = [study.alone(i, study.before(i)) for i in dict.fromkeys(i for i, _ in pairs)]
-    seconds = [study.alone(j, study.steps) for j in dict.fromkeys(j for _, j in pairs)]
+    targets = dict.fromkeys(j for _, j in pairs)
+    seconds = [study.alone(j, study.steps) for j in targets if not study.reference_areas(j)]
     alone = run_all(list({plan.folder: plan for plan in (*firsts, *seconds)}.values()), jobs, tell)
     if alone.failures:
         raise UserError(f"{len(alone.failures)} trainings failed; {alone.failures[0]}")
@@ -171,14 +180,18 @@ def _train_pair(study: TransferStudy, source: str, target: str) -> TransferRow:
     run = extend(study.alone(source, study.before(source)).folder, target, study.steps, folder, changes=changes)
     _train_until_solved(run.path)
     curve = _curve(run, slot=1)
-    alone = _curve(RunFolder.open(study.alone(target, study.steps).folder), slot=0)
-    area, area_alone = _area(curve, study.steps), _area(alone, study.steps)
+    alone = study.reference_areas(target)
+    if not alone:
+        own = RunFolder.open(study.alone(target, study.steps).folder)
+        alone = [_area(_curve(own, slot=0), study.steps)]
+    area, area_alone = _area(curve, study.steps), fmean(alone)
     row = TransferRow(
         source=source,
         target=target,
         ft=None if area_alone == 1 else (area - area_alone) / (1 - area_alone),
         area=area,
         area_alone=area_alone,
+        trained_alone=len(alone),
         final=curve[-1][1],
         steps=curve[-1][0],
         steps_before=study.before(source),

@@ -191,11 +191,16 @@ def _transfer() -> list[str]:
     tasks, matrix = matrix_of(rows)
     best = best_starts(tasks, matrix)
     seeds, budgets = _ranges(sorted({row.seed for row in rows})), _each(row.budget for row in rows)
+    alone = " or ".join(
+        f"the mean of {count} references" if count > 1 else "one training, where no reference is as long"
+        for count in sorted({row.trained_alone for row in rows}, reverse=True)
+    )
     return [
         "## What helps what",
         "Forward transfer from each task, learned first (rows), to each other one (columns), which begins as a copy "
         f"of it; seeds {seeds}, over {budgets} control steps. Green: learned sooner than alone. A cell is a training "
-        "beside one of the task alone: the best of fifteen is mostly more than further trainings would give.",
+        f"for each seed, beside the task alone: {alone}. So the best of fifteen is mostly more than further "
+        "trainings would give.",
         figure(lambda width: transfer_figure(np.asarray(matrix), tasks, width), "which task helps which"),
         table(
             ("task", "the best start", "forward transfer"),

@@ -223,6 +223,7 @@ def test_the_transfer_matrix_is_shown_when_there_is_one(publish: Publish) -> Non
     rest = {
         "area": 0.5,
         "area_alone": 0.4,
+        "trained_alone": 10,
         "final": 1,
         "steps": 9,
         "steps_before": 9,
@@ -234,6 +235,7 @@ def test_the_transfer_matrix_is_shown_when_there_is_one(publish: Publish) -> Non
     benchmarks.TRANSFER.write_text(transfer_text(rows), encoding="utf-8")
     page = benchmarks.benchmarks()
     assert "seeds 0–1, over 60,000 control steps" in page
+    assert "A cell is a training for each seed, beside the task alone: the mean of 10 references." in page
     lines = page.partition("## What helps what")[2].splitlines()
     assert [line for line in lines if line.startswith("| ")][1:] == [
         "| push | reach | +0.50 |",

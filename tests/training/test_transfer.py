@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from support.importing import imported
+from support.references import reference
 from support.trainings import TINY
 
 import clrobot.training.transfer
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.errors import UserError
+from clrobot.published.references import learner_settings
+from clrobot.published.rows import settings_text
 from clrobot.report.transfer_page import matrix_of, write_transfer
 from clrobot.results.metrics import auc
 from clrobot.results.numbers import DASH
@@ -38,6 +42,7 @@ def row(source: str, target: str, ft: float, seed: int = 0) -> TransferRow:
         ft=ft,
         area=0.5,
         area_alone=0.25,
+        trained_alone=1,
         final=1.0,
         steps=50_000,
         steps_before=40_000,
@@ -90,6 +95,7 @@ def test_every_pair_is_trained_once_and_written_at_once(
     (first,) = study.rows()
     assert (first.source, first.target, first.budget, first.steps_before) == ("reach", "push", 192, 64)
     assert first.ft == pytest.approx((first.area - first.area_alone) / (1 - first.area_alone), abs=1e-5)
+    assert first.trained_alone == 1
     assert len(told) == 1
     monkeypatch.setattr(clrobot.training.transfer, "_train_pair", train_pair)
     rows = measure_transfer(study, 1, told.append)
@@ -101,6 +107,21 @@ def test_every_pair_is_trained_once_and_written_at_once(
     assert len(told) == 2
     with pytest.raises(UserError, match="give the same steps once more"):
         tiny(tmp_path, steps=256).rows()
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_a_task_with_references_is_set_against_their_mean(
+    trained: list[str], ships: Callable[..., None], tmp_path: Path
+) -> None:
+    study = tiny(tmp_path)
+    learner = settings_text(learner_settings(study.alone("push", 192).config))
+    push = {"task": "push", "settings": learner, "steps": 192}
+    ships(reference(seed=3, curve="0:0 192:0.5", **push), reference(seed=4, curve="0:0 192:1", **push))
+    by_target = {row.target: row for row in measure_transfer(study, 1, lambda _: None)}
+    assert (by_target["push"].area_alone, by_target["push"].trained_alone) == (pytest.approx(0.375), 2)
+    assert by_target["push"].ft == pytest.approx((by_target["push"].area - 0.375) / 0.625)
+    assert by_target["reach"].trained_alone == 1
+    assert sorted(trained) == ["push-64-0", "reach-192-0", "reach-64-0"]
 
 
 @pytest.mark.usefixtures("quick_training")
