@@ -215,8 +215,7 @@ def record(
         reason = why_not_drawn(config.curriculum.stages[slot])
         if reason is not None:
             if task is not None:
-                remedy = "" if "; " in reason else "; install what draws it"
-                raise UserError(f"{task} cannot be filmed here: {reason}{remedy}")
+                raise UserError(f"{task} cannot be filmed here: {reason}")
             warn(f"{agent.slots[slot]} is not filmed: {reason}")
             continue
         _make_folder(path.parent)

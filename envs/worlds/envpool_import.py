@@ -19,6 +19,7 @@ from clrobot.errors import UserError, cut
 
 INSTALL: Final = "pip install 'clrobot[envpool]'"
 _LIBRARY: Final = "libEGL.so.1"
+_REMEDY: Final = "give it an OpenGL that works (libegl1 and a driver, such as Mesa's)"
 _SECONDS: Final = 120.0  # for a picture, EnvPool's import included
 _SCRIPT: Final = f"""
 import ctypes
@@ -66,21 +67,21 @@ def why_not_imported() -> str | None:
 
 @cache
 def why_nothing_is_drawn() -> str | None:
-    """Return a clause that says why EnvPool draws nothing here, or None; the first answer takes some seconds."""
+    """Return why EnvPool draws nothing here and what to do, or None; the first answer takes some seconds."""
     try:
         ctypes.CDLL(_LIBRARY)
     except OSError:
-        return f"EnvPool draws through EGL, and {_LIBRARY} is missing"
+        return f"EnvPool draws through EGL, and {_LIBRARY} is missing; {_REMEDY}"
     imported()
     if not _loaded[0]:
-        return "EnvPool was imported before clrobot, which loads its OpenGL first"
+        return "EnvPool was imported before clrobot, which loads its OpenGL first; import clrobot first"
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _SCRIPT], capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
-        return f"EnvPool's renderer cannot be tried ({cut(type(error).__name__, 60)})"
+        return f"EnvPool's renderer cannot be tried ({cut(type(error).__name__, 60)}); {_REMEDY}"
     if done.returncode == 0 and done.stdout.endswith("drawn\n"):
         return None
     said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    return f"EnvPool's renderer fails ({cut(said[-1] if said else f'exit code {done.returncode}', 160)})"
+    return f"EnvPool's renderer fails ({cut(said[-1] if said else f'exit code {done.returncode}', 160)}); {_REMEDY}"

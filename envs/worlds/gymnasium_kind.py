@@ -108,9 +108,11 @@ class GymnasiumKind(Kind):
             env.reset(seed=0)
             picture = env.render()
             shape: tuple[int, ...] = getattr(picture, "shape", ())
-            return None if len(shape) == 3 and shape[2] == 3 else f"it draws {shown(type(picture).__name__)}"
+            if len(shape) == 3 and shape[2] == 3:
+                return None
+            return f"it draws {shown(type(picture).__name__)}; let its `render` return an array (height, width, 3)"
         except Exception as error:  # whatever it draws with
-            return cut(str(error) or type(error).__name__, 120)
+            return f"{cut(str(error) or type(error).__name__, 120)}; install what draws it"
         finally:
             if env is not None:
                 _close(env)

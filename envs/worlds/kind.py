@@ -93,7 +93,7 @@ class Kind(ABC):
 
     @abstractmethod
     def why_not_drawn(self, spec: WorldSpec) -> str | None:
-        """Return a clause that says why its worlds cannot be drawn here, or None."""
+        """Return why its worlds cannot be drawn here and, after a semicolon, what to do; or None."""
 
     @abstractmethod
     def offers(self) -> Iterator[Offer]:

@@ -93,6 +93,7 @@ def test_a_world_that_cannot_draw_gives_a_run_without_its_films(
     alone = cli("record", "run", "--task", "Point-v0")
     assert alone.code == 2
     assert alone.err.startswith("clrobot: Point-v0 cannot be filmed here: ")
+    assert alone.err.count("; ") == 1, "what to do"
     assert cli("record", "run").code == 0
 
 

@@ -239,6 +239,7 @@ def test_its_own_pictures_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_why_nothing_is_drawn_is_a_clause(monkeypatch: pytest.MonkeyPatch) -> None:
     """A renderer that ends its process ends one of its own."""
+    give = "give it an OpenGL that works (libegl1 and a driver, such as Mesa's)"
     monkeypatch.setattr(envpool_import.ctypes, "CDLL", lambda *_, **__: None)
     monkeypatch.setattr(envpool_import, "_loaded", [True])
     for script, reason in (
@@ -249,14 +250,14 @@ def test_why_nothing_is_drawn_is_a_clause(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(envpool_import, "_SCRIPT", script)
         envpool_import.why_nothing_is_drawn.cache_clear()
         found = envpool_import.why_nothing_is_drawn()
-        assert found == (None if reason is None else f"EnvPool's renderer fails {reason}")
+        assert found == (None if reason is None else f"EnvPool's renderer fails {reason}; {give}")
 
     def missing(*_: Any, **__: Any) -> None:
         raise OSError
 
     monkeypatch.setattr(envpool_import.ctypes, "CDLL", missing)
     envpool_import.why_nothing_is_drawn.cache_clear()
-    assert envpool_import.why_nothing_is_drawn() == "EnvPool draws through EGL, and libEGL.so.1 is missing"
+    assert envpool_import.why_nothing_is_drawn() == f"EnvPool draws through EGL, and libEGL.so.1 is missing; {give}"
     envpool_import.why_nothing_is_drawn.cache_clear()
 
 

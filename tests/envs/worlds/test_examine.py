@@ -138,7 +138,7 @@ def test_what_never_ends_needs_a_horizon(own_registries: None) -> None:
     ("fault", "reason"),
     [
         ("", None),
-        ("no screen", "there is no screen"),
+        ("no screen", "there is no screen; install what draws it"),
         (
             "no picture",
             "it has no render mode rgb_array; name it in its class's metadata, and take `render_mode`",
