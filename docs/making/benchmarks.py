@@ -15,6 +15,7 @@ from clrobot.envs.tasks import TASKS
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.published import tuning
+from clrobot.published.literature import PROTOCOL, read_literature
 from clrobot.published.provenance import PACKAGES
 from clrobot.published.references import EPISODES
 from clrobot.published.results import PublishedRun
@@ -96,7 +97,20 @@ def _curriculum(name: str, runs: Sequence[PublishedRun]) -> list[str]:
         "### Costs",
         *published.tables(name, "costs"),
         *(["### Forward transfer to each task", *published.tables(name, "transfer")] if transfers else ()),
+        *_elsewhere(name),
     ]
+
+
+def _elsewhere(name: str) -> list[str]:
+    """Return what others published of the same curriculum, and how it was measured."""
+    figures = read_literature(name)
+    if not figures:
+        return []
+    rows = [
+        (f.method, *map(number, (f.average_success, f.forgetting, f.forward_transfer)), f.source) for f in figures
+    ]
+    head = ("method", "average success", "forgetting", "forward transfer", "source")
+    return ["### Published elsewhere", PROTOCOL, table(head, rows, numbers=(1, 2, 3))]
 
 
 def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -> str:

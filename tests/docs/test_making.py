@@ -18,6 +18,7 @@ from clrobot.envs.tasks import TASKS, TASKS_BY_ID
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.published import references
+from clrobot.published.literature import read_literature
 from clrobot.published.references import Reference, learner_settings
 from clrobot.published.results import Result, stages_text
 from clrobot.published.rows import read_rows, rows_text, settings_text
@@ -261,3 +262,20 @@ def test_the_page_shows_the_speed_that_was_measured(publish: Publish) -> None:
     assert "| drawer-open | 5.0 | 3 of 3 | – | 1 of 3 | – |" in page
     benchmarks.SPEED.write_text(json.dumps(speed(skills=False)), encoding="utf-8")
     assert "A step is not a skill" not in benchmarks.benchmarks()
+
+
+def test_what_others_published_stands_beside_it(publish: Publish) -> None:
+    publish("results", *made(curriculum="cw10", method="distillation", average_success=0.75))
+    assert "## cw20" not in benchmarks.benchmarks(), "of a curriculum that nothing is published of, nor is theirs"
+    section = benchmarks.benchmarks().partition("### Published elsewhere")[2].partition("## Make your own")[0]
+    assert "learned by SAC" in section
+    assert "| EWC | 0.64 | 0.06 | 0.04 | Wołczyk et al. 2022 |" in section
+    assert section.count("Wołczyk") == 8
+
+
+def test_their_figures_are_where_success_less_forgetting_can_be() -> None:
+    """P is what was learned less what was forgotten, so P + F is at most 1."""
+    figures = [figure for name in ("cw10", "cw20") for figure in read_literature(name)]
+    assert len(figures) == 15
+    assert all(figure.average_success + (figure.forgetting or 0.0) <= 1.0 for figure in figures)
+    assert read_literature("cr4") == []
