@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,9 +17,10 @@ from clrobot.errors import UserError
 from clrobot.evaluation.collect import Collector
 from clrobot.experiment.build import make_learner, make_method
 from clrobot.experiment.config import make_algorithm, make_config
-from clrobot.experiment.curricula import CURRICULA
+from clrobot.experiment.curriculum import Curriculum
 from clrobot.experiment.stage_env import stage_env
 from clrobot.experiment.torch_threads import torch_threads_put_back
+from clrobot.experiment.yaml_file import load_curriculum
 
 BASELINE = "finetune"
 
@@ -35,14 +37,30 @@ class Overhead:
 
 
 @torch_threads_put_back()
-def measure_overhead(methods: Sequence[str], rounds: int, threads: int = 0) -> list[Overhead]:
-    """Measure the learning time of PPO's default settings in `cr4`'s last stage, with three tasks to protect.
+def measure_overhead(
+    methods: Sequence[str], rounds: int, threads: int = 0, curriculum: str | Path = "cr4"
+) -> list[Overhead]:
+    """Measure the learning time of PPO in a curriculum's last stage, with all earlier tasks to protect.
 
     The earlier stages last one update each: what a method keeps of them has its full size, whatever they taught.
-    The physics takes `threads` threads (0: all cores that the process may use).
+
+    Args:
+        methods: their names.
+        rounds: updates of each.
+        threads: of the physics; 0: all cores that the process may use.
+        curriculum: a name or a file; of two stages or more, all of native tasks, with a head for each.
+
+    Raises:
+        UserError: a method's updates differ within a stage, or the curriculum is no such one.
     """
+    chosen = load_curriculum(curriculum)
+    if len(chosen.stages) < 2 or chosen.heads == "one" or not all(stage.native for stage in chosen.stages):
+        raise UserError(
+            f"--curriculum {chosen.name} cannot be measured; give one of several stages, of clrobot's tasks and "
+            "with a head for each"
+        )
     names = [BASELINE, *(name for name in methods if name != BASELINE)]
-    trainings = [_Training(name, threads) for name in names]
+    trainings = [_Training(name, threads, chosen) for name in names]
     for training in trainings:
         training.update()  # warm up
     times = [[training.update() for training in trainings] for _ in range(rounds)]
@@ -54,16 +72,16 @@ def measure_overhead(methods: Sequence[str], rounds: int, threads: int = 0) -> l
 
 
 class _Training:
-    """PPO with one method, in the last stage of `cr4`."""
+    """PPO with one method, in the last stage of a curriculum."""
 
-    def __init__(self, method: str, threads: int) -> None:
-        config = make_config(method=method, curriculum="cr4", threads=threads)
+    def __init__(self, method: str, threads: int, curriculum: Curriculum) -> None:
+        config = make_config(method=method, curriculum=curriculum, threads=threads)
         self.method = make_method(config)
         if any(phase.name != "train" for phase in self.method.phases(1)):
             raise UserError(f"{method} has phases of its own, whose updates differ; give a method of one phase")
         th.set_num_threads(1)
         num_envs = make_algorithm(config).settings.num_envs
-        stages = CURRICULA["cr4"].stages
+        stages = config.curriculum.stages
         envs = [
             SlotVecEnv(stage_env(stage, num_envs, training=True, threads=threads), k)
             for k, stage in enumerate(stages)

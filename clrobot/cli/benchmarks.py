@@ -88,15 +88,18 @@ def bench(
     )
 
 
-def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15, threads: int = 0) -> None:
+def overhead(
+    method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15, threads: int = 0, curriculum: str = "cr4"
+) -> None:
     """Measure what methods add to the time of learning.
 
-    Updates with a method and without take turns; three tasks are protected.
+    Updates with a method and without take turns, in a curriculum's last stage.
 
     Args:
         method: the methods.
         rounds: updates of each.
         threads: of the physics; 0: all cores that the process may use.
+        curriculum: its name or its file.
     """
     from rich.table import Table
 
@@ -107,7 +110,7 @@ def overhead(method: tuple[str, ...] = ("ewc", "distillation"), rounds: int = 15
     table = Table("method", title="one update of PPO, learning alone", title_justify="left")
     table.add_column("milliseconds", justify="right")
     table.add_column("against finetune", justify="right")
-    for found in measure_overhead(method, rounds, threads):
+    for found in measure_overhead(method, rounds, threads, curriculum):
         change = number(100 * (found.ratio - 1), signed=True, decimals=1)
         table.add_row(found.method, number(1000 * found.seconds, decimals=1), f"{change} %")
     open_console().print(table)

@@ -458,6 +458,9 @@ def desk(tmp_path: Path) -> Path:
         (tmp_path / folder / name).touch()
     (tmp_path / "unknown.yaml").write_text("name: a\nstages:\n  - {task: drawer-opn, steps: 64}\n")
     (tmp_path / "syntax.yaml").write_text("name: a\nstages:\n  - {task: reach, steps: 64\n  - {task: reach}\n")
+    (tmp_path / "one.yaml").write_text("name: one\nstages:\n  - {task: reach, steps: 64}\n")
+    two = "stages:\n  - {task: reach, steps: 64}\n  - {task: push, steps: 64}\n"
+    (tmp_path / "head.yaml").write_text(f"name: head\nheads: one\n{two}")
     return tmp_path
 
 
@@ -555,6 +558,15 @@ OTHER = {
     "bench without time": (["bench", "--seconds", "0"], "--seconds 0.0"),
     "bench with -1 threads": (["bench", "--threads", "-1"], "--threads -1; expected 0 or more"),
     "overhead with a million threads": (["overhead", "--threads", "1000000"], "--threads 1000000; expected 1,024 at"),
+    "overhead of one stage": (
+        ["overhead", "--curriculum", "one.yaml"],
+        "--curriculum one cannot be measured; give one",
+    ),
+    "overhead in other people's worlds": (["overhead", "--curriculum", "pusher2"], "--curriculum pusher2 cannot be"),
+    "overhead with one head": (
+        ["overhead", "--curriculum", "head.yaml"],
+        "--curriculum head cannot be measured; give",
+    ),
     "learning with -1 threads": (["learning", "--threads", "-1"], "--threads -1; expected 0 or more"),
     "demo with -1 threads": (["demo", "--threads", "-1"], "`threads` is -1"),
     "a sweep with a million threads": (["sweep", "--threads", "1000000"], "`threads` is 1000000"),
