@@ -169,7 +169,10 @@ class SlotPolicy(Listed, BasePolicy):
             for p in module.parameters():
                 if p.requires_grad:
                     trainable.append(p)
-                elif p.untyped_storage().nbytes() > p.nbytes:
+                    continue
+                # Of its last stage: Stable-Baselines3's clipping would go through it at every step.
+                p.grad = None
+                if p.untyped_storage().nbytes() > p.nbytes:
                     p.data = p.data.clone()  # out of the former optimizer's tensor, which is let go
             moments = module.optimizer.state if keep_moments else None
             module.optimizer = FlatAdam(trainable, learning_rate, moments=moments, **self.optimizer_kwargs)

@@ -207,6 +207,19 @@ def test_unfrozen_every_head_learns_from_a_mixed_batch() -> None:
     assert not any(th.equal(before[name], after[name]) for name, _ in policy.named_parameters())
 
 
+@EVERY
+def test_what_is_frozen_keeps_no_gradient_of_its_last_stage(network_class) -> None:
+    """Stable-Baselines3's clipping goes through every parameter that has one, at every step."""
+    model = tiny_ppo(network_class)
+    model.learn(64)
+    assert all(p.grad is not None for p in model.policy.parameters() if p.requires_grad)
+    next_slot(Learner(TINY_PPO, model), 1)
+    model.learn(64, reset_num_timesteps=False)
+    parameters = list(model.policy.parameters())
+    assert {p.requires_grad for p in parameters} == {True, False}
+    assert all((p.grad is not None) == p.requires_grad for p in parameters)
+
+
 def test_the_optimizer_starts_fresh_or_keeps_its_moments() -> None:
     model = tiny_ppo()
     model.learn(64)
