@@ -15,9 +15,10 @@ from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.errors import UserError
 from clrobot.evaluation.collect import Collector
-from clrobot.experiment.build import make_learner, make_method
+from clrobot.experiment.build import make_learner
 from clrobot.experiment.config import make_algorithm, make_config
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.method import make_method
 from clrobot.experiment.stage_env import stage_env
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.experiment.yaml_file import load_curriculum

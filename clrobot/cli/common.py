@@ -158,13 +158,17 @@ def expand_runs(paths: Sequence[Path]) -> list[RunFolder]:
 
 
 def open_run(run: Path, stage: int | None) -> tuple[RunFolder, Any]:
-    """Return a run and its agent after `stage` (None: the newest), with torch set as in the training."""
-    import torch
+    """Return a run and its agent after `stage` (None: the newest), with torch set as in the training.
 
-    from clrobot.runs.checkpoint import load_agent
+    Verbs call it before they import what needs torch, a second: a run that is not there is refused at once.
+    """
     from clrobot.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
+    import torch
+
+    from clrobot.runs.checkpoint import load_agent
+
     torch.set_num_threads(folder.config.torch_threads)  # the training's own bits, and quicker where cores are busy
     return folder, load_agent(folder, stage)
 

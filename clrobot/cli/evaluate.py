@@ -60,13 +60,13 @@ def evaluate(
         threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
         format: the terminal's table, or json for a program.
     """
-    from clrobot.evaluation.evaluator import Evaluator, finite_mean
-
     at_least(episodes, "--episodes", most=MOST_EPISODES)
     at_least(threads, "--threads", 0, MOST_THREADS)
     if seed is not None:
         at_least(seed, "--seed", 0, MOST_SEED)
     folder, agent = open_run(run, stage)
+    from clrobot.evaluation.evaluator import Evaluator, finite_mean
+
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     seed = folder.config.evaluation.seed if seed is None else seed
     evaluator = Evaluator(folder.config.curriculum, seed, threads)
@@ -190,6 +190,13 @@ def record(
         grid: one film of how skills last over the stages up to --stage.
         threads: of the physics; 0: all cores that the process may use. Any number gives the same film.
     """
+    if episodes is not None:
+        at_least(episodes, "--episodes", most=_MOST_FILMED)
+    at_least(threads, "--threads", 0, MOST_THREADS)
+    if grid:
+        _record_grid(run, task, stage, out, episodes or 1, threads)
+        return
+    folder, agent = open_run(run, stage)
     from clrobot.envs.rendering import default_backend
     from clrobot.errors import warn
     from clrobot.evaluation.evaluator import Evaluator, finite_mean
@@ -198,13 +205,6 @@ def record(
     from clrobot.films.record import record as record_film
     from clrobot.runs.folder import stage_name
 
-    if episodes is not None:
-        at_least(episodes, "--episodes", most=_MOST_FILMED)
-    at_least(threads, "--threads", 0, MOST_THREADS)
-    if grid:
-        _record_grid(run, task, stage, out, episodes or 1, threads)
-        return
-    folder, agent = open_run(run, stage)
     config = folder.config
     slots = range(max(1, agent.stage)) if task is None else [agent.slot_index(task)]
     films = _film_paths(out or Path("videos") / run.resolve().name / stage_name(agent.stage), agent, slots)
@@ -247,6 +247,7 @@ def _record_grid(
     run: Path, task: str | None, stage: int | None, out: Path | None, episodes: int, threads: int
 ) -> None:
     """Film every skill after each stage, or one skill after each."""
+    folder, newest = open_run(run, stage)
     from clrobot.envs.rendering import default_backend
     from clrobot.errors import warn
     from clrobot.evaluation.evaluator import Evaluator, finite_mean
@@ -254,7 +255,6 @@ def _record_grid(
     from clrobot.films.record import CELL, Cell, record_grid
     from clrobot.runs.checkpoint import load_agent
 
-    folder, newest = open_run(run, stage)
     config = folder.config
     if newest.stage == 0:
         raise UserError("--grid shows what each stage left, and stage 0 is untrained; give a --stage from 1")
@@ -315,10 +315,10 @@ def export(
         stage: the agent as it was after this stage (0: untrained); by default the newest.
         out: the new file; by default exports/RUN/stage_KK.onnx, or stage_KK-TASK.zip.
     """
+    _, agent = open_run(run, stage)
     from clrobot.evaluation.export import export_onnx, export_sb3
     from clrobot.runs.folder import stage_name
 
-    _, agent = open_run(run, stage)
     if format == "sb3" and task is None:
         if len(agent.slots) > 1:
             raise UserError(f"an sb3 file holds one task; choose it with --task: {', '.join(agent.slots)}")

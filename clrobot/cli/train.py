@@ -61,13 +61,15 @@ def extend(
     from clrobot.envs.worlds.kinds import kind_of
     from clrobot.envs.worlds.spec import short_name
     from clrobot.runs.folder import RunFolder
-    from clrobot.training.extend import extend as extend_run
 
     at_least(steps, "--steps")
     kind_of(task).check(task)  # refused before it names a folder
+    folder = RunFolder.open(run)
     run = run if run.name not in ("", "..") else run.resolve()  # of `.` there is no folder beside it by name
     target = out or run.with_name(f"{run.resolve().name}-{short_name(task)}")
-    extended = extend_run(RunFolder.open(run), task, steps, target, overrides, machine)
+    from clrobot.training.extend import extend as extend_run
+
+    extended = extend_run(folder, task, steps, target, overrides, machine)
     console = open_console()
     summarise(resume_run(extended.path, console, machine), console)
 
@@ -80,11 +82,12 @@ def train_run(config: RunConfig, out: Path, console: LiteralConsole) -> RunFolde
     """Train into the new folder `out`, and show in the terminal how it goes."""
     from clrobot.experiment.prepare import prepare
     from clrobot.runs.folder import check_free
+
+    check_free(out)  # before anything is shown, and before torch is there
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
     from clrobot.training.training import Training
 
-    check_free(out)  # before anything is shown
     config = prepare(config)
     with leaving(out), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = Training.begin(config, out, observer)
@@ -95,11 +98,12 @@ def train_run(config: RunConfig, out: Path, console: LiteralConsole) -> RunFolde
 def resume_run(run: Path, console: LiteralConsole, machine: Machine | None = None) -> RunFolder:
     """Go on with an unfinished training, and show in the terminal how it goes."""
     from clrobot.runs.folder import RunFolder
+
+    config = RunFolder.open(run).config  # refused at once where it is none: what follows needs torch
     from clrobot.training.display import TerminalObserver
     from clrobot.training.interrupt import leaving, stopping
     from clrobot.training.resuming import open_training
 
-    config = RunFolder.open(run).config
     with leaving(run), TerminalObserver(config.curriculum, config.method, console) as observer:
         training = open_training(run, observer, machine)
         with stopping(training):

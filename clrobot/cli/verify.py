@@ -24,10 +24,11 @@ def verify(run: RunPath, again: bool = False, stage: int | None = None, format: 
         raise UserError(f"--stage {stage} says which stage --again trains; give both")
     from clrobot.cli.common import print_json
     from clrobot.runs.folder import RunFolder
+
+    folder = RunFolder.open(run)  # refused at once where it is none: what follows needs torch
     from clrobot.runs.verify import EXIT_CODES, Agreement
     from clrobot.runs.verify import verify as compare
 
-    folder = RunFolder.open(run)
     found = compare(folder)
     agreement: Agreement = found.agreement
     rows: list[dict[str, Any]] = [

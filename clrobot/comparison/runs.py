@@ -73,7 +73,7 @@ class ComparedRun:
     @cached_property
     def learned(self) -> str:
         """What is equal of runs that were trained in the same way so far, whatever else was planned for them."""
-        from clrobot.experiment.build import make_method
+        from clrobot.experiment.method import make_method
 
         config, done = self.folder.config, self.metrics.stages_done
         stages = config.curriculum.stages

@@ -1,4 +1,4 @@
-"""From a configuration to the learner: algorithm, method, networks, device."""
+"""From a configuration to the learner: algorithm, networks, device."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING, Any
 import torch as th
 
 from clrobot.agents.algorithms.learner import Learner
-from clrobot.agents.methods.shared.composite import Composite
-from clrobot.agents.methods.shared.kickstart import Kickstart
-from clrobot.agents.methods.shared.plasticity import Plasticity
 from clrobot.agents.networks.one_head import OneHeadNetwork
 from clrobot.agents.policies.task_inference import TaskInference
 from clrobot.errors import UserError, cut
-from clrobot.experiment.choices import method_classes
 from clrobot.experiment.config import RunConfig, make_algorithm
+from clrobot.experiment.method import make_method
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-    from clrobot.agents.methods.shared.method import Method
     from clrobot.agents.policies.policy import SlotPolicy
 
 
@@ -58,15 +54,3 @@ def make_learner(config: RunConfig, env: VecEnv, seed: int) -> Learner:
 def leave_out_task_inference(policy: SlotPolicy) -> None:
     """Let a policy keep no number of how its tasks look at first."""
     policy.task_inference = TaskInference(0, policy.slots).to(policy.device)
-
-
-def make_method(config: RunConfig) -> Method:
-    """Return the configured method with its settings, and with the options that are on: plasticity, kickstarting."""
-    parts: list[Method] = [c(getattr(config, c.name, c.Settings())) for c in method_classes(config.method)]
-    plasticity = Plasticity(config.plasticity)
-    if plasticity.is_on:
-        parts.insert(0, plasticity)  # so that what a method restores is restored last
-    start = config.warm_start
-    if start.is_on and start.kickstart > 0:
-        parts.insert(0, Kickstart(start.kickstart, start.kickstart_share))
-    return parts[0] if len(parts) == 1 else Composite(parts)

@@ -20,10 +20,11 @@ from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.errors import UserError, cut, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.agent import Agent
-from clrobot.experiment.build import leave_out_task_inference, make_method, network_arguments
+from clrobot.experiment.build import leave_out_task_inference, network_arguments
 from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import hidden_weights
+from clrobot.experiment.method import make_method
 from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
 from clrobot.results.fields import MAX_COUNT
 from clrobot.runs.folder import RunFolder

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from clrobot.errors import UserError, cut, explain
-from clrobot.experiment.build import make_method
+from clrobot.experiment.method import make_method
 from clrobot.files import MANIFEST
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.results.scores import stage_ends

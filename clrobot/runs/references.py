@@ -22,8 +22,8 @@ from clrobot.agents.algorithms import ALGORITHMS
 from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.envs.simulation.physics_version import FIRST
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config
+from clrobot.experiment.method import make_method
 from clrobot.published import references as published
 from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_method
 from clrobot.experiment.machine import Machine
+from clrobot.experiment.method import make_method
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import MANIFEST, TEXT_LIMIT, checksum, read_own, write_manifest
 from clrobot.results.run_metrics import Costs, run_metrics

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from clrobot.errors import UserError, explain
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.evaluator import Evaluator
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.layout import layout
 from clrobot.experiment.machine import Machine
+from clrobot.experiment.method import make_method
 from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import MANIFEST, atomic

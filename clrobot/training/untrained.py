@@ -7,9 +7,10 @@ import torch as th
 from clrobot.agents.algorithms.learner import Learner
 from clrobot.agents.methods.shared.method import Method
 from clrobot.errors import UserError
-from clrobot.experiment.build import check_device, make_learner, make_method
+from clrobot.experiment.build import check_device, make_learner
 from clrobot.experiment.config import RunConfig, make_algorithm, start_of
 from clrobot.experiment.memory import check_memory
+from clrobot.experiment.method import make_method
 from clrobot.training.plan import plan_phases
 from clrobot.training.seeds import seed_for
 from clrobot.training.start_check import check_start

@@ -13,12 +13,12 @@ from clrobot.agents.algorithms.ppo import PPOSettings
 from clrobot.agents.methods import METHODS
 from clrobot.agents.methods.shared.method import Method, Phase
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_method
 from clrobot.experiment.choices import method_class
 from clrobot.experiment.config import RunConfig, full_config_class, make_config, settings_in_use, start_of
 from clrobot.experiment.config_file import dump_config, read_config, read_run_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum, Stage
+from clrobot.experiment.method import make_method
 
 
 def read(tmp_path: Path, text: str | bytes) -> RunConfig:

@@ -25,9 +25,9 @@ from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.envs.worlds.reward_scale import RunningRewards
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config, start_of
 from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.method import make_method
 from clrobot.experiment.warm_start import WarmStartSettings
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder

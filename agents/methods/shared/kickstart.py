@@ -95,14 +95,14 @@ class Kickstart(Method):
         chosen = th.randint(len(rows), (_BATCH,), generator=self._generator)
         return rows[chosen.to(rows.device)]
 
-    @th.no_grad()
     def _taught(self, policy: SlotPolicy, observations: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         from torch.func import functional_call
 
         from clrobot.agents.methods.shared.gaussian import Gaussian
 
         weights = {f"policy.{name}": tensor for name, tensor in self._teacher.items()}
-        mean, log_std = functional_call(Gaussian(policy), weights, (observations,))
+        with th.no_grad():
+            mean, log_std = functional_call(Gaussian(policy), weights, (observations,))
         return mean, log_std
 
     @override

@@ -18,8 +18,8 @@ from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
 from clrobot.agents.methods.shared.quadratic import QuadraticMethod
 from clrobot.errors import UserError
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.experiment.method import make_method
 from clrobot.runs.method_files import load_state
 from clrobot.training.training import train
 

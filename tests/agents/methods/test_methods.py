@@ -18,8 +18,8 @@ from clrobot.agents.methods.multitask import Multitask
 from clrobot.agents.methods.shared.composite import Composite, why_not_together
 from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.method import Method
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.experiment.method import make_method
 from clrobot.runs.method_files import load_state
 from clrobot.training.resuming import resume
 from clrobot.training.training import train

@@ -16,8 +16,8 @@ from support.trainings import TINY
 
 from clrobot.agents.algorithms.rollout_buffer import ShuffledRolloutBuffer
 from clrobot.agents.vec_env import JointVecEnv
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.experiment.method import make_method
 from clrobot.runs.references import missing_references
 from clrobot.training.training import train
 from clrobot.training.training_env import shares, training_env

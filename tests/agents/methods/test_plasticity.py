@@ -18,8 +18,8 @@ from clrobot.agents.methods.shared.unit_measures import LayerMeasures, effective
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
-from clrobot.experiment.build import make_method
 from clrobot.experiment.config import make_config
+from clrobot.experiment.method import make_method
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.method_files import load_state
 from clrobot.training.resuming import resume

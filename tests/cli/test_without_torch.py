@@ -1,0 +1,41 @@
+"""What only reads runs, or refuses, waits for no torch: that is a second, twice as long as all the rest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import contextlib, io, json, sys
+from clrobot.cli import main
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            main(words)
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+    print(words[0], code, [name for name in ("torch", "stable_baselines3") if name in sys.modules])
+"""
+
+
+def test_neither_what_reads_a_run_nor_a_refusal_loads_torch(tiny_run: Path, tmp_path: Path) -> None:
+    read = [["compare"], ["report", "--out", "page.html"], ["plot", "--out", "figures"]]
+    refused = [
+        *([verb, "nowhere"] for verb in ("evaluate", "record", "export", "verify", "resume", "references")),
+        ["record", "nowhere", "--grid"],
+        ["extend", "nowhere", "--task", "reach", "--steps", "64"],
+        ["train", "--out", str(tiny_run)],
+    ]
+    words = [*([verb, str(tiny_run), *more] for verb, *more in read), *refused]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(words)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expected = [f"{verb} 0 []" for verb, *_ in read] + [f"{verb} 2 []" for verb, *_ in refused]
+    assert done.stdout.splitlines() == expected, done.stderr
