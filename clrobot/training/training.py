@@ -225,14 +225,14 @@ class Training:
             ) from error
         except BaseException as error:
             self._let_go()
-            with suppress(AttributeError, OSError):  # there may be none yet
-                self.learner.model.logger.close()
             if isinstance(error, WorldFailed):
                 raise UserError(f"{error}, then go on with: {command('resume', self.folder.path)}") from error
             raise
 
     def _let_go(self) -> None:
         self._tracking.close(failed=True)
+        with suppress(AttributeError, OSError):  # there may be none yet, or no room for what it has left to write
+            self.learner.model.logger.close()
         self.folder.unlock()
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,6 +206,11 @@ class Blocks(Warned):
             self._place.write_text("in the way")
 
 
+def event_writers() -> int:
+    """Threads of TensorBoard's that wait for rows to write."""
+    return sum(type(thread).__name__ == "_AsyncWriterThread" for thread in threading.enumerate())
+
+
 def test_no_snapshot_can_be_written(tmp_path: Path, whole: dict[str, Any]) -> None:
     observer = Blocks(tmp_path / "run" / "resume")
     assert outcome(train(config(), tmp_path / "run", observer).path) == whole
@@ -212,9 +218,10 @@ def test_no_snapshot_can_be_written(tmp_path: Path, whole: dict[str, Any]) -> No
 
 
 def test_no_checkpoint_can_be_written(tmp_path: Path, whole: dict[str, Any]) -> None:
-    place = tmp_path / "run" / "stage_02"
-    with pytest.raises(UserError, match=r"cannot be written .* clrobot resume"):
+    place, writers = tmp_path / "run" / "stage_02", event_writers()
+    with pytest.raises(UserError, match=r"cannot be written .* clrobot resume") as error:
         train(config(), tmp_path / "run", Blocks(place))
+    assert event_writers() == writers, f"TensorBoard's thread goes on writing, with {error}"
     place.unlink()
     assert outcome(resume(tmp_path / "run", Warned()).path) == whole
 
