@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -65,9 +66,12 @@ class GenerativeReplay(Method):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._random = th.Generator()
         self._vae: StateGenerator | None = None
         self._teacher: dict[str, th.Tensor] = {}  # the actor's parameters, by their names in `Gaussian`
+
+    @cached_property
+    def _random(self) -> th.Generator:
+        return th.Generator()
 
     @classmethod
     @override

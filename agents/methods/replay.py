@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -114,7 +115,10 @@ class Replay(Rehearsal):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.transitions = Reservoir(Transitions, settings.memory)
-        self._log_temperatures = th.zeros(0)  # at which SAC's stages ended, of each slot whose transitions are kept
+
+    @cached_property
+    def _log_temperatures(self) -> th.Tensor:  # at which SAC's stages ended, of each slot whose transitions are kept
+        return th.zeros(0)
 
     @classmethod
     @override

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from clrobot.agents.methods import METHODS_BY_NAME
+
 SCRIPT = """
 import contextlib, io, json, sys
 from clrobot.cli import main
@@ -39,3 +41,28 @@ def test_neither_what_reads_a_run_nor_a_refusal_loads_torch(tiny_run: Path, tmp_
     )
     expected = [f"{verb} 0 []" for verb, *_ in read] + [f"{verb} 2 []" for verb, *_ in refused]
     assert done.stdout.splitlines() == expected, done.stderr
+
+
+def test_a_run_of_any_method_is_read_so(tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["torch"] = sys.modules["stable_baselines3"] = None  # what imports one of them fails
+from clrobot.agents.methods import METHODS_BY_NAME
+from clrobot.experiment.config import make_config
+from clrobot.experiment.method import make_method
+for method in (*METHODS_BY_NAME, "ewc+replay"):
+    for more in ({}, {"plasticity": {"redo_every": 10}}, {"warm_start": {"choose": "newest", "kickstart": 1.0}}):
+        try:
+            config = make_config(method=method, curriculum="cr4", **more)
+        except Exception as refused:  # such as a start that a method cannot have
+            assert more, (method, refused)
+            continue
+        slots = make_method(config).trained_slots(1, 4)
+        print(method, *slots)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert {line.split()[0] for line in told} == {*METHODS_BY_NAME, "ewc+replay"}
+    assert "finetune 1" in told
+    assert "multitask 0 1 2 3" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
@@ -45,7 +46,10 @@ class Kickstart(Method):
         self._share = share
         self._slot: int | None = None  # the teacher's
         self._teacher: dict[str, th.Tensor] = {}  # by the policy's own names, what trains and was it at the start
-        self._generator = th.Generator()
+
+    @cached_property
+    def _generator(self) -> th.Generator:
+        return th.Generator()
 
     def weight(self, share_done: float) -> float:
         """Return λ when so much of the stage is over."""

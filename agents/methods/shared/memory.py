@@ -6,7 +6,7 @@ the generator's state is saved with the rows, so that a resumed training draws t
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from typing_extensions import override
@@ -37,7 +37,11 @@ class Memory(Generic[Rows]):
     def __init__(self, kind: type[Rows]) -> None:
         self._kind = kind
         self._rows: Rows | None = None
-        self.generator = th.Generator()  # of all its draws
+
+    @cached_property
+    def generator(self) -> th.Generator:  # only once it is used: a method is also made to be asked about a run
+        """Of all its draws."""
+        return th.Generator()
 
     def __len__(self) -> int:
         return 0 if self._rows is None else len(self._rows[0])
@@ -120,7 +124,10 @@ class Reservoir(Memory[Rows]):
     def __init__(self, kind: type[Rows], total: int) -> None:
         super().__init__(kind)
         self.total = total
-        self._draws = th.zeros(0, dtype=th.float64)
+
+    @cached_property
+    def _draws(self) -> th.Tensor:  # of the rows that are kept
+        return th.zeros(0, dtype=th.float64)
 
     @override
     def add(self, rows: Rows) -> None:
