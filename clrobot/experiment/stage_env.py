@@ -53,5 +53,5 @@ def stage_horizon(stage: Stage) -> int:
 
 
 def why_not_drawn(stage: Stage) -> str | None:
-    """Return a clause that says why a stage's world cannot be drawn here, or None."""
+    """Return why a stage's world cannot be drawn here and what to do, or None."""
     return kind_of(stage.task).why_not_drawn(stage.spec)

@@ -111,6 +111,8 @@ class GymnasiumKind(Kind):
             if len(shape) == 3 and shape[2] == 3:
                 return None
             return f"it draws {shown(type(picture).__name__)}; let its `render` return an array (height, width, 3)"
+        except UserError as error:  # it cannot be made, and says what to do
+            return str(error)
         except Exception as error:  # whatever it draws with
             return f"{cut(str(error) or type(error).__name__, 120)}; install what draws it"
         finally:

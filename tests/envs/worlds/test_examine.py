@@ -149,6 +149,13 @@ def test_whether_it_can_be_drawn(fault: str, reason: str | None) -> None:
     assert KIND.why_not_drawn(spec(fault=fault)) == reason
 
 
+def test_a_world_that_cannot_be_made_says_what_to_do_once() -> None:
+    found = KIND.why_not_drawn(spec(nonsense=1))
+    assert found is not None
+    assert "nonsense" in found
+    assert found.count("; ") == 1
+
+
 def test_where_a_world_comes_from_is_looked_up_once_until_something_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
