@@ -230,10 +230,13 @@ class Training:
             raise
 
     def _let_go(self) -> None:
-        self._tracking.close(failed=True)
-        with suppress(AttributeError, OSError):  # there may be none yet, or no room for what it has left to write
-            self.learner.model.logger.close()
-        self.folder.unlock()
+        try:
+            self._tracking.close(failed=True)
+            # There may be none yet, or no room for what it has left to write.
+            with without_traces(), suppress(Exception):
+                self.learner.model.logger.close()
+        finally:
+            self.folder.unlock()
 
 
 def _tell(model: BaseAlgorithm, slots: Sequence[str], tracking: Tracking, scores: Sequence[Score]) -> None:
