@@ -54,9 +54,9 @@ def _skills(speed: Speed) -> str | None:
         return None
     rows = []
     for task, sides in learning.tasks.items():
-        ours, theirs = sides["clrobot"], sides["envpool"]
-        ratio = None if None in (ours.seconds, theirs.seconds) else theirs.seconds / ours.seconds  # type: ignore[operator]
-        rows.append((task, *_of(ours), *_of(theirs), number(ratio, decimals=1)))
+        ours, theirs = sides.clrobot.seconds, sides.envpool.seconds
+        ratio = None if ours is None or theirs is None else theirs / ours
+        rows.append((task, *_of(sides.clrobot), *_of(sides.envpool), number(ratio, decimals=1)))
     head = ("task", "clrobot, seconds", "seeds", "EnvPool's Meta-World, seconds", "seeds", "ratio")
     return table(head, rows, numbers=(1, 2, 3, 4, 5))
 

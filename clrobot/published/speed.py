@@ -80,18 +80,24 @@ class Pair(_Part):
 
 
 class Learned(_Part):
-    """Medians over seeds of one side's trainings of one task, to success .9; None where half of them gave up."""
+    """Median over seeds of one side's seconds of one task, to success .9; None where half of them gave up."""
 
-    learned: float | None
-    seconds: float | None
+    seconds: _Positive | None
     reached: _Count
     seeds: _Count
 
 
-class Skills(_Part):
-    """How soon PPO learned a skill here and there, each with its own settings."""
+class Sides(_Part):
+    """One task, here and there."""
 
-    tasks: Mapping[str, Mapping[str, Learned]]
+    clrobot: Learned
+    envpool: Learned
+
+
+class Skills(_Part):
+    """How soon PPO learned a skill on both sides, each with its own settings."""
+
+    tasks: Mapping[str, Sides]
 
 
 class BesideEnvPool(_Part):
@@ -105,10 +111,11 @@ class BesideEnvPool(_Part):
 
 
 class Speed(_Part):
-    """All that one run of the bench measured."""
+    """All that one run of the bench measured, on so many threads (0: all cores)."""
 
     machine: Machine
     num_envs: int
+    threads: int
     tasks: Mapping[str, Simulations]
     ppo: EndToEnd
     learning: GradientStep

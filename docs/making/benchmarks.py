@@ -14,13 +14,13 @@ from clrobot.comparison.speed_tables import TABLES as SPEED_TABLES
 from clrobot.envs.tasks import TASKS
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
-from clrobot.published import tuning
+from clrobot.published import speed, tuning
 from clrobot.published.literature import PROTOCOL, read_literature
 from clrobot.published.provenance import PACKAGES
-from clrobot.published.references import EPISODES
+from clrobot.published.references import EPISODES, EVERY
 from clrobot.published.results import PublishedRun
 from clrobot.published.rows import read_rows
-from clrobot.published.speed import FILE, Speed, read_speed
+from clrobot.published.speed import Speed, read_speed
 from clrobot.published.tuning import Trial
 from clrobot.report.figures.bars import comparison_figure
 from clrobot.report.figures.matrices import transfer_figure
@@ -36,7 +36,7 @@ from making.markdown import page
 # The files; a test puts others in their place.
 TUNING: Path = tuning.FILE
 TRANSFER: Path = tuning.FILE.parent.parent / PUBLISHED
-SPEED: Path = FILE
+SPEED: Path = speed.FILE
 
 
 def benchmarks() -> str:
@@ -213,8 +213,10 @@ def _transfer() -> list[str]:
         "## What helps what",
         "Forward transfer from each task, learned first (rows), to each other one (columns), which begins as a copy "
         f"of it; seeds {seeds}, over {budgets} control steps. Green: learned sooner than alone. A cell is a training "
-        f"for each seed, beside the task alone: {alone}. So the best of fifteen is mostly more than further "
-        "trainings would give.",
+        f"for each seed, beside the task alone: {alone}. The best of fifteen such cells is mostly more than further "
+        f"trainings would give. And a reference has a point every {grouped(EVERY)} control steps, a pair about every "
+        "4,500: to a task that is learned within two points (reach, button-press), whose best areas leave little "
+        "room, that alone may move a whole column by a tenth.",
         figure(lambda width: transfer_figure(np.asarray(matrix), tasks, width), "which task helps which"),
         table(
             ("task", "the best start", "forward transfer"),
@@ -234,9 +236,10 @@ def _speed() -> list[str]:
     shares = ", ".join(f"{name} {percent(share)}" for name, share in ppo.shares.items())
     return [
         "## Speed",
-        f"`clrobot bench`, on a machine of {machine.cpu_count} cores ({machine.machine}) with nothing else running; "
-        f"clrobot at `{machine.commit[:12] or 'no noted commit'}`, physics {machine.physics}, {versions}. Speeds are "
-        "of that machine; ratios were taken in one run, both sides in short turns.",
+        f"`clrobot bench`, on a machine of {machine.cpu_count} cores ({machine.machine}), the simulations on "
+        f"{'all' if found.threads == 0 else found.threads} of them; clrobot at "
+        f"`{machine.commit or 'no noted commit'}`, physics {machine.physics}, {versions}. Speeds are of that "
+        "machine; ratios of steps were taken in one run, both sides in short turns.",
         f"{found.num_envs} simulations with random actions, resets included, beside the bare physics of the same "
         "controls:",
         SPEED_TABLES["tasks"](found) or "",
@@ -267,7 +270,7 @@ def _neighbour(speed: Speed) -> list[str]:
         parts += [
             "A step is not a skill. Seconds of PPO until a success of .9, medians over the seeds, evaluations left "
             "out, each side with the best settings of a short search on another task; as many networks of as many "
-            "units, and the simulations on all cores:",
+            "units, and the simulations on all cores. The trainings of both sides took turns:",
             skills,
         ]
     return parts

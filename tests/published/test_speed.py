@@ -11,6 +11,7 @@ import pytest
 from support.published import speed
 
 from clrobot.comparison.readme import blocks
+from clrobot.comparison.speed_tables import TABLES, speed_tables
 from clrobot.errors import UserError
 from clrobot.published.speed import read_speed
 
@@ -62,7 +63,29 @@ def test_what_was_not_measured_is_refused(measured: Path) -> None:
         blocks(page("speed skils"), speed=measured)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"machine": 3}', "\xff", json.dumps(speed() | {"ppo": None})])
+def forged(task: str, **sides: Any) -> str:
+    """The bench's figures with other ones of a skill."""
+    found = speed()
+    found["envpool"]["learning"]["tasks"][task] = sides
+    return json.dumps(found)
+
+
+_LEARNED = {"seeds": 3, "reached": 3, "seconds": 1.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"machine": 3}',
+        "\xff",
+        json.dumps(speed() | {"ppo": None}),
+        forged("reach", clrobot=_LEARNED),
+        forged("reach", clrobot=_LEARNED | {"seconds": 0.0}, envpool=_LEARNED),
+    ],
+)
 def test_something_else_is_refused(text: str, measured: Path) -> None:
     measured.write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match=r"is none that clrobot bench --json wrote .*; measure it again"):
@@ -72,3 +95,9 @@ def test_something_else_is_refused(text: str, measured: Path) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file or directory; give a file that clrobot bench --json wrote"):
         read_speed(tmp_path / "nowhere.json")
+
+
+def test_what_is_shipped_can_be_drawn() -> None:
+    shipped = read_speed()
+    for kind in TABLES if shipped is not None else ():
+        assert speed_tables(kind, shipped)

@@ -108,6 +108,7 @@ def speed(*, skills: bool = True) -> dict[str, Any]:
             "physics": 1,
         },
         "num_envs": 256,
+        "threads": 0,
         "tasks": {"reach": {"env_steps_per_second": 30_000, "bare_steps_per_second": 32_000, "ratio": 0.9375}},
         "ppo": {
             "task": "pick-place",
