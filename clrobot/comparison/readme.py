@@ -21,7 +21,7 @@ from clrobot.agents.methods import METHODS_BY_NAME
 from clrobot.comparison.comparison import Comparison, compared
 from clrobot.comparison.groups import Group
 from clrobot.comparison.labels import labelled
-from clrobot.comparison.markdown import line
+from clrobot.comparison.markdown import table
 from clrobot.comparison.published import published_groups
 from clrobot.comparison.sections import Cell, Column, Row, by_baseline, cell, difference_cell
 from clrobot.comparison.speed_tables import NAME as SPEED
@@ -181,15 +181,15 @@ def _transfer(comparison: Comparison) -> list[str]:
     if slots is None:
         return ["The rows have other tasks."]
     metric = task_metric("forward_transfer")
-    head = line(["forward transfer to", *(f"{g.label} ({len(g.seeds)})" for g in comparison.groups)])
-    lines = [head, "|---|" + "---:|" * len(comparison.groups)]
+    head = ["forward transfer to", *(f"{g.label} ({len(g.seeds)})" for g in comparison.groups)]
+    rows = []
     for slot in slots[1:]:  # to the first nothing can be transferred
         cells = [
             _cell(difference_cell(group.tasks[metric.name][slot], metric.kind), len(group.seeds))
             for group in comparison.groups
         ]
-        lines.append(line([slot, *cells]))
-    return ["\n".join(lines)]
+        rows.append([slot, *cells])
+    return [table(head, rows, numbers=range(1, len(head)))]
 
 
 # What a block may ask of a curriculum, and the tables that it gets.
@@ -213,11 +213,12 @@ def _columns(comparison: Comparison, metrics: Iterable[Metric]) -> list[Column]:
 
 
 def _table(rows: Sequence[Row], columns: Sequence[Column], heading: str = "method") -> str:
-    lines = [line([heading, "seeds", *(column.title for column in columns)])]
-    lines.append("|---|" + "---:|" * (len(columns) + 1))
-    for n, row in enumerate(rows):
-        lines.append(line([row.label, str(row.seeds), *(_cell(column.cells[n], row.seeds) for column in columns)]))
-    return "\n".join(lines)
+    head = [heading, "seeds", *(column.title for column in columns)]
+    lines = [
+        [row.label, str(row.seeds), *(_cell(column.cells[n], row.seeds) for column in columns)]
+        for n, row in enumerate(rows)
+    ]
+    return table(head, lines, numbers=range(1, len(head)))
 
 
 def _cell(found: Cell, seeds: int) -> str:
@@ -248,14 +249,12 @@ def tuning_table(trials: Sequence[Trial]) -> str:
         which = (trial.curriculum, _tried_method(trial), trial.setting or DASH, value)
         tries.setdefault(which, []).append(trial)
     titles = {name: run_metric(name).title for name in _LEARNED} | {"mean_area": "mean area"}
+    head = ["curriculum", "method", "setting", "value", "seeds", *titles.values()]
     lines = [
-        line(["curriculum", "method", "setting", "value", "seeds", *titles.values()]),
-        "|---|---|---|---:|" + "---:|" * (1 + len(titles)),
+        [*which, str(len(own)), *(number(estimate([getattr(trial, name) for trial in own]).value) for name in titles)]
+        for which, own in tries.items()
     ]
-    for which, own in tries.items():
-        means = [number(estimate([getattr(trial, name) for trial in own]).value) for name in titles]
-        lines.append(line([*which, str(len(own)), *means]))
-    return "\n".join(lines)
+    return table(head, lines, numbers=range(3, len(head)))
 
 
 def _tried_method(trial: Trial) -> str:
