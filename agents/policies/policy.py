@@ -170,7 +170,7 @@ class SlotPolicy(Listed, BasePolicy):
                 if p.requires_grad:
                     trainable.append(p)
                     continue
-                # Of its last stage: Stable-Baselines3's clipping would go through it at every step.
+                # The gradient of its last stage: Stable-Baselines3's clipping would go through it at every step.
                 p.grad = None
                 if p.untyped_storage().nbytes() > p.nbytes:
                     p.data = p.data.clone()  # out of the former optimizer's tensor, which is let go

@@ -86,7 +86,7 @@ class Theirs(Side):
         "torch_threads": 1,
     }
     # What is near Stable-Baselines3's defaults and near clrobot's, with and without what many add for Meta-World; the
-    # last are those of clrobot's own curricula of Meta-World, which longer tries chose.
+    # last are those of clrobot's own curricula of Meta-World, which longer tries chose, without their falling rate.
     candidates: ClassVar = (
         _BASE,
         {**_BASE, "torch_threads": 2},
