@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from support.published import speed
 
+from clrobot.benchmarks.envpool_learning import SEARCH_TASK, STEPS
+from clrobot.benchmarks.learning import LEARNED
 from clrobot.comparison.readme import blocks
 from clrobot.comparison.speed_tables import TABLES, speed_tables
 from clrobot.errors import UserError
 from clrobot.published.speed import read_speed
 
 Cli = Callable[..., Any]
+README = Path(__file__).resolve().parent.parent.parent / "README.md"
 
 
 def page(*names: str) -> str:
@@ -101,3 +104,23 @@ def test_what_is_shipped_can_be_drawn() -> None:
     shipped = read_speed()
     for kind in TABLES if shipped is not None else ():
         assert speed_tables(kind, shipped)
+
+
+def test_what_the_readme_says_of_its_speeds_is_so() -> None:
+    text, shipped = " ".join(README.read_text(encoding="utf-8").split()), read_speed()
+    assert shipped is not None
+    beside = shipped.envpool
+    assert beside is not None
+    steps = {pair.envpool_task.partition("/")[0]: f"{1000 * pair.envpool_control_step:g} ms" for pair in beside.pairs}
+    assert {pair.threads for pair in beside.pairs} == {2}
+    assert f"Two cores, {beside.num_envs} simulations of each" in text
+    assert (
+        f"a control step is {1000 * beside.control_step:g} ms here, {steps['MetaWorld']} in Meta-World and "
+        f"{steps['PandaPickCube-v1']} in Panda:"
+    ) in text
+    assert beside.learning is not None
+    assert {side.seeds for sides in beside.learning.tasks.values() for side in (sides.clrobot, sides.envpool)} == {3}
+    assert f"a success of {f'{LEARNED:g}'.lstrip('0')}, medians of three seeds" in text
+    assert f"a short search on {SEARCH_TASK} (such" in text
+    assert STEPS == 1_000_000
+    assert "gave up, after a million steps" in text
