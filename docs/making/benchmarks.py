@@ -256,14 +256,15 @@ def _neighbour(speed: Speed) -> list[str]:
     if beside is None:
         return []
     threads = _each(pair.threads for pair in beside.pairs)
-    theirs = ", ".join(
-        dict.fromkeys(f"{1000 * p.envpool_control_step:g} ms in {p.envpool_task}" for p in beside.pairs)
-    )
+    by_step: dict[float, list[str]] = {}
+    for pair in beside.pairs:
+        by_step.setdefault(1000 * pair.envpool_control_step, []).append(pair.envpool_task)
+    theirs = " and ".join(f"{step:g} ms in {', '.join(tasks)}" for step, tasks in by_step.items())
     parts = [
         "### Beside EnvPool",
         f"EnvPool {beside.versions.get('envpool', '')} has Meta-World and Playground's Panda in C++, in one's own "
         f"process: what one would take instead on a CPU. {beside.num_envs} simulations of each on {threads} threads. "
-        f"A control step is {1000 * beside.control_step:g} ms here, and {theirs}.",
+        f"A control step is {1000 * beside.control_step:g} ms here, {theirs}.",
         SPEED_TABLES[""](speed) or "",
     ]
     if skills := SPEED_TABLES["skills"](speed):

@@ -254,7 +254,7 @@ def test_the_page_shows_the_speed_that_was_measured(publish: Publish) -> None:
     assert "| reach | 30,000 | 32,000 | 94 % |" in page
     assert "PPO on pick-place, 128 simulations: 9,000 control steps a second (physics 40 %, rest 60 %)" in page
     assert "takes 2.50 ms, 1.25 times its matrix products and tanh alone (2.00 ms)" in page
-    assert "40 ms here, and 12.5 ms in MetaWorld/Reach-v3." in page
+    assert "40 ms here, 12.5 ms in MetaWorld/Reach-v3." in page
     assert "| reach | 30,000 | MetaWorld/Reach-v3 | 6,000 | 5.0 | 16.0 |" in page
     assert "| reach | 2.0 | 3 of 3 | 40 | 3 of 3 | 20.0 |" in page
     assert "| drawer-open | 5.0 | 3 of 3 | – | 1 of 3 | – |" in page
