@@ -128,8 +128,8 @@ def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -
     return " ".join(
         [
             f"{trained[:1].upper()}{trained[1:]}." if len(curricula) == 1 else "",
-            f"{len(runs)} runs, seeds {_ranges(seeds)}; {_each(episodes)} episodes of each task after each stage; "
-            f"evaluation seed {starts}.",
+            f"{len(runs)} runs, seed{'s' if len(seeds) > 1 else ''} {_ranges(seeds)}; {_each(episodes)} episodes of "
+            f"each task after each stage; evaluation seed {starts}.",
             _overlap(seeds, tried),
             _recall(comparison.groups[0].config.curriculum),
             f"Physics {_each(run.first.physics for run in runs)}; {', '.join(versions)}; clrobot at "
