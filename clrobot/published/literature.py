@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 from clrobot.published.rows import FOLDER, MaybeFloat, Row, read_rows
@@ -49,11 +48,11 @@ class Figure(Row):
         return self.curriculum, self.method, self.source
 
 
-def read_literature(curriculum: str, path: Path = FILE) -> list[Figure]:
+def read_literature(curriculum: str) -> list[Figure]:
     """Return the figures of a curriculum, the best first.
 
     Raises:
         UserError: the file is damaged.
     """
-    rows = [row for row in read_rows(path, Figure, WHAT) if row.curriculum == curriculum]
+    rows = [row for row in read_rows(FILE, Figure, WHAT) if row.curriculum == curriculum]
     return sorted(rows, key=lambda row: -row.average_success)
