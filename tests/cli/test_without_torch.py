@@ -48,17 +48,18 @@ def test_a_run_of_any_method_is_read_so(tmp_path: Path) -> None:
 import sys
 sys.modules["torch"] = sys.modules["stable_baselines3"] = None  # what imports one of them fails
 from clrobot.agents.methods import METHODS_BY_NAME
+from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.method import make_method
 for method in (*METHODS_BY_NAME, "ewc+replay"):
     for more in ({}, {"plasticity": {"redo_every": 10}}, {"warm_start": {"choose": "newest", "kickstart": 1.0}}):
         try:
             config = make_config(method=method, curriculum="cr4", **more)
-        except Exception as refused:  # such as a start that a method cannot have
+        except UserError as refused:  # such as a start that a method cannot have
             assert more, (method, refused)
             continue
         slots = make_method(config).trained_slots(1, 4)
-        print(method, *slots)
+        print(method, *slots, *more)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -66,3 +67,4 @@ for method in (*METHODS_BY_NAME, "ewc+replay"):
     assert {line.split()[0] for line in told} == {*METHODS_BY_NAME, "ewc+replay"}
     assert "finetune 1" in told
     assert "multitask 0 1 2 3" in told
+    assert {"ewc 1", "ewc 1 plasticity", "ewc 1 warm_start"} <= {*told}
