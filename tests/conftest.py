@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Look for garbage where there may be some: not in half a million objects of tests, which live to the end.
 
-    That took a tenth of the tests' time.
+    That took a tenth of the CPU time of those that train little.
     """
     gc.collect()
     gc.freeze()

@@ -63,10 +63,9 @@ class GradientStep(_Part):
 
 
 class Pair(_Part):
-    """A task of clrobot's and EnvPool's most like it: control steps a second, and ratios of steps and of
-    simulated time.
+    """A task of clrobot's and EnvPool's most like it.
 
-    `envpool_control_step` is in seconds.
+    The ratios are of control steps and of simulated time; `envpool_control_step` is in seconds.
     """
 
     task: str
