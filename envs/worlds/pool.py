@@ -24,11 +24,15 @@ from typing_extensions import override
 from clrobot.envs.simulation.simulation import SavedState
 from clrobot.envs.worlds.envpool_import import imported
 from clrobot.envs.worlds.foreign import ForeignWorld
+from clrobot.envs.worlds.world import spread
 
 # EnvPool 1.2 moves the goals of these further away at every reset of a simulation (it writes the goal's place in the
 # world where the next reset takes it from in the box's or the shelf's axes): each episode needs a new simulation.
 DRIFTS: Final = frozenset({"MetaWorld/Hammer-v3", "MetaWorld/ShelfPlace-v3"})
 OPEN_GOALS: Final = {"partially_observable": False}  # of Meta-World's tasks, which hide their goals otherwise
+# Groups of their simulations that begin together where episodes are staggered. Each is a pool of its own, and many
+# small ones cost more than a few. A rollout of cw10's 32 steps still sees every phase of its 200.
+_DRIFTING_GROUPS: Final = 8
 _SEEDS: Final = 2**31  # EnvPool's are numbers of 32 bits with a sign
 
 
@@ -61,6 +65,10 @@ class PoolWorld(ForeignWorld):
     @override
     def divergences(self) -> int:
         return self.env.divergences
+
+    @override
+    def phases(self) -> NDArray[np.int64]:
+        return spread(self.num_envs, self.horizon, _DRIFTING_GROUPS) if self.env.renewed else super().phases()
 
     @override
     def let_go(self) -> None:
@@ -102,12 +110,13 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
 
     Attributes:
         divergences: how many times a simulation has shown or paid what is no finite number.
+        renewed: whether each episode has new simulations.
     """
 
     def __init__(self, name: str, num_envs: int, options: Mapping[str, Any], fps: float) -> None:
         self._envpool: Any = imported()
         self._name, self._options = name, dict(options)
-        self._renewed = name in DRIFTS
+        self.renewed = name in DRIFTS
         self._parts: list[_Part] = []
         self._seeds = np.zeros(num_envs, np.int64)
         self._episodes = np.zeros(num_envs, np.int64)
@@ -134,7 +143,7 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         if options is not None and "reset_mask" in options:
             self._restart(np.flatnonzero(options["reset_mask"]))
             return self._obs, {}
-        if seed is not None or not self._parts or self._renewed:
+        if seed is not None or not self._parts or self.renewed:
             self.let_go()  # the last ones go before the next ones come
             self._seeds[:], self._episodes[:] = self._each(seed), 0
             self._parts = [self._make(np.arange(self.num_envs))]
@@ -191,7 +200,7 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         return rows, rewards, terminated, truncated, {key: joined([told[key] for told in infos]) for key in flat}
 
     def _restart(self, which: NDArray[np.intp]) -> None:
-        if self._renewed:
+        if self.renewed:
             self._episodes[which] += 1
             self._parts = [
                 _Part(pool, kept)

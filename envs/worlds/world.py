@@ -18,9 +18,8 @@ from clrobot.envs.simulation.simulation import SavedState
 if TYPE_CHECKING:
     from clrobot.envs.rendering.base import Image
 
-# Of staggered episodes: every few steps, so that several environments start again together, which costs about as much
-# as for one.
-_PHASES: Final = 25
+# That begin together where episodes are staggered: to start a whole group again costs about as much as to start one.
+GROUPS: Final = 25
 
 
 class Painter(Protocol):
@@ -69,8 +68,7 @@ class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any], ABC):
 
     def phases(self) -> NDArray[np.int64]:
         """Return the steps (N,) that each environment seems to have behind it where episodes are staggered."""
-        phase: NDArray[np.int64] = np.arange(self.num_envs) * _PHASES // self.num_envs * self.horizon // _PHASES
-        return phase
+        return spread(self.num_envs, self.horizon, GROUPS)
 
     @property
     @abstractmethod
@@ -113,3 +111,9 @@ class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any], ABC):
         Raises:
             RenderError: nothing can be drawn here.
         """
+
+
+def spread(num_envs: int, horizon: int, groups: int) -> NDArray[np.int64]:
+    """Return the steps (num_envs,) that environments have behind them, in groups over the phases of an episode."""
+    phase: NDArray[np.int64] = np.arange(num_envs) * groups // num_envs * horizon // groups
+    return phase

@@ -195,6 +195,17 @@ def test_a_task_whose_goal_moves_at_every_reset_gets_a_new_simulation_for_each_e
     np.testing.assert_array_equal(shown["obs"], first["obs"])
 
 
+def test_simulations_that_are_made_anew_begin_in_few_groups() -> None:
+    """Each group is a pool: of 64, twenty-five pools of two or three would be stepped, and made."""
+    for task, groups in ((DRIFTING, 8), (META, 25)):
+        world = KIND.make(spec(task, horizon=200), 64, stagger=True)
+        _, told = world.reset(seed=0)
+        assert len({*told["elapsed"].tolist()}) == groups
+        for action in actions(200, n=64, size=4):
+            world.step(action)
+        assert len(world.env._parts) == (groups if task == DRIFTING else 1)
+
+
 def test_what_is_made_is_counted_and_let_go() -> None:
     before = MAKING.pools, MAKING.simulations, MAKING.seconds
     world = KIND.make(spec(META), N)
