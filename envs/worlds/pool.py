@@ -144,8 +144,11 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
             self._restart(np.flatnonzero(options["reset_mask"]))
             return self._obs, {}
         if seed is not None or not self._parts or self.renewed:
+            # Made anew without seeds, they go on with what the seeds of before give: the next episode of each.
+            episodes = self._episodes + 1 if seed is None and self._parts else np.zeros_like(self._episodes)
+            seeds = self._seeds if episodes.any() else np.array(self._each(seed))
             self.let_go()  # the last ones go before the next ones come
-            self._seeds[:], self._episodes[:] = self._each(seed), 0
+            self._seeds, self._episodes = seeds, episodes
             self._parts = [self._make(np.arange(self.num_envs))]
         obs, _ = self._parts[0].pool.reset()
         self._obs = self._flat(obs)

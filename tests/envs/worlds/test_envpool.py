@@ -195,6 +195,19 @@ def test_a_task_whose_goal_moves_at_every_reset_gets_a_new_simulation_for_each_e
     np.testing.assert_array_equal(shown["obs"], first["obs"])
 
 
+def test_a_reset_without_seeds_goes_on_with_those_of_before() -> None:
+    """Nothing is drawn from the system: what is collected in several batches is the same each time."""
+    shown = []
+    for _ in range(2):
+        world, starts = KIND.make(spec(DRIFTING), N), []
+        for seed in (3, None, None):
+            starts.append(world.reset(seed=seed)[0])
+            world.step(actions(1, size=4)[0])
+        shown.append(starts)
+    np.testing.assert_array_equal(shown[0], shown[1])
+    assert len({tuple(row) for starts in shown[0] for row in starts}) == 3 * N, "every episode starts elsewhere"
+
+
 def test_simulations_that_are_made_anew_begin_in_few_groups() -> None:
     """Each group is a pool: of 64, twenty-five pools of two or three would be stepped, and made."""
     for task, groups in ((DRIFTING, 8), (META, 25)):
