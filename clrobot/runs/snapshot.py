@@ -132,7 +132,7 @@ def _prune(parent: Path, step: int) -> None:
 
     What lies at later steps is of a training that went on from an earlier one, since it was damaged.
     """
-    earlier = [folder for folder in snapshots(parent) if _step_of(folder) < step]
+    earlier = [folder for folder in snapshots(parent) if step_of(folder) < step]
     kept = {_named(parent, step), *earlier[: _KEPT - 1]}
     for old in snapshots(parent):
         if old not in kept:
@@ -144,14 +144,15 @@ def snapshots(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []
     found = [path for path in parent.iterdir() if _SNAPSHOT.fullmatch(path.name) and path.is_dir()]
-    return sorted(found, key=_step_of, reverse=True)
+    return sorted(found, key=step_of, reverse=True)
 
 
 def _named(parent: Path, step: int) -> Path:
     return parent / f"step_{step:012d}"
 
 
-def _step_of(folder: Path) -> int:
+def step_of(folder: Path) -> int:
+    """Return the control steps of the run before a snapshot, by its folder's name."""
     return int(folder.name.removeprefix("step_"))
 
 

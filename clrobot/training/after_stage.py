@@ -49,11 +49,11 @@ def after_stage(
     config, ledger, stop = context.config, context.ledger, context.stop
     policy, stage, step = learner.policy, plan.stage, learner.step
     with ledger.timed("method"):
-        stop.pause(f"{config.method}: remembering {config.curriculum.slots[plan.slot]}", stage, step)
+        stop.pause(f"{config.method}: remembering {config.curriculum.slots[plan.slot]}", stage, step, plan.start)
         remember(config, learner, method, plan, ledger)
     with ledger.timed("train"):  # a part of the agent that learns too
         learn_first_states(config, policy, plan, ledger)
-    stop.pause("evaluating", stage, step)
+    stop.pause("evaluating", stage, step, plan.start)
     learned = method.heads(plan.slot, len(config.curriculum.stages))
     row = measuring.all_slots(policy, stage, step, learned=learned)
     with ledger.timed("save"):
@@ -115,7 +115,7 @@ def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score
     agent = Agent.of(config, learner.policy, plan.stage)
     for slot in filter(drawable, range(plan.stage)):
         name = config.curriculum.slots[slot]
-        context.stop.pause(f"recording {name}", plan.stage, learner.step)
+        context.stop.pause(f"recording {name}", plan.stage, learner.step, learner.step)
         path = context.folder.videos / stage_name(plan.stage) / f"{name}.mp4"
         caption = Film(config.method, row[slot].success_any, row[slot].return_mean)
         try:

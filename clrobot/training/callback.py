@@ -82,7 +82,7 @@ class StageCallback(BaseCallback):
 
     def pause(self, what: str) -> None:
         """Say what takes time before the stage learns, and stop there if asked to."""
-        self._stop.pause(what, self._plan.stage, self._plan.start)
+        self._stop.pause(what, self._plan.stage, self._plan.start, self._plan.start)
 
     def account(self) -> None:
         """Share out the stage's time so far."""
@@ -113,7 +113,7 @@ class StageCallback(BaseCallback):
             not self._cuts.needed and (self._stop.asked or self._saver.is_due(step))
         ):
             self._save()
-        self._stop.check(plan.stage, step)
+        self._stop.check(plan.stage, step, plan.start)
         self._observer.advanced(step - plan.start, self._success)
 
     def _measure_curve(self) -> None:

@@ -42,7 +42,7 @@ def leaving(run: Path) -> Iterator[None]:
 
 @contextmanager
 def stopping(training: Training) -> Iterator[None]:
-    """Let the first SIGINT, SIGTERM or SIGHUP inside the block ask the training to save itself and stop.
+    """Let the first SIGINT, SIGTERM or SIGHUP inside the block ask the training to save what it can and stop.
 
     A second one, later than `SAME_REQUEST` seconds, acts as it did before the block; a terminal that closes says it
     more than once, and cannot insist.
@@ -56,7 +56,7 @@ def stopping(training: Training) -> Iterator[None]:
         if asked is None:
             training.stop.asked = True
             with suppress(OSError):  # the terminal may be what went away
-                training.observer.working("saving, to stop (again to leave at once)")
+                training.observer.working("stopping (again to leave at once)")
         elif number != signal.SIGHUP and now - asked >= SAME_REQUEST:
             handler = before[signal.Signals(number)]
             signal.signal(number, handler)

@@ -7,14 +7,20 @@ from pathlib import Path
 
 from clrobot.errors import TrainingStopped
 from clrobot.imports import command
+from clrobot.runs.snapshot import snapshots, step_of
 from clrobot.training.observer import Observer
 
 
 class Stopped(TrainingStopped):
-    """A training was asked to stop, and has been saved."""
+    """A training was asked to stop; the message says from where it goes on, if that is not here.
 
-    def __init__(self, run: Path, stage: int, step: int) -> None:
-        super().__init__(f"stopped in stage {stage} at step {step:,}; go on with: {command('resume', run)}")
+    Worlds whose state cannot be saved are saved where they begin anew, and nothing is while a stage is measured.
+    """
+
+    def __init__(self, run: Path, stage: int, step: int, start: int) -> None:
+        saved = max([start, *map(step_of, snapshots(run / "resume"))])
+        lost = f" (saved up to {saved:,})" if saved < step else ""
+        super().__init__(f"stopped in stage {stage} at step {step:,}{lost}; go on with: {command('resume', run)}")
 
 
 @dataclass
@@ -25,12 +31,18 @@ class StopSwitch:
     observer: Observer
     asked: bool = False
 
-    def check(self, stage: int, step: int) -> None:
-        """Raise Stopped if a stop was asked for."""
-        if self.asked:
-            raise Stopped(self.run, stage, step)
+    def check(self, stage: int, step: int, start: int) -> None:
+        """Raise Stopped if a stop was asked for.
 
-    def pause(self, what: str, stage: int, step: int) -> None:
+        Args:
+            stage: from 1.
+            step: of the run.
+            start: the step at which the stage began.
+        """
+        if self.asked:
+            raise Stopped(self.run, stage, step, start)
+
+    def pause(self, what: str, stage: int, step: int, start: int) -> None:
         """Say what takes time now, and stop here if asked to: the newest snapshot leads back to this point."""
-        self.check(stage, step)
+        self.check(stage, step, start)
         self.observer.working(what)

@@ -142,7 +142,7 @@ class Training:
     def measure_untrained(self) -> None:
         """Measure and save the agent as it is before any stage."""
         self.begin_logging()
-        self.stop.pause("evaluating", 1, self.learner.step)
+        self.stop.pause("evaluating", 1, self.learner.step, 0)
         self._measuring.all_slots(self.learner.policy, 0, self.learner.step, learned=0)
         save_checkpoint(self.folder, 0, self.learner.model, self.method)
 

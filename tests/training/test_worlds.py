@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from clrobot.training.cuts import Cuts
 from clrobot.training.observer import Silent
 from clrobot.training.race import Race
 from clrobot.training.resuming import resume
+from clrobot.training.stopping import Stopped, StopSwitch
 from clrobot.training.training import Training, train
 
 KILLS = 4
@@ -94,6 +96,18 @@ def test_snapshots_come_by_steps_and_a_stop_adds_none(tmp_path: Path) -> None:
     run = stopped(tmp_path / "run", 3)  # asked at step 128 of the first stage, and heard at 192
     kept = [Snapshot(folder, RunFolder.open(run).config).progress for folder in snapshots(run / "resume")]
     assert [(progress.step, progress.cut) for progress in kept] == [(128, 1), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("step", "start", "said"), [(192, 0, " (saved up to 128)"), (128, 0, ""), (300, 200, " (saved up to 200)")]
+)
+def test_a_stop_says_from_where_it_goes_on(step: int, start: int, said: str, tmp_path: Path) -> None:
+    """Nothing was saved here, and the step that a training is at is none from which it goes on."""
+    for saved in (0, 128):
+        (tmp_path / "resume" / f"step_{saved:012d}").mkdir(parents=True)
+    switch = StopSwitch(tmp_path, Silent(), asked=True)
+    with pytest.raises(Stopped, match=rf"^stopped in stage 2 at step {step}{re.escape(said)}; go on with: "):
+        switch.check(2, step, start)
 
 
 @pytest.mark.parametrize("boundary", [5, 3])
