@@ -115,7 +115,9 @@ class ProgressiveNetwork(SlotNetwork):
 
     @override
     def forward_common(self, x: th.Tensor, slot: int, *, constant: bool = False) -> th.Tensor:
-        sources = self._frozen_sources(x, slot)
+        # By x, as an action's value is differentiated by the action, the gradient goes through earlier columns too.
+        by_x = th.is_grad_enabled() and x.requires_grad
+        sources = None if by_x else self._frozen_sources(x, slot)
         if sources is None:
             return super().forward_common(x, slot, constant=constant)
         output: th.Tensor = self.columns[slot].output(x, sources)  # type: ignore[operator]

@@ -153,6 +153,23 @@ def test_every_layer_above_the_first_has_a_lateral_with_a_scale_for_each_source(
         assert (lateral.scales.grad != 0).all()
 
 
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_derivative_by_the_inputs_goes_through_the_frozen_columns_too(constant: bool) -> None:
+    """As an action's value is differentiated by the action: through what laterals read as through its own layers."""
+    network = build(ProgressiveNetwork, 3)
+    with th.no_grad():
+        for lateral in network.columns[2].laterals:
+            lateral.out.weight.mul_(10)  # begun at a tenth of the layer's gain, as laterals that have learned
+    x = th.randn(4, 5, generator=th.Generator().manual_seed(3))
+    found = []
+    for forward in (network.forward_slot, lambda x, slot: network.forward_common(x, slot, constant=constant)):
+        inputs = x.clone().requires_grad_()
+        forward(inputs, 2).sum().backward()
+        assert inputs.grad is not None
+        found.append(inputs.grad)
+    th.testing.assert_close(found[0], found[1])
+
+
 def test_a_column_computes_the_papers_equation() -> None:
     """h_i = tanh(W_i h_{i-1} + U_i tanh(V_i α_i h_{i-1}^{(<k)})), written out for two columns."""
     network = build(ProgressiveNetwork, 2)
