@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 from typing_extensions import override
@@ -24,6 +24,10 @@ class Listed(nn.Module):
         if self._listed is None:
             self._listed = list(super().parameters())
         return iter(self._listed)
+
+    def list_only(self, wanted: Sequence[bool]) -> None:
+        """List those of the parameters, in order, for which `wanted` is true, until they are listed anew."""
+        self._listed = [p for p, is_wanted in zip(super().parameters(), wanted, strict=True) if is_wanted]
 
     def list_anew(self) -> None:
         """Say that there are other parameters than there were."""

@@ -156,6 +156,9 @@ class SlotPolicy(Listed, BasePolicy):
         for network in self.critic_nets if critic else ():
             network.begin_as(source)
 
+    def reset_targets(self) -> None:
+        """Make the networks that follow others, if there are any, equal to them."""
+
     def unfreeze(self) -> None:
         """Let every slot's head train again (for training on several tasks at once)."""
         for network in (self.actor_net, *self.critic_nets):

@@ -136,6 +136,15 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
             critic.list_anew()
 
     @override
+    def rebuild_optimizers(self, learning_rate: float, *, keep_moments: bool = False) -> None:
+        super().rebuild_optimizers(learning_rate, keep_moments=keep_moments)
+        # Stable-Baselines3 averages critic and target over all that they list, and x (1 - τ) + x τ is not x: what is
+        # frozen would drift from the critic's, unseen by what has copied it.
+        trains = [p.requires_grad for p in self.critic.parameters()]
+        for critic in (self.critic, self.critic_target):
+            critic.list_only(trains)
+
+    @override
     def add_slot(self) -> None:
         super().add_slot()
         self.reset_targets()
@@ -150,8 +159,8 @@ class SACSlotPolicy(SlotPolicy, SACPolicy):
         super().begin_as(source, actor=actor, critic=critic)
         self.reset_targets()
 
+    @override
     def reset_targets(self) -> None:
-        """Make the critics' targets equal to the critics."""
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.requires_grad_(False)
 

@@ -80,7 +80,8 @@ class PlasticitySettings(Method.Settings):
 class Plasticity(Method):
     """The options as verbs, for a Composite with any method; the method's own verbs come after these.
 
-    They touch what trains, on actor and critic alike: the shared trunk, or the newest column. Frozen weights stay.
+    They touch what trains, on actor and critic alike: the shared trunk, or the newest column. Frozen weights stay. To
+    shrink and to perturb is for a trunk: columns, which begin anew or as a copy, are left alone.
 
     Sources: L2-to-init (Kumar et al. 2023); shrink and perturb (Ash and Adams 2020); ReDo (Sokar et al. 2023).
     """
@@ -121,6 +122,7 @@ class Plasticity(Method):
         if k > 0 and self._shrinks:
             for network in _networks(learner):
                 self._shrink_and_perturb(network)
+            learner.policy.reset_targets()
         if self.settings.l2_init > 0:
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}

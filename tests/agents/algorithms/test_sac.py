@@ -27,6 +27,7 @@ from clrobot.agents.methods.ewc import EWC
 from clrobot.agents.methods.replay import Replay
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.method import Method
+from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
@@ -397,10 +398,33 @@ def test_rows_of_tensorboard_lie_at_the_same_steps_however_often_it_was_stopped(
     assert found == expected
 
 
-def test_a_stopped_training_goes_on_with_the_same_bits(sac_runs: WholeRuns, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["ewc", "progressive"])
+def test_a_stopped_training_goes_on_with_the_same_bits(method: str, sac_runs: WholeRuns, tmp_path: Path) -> None:
     observer = StopSoon()
-    observer.training = Training.begin(make_config(**sac("ewc")), tmp_path / "run", observer)
+    observer.training = Training.begin(make_config(**sac(method)), tmp_path / "run", observer)
     with pytest.raises(Stopped):
         observer.training.run()
     observer.training.folder.unlock()
-    assert outcome(resume(tmp_path / "run").path) == sac_runs["ewc"].outcome
+    assert outcome(resume(tmp_path / "run").path) == sac_runs[method].outcome
+
+
+def test_targets_are_shrunk_with_what_they_follow() -> None:
+    """Else the last task's values would live on in them."""
+    learner = Learner(TINY_SAC, tiny_sac())
+    learner.model.learn(64)
+    second_slot(learner.model)
+    Plasticity(PlasticitySettings(shrink=0.5)).before_task(learner, 1)
+    assert same_bits(learner.model.critic.state_dict(), learner.model.critic_target.state_dict())
+
+
+def test_the_average_of_the_targets_leaves_what_is_frozen() -> None:
+    """x (1 - τ) + x τ is not x: a column's copy would be of other weights than a resumed run's."""
+    model = tiny_sac(ProgressiveNetwork)
+    model.learn(64)
+    second_slot(model)
+    model.learn(128, reset_num_timesteps=False)
+    both = [dict(critic.named_parameters()) for critic in (model.critic, model.critic_target)]
+    equal = {name: th.equal(p, both[1][name]) for name, p in both[0].items()}
+    frozen = {name for name, p in both[0].items() if not p.requires_grad}
+    assert 0 < len(frozen) < len(equal)
+    assert {name for name, same in equal.items() if same} == frozen
