@@ -29,6 +29,7 @@ class SI(QuadraticMethod):
     """
 
     name: ClassVar = "si"
+    measures_updates: ClassVar = True
     summary: ClassVar = "synaptic intelligence: a penalty on moving weights that brought earlier tasks' losses down"
 
     class Settings(QuadraticMethod.Settings):

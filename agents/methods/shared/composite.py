@@ -78,12 +78,15 @@ class Composite(Method):
     @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
         for part in self.parts:
-            part.adjust_gradients(learner, role)
+            if part.uses("adjust_gradients"):
+                part.adjust_gradients(learner, role)
 
     @override
     def after_update(self, learner: Learner, role: Role) -> None:
-        for part in self.parts:
-            part.after_update(learner, role)
+        # What looks at the optimizer's step comes before what writes weights itself, such as ReDo.
+        for part in sorted(self.parts, key=lambda part: not part.measures_updates):
+            if part.uses("after_update"):
+                part.after_update(learner, role)
 
     @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:

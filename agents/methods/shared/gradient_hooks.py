@@ -86,15 +86,15 @@ def _hook(
         logger = learner.model.logger
         if adds_loss or adjusts:
             logger.record_mean("gradients/rl_norm", float(_norm(optimizer, parameters)))
+        # Before anything is clipped: it may look at the algorithm's gradient.
+        loss = method.auxiliary_loss(learner, role) if adds_loss else None
         own: list[th.Tensor] | None = None
         if (adds_loss or adjusts) and apart is not None and limit is not None:
             _clip(optimizer, parameters, limit)
             own = [p.grad.clone() for p in parameters if p.grad is not None]
-        if adds_loss:
-            loss = method.auxiliary_loss(learner, role)
-            if loss is not None:
-                loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-                logger.record_mean("gradients/auxiliary_loss", float(loss.detach()))
+        if loss is not None:
+            loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+            logger.record_mean("gradients/auxiliary_loss", float(loss.detach()))
         if adjusts:
             method.adjust_gradients(learner, role)
         if own is not None and apart is not None and limit is not None:

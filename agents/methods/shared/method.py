@@ -72,6 +72,7 @@ class Method:
     name: ClassVar[str]
     summary: ClassVar[str]  # one line, for `clrobot methods`
     family: ClassVar[Family]
+    measures_updates: ClassVar[bool] = False  # whether `after_update` looks at what the optimizer's step has changed
     refuses: ClassVar[Mapping[str, str]] = {}  # an algorithm (`sac`) that it cannot work with: a clause that says why
 
     class Settings(FrozenSettings):

@@ -96,6 +96,7 @@ class Plasticity(Method):
         super().__init__(settings)
         self._initial: dict[str, th.Tensor] = {}
         self._seen: dict[int, Inputs] = {}  # of each task so far, by its slot
+        self._task = 0  # that is learned, from 0
 
     @property
     def is_on(self) -> bool:
@@ -119,6 +120,7 @@ class Plasticity(Method):
     @override
     def before_task(self, learner: Learner, k: int) -> None:
         """Shrink and perturb what is not new, and note the initial weights of what is."""
+        self._task = k
         if k > 0 and self._shrinks:
             for network in _networks(learner):
                 self._shrink_and_perturb(network)
@@ -188,9 +190,10 @@ class Plasticity(Method):
         """
         threshold, newest = self.settings.redo_threshold, network.newest
         masks = dormant_units(network, recent.of(network), newest, threshold)
-        for slot, inputs in self._seen.items():
-            if slot == newest:
+        for task, inputs in self._seen.items():
+            if task == self._task:
                 continue
+            slot = min(task, newest)  # with one head for all
             there = Inputs(*(t.to(learner.device) for t in inputs))
             asleep = dormant_units(network, there.of(network), slot, threshold)
             pairs = zip(network.layers(slot)[:-1], network.layers(newest)[:-1], strict=True)

@@ -60,6 +60,35 @@ def test_what_no_part_uses_costs_nothing() -> None:
     assert not both.uses("after_update")
 
 
+def test_only_parts_that_use_a_verb_are_called_and_what_looks_at_a_step_comes_before_what_writes() -> None:
+    called: list[str] = []
+
+    class Writes(Method):
+        name = "writes"
+
+        def after_update(self, learner, role):
+            called.append(self.name)
+
+        def adjust_gradients(self, learner, role):
+            called.append(f"{self.name} adjusts")
+
+    class Looks(Writes):
+        name = "looks"
+        measures_updates = True
+
+    class Off(Writes):
+        name = "off"
+
+        def uses(self, verb):
+            return False
+
+    both = Composite([part(Method.Settings()) for part in (Off, Writes, Looks)])
+    learner = tiny_learner()
+    both.after_update(learner, Role.ACTOR)
+    both.adjust_gradients(learner, Role.ACTOR)
+    assert called == ["looks", "writes", "writes adjusts", "looks adjusts"]
+
+
 def test_the_parts_states_are_kept_apart() -> None:
     both = Composite([Pull(2.0, "one"), Pull(3.0, "other")])
     state = both.state_dict()

@@ -179,6 +179,22 @@ def test_apart_each_gradient_is_clipped_by_itself(norm: float, expected: float) 
         assert float((used - own).norm()) == pytest.approx(expected, rel=1e-3)
 
 
+def test_apart_a_loss_is_asked_for_before_anything_is_clipped() -> None:
+    """SI integrates the algorithm's gradient as it is."""
+    norms: list[float] = []
+
+    class Looks(Pull):
+        def auxiliary_loss(self, learner, role):
+            norms.append(float(learner.optimizer(role).gradient.norm()))
+
+    learner = tiny_learner()
+    learner.model.max_grad_norm = 1e-3
+    with gradient_hooks(learner, Looks(0.0), apart=1.0):
+        learner.model.learn(64)
+    assert len(norms) == 4
+    assert min(norms) > 0.01
+
+
 def test_apart_a_method_that_adds_nothing_leaves_ppo_as_it_is_bit_for_bit() -> None:
     plain = tiny_learner()
     plain.model.learn(256)

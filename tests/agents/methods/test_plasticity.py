@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
 from clrobot.agents.methods.shared.unit_measures import LayerMeasures, effective_rank, layer_measures
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
+from clrobot.agents.networks.one_head import OneHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
 from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.experiment.config import make_config
@@ -156,6 +158,7 @@ def test_redo_leaves_a_unit_alone_that_an_earlier_task_lives_on() -> None:
     (kept,) = plasticity._seen.values()
     kept.states.zero_()[:, 0] = 1.0
     next_slot(learner, 1)
+    plasticity.before_task(learner, 1)
     learner.model.learn(ITERATION, reset_num_timesteps=False)
     learner.model.rollout_buffer.observations[..., 0] = 0.0
     net = learner.policy.actor_net
@@ -173,6 +176,36 @@ def test_redo_leaves_a_unit_alone_that_an_earlier_task_lives_on() -> None:
     alone = option(redo_every=1)
     alone.after_update(learner, Role.ACTOR | Role.CRITIC)
     assert not th.equal(net.trunk[0].weight[3].detach(), before[3])
+
+
+def test_with_one_head_redo_asks_every_earlier_task() -> None:
+    """Task 0's states too, though the newest head is its own, and task 1's through the one head there is."""
+    learner = tiny_learner(OneHeadNetwork)
+    learner.model.learn(ITERATION)
+    net, plasticity = learner.policy.actor_net, option(redo_every=1)
+    for k in range(2):
+        plasticity.after_task(learner, k, collector(learner, k))
+        next_slot(learner, k + 1)
+        plasticity.before_task(learner, k + 1)
+        learner.model.learn(ITERATION, reset_num_timesteps=False)
+    plasticity._seen[0].states.zero_()[:, 0] = 1.0
+    plasticity._seen[1].states[:, 0] = 0.0
+    learner.model.rollout_buffer.observations[..., 0] = 0.0
+    with th.no_grad():
+        for unit in (3, 5):
+            net.trunk[0].weight[unit], net.trunk[0].bias[unit] = th.zeros(net.inputs), 0.0
+        net.trunk[0].weight[3, 0] = 2.0  # awake in the first task's states alone
+    before = net.trunk[0].weight.detach().clone()
+    plasticity.after_update(learner, Role.ACTOR | Role.CRITIC)
+    assert th.equal(net.trunk[0].weight[3], before[3])
+    assert not th.equal(net.trunk[0].weight[5], before[5])
+
+
+@pytest.mark.usefixtures("quick_training")
+@pytest.mark.parametrize("method", ["si", "packnet"])
+def test_an_option_without_redo_goes_with_what_acts_after_an_update(method: str, tmp_path: Path) -> None:
+    run = train(make_config(**settings(method) | {"plasticity": {"l2_init": 1e-3}}), tmp_path / "run")
+    assert run.read_metrics().stages_done == 3
 
 
 def test_the_states_that_redo_keeps_are_saved_and_counted() -> None:
