@@ -147,9 +147,8 @@ class GenerativeReplay(Method):
             batch_size=_FIT_BATCH,
             generator=self._random,
         )
-        self._teacher = {
-            name: p.detach().clone() for name, p in Gaussian(policy).named_parameters() if _is_of(p, policy.actor_net)
-        }
+        acts = {*policy.actor_net.parameters(), *_scales(policy)}
+        self._teacher = {name: p.detach().clone() for name, p in Gaussian(policy).named_parameters() if p in acts}
 
     def _new_vae(self, size: int, random: th.Generator) -> StateGenerator:
         from clrobot.agents.methods.shared.state_vae import StateGaussian, StateVAE
@@ -164,8 +163,9 @@ class GenerativeReplay(Method):
         size = learner.observation_size - 1
         with th.no_grad():
             vae = self._new_vae(size, th.Generator())
-            actor = _numbers(learner.policy.actor_net)
-            head = actor - sum(p.numel() for _, p in learner.policy.actor_net.shared_parameters())
+            actor = _numbers(learner.policy.actor_net) + sum(p.numel() for p in _scales(learner.policy))
+            shared = sum(p.numel() for _, p in learner.policy.actor_net.shared_parameters())
+            head = 0 if learner.policy.actor_net.one_head else actor - shared
             one = _numbers(vae)
             vae.add_slot(th.zeros(2, size), th.Generator())
             slot = _numbers(vae) - one
@@ -199,8 +199,10 @@ class GenerativeReplay(Method):
         self._random.set_state(state["random"].cpu())
 
 
-def _is_of(parameter: nn.Parameter, module: nn.Module) -> bool:
-    return any(parameter is p for p in module.parameters())
+def _scales(policy: SlotPolicy) -> list[nn.Parameter]:
+    """Return the scales of PPO's noise that go on training: with a head for each task they are frozen with it."""
+    scales = getattr(policy, "log_stds", None) if policy.actor_net.one_head else None
+    return [] if scales is None else [*scales]
 
 
 def _numbers(module: nn.Module) -> int:

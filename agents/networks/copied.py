@@ -18,7 +18,7 @@ class CopiedNetwork(MultiHeadNetwork):
     """A multi-head network that keeps, of each earlier slot, the trunk as it was when the next slot came.
 
     An earlier slot acts with its copy, through its own head, so that nothing changes it any more. The newest acts
-    with the trunk that goes on training: it is a MultiHeadNetwork, to the bit.
+    with the trunk that goes on training: until a slot begins as an earlier one it is a MultiHeadNetwork, to the bit.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch as th
 from torch import nn
@@ -52,6 +52,8 @@ class SlotNetwork(nn.Module, ABC):
         head_gain: the orthogonal gain of a new head.
         layer_norm: normalise each hidden layer before its tanh (Ba et al. 2016), which keeps units from saturating.
     """
+
+    one_head: ClassVar[bool] = False  # whether all slots act through the same head
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -17,6 +17,7 @@ from clrobot.agents.methods.distillation import Distillation
 from clrobot.agents.methods.generative_replay import GenerativeReplay
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.state_vae import Frames, StateGaussian, StateVAE
+from clrobot.agents.networks.one_head import OneHeadNetwork
 
 
 @cache
@@ -238,6 +239,19 @@ def test_generated_states_are_labelled_by_the_policy_as_it_was() -> None:
     loss.backward()
     assert policy.action_net.trunk[0].weight.grad.any()
     assert policy.value_net.trunk[0].weight.grad is None
+
+
+def test_with_one_head_the_noise_that_labels_is_the_one_of_then() -> None:
+    """Its scale goes on training, where a head of each task's own is frozen with it."""
+    method, learner = small(), tiny_learner(OneHeadNetwork)
+    method.before_task(learner, 0)
+    method.after_task(learner, 0, collector(learner, 0))
+    assert method.memory_bytes() == method.memory_bound(learner, 1)
+    method.before_task(learner, 1)
+    then = learner.policy.log_stds[0].detach().clone()
+    with th.no_grad():
+        learner.policy.log_stds[0].sub_(2.0)
+    th.testing.assert_close(method.recall(learner.policy, 8).log_std, then.expand(8, -1))
 
 
 def test_the_autoencoder_can_be_left_out() -> None:
