@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class L2(QuadraticMethod):
-    """EWC with F = 1 (the L2 of Kirkpatrick et al. 2017, figure 2)."""
+    """EWC with F = 1 (the L2 of Kirkpatrick et al. 2017, figure 2).
+
+    The anchor is then the mean of all old solutions, unless `anchor` says that it is the newest.
+    """
 
     name: ClassVar = "l2"
-    summary: ClassVar = "a penalty on moving any shared weight from where earlier tasks left it"
+    summary: ClassVar = "a penalty on moving any shared weight from where earlier tasks were learned"
 
     class Settings(QuadraticMethod.Settings):
         """L2's penalty."""

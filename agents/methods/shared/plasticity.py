@@ -165,7 +165,10 @@ class Plasticity(Method):
 
     @override
     def after_update(self, learner: Learner, role: Role) -> None:
-        """Every `redo_every` updates, give dormant units fresh inputs and no output."""
+        """Every `redo_every` updates, give dormant units fresh inputs and no output to what is learned.
+
+        A frozen head of an earlier task keeps its weight on a unit of the last layer, which was at rest for it too.
+        """
         optimizer = learner.optimizer(role)
         stepped = _stepped(optimizer)
         networks = [n for n in _networks(learner) if n.layers(n.newest)[-1].weight in stepped]
