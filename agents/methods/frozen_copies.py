@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class FrozenCopies(Method):
     """Fine-tuning, with a frozen copy of the actor for each task. All of it is in the policy.
 
-    It forgets exactly nothing, and where every skill begins anew it learns exactly as fine-tuning does (a warm start may
-    copy an old skill, of which fine-tuning has what is left). So whoever has the room for a copy (24 kB of an actor of
-    two layers of 64 units) needs another method only for what that gives beyond: transfer, or fewer bytes.
+    It forgets exactly nothing, and where every skill begins anew it learns exactly as fine-tuning does (a warm start
+    may copy an old skill, of which fine-tuning has what is left). So whoever has the room for a copy (24 kB of an
+    actor of two layers of 64 units) needs another method only for what that gives beyond: transfer, or fewer bytes.
     The critic, which acting does not need, is not copied.
     """
 

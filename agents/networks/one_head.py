@@ -14,8 +14,8 @@ from clrobot.agents.networks.multi_head import MultiHeadNetwork
 class OneHeadNetwork(MultiHeadNetwork):
     """A network that keeps its first head: every slot acts through it, and a later task changes it.
 
-    So what protects shared parameters protects the head too. PPO's noise has one scale then, which is the policy's and
-    no part of the network: it is kept by what rehearses behaviour, and not by penalties on moving weights.
+    So what protects shared parameters protects the head too. PPO's noise has one scale then, which is the policy's
+    and no part of the network: it is kept by what rehearses behaviour, and not by penalties on moving weights.
     """
 
     one_head: ClassVar = True
