@@ -136,7 +136,7 @@ class SlotVecEnv(VecEnv):
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         self.paid = info.get("unscaled_rewards", rewards)
-        self._returns += rewards
+        self._returns += self.paid
         self._lengths += 1
         for i in np.flatnonzero(dones):
             last = np.asarray(info["final_obs"][i])

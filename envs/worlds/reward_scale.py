@@ -30,7 +30,7 @@ class FixedRewards(WorldWrapper):
     @override
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:
         obs, rewards, terminated, truncated, infos = super().step(actions)
-        return obs, self._factor * rewards, terminated, truncated, infos
+        return obs, self._factor * rewards, terminated, truncated, infos | {"unscaled_rewards": rewards}
 
 
 class RunningRewards(WorldWrapper):

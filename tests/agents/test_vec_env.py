@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -15,6 +17,7 @@ from clrobot.agents.vec_env import MAX_SLOT, JointVecEnv, SlotVecEnv
 from clrobot.envs.simulation.observation import OBS_SIZE
 from clrobot.envs.simulation.simulation import HORIZON
 from clrobot.envs.tasks.reach import Reach
+from clrobot.envs.worlds.reward_scale import FixedRewards, RunningRewards
 from clrobot.envs.worlds.vector_env import TaskVectorEnv
 
 SAME_STEP = {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -281,6 +284,21 @@ def test_nested_last_infos() -> None:
         assert infos[i]["episode"]["l"] == 200
         assert infos[i]["episode"]["r"] == pytest.approx(total[i], rel=1e-4)
     env.close()
+
+
+@pytest.mark.parametrize("scale", [RunningRewards, partial(FixedRewards, factor=0.1)])
+def test_an_episode_s_return_is_that_of_its_world_whatever_the_learner_is_paid(
+    scale: Callable[[TaskVectorEnv], Any],
+) -> None:
+    worlds = [TaskVectorEnv(Reach(), 2, threads=1) for _ in range(2)]
+    told: list[list[float]] = []
+    for env in (SlotVecEnv(worlds[0], 0), SlotVecEnv(scale(worlds[1]), 0)):
+        env.seed(3)
+        env.reset()
+        found = [_step(env)[3] for _ in range(HORIZON)]
+        told.append([info["episode"]["r"] for infos in found for info in infos if "episode" in info])
+    assert len(told[0]) == 2
+    assert told[1] == pytest.approx(told[0])
 
 
 def test_a_key_that_only_a_neighbour_has_is_left_out() -> None:
