@@ -25,6 +25,7 @@ from clrobot.agents.policies.ppo import PPOSlotPolicy
 from clrobot.envs.scene.arm import CONTROL_STEP
 from clrobot.envs.simulation.actions import MAX_STEP
 from clrobot.envs.simulation.observation import COLUMNS, OBS_LAYOUT, OBS_LIMIT, OFFSETS, SCALES
+from clrobot.envs.worlds.foreign import LIMIT
 from clrobot.envs.worlds.make import make_env
 from clrobot.errors import UserError
 from clrobot.evaluation.agent import Agent
@@ -137,9 +138,9 @@ def _onnx_model(agent: Agent, onnx: Any) -> bytes:
     return content
 
 
-def _metadata(agent: Agent) -> dict[str, str]:
-    """Return what the graph's numbers mean, each value JSON."""
-    layout = [
+def _native_layout() -> list[dict[str, Any]]:
+    """Return what the numbers of a native task's observation are, and how they are scaled."""
+    return [
         {
             "name": part.name,
             "size": part.size,
@@ -148,6 +149,10 @@ def _metadata(agent: Agent) -> dict[str, str]:
         }
         for part in OBS_LAYOUT
     ]
+
+
+def _metadata(agent: Agent) -> dict[str, str]:
+    """Return what the graph's numbers mean, each value JSON."""
     if not all(stage.native for stage in agent.curriculum.stages):
         return _foreign_metadata(agent)
     facts: dict[str, Any] = {
@@ -156,7 +161,7 @@ def _metadata(agent: Agent) -> dict[str, str]:
         "slots_trained": agent.stage,
         "stage": agent.stage,
         "observation": f"(x - offset) / scale, clipped to [-{OBS_LIMIT}, {OBS_LIMIT}]; metres and radians",
-        "observation_layout": layout,
+        "observation_layout": _native_layout(),
         "action": _ACTION,
         "control_step_seconds": CONTROL_STEP,
     }
@@ -180,7 +185,10 @@ def _foreign_metadata(agent: Agent) -> dict[str, str]:
         "slots": list(agent.slots),
         "slots_trained": agent.stage,
         "stage": agent.stage,
-        "observation": "(x - offset) / scale of the slot's world, zeros up to `observations`, then a mask of `masks`",
+        "observation": f"(x - offset) / scale of the slot's world, clipped to [-{LIMIT:g}, {LIMIT:g}]; where it is "
+        f"clrobot's own (measured: null) by what `native` says, clipped to [-{OBS_LIMIT}, {OBS_LIMIT}]; zeros up to "
+        "`observations`, then a mask of `masks`",
+        "native": {"observation_layout": _native_layout(), "action": _ACTION, "control_step_seconds": CONTROL_STEP},
         "observations": common.observations,
         "masks": len(common.masks),
         "worlds": worlds,

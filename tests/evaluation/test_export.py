@@ -29,7 +29,7 @@ from clrobot.agents.networks.slot_network import SlotNetwork
 from clrobot.envs.simulation.observation import OBS_LAYOUT, OBS_SIZE
 from clrobot.errors import UserError
 from clrobot.evaluation.agent import Agent
-from clrobot.evaluation.export import AllSlots, export_onnx, export_sb3
+from clrobot.evaluation.export import AllSlots, _foreign_metadata, export_onnx, export_sb3
 from clrobot.experiment.curricula import CURRICULA
 
 QUICK = CURRICULA["quick"]
@@ -147,6 +147,15 @@ def test_onnx_says_what_goes_in_and_comes_out(tmp_path: Path) -> None:
     assert all(len(part["scale"]) == len(part["offset"]) == part["size"] for part in layout)
     assert layout[0] == {"name": "hand position", "size": 3, "offset": [0.5, 0.0, 0.15], "scale": [0.2] * 3}
     assert "0.03 m" in facts["action"]
+
+
+def test_beside_other_worlds_it_says_what_clrobot_s_own_show() -> None:
+    facts = {key: json.loads(value) for key, value in _foreign_metadata(make_agent(MultiHeadNetwork)).items()}
+    assert [world["measured"] for world in facts["worlds"]] == [None] * 3
+    assert [part["name"] for part in facts["native"]["observation_layout"]] == [name for name, *_ in OBS_LAYOUT]
+    assert "0.03 m" in facts["native"]["action"]
+    assert "clipped to [-10, 10]" in facts["observation"]
+    assert "clipped to [-5.0, 5.0]" in facts["observation"]
 
 
 def test_an_onnx_file_with_other_actions_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
