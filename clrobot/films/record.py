@@ -84,6 +84,7 @@ def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0, size: int
             for e in np.flatnonzero(running):
                 looks[e].append(seen[e])
                 solved[e].append(world.solved[e])
+    world.let_go()  # of a grid there are many
     pairs = zip(looks, solved, strict=True)
     return Rollout(world, [Episode(np.stack(seen), np.array(so_far)) for seen, so_far in pairs])
 
@@ -192,7 +193,9 @@ def _start(cell: Cell, episodes: int, threads: int, size: int) -> Rollout:
     """Return the start states alone, each an episode of one picture."""
     world = stage_env(cell.stage, episodes, threads=threads, draw=size)
     world.reset(seed=cell.agent.seed)
-    return Rollout(world, [Episode(look[None], np.zeros(1, bool)) for look in world.look()])
+    looks = world.look()
+    world.let_go()
+    return Rollout(world, [Episode(look[None], np.zeros(1, bool)) for look in looks])
 
 
 def _tiles(cell: Cell, episode: Episode, painter: Painter) -> Iterator[Frame]:
