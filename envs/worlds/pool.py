@@ -33,6 +33,9 @@ OPEN_GOALS: Final = {"partially_observable": False}  # of Meta-World's tasks, wh
 # Groups of their simulations that begin together where episodes are staggered. Each is a pool of its own, and many
 # small ones cost more than a few. A rollout of cw10's 32 steps still sees every phase of its 200.
 _DRIFTING_GROUPS: Final = 8
+# Beyond which a reward is of a simulation that has gone to infinity, out of which MuJoCo has made finite numbers
+# again: the learner's scale of all later ones would go with it.
+_FINITE_REWARD: Final = 1e5
 _SEEDS: Final = 2**31  # EnvPool's are numbers of 32 bits with a sign
 
 
@@ -160,10 +163,10 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Step all; where an episode ends, `final_obs` and `final_info` are of its last step.
 
-        Where a number is not finite the episode is terminated, with zeros in its place.
+        Where a number is not finite, or a reward huge, the episode is terminated, with zeros in its place.
         """
         self._obs, rewards, terminated, truncated, told = self._stepped(actions)
-        diverged = ~(np.isfinite(self._obs).all(axis=1) & np.isfinite(rewards))
+        diverged = ~(np.isfinite(self._obs).all(axis=1) & (np.abs(rewards) <= _FINITE_REWARD))
         if diverged.any():
             self.divergences += int(diverged.sum())
             self._obs = np.where(diverged[:, None], 0.0, self._obs)

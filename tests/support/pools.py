@@ -38,7 +38,7 @@ _SPECS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     ),
     "PandaPoint-v1": (
         "playground",
-        {"ctrl_dt": 0.02, "max_episode_steps": 10, "start": 1.0, "nan_at": 0},
+        {"ctrl_dt": 0.02, "max_episode_steps": 10, "start": 1.0, "nan_at": 0, "then": np.nan},
         ["reward_success"],
     ),
     "Pong-v5": ("atari", {"max_episode_steps": 100}, []),
@@ -120,7 +120,7 @@ class _Pool:
         truncated = self._elapsed >= self.config["max_episode_steps"]
         self._done = (far | truncated) & ~fresh
         if at := self.config.get("nan_at"):
-            self._places[self._elapsed == at] = np.nan
+            self._places[self._elapsed == at] = self.config["then"]
         rewards = (-np.linalg.norm(self._places, axis=1)).astype(np.float32)
         return self._seen(ids), rewards, self._done & ~truncated, self._done & truncated, self._info(ids)
 

@@ -233,9 +233,11 @@ def test_what_is_made_is_counted_and_let_go() -> None:
     assert MAKING.seconds > before[2]
 
 
-def test_a_simulation_that_goes_to_infinity_is_counted_and_begins_anew() -> None:
+@pytest.mark.parametrize("then", [{}, {"then": 1e6}])
+def test_a_simulation_that_goes_to_infinity_is_counted_and_begins_anew(then: dict[str, float]) -> None:
+    """Whether it shows what is no number, or pays as nothing real does."""
     measured = spec(PANDA).measured
-    world = KIND.make(WorldSpec(PANDA, kwargs={"nan_at": 4}, measured=measured), 3)
+    world = KIND.make(WorldSpec(PANDA, kwargs={"nan_at": 4, **then}, measured=measured), 3)
     world.reset(seed=0)
     for t in range(1, 9):
         obs, rewards, terminated, truncated, infos = world.step(np.zeros((3, 2), np.float32))
