@@ -154,7 +154,7 @@ class ForeignWorld(World):
         self._returns += rewards
         early = (self._elapsed >= self.horizon) & ~ended  # of staggered ones
         done = ended | early
-        now = self._success(told, ended, done)
+        now = self._success(told, ended)
         self._solved |= now
         seen = self._scaled(last)
         infos: dict[str, Any] = {}
@@ -186,13 +186,14 @@ class ForeignWorld(World):
         seen: NDArray[np.float32] = np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
         return seen
 
-    def _success(self, told: Mapping[str, Any], ended: Mask, done: Mask) -> Mask:
+    def _success(self, told: Mapping[str, Any], ended: Mask) -> Mask:
         """Return whether each environment's task is solved at this step, (N,).
 
-        A threshold on the return is judged where an episode ends: before that nobody knows it.
+        A threshold on the return is judged where an episode ends: before that nobody knows it, and of one that is cut
+        early nobody will.
         """
         if self._success_above is not None:
-            above: Mask = done & (self._returns > self._success_above)
+            above: Mask = ended & (self._returns > self._success_above)
             return above
         now = np.zeros(self.num_envs, np.bool_)
         if self._success_key is not None:

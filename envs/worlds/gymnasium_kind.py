@@ -157,8 +157,9 @@ def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
     if (problem := why_no_space(env.action_space, env.observation_space)) is not None:
         _close(env)
         raise UserError(f"{spec.task} cannot be learned here: {problem}; choose another environment, or wrap it")
-    flat = isinstance(env.observation_space, gym.spaces.Box) and len(env.observation_space.shape) == 1
-    return env if flat else gym.wrappers.FlattenObservation(env)
+    # It copies as well: an environment that shows one array, filled anew at each step, would change its last
+    # observation when it begins again.
+    return gym.wrappers.FlattenObservation(env)
 
 
 def _close(env: gym.Env[Any, Any]) -> None:

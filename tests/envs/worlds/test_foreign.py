@@ -87,6 +87,38 @@ def test_a_process_for_each_gives_the_same() -> None:
     np.testing.assert_array_equal(*told)
 
 
+class OneArray(gym.Env):
+    """Fills and shows one array; its first number counts the steps."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self) -> None:
+        self.shown = np.zeros(2, np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.shown[:] = 0.0, self.np_random.uniform()
+        return self.shown, {}
+
+    def step(self, action: Any) -> Any:
+        self.shown[0] += 1.0
+        return self.shown, 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_an_episode_s_last_observation_is_not_the_next_one_s_first(processes: bool) -> None:
+    gym.register("OneArray-v0", entry_point=OneArray, max_episode_steps=3)
+    measured = Measured((0.0, 0.0), (1.0, 1.0), 1, None)
+    world = KIND.make(WorldSpec("gymnasium:OneArray-v0", measured=measured), 2, processes=processes)
+    world.reset(seed=0)
+    for _ in range(3):
+        obs, *_, infos = world.step(np.zeros((2, 1), np.float32))
+    world.close()
+    assert obs[:, 0].tolist() == [0.0, 0.0]
+    assert infos["final_obs"][:, 0].tolist() == [3.0, 3.0]
+
+
 def test_staggered_episodes_end_early_once_and_then_run_whole() -> None:
     world = KIND.make(SPEC, 6, stagger=True)
     obs, info = world.reset(seed=0)
