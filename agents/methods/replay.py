@@ -135,6 +135,10 @@ class Replay(Rehearsal):
             )
         return None
 
+    @override
+    def learns_old_rewards_by(self) -> str | None:
+        return f"--replay.v-trace {self.settings.v_trace:g}" if self._traces else None
+
     @property
     def _traces(self) -> bool:
         return self.settings.v_trace > 0

@@ -90,13 +90,25 @@ class Collector:
         return Experience(*(t[th.as_tensor(chosen, device=t.device)] for t in self._rollout))
 
     def trajectories(self, n: int, length: int) -> Trajectories:
-        """Return n stretches of `length` steps, or fewer where episodes are shorter than that."""
+        """Return n stretches of `length` steps, or fewer where episodes are shorter than that.
+
+        Rewards are on the scale on which the stage was learned.
+        """
         horizon = stage_horizon(self._stage)
         in_each = max(1, horizon // length)
         episodes = -(-n // in_each)
+        at_once = _at_once(self._stage, episodes)
         self.steps += episodes * horizon
-        worlds = stage_env(self._stage, episodes, layout=self._layout, threads=self._threads)
-        return trajectories(self._policy, SlotVecEnv(worlds, self._slot), n, length, self._seed, horizon)
+        parts = []
+        for first in range(0, episodes, at_once):
+            count = min(at_once, episodes - first)
+            worlds = stage_env(self._stage, count, layout=self._layout, threads=self._threads)
+            env = SlotVecEnv(worlds, self._slot)
+            wanted = min(n - first * in_each, count * in_each)
+            parts.append(trajectories(self._policy, env, wanted, length, self._seed + first, horizon))
+        found = Trajectories(*map(th.cat, zip(*parts, strict=True)))
+        scale = self._stage.reward_scale
+        return found if scale is None else found._replace(rewards=scale * found.rewards)
 
 
 def control_steps(stage: Stage, n: int, steps: int | None = None) -> int:
@@ -112,8 +124,13 @@ def _batches(stage: Stage, n: int, steps: int) -> tuple[int, int]:
     Native ones run once. Others' take more memory: a few of them run as often as it needs, the last time all too.
     """
     episodes = max(1, -(-n // steps))
-    at_once = episodes if stage.native else min(episodes, _AT_ONCE)
+    at_once = _at_once(stage, episodes)
     return -(-episodes // at_once), at_once
+
+
+def _at_once(stage: Stage, episodes: int) -> int:
+    """Return how many simulations run at once for so many episodes."""
+    return episodes if stage.native else min(episodes, _AT_ONCE)
 
 
 def collect(

@@ -9,8 +9,9 @@ from clrobot.training.warm_start import check_oracle
 
 
 def check_start(config: RunConfig, method: Method) -> None:
-    """Raise UserError where the settings of `warm_start` or `gradient` go with nothing else that is set."""
+    """Raise UserError where the settings of `warm_start`, `gradient` or V-trace go with nothing else that is set."""
     _check_gradient(config, method)
+    _check_rewards(config, method)
     start, stages = config.warm_start, config.curriculum.stages
     one_head = config.curriculum.heads == "one"
     why_never = "with heads: one every stage begins with the same head" if one_head else method.why_no_warm_start()
@@ -64,4 +65,15 @@ def _check_gradient(config: RunConfig, method: Method) -> None:
     if not method.only_adds():
         raise UserError(
             f"--gradient.clip apart: {config.method} does more to the gradient than to add one; leave it out"
+        )
+
+
+def _check_rewards(config: RunConfig, method: Method) -> None:
+    """Raise UserError where rewards of old tasks would be on another scale than what was learned of them."""
+    moving = [stage.name for stage in config.curriculum.stages if not stage.native and stage.reward_scale is None]
+    chosen = method.learns_old_rewards_by()
+    if chosen is not None and moving:
+        raise UserError(
+            f"{chosen}: the scale of {moving[0]}'s rewards moves while it is learned; give its stage a reward_scale, "
+            "or leave that out"
         )

@@ -52,6 +52,10 @@ class Composite(Method):
         return all(part.only_adds() for part in self.parts)
 
     @override
+    def learns_old_rewards_by(self) -> str | None:
+        return next(filter(None, (part.learns_old_rewards_by() for part in self.parts)), None)
+
+    @override
     def trained_slots(self, k: int, n: int) -> range:
         return self.parts[-1].trained_slots(k, n)
 

@@ -141,6 +141,10 @@ class Method:
         """Return whether it does no more to the algorithm's gradient than to add one of its own."""
         return not self.uses("adjust_gradients")
 
+    def learns_old_rewards_by(self) -> str | None:
+        """Return the setting by which it learns from what earlier tasks paid, on their learners' scale; None: not."""
+        return None
+
     def in_sequence(self, n: int) -> bool:
         """Return whether each of n stages trains its own slot alone: what forgetting and transfer are defined by."""
         return all(len(self.trained_slots(k, n)) == 1 for k in range(n))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch as th
+from support import point
 from support.models import collector, next_slot, tiny_learner
 from support.trainings import settings
 from torch.distributions import Normal
@@ -23,6 +24,8 @@ from clrobot.errors import UserError
 from clrobot.evaluation.collect import Collector, trajectories
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curriculum import Stage
+from clrobot.experiment.method import make_method
+from clrobot.training.start_check import check_start
 from clrobot.training.training import train
 from clrobot.training.untrained import untrained
 
@@ -135,6 +138,35 @@ def test_a_stretch_longer_than_any_episode_is_not_there_and_steps_are_counted() 
     collect = Collector(learner.policy, Stage(task="reach", steps=100), 0, seed=4, threads=1)
     assert collect.trajectories(12, 20).rewards.shape == (12, 20)  # of three episodes
     assert collect.steps == 300
+
+
+def test_rewards_are_on_the_scale_on_which_the_stage_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of others' worlds a few run at a time, from the start states that all at once have."""
+    policy, found = tiny_learner().policy, []
+    monkeypatch.setattr("clrobot.evaluation.collect._AT_ONCE", 2)
+    for changes, native in (({}, True), ({"reward_scale": 0.125}, True), ({}, False)):
+        monkeypatch.setattr(Stage, "native", native)
+        collect = Collector(policy, Stage(task="reach", steps=100, **changes), 0, seed=4, threads=1)
+        found.append(collect.trajectories(15, 20))
+        assert collect.steps == 300
+    usual, scaled, batches = found
+    np.testing.assert_array_equal(scaled.rewards, 0.125 * usual.rewards)
+    assert batches.rewards.shape == (15, 20)
+    starts = [{row.numpy().tobytes() for row in some.observations[:, 0]} for some in (usual, batches)]
+    assert len(starts[0] & starts[1]) >= 3
+
+
+def test_a_scale_that_moves_while_a_task_is_learned_is_refused(own_registries: None) -> None:
+    point.register()
+    stages = [{"task": "reach", "steps": 100}, {"task": "gymnasium:Point-v0", "steps": 100}]
+    curriculum = {"name": "both", "pad": True, "stages": stages}
+    for method in ("replay", "ewc+replay"):
+        chosen = make_config(method=method, curriculum=curriculum, replay={"v_trace": 0.5})
+        with pytest.raises(UserError, match=r"^--replay.v-trace 0.5: the scale of .*Point-v0's rewards moves"):
+            check_start(chosen, make_method(chosen))
+    stages[1] |= {"reward_scale": 0.1}
+    chosen = make_config(method="replay", curriculum=curriculum, replay={"v_trace": 0.5})
+    check_start(chosen, make_method(chosen))
 
 
 # Replay with it ----------------------------------------------------------------------------------------------
