@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -13,6 +13,9 @@ from typing_extensions import override
 
 # The largest task index that the observation space admits. It is fixed, since `set_env` refuses another space.
 MAX_SLOT = 1023
+
+
+Rescale = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
 class EnvState(NamedTuple):
@@ -40,6 +43,7 @@ class SlotVecEnv(VecEnv):
     shorter than the others, and its return is of a part.
 
     Attributes:
+        slot: the slot's index.
         paid: the newest step's rewards before they were brought to a learner's scale, (N,).
     """
 
@@ -55,7 +59,7 @@ class SlotVecEnv(VecEnv):
         space = env.single_observation_space
         if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
             raise ValueError(f"observation space {space}; expected a Box of one dimension: flatten it first")
-        self.env = env
+        self.env, self.slot = env, slot
         self._column = np.full((env.num_envs, 1), slot, np.float32)
         low = np.append(space.low, 0).astype(np.float32)
         high = np.append(space.high, MAX_SLOT).astype(np.float32)
@@ -102,6 +106,12 @@ class SlotVecEnv(VecEnv):
                 raise ValueError(f"{name} of shape {state.arrays[name].shape}; expected {own.shape}")
             own[:] = state.arrays[name]
         self.env.set_state(state)  # type: ignore[attr-defined]
+
+    @property
+    def rescale(self) -> Rescale | None:
+        """What brings rewards (n,) of slots (n,), as they were paid, to a learner's scale of now; None: they are."""
+        own = getattr(self.env, "rescale", None)
+        return None if own is None else lambda rewards, slots: own(rewards)
 
     @property
     def saves_state(self) -> bool:
@@ -235,6 +245,23 @@ class JointVecEnv(VecEnv):
             count = len(part.get_state().generators)  # none of environments that keep theirs to themselves
             part.set_state(EnvState(own, state.generators[at : at + count]))
             at += count
+
+    @property
+    def rescale(self) -> Rescale | None:
+        """As of `SlotVecEnv`, each part's rewards by its own scale."""
+        scales = {part.slot: part.rescale for part in self.parts}
+        if all(scale is None for scale in scales.values()):
+            return None
+
+        def rescale(rewards: NDArray[Any], slots: NDArray[Any]) -> NDArray[Any]:
+            found = rewards.copy()
+            for slot, scale in scales.items():
+                rows = slots == slot
+                if scale is not None:
+                    found[rows] = scale(rewards[rows], slots[rows])
+            return found
+
+        return rescale
 
     @property
     def saves_state(self) -> bool:

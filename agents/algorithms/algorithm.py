@@ -46,6 +46,8 @@ class Algorithm(ABC):
     Settings: ClassVar[type[AlgorithmSettings]]
     roles: ClassVar[Mapping[str, Role]]
     """What each optimizer steps, by Stable-Baselines3's name for the optimizer."""
+    rewards_as_paid: ClassVar[bool] = False
+    """Whether it learns from rewards long after they were paid, and brings them to a moving scale only then."""
     settings: AlgorithmSettings
 
     def __init__(self, settings: AlgorithmSettings) -> None:

@@ -13,6 +13,8 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 from typing_extensions import override
 
+from clrobot.agents.vec_env import Rescale
+
 Source = Callable[[int], ReplayBufferSamples]  # from a number of transitions to as many of them
 
 
@@ -23,6 +25,8 @@ class MixedReplayBuffer(ReplayBuffer):
     """Logs of the temperatures of the slots whose transitions are mixed in, (k,); None where none are."""
     slots: th.Tensor | None = None
     """The slot's index of each transition of the newest batch, (B,)."""
+    rescale: Rescale | None = None
+    """Brings rewards, which lie here as they were paid, to the learner's scale of now; None: they are on it."""
     _mixed_in: tuple[Source, float] | None = None
 
     def mix_in(self, source: Source, share: float, log_temperatures: th.Tensor) -> None:
@@ -49,7 +53,17 @@ class MixedReplayBuffer(ReplayBuffer):
             done.reshape(-1, 1),
             self.rewards[rows, envs].reshape(-1, 1),
         )
-        return ReplayBufferSamples(*map(self.to_torch, columns))
+        return self._on_scale(ReplayBufferSamples(*map(self.to_torch, columns)))
+
+    @override
+    def _get_samples(self, batch_inds: NDArray[Any], env: VecNormalize | None = None) -> ReplayBufferSamples:
+        return self._on_scale(super()._get_samples(batch_inds, env))
+
+    def _on_scale(self, batch: ReplayBufferSamples) -> ReplayBufferSamples:
+        if self.rescale is None:
+            return batch
+        rewards = self.rescale(batch.rewards.cpu().numpy(), batch.observations[:, -1].long().cpu().numpy())
+        return batch._replace(rewards=self.to_torch(rewards.astype(np.float32)))
 
     def own(self, batch_size: int) -> ReplayBufferSamples:
         """Return a batch of this buffer's own experience alone."""

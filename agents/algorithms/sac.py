@@ -63,6 +63,7 @@ class SACAlgorithm(Algorithm):
         "critic.optimizer": Role.CRITIC,
         "ent_coef_optimizer": Role.TEMPERATURE,
     }
+    rewards_as_paid: ClassVar = True
     settings: SACSettings
 
     @staticmethod
@@ -126,6 +127,8 @@ class SACAlgorithm(Algorithm):
         start = th.full((len(trained),), self.settings.ent_coef, device=model.device)
         model.log_temperatures = start.log().requires_grad_(True)
         super().begin_slot(model, trained, env, steps, keep_moments=keep_moments)
+        assert model.replay_buffer is not None
+        model.replay_buffer.rescale = getattr(env, "rescale", None)  # type: ignore[attr-defined]
 
     @override
     def _begin_steps(self, model: BaseAlgorithm, steps: int) -> None:

@@ -98,7 +98,9 @@ def fresh_learner(config: RunConfig, stage: Stage, seed: int, steps: int) -> tup
     check_device(config.device)
     th.set_num_threads(config.torch_threads)
     algorithm = make_algorithm(config)
-    env = SlotVecEnv(stage_env(stage, algorithm.settings.num_envs, training=True, threads=config.threads), 0)
+    as_paid, threads = algorithm.rewards_as_paid, config.threads
+    world = stage_env(stage, algorithm.settings.num_envs, training=True, as_paid=as_paid, threads=threads)
+    env = SlotVecEnv(world, 0)
     env.seed(seed)
     model = algorithm.make(env, network_arguments(config), seed, config.device)
     algorithm.begin_slot(model, (0,), env, steps)

@@ -16,6 +16,7 @@ def stage_env(
     *,
     layout: Layout | None = None,
     training: bool = False,
+    as_paid: bool = False,
     threads: int = 0,
     processes: bool = False,
     draw: int | None = None,
@@ -27,6 +28,7 @@ def stage_env(
         num_envs: how many.
         layout: of the curriculum, to which they are padded; None: they stay as they are.
         training: spread them over an episode's phases, and bring rewards to the learner's scale.
+        as_paid: leave rewards that a moving scale divides as they are; see `RunningRewards`.
         threads: of native physics, 0 for all cores that the process may use.
         processes: give each of others' environments a process of its own.
         draw: the pixels of a picture's side, where they are to be drawn.
@@ -40,7 +42,7 @@ def stage_env(
         world = PaddedWorld(world, layout.observations, len(layout.masks), layout.mask_of(stage), layout.actions)
     if training and stage.reward_scale is not None:
         return FixedRewards(world, stage.reward_scale)
-    return RunningRewards(world) if training and not stage.native else world
+    return RunningRewards(world, as_paid=as_paid) if training and not stage.native else world
 
 
 def stage_horizon(stage: Stage) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv, TrainEnv
 from clrobot.errors import UserError
-from clrobot.experiment.config import RunConfig
+from clrobot.experiment.config import RunConfig, make_algorithm
 from clrobot.experiment.layout import layout
 from clrobot.experiment.stage_env import stage_env
 from clrobot.training.seeds import seed_for
@@ -60,6 +60,7 @@ def _made(config: RunConfig, num_envs: int, slots: Sequence[int]) -> TrainEnv:
                 count,
                 layout=common,
                 training=True,
+                as_paid=make_algorithm(config).rewards_as_paid,
                 threads=config.threads,
                 processes=config.env_processes,
             ),

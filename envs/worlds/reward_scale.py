@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from clrobot.envs.worlds.wrapper import WorldWrapper
 DISCOUNT: Final = 0.99
 LIMIT: Final = 10.0  # of scaled rewards, which are clipped to it
 _LEAST: Final = 1e-8  # of the variance
+Rescale = Callable[[Array], Array]
 
 
 class FixedRewards(WorldWrapper):
@@ -44,10 +45,19 @@ class RunningRewards(WorldWrapper):
     scale begins with the world's first step and ends with its last: no other task's rewards move it, and it moves no
     other's. What was paid before it was divided stands in `infos` as `unscaled_rewards`, (N,): the divided rewards of
     two that act otherwise are on two scales, and cannot be compared.
+
+    An algorithm that learns from rewards long after they were paid asks for them as they are, and has them divided
+    when it learns (`rescale`), as VecNormalize does: divided when they were paid, the first ones of a replay buffer
+    would be hundreds of times as large as what the same deed is paid later.
+
+    Args:
+        world: whose rewards.
+        as_paid: leave them as they are.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, as_paid: bool = False) -> None:
         super().__init__(world)
+        self._as_paid = as_paid
         self._returns = np.zeros(self.num_envs)
         self._moments = np.array([0.0, 0.0, 0.0])  # count, mean, sum of squared differences from the mean
 
@@ -63,10 +73,19 @@ class RunningRewards(WorldWrapper):
         obs, rewards, terminated, truncated, infos = super().step(actions)
         self._returns = DISCOUNT * self._returns + rewards
         self._moments = _joined(self._moments, self._returns)
-        count, _, squares = self._moments
-        scaled: Array = np.clip(rewards / np.sqrt(squares / count + _LEAST), -LIMIT, LIMIT)
+        learned = rewards if self._as_paid else self._divided(rewards)
         self._returns[terminated | truncated] = 0.0
-        return obs, scaled, terminated, truncated, infos | {"unscaled_rewards": rewards}
+        return obs, learned, terminated, truncated, infos | {"unscaled_rewards": rewards}
+
+    @property
+    def rescale(self) -> Rescale | None:
+        """What brings rewards as they were paid to the scale of now; None where they are already divided."""
+        return self._divided if self._as_paid else None
+
+    def _divided(self, rewards: Array) -> Array:
+        count, _, squares = self._moments
+        divided: Array = np.clip(rewards / np.sqrt(squares / count + _LEAST), -LIMIT, LIMIT)
+        return divided
 
     @override
     def get_state(self) -> SavedState:

@@ -13,6 +13,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
+from support import point
 from support.models import collector, same_bits, snapshot, tiny_env
 from support.outcomes import WholeRuns, outcome, stopped
 from support.trainings import settings
@@ -32,14 +33,17 @@ from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.progressive import ProgressiveNetwork
 from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
+from clrobot.envs.worlds.reward_scale import RunningRewards
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
+from clrobot.experiment.prepare import prepare
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import Snapshot, snapshots
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
 from clrobot.training.stopping import Stopped
 from clrobot.training.training import Training, train
+from clrobot.training.training_env import training_env
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 SETTINGS = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32}
@@ -406,6 +410,45 @@ def test_a_stopped_training_goes_on_with_the_same_bits(method: str, sac_runs: Wh
         observer.training.run()
     observer.training.folder.unlock()
     assert outcome(resume(tmp_path / "run").path) == sac_runs[method].outcome
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_rewards_lie_in_the_buffer_as_they_were_paid_and_are_learned_on_the_scale_of_now(joint: bool) -> None:
+    """Divided when they were paid, the first would be many times as large as what the same is paid later."""
+    worlds = [RunningRewards(make_vector_env("reach", 4, threads=1), as_paid=True) for _ in range(2)]
+    parts = [SlotVecEnv(world, slot) for slot, world in enumerate(worlds)]
+    env = JointVecEnv(parts) if joint else parts[0]
+    env.seed(0)
+    model = TINY_SAC.make(env, {"network_class": MultiHeadNetwork, "widths": (8, 8)}, seed=0, device="cpu")
+    model.set_logger(Logger(None, []))
+    TINY_SAC.begin_slot(model, (0, 1) if joint else (0,), env, 128)
+    model.learn(256)
+    buffer: Any = model.replay_buffer
+    rows = np.arange(buffer.pos)
+    envs = np.full(len(rows), env.num_envs - 1)
+    paid = buffer.rewards[rows, envs]
+    world = worlds[1 if joint else 0]
+    count, _, squares = world._moments
+    expected = np.clip(paid / np.sqrt(squares / count + 1e-8), -10, 10)
+    np.testing.assert_allclose(buffer.transitions(rows, envs).rewards[:, 0], expected, rtol=1e-5)
+    # Each transition of a batch is one of the buffer's, on its own slot's scale.
+    batch = buffer.sample(200)
+    for slot, world in enumerate(worlds[: 1 + joint]):
+        own = buffer.rewards[rows][:, 4 * slot : 4 * slot + 4].ravel()
+        there = np.clip(own / np.sqrt(world._moments[2] / world._moments[0] + 1e-8), -10, 10)
+        drawn = batch.rewards[batch.observations[:, -1] == slot].numpy()
+        assert len(drawn) > 20
+        assert np.abs(drawn - there[None]).min(axis=1).max() < 1e-5
+
+
+def test_a_training_in_others_worlds_asks_for_them_so(own_registries: None, tmp_path: Path) -> None:
+    point.register()
+    curriculum = {"name": "one", "stages": [{"task": "gymnasium:Point-v0", "steps": 128}]}
+    for algo, as_paid in (("sac", True), ("ppo", False)):
+        config = prepare(make_config(curriculum=curriculum, algo=algo))
+        env = training_env(config, 2, (0,), 1)
+        assert (env.rescale is not None) == as_paid
+        env.close()
 
 
 def test_targets_are_shrunk_with_what_they_follow() -> None:
