@@ -166,7 +166,8 @@ class Evaluator:
         check_sizes(policy, env)
         act = _actor(policy, env.single_action_space)
         labelled = slot if head is None else head
-        obs, _ = env.reset(seed=[self.seed + e for count in counts for e in range(count)])
+        seeds = [self.seed + e for count in counts for e in range(count)]
+        obs, _ = env.reset(seed=seeds, options={"once": True})
         found = Episodes(np.zeros(n, bool), np.zeros(n, bool), np.zeros(n), np.zeros(n, np.int64))
         running = np.ones(n, bool)
         ends = list(itertools.accumulate(counts))

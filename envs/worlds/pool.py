@@ -70,6 +70,13 @@ class PoolWorld(ForeignWorld):
         return self.env.divergences
 
     @override
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        self.env.once = options is not None and bool(options.get("once"))
+        return super().reset(seed=seed, options=options)
+
+    @override
     def phases(self) -> NDArray[np.int64]:
         return spread(self.num_envs, self.horizon, _DRIFTING_GROUPS) if self.env.renewed else super().phases()
 
@@ -114,12 +121,13 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
     Attributes:
         divergences: how many times a simulation has shown or paid what is no finite number.
         renewed: whether each episode has new simulations.
+        once: whether none are made when all episodes have ended at once; the next call is then a reset.
     """
 
     def __init__(self, name: str, num_envs: int, options: Mapping[str, Any], fps: float) -> None:
         self._envpool: Any = imported()
         self._name, self._options = name, dict(options)
-        self.renewed = name in DRIFTS
+        self.renewed, self.once = name in DRIFTS, False
         self._parts: list[_Part] = []
         self._seeds = np.zeros(num_envs, np.int64)
         self._episodes = np.zeros(num_envs, np.int64)
@@ -207,6 +215,8 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
 
     def _restart(self, which: NDArray[np.intp]) -> None:
         if self.renewed:
+            if self.once and len(which) == self.num_envs:
+                return
             self._episodes[which] += 1
             self._parts = [
                 _Part(pool, kept)

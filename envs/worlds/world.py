@@ -60,7 +60,10 @@ class World(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any], ABC):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start new episodes everywhere; an integer seed gives environment i the seed ``seed + i``."""
+        """Start new episodes everywhere; an integer seed gives environment i the seed ``seed + i``.
+
+        With `options["once"]` these episodes alone count: once all are over, a reset comes before the next step.
+        """
 
     @abstractmethod
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float32], Array, Mask, Mask, dict[str, Any]]:

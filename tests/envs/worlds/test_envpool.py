@@ -208,6 +208,20 @@ def test_a_reset_without_seeds_goes_on_with_those_of_before() -> None:
     assert len({tuple(row) for starts in shown[0] for row in starts}) == 3 * N, "every episode starts elsewhere"
 
 
+def test_no_simulation_is_made_for_an_episode_that_nobody_asks_for() -> None:
+    for once in (False, True):
+        world, made = KIND.make(spec(DRIFTING), N), MAKING.pools
+        world.reset(seed=3, options={"once": True} if once else None)
+        for action in actions(6, size=4):
+            *_, truncated, infos = world.step(action)
+        assert truncated.all()
+        assert infos["final_obs"].shape == (N, 39)
+        assert MAKING.pools == made + (1 if once else 2)
+    obs, _ = world.reset(seed=3)
+    again, _ = KIND.make(spec(DRIFTING), N).reset(seed=3)
+    np.testing.assert_array_equal(obs, again)
+
+
 def test_simulations_that_are_made_anew_begin_in_few_groups() -> None:
     """Each group is a pool: of 64, twenty-five pools of two or three would be stepped, and made."""
     for task, groups in ((DRIFTING, 8), (META, 25)):
