@@ -75,7 +75,7 @@ class CheckpointSettings(FrozenSettings):
     seconds: SnapshotSeconds = 20.0
     """Seconds between two; 0 saves at every update."""
     steps: Annotated[Steps | None, NUMBER_WORDS[int]] = None
-    """Control steps between two, in place of seconds; 50,000 where worlds begin anew at each, and it matters."""
+    """Control steps between two, not seconds; where worlds begin anew at each by default 50,000 (EnvPool 250,000)."""
     enabled: bool = True
     """Save within stages at all."""
 
