@@ -72,6 +72,10 @@ class ProgressNetwork(SlotNetwork):
             self.active.renew_head()
 
     @override
+    def drawn_anew(self) -> set[nn.Parameter]:
+        return {*self.active.parameters()} if self.reset_column else set()
+
+    @override
     def activations(self, x: th.Tensor, slot: int) -> tuple[th.Tensor, ...]:
         knowledge = self.base.activations(x, slot)
         return knowledge if slot < int(self.compressed) else self.active(x, knowledge[:-1])

@@ -86,6 +86,10 @@ class SlotNetwork(nn.Module, ABC):
     def add_slot(self) -> None:
         """Append a new head (or column), randomly initialised, and freeze what the earlier slots own alone."""
 
+    def drawn_anew(self) -> set[nn.Parameter]:
+        """Return the parameters that the newest slot drew anew in the place of an earlier slot's."""
+        return set()
+
     def begin_as(self, source: int, outputs: int | None = None) -> None:
         """Let the newest slot begin as a copy of slot `source`: what it owns alone takes that slot's weights.
 

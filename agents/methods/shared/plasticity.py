@@ -128,7 +128,10 @@ class Plasticity(Method):
         if self.settings.l2_init > 0:
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
-            self._initial = {n: self._initial.get(n, p.detach().clone()) for n, p in trainable.items()}
+            # A stage that goes on from a snapshot has drawn the same by now.
+            anew = {p for network in _networks(learner) for p in network.drawn_anew()}
+            kept = {n: p for n, p in self._initial.items() if trainable.get(n) not in anew}
+            self._initial = {n: kept.get(n, p.detach().clone()) for n, p in trainable.items()}
             for name, initial in self._initial.items():
                 check_numbers(name, initial, trainable[name].shape)
         self._check_seen(learner, k)

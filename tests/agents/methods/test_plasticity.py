@@ -16,6 +16,7 @@ from clrobot.agents.algorithms.role import Role
 from clrobot.agents.methods.shared.gradient_hooks import gradient_hooks
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings, dormant_share, dormant_units
 from clrobot.agents.methods.shared.unit_measures import LayerMeasures, effective_rank, layer_measures
+from clrobot.agents.networks.knowledge_base import ProgressNetwork
 from clrobot.agents.networks.multi_head import MultiHeadNetwork
 from clrobot.agents.networks.one_head import OneHeadNetwork
 from clrobot.agents.networks.progressive import IndependentNetwork, ProgressiveNetwork
@@ -128,6 +129,23 @@ def test_a_column_is_pulled_towards_its_own_initial_weights(network_class: type[
         th.testing.assert_close(p.grad, 0.3 * change)
     kept = sum(p.numel() * p.element_size() for p in hidden)
     assert plasticity.memory_bytes() == kept <= plasticity.memory_bound(learner, 2)
+
+
+def test_a_column_that_is_drawn_anew_is_pulled_towards_what_was_drawn() -> None:
+    """It has the names of the one before, whose initial weights are none of its own."""
+    column: Any = partial(ProgressNetwork, reset_column=True)
+    learner, pull = tiny_learner(column, critic_class=MultiHeadNetwork), option(l2_init=1.0)
+    pull.before_task(learner, 0)
+    learner.model.learn(ITERATION)
+    next_slot(learner, 1)
+    pull.before_task(learner, 1)
+    networks = {0: learner.policy.actor_net, 1: learner.policy.value_net}
+    own = [name for name in pull._initial if name.startswith("0.active.")]
+    assert own
+    for name, initial in pull._initial.items():
+        number, _, parameter = name.partition(".")
+        now = dict(networks[int(number)].named_parameters())[parameter]
+        assert th.equal(initial, now) == (name in own), name
 
 
 def test_redo_gives_dormant_units_fresh_inputs_and_no_output() -> None:
