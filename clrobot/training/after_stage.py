@@ -115,7 +115,7 @@ def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score
     agent = Agent.of(config, learner.policy, plan.stage)
     for slot in filter(drawable, range(plan.stage)):
         name = config.curriculum.slots[slot]
-        context.stop.pause(f"recording {name}", plan.stage, learner.step, learner.step)
+        context.stop.pause(f"recording {name}", plan.stage, learner.step, plan.start)
         path = context.folder.videos / stage_name(plan.stage) / f"{name}.mp4"
         caption = Film(config.method, row[slot].success_any, row[slot].return_mean)
         try:

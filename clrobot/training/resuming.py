@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
             observer.warn(f"the run was begun on {run.config.device}: on {config.device} it ends with other bits")
         snapshot = _newest_whole(run, config, observer)
         end = None if snapshot is not None else _end_of_stage(run, config)
-        if isinstance(end, str) and run.stages()[-1:] not in ([], [0]):
+        if isinstance(end, str) and _stages_done(run):
             raise UserError(
                 f"{path} cannot be gone on with, and is left as it is: it holds no whole snapshot, and {end}; "
                 "put back what is damaged, or train again into another folder"
@@ -201,21 +202,32 @@ class _EndOfStage(NamedTuple):
 
 def _end_of_stage(run: RunFolder, config: RunConfig) -> _EndOfStage | str:
     """Return what the newest finished stage left, or a clause that says why nothing can go on from there."""
-    stages = [stage for stage in run.stages() if stage > 0]
-    if not stages:
+    done = _stages_done(run)
+    if not done:
         return "no stage is over"
     if not config.plasticity.reset_optimizer:
         return "with --plasticity.no-reset-optimizer no checkpoint holds what the next stage begins with"
     try:
-        end = _read_end(run, stages[-1])
+        end = _read_end(run, done)
         learner, method = untrained(config)
         _put_back(learner, method, end)
         _try_stage(config, learner, method, end.stage + 1, end.info.step)
     except UserError as error:
         return str(error).partition(";")[0]
     except Exception as error:
-        return f"{run.checkpoint(stages[-1])} is damaged ({cut(str(error), 200) or type(error).__name__})"
+        return f"{run.checkpoint(done)} is damaged ({cut(str(error), 200) or type(error).__name__})"
     return end
+
+
+def _stages_done(run: RunFolder) -> int:
+    """Return the newest stage that is over: its metrics.json comes last, and a checkpoint may be there before it."""
+    newest = (run.stages() or [0])[-1]
+    if not (run.path / "metrics.json").exists():
+        return newest if newest > 1 else 0
+    with suppress(UserError):
+        if (done := run.read_metrics().stages_done) == newest - 1:
+            return done
+    return newest
 
 
 def _read_end(run: RunFolder, stage: int) -> _EndOfStage:

@@ -126,6 +126,30 @@ def copy(stopped_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(stopped_run, tmp_path / "run"))
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_one_killed_between_a_checkpoint_and_its_metrics_goes_on_without_snapshots(
+    stage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while it films: the stage's checkpoint is there, and metrics.json is not, or tells of the one before."""
+    config = make_config(**settings("ewc") | {"checkpoint": {"enabled": False}})
+    whole = train(config, tmp_path / "whole")
+    write = Training._write_metrics
+
+    def killed(self: Training) -> None:
+        if self.next_stage > stage:
+            raise KeyboardInterrupt
+        write(self)
+
+    monkeypatch.setattr(Training, "_write_metrics", killed)
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run)
+    assert RunFolder.open(run).stages()[-1] == stage
+    monkeypatch.setattr(Training, "_write_metrics", write)
+    resume(run)
+    assert outcome(run) == outcome(whole.path)
+
+
 def test_the_newest_snapshot_is_damaged(copy: Path, whole_runs: WholeRuns) -> None:
     newest, _ = snapshots(copy / "resume")
     weights = bytearray((newest / "weights.safetensors").read_bytes())
