@@ -193,9 +193,8 @@ def _error(folder: Path) -> str | None:
     """Return the last line of a run's log if its process ended with an error."""
     lines = [line for line in _tail(folder.with_name(folder.name + ".log")) if line.strip()]
     last = lines[-1] if lines else ""
-    failed = (last.startswith("clrobot: ") and "stopped" not in last) or any(
-        line.startswith("Traceback ") for line in lines
-    )
+    told = last.startswith("clrobot: ") and not last.startswith(("clrobot: stopped", "clrobot: warning: "))
+    failed = told or any(line.startswith("Traceback ") for line in lines)
     return cut(last, 300) if failed else None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from clrobot.errors import Busy, UserError, shown
-from clrobot.experiment.config import RunConfig, settings_in_use
+from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, settings_in_use
 from clrobot.experiment.dotted import flatten
 from clrobot.experiment.prepare import settle, without_measurements
 from clrobot.runs.folder import RunFolder
@@ -117,9 +117,10 @@ def _differences(there: RunConfig, wanted: RunConfig) -> str:
 
 
 def _material(config: RunConfig) -> dict[str, Any]:
-    """Return the settings in use that make a run what it is: where it computes changes no bit.
+    """Return the settings in use that make a run what it is: what changes no score is free.
 
-    What was measured of worlds follows from the others.
+    What was measured of worlds follows from the others. Where worlds begin anew at every snapshot it matters when.
     """
     found = without_measurements(settings_in_use(config))
-    return {name: value for name, value in found.items() if name not in ("threads", "env_processes")}
+    kept = {name: value for name, value in found.items() if name not in CHANGES_NO_SCORE}
+    return kept if config.curriculum.saves_state else kept | {"checkpoint": {"steps": config.checkpoint.steps}}

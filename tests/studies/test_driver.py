@@ -27,6 +27,7 @@ from clrobot.studies.executors.by_name import Kind, make_executor
 from clrobot.studies.executors.executor import Executor, Job
 from clrobot.studies.executors.local import LocalExecutor
 from clrobot.studies.plan import Plan
+from clrobot.studies.turns import finished_run
 
 ONE = {"name": "one", "stages": [{"task": "reach", "steps": 64}, {"task": "push", "steps": 64}]}
 SETTINGS = TINY | {"curriculum": ONE, "steps": None, "method": "finetune"}
@@ -219,6 +220,15 @@ def test_a_run_with_other_settings_is_named_with_what_differs(tmp_path: Path) ->
     made_up_run(tmp_path / "run-0", [[0.0, 0.0]], **SETTINGS | {"ppo": SETTINGS["ppo"] | {"gamma": 0.5}})
     with pytest.raises(UserError, match=r"run-0 holds a run with other settings \(ppo.gamma 0.5 and not 0.9\d*\)"):
         run_all(planned(tmp_path), 1, print, Scripted())
+
+
+def test_what_changes_no_score_may_be_another(tmp_path: Path) -> None:
+    """A study goes on with more memory, another tracker or fewer films: what is finished stays."""
+    others = {"video": {"enabled": True}, "memory_limit_mb": 8192, "checkpoint": {"seconds": 5.0}}
+    made_up_run(tmp_path / "run-0", [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], **SETTINGS | others)
+    (tmp_path / "run-0" / "stage_02").mkdir()
+    (plan,) = planned(tmp_path)
+    assert finished_run(plan) is not None
 
 
 # Cores -------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from support.trainings import TINY
 from clrobot.errors import TrainingStopped
 from clrobot.experiment.config import make_config
 from clrobot.runs.folder import RunFolder
-from clrobot.studies import shown
+from clrobot.studies import shown, status
 from clrobot.studies.driver import Board
 from clrobot.studies.executors.executor import Job
 from clrobot.studies.executors.local import LocalExecutor
@@ -58,6 +58,20 @@ def study(tmp_path: Path) -> Path:
         RunFolder.create(run, make_config(**SETTINGS))
         run.with_name(run.name + ".log").write_text(f"…\n{last}\n")
     return found.out
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("clrobot: warning: runs/a cannot be locked here (Bad file descriptor)", None),
+        ("clrobot: stopped in stage 1 at step 0; go on with: clrobot resume runs/a", None),
+        ("clrobot: stopped", None),
+        ("clrobot: runs/stopped cannot be read", "clrobot: runs/stopped cannot be read"),
+    ],
+)
+def test_an_error_is_neither_a_stop_nor_a_warning(last: str, told: str | None, tmp_path: Path) -> None:
+    (tmp_path / "run.log").write_text(f"…\n{last}\n")
+    assert status._error(tmp_path / "run") == told
 
 
 def test_every_number_comes_from_the_runs_own_files(study: Path) -> None:
