@@ -25,6 +25,14 @@ _LEFT_OVER = 3600.0  # seconds after which what nobody holds was left by a proce
 # What a disk says that cannot do what is asked of it, though all is written: flush a folder, or lock one.
 _NOT_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.ENOLCK}
 
+_NO_LINKS = {
+    errno.EPERM,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+    errno.EMLINK,
+    errno.EXDEV,
+}  # likewise of a second name of a file
+
 
 def at_home(path: Path) -> Path:
     """Return a path of the user's with a leading `~` as the home folder: a shell leaves it in `--out=~/runs`."""
@@ -32,14 +40,19 @@ def at_home(path: Path) -> Path:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a name of its own for what becomes `path` (a file or a folder), flushed and renamed to it at the end.
 
     The name lies in a new folder beside `path`, so two writers never meet, and nothing that was there is touched: a
     link at `path` is replaced and not followed. Everything written has the permissions that the umask gives. When
     anything fails, `path` is as it was.
 
+    Args:
+        path: of the file or the folder.
+        replace: whether it takes the place of what is there; else only that of an empty folder.
+
     Raises:
+        FileExistsError: it is not to replace what another process has put there.
         OSError: something cannot be written; it names `path`.
     """
     path = at_home(path)
@@ -48,7 +61,10 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary = own / path.name
             yield temporary
             _finish(temporary, usual_mode(own))
-            _put(temporary, path, own)
+            if replace:
+                _put(temporary, path, own)
+            else:
+                _put_new(temporary, path)
             _flush(path.parent)
     except shutil.Error as error:  # of copytree: a list of (from, to, reason)
         number = re.match(r"\[Errno (\d+)\]", str(error.args[0][0][2]))
@@ -152,6 +168,21 @@ def _put(temporary: Path, path: Path, own: Path) -> None:
         if old.exists() and not path.exists():
             old.replace(path)
         raise
+
+
+def _put_new(temporary: Path, path: Path) -> None:
+    """Rename a folder, or link a file, to where nothing is: the system refuses what would replace something."""
+    try:
+        if temporary.is_dir():
+            temporary.rename(path)
+            return
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) or path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        if temporary.is_dir() or error.errno not in _NO_LINKS:
+            raise
+        temporary.rename(path)  # on a disk without links: as nearly as it can be done
 
 
 def _flush(path: Path) -> None:

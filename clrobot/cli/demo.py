@@ -34,7 +34,7 @@ def demo(out: Path = Path("runs"), seed: int = 0, steps: int | None = None, thre
         threads: of the physics; 0: all cores that the process may use. Any number gives the same bits.
     """
     from clrobot.experiment.config import make_config
-    from clrobot.runs.folder import next_free
+    from clrobot.runs.free import next_free
     from clrobot.studies.side_by_side import train_side_by_side
 
     settings = {"curriculum": _CURRICULUM, "seed": seed, "threads": threads}

@@ -81,7 +81,7 @@ def train_in_help() -> None:
 def train_run(config: RunConfig, out: Path, console: LiteralConsole) -> RunFolder:
     """Train into the new folder `out`, and show in the terminal how it goes."""
     from clrobot.experiment.prepare import prepare
-    from clrobot.runs.folder import check_free
+    from clrobot.runs.free import check_free
 
     check_free(out)  # before anything is shown, and before torch is there
     from clrobot.training.display import TerminalObserver

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic import ValidationError
 
@@ -27,13 +27,13 @@ from clrobot.files import (
     atomic,
     check_record,
     find_stray,
-    is_left_over,
     read_own,
     write_record,
 )
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.shown import damage_as_html, run_as_html
 from clrobot.runs.foreign import missing, sources
+from clrobot.runs.free import already_holds, check_free
 from clrobot.runs.lock import LOCK, Held, hold
 from clrobot.runs.nearby import why_no_run
 from clrobot.source import source_commit
@@ -77,9 +77,11 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             run = cls(path)
-            with atomic(run.config_file) as file:
+            with atomic(run.config_file, replace=False) as file:
                 file.write_text(dump_config(config), encoding="utf-8")
             run.write_json("environment.json", environment)
+        except FileExistsError as error:
+            raise already_holds(path) from error  # of another process, which was quicker
         except OSError as error:
             raise UserError(f"run folder {path}: {error.strerror}; give a folder that can be written") from error
         return run
@@ -234,7 +236,7 @@ class RunFolder:
         Raises:
             Busy: another process does; see `clrobot.runs.lock`.
         """
-        _LOCKS[self.path.resolve()] = hold(self.config_file.open("rb"), self.path / LOCK, str(self.path))
+        _LOCKS[self.path.resolve()] = hold(_to_be_locked(self.config_file), self.path / LOCK, str(self.path))
 
     def unlock(self) -> None:
         """Let other processes train into this folder."""
@@ -255,7 +257,7 @@ class RunFolder:
 
     def clear_beginning(self) -> None:
         """Remove what a training writes before its first stage is over, and nothing else: the run starts anew."""
-        for name in ("resume", "tensorboard", stage_name(0)):
+        for name in ("resume", "tensorboard", stage_name(0), stage_name(1)):  # the first one's checkpoint comes early
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("scores.jsonl", "metrics.json", MANIFEST):
             (self.path / name).unlink(missing_ok=True)
@@ -281,6 +283,14 @@ class RunFolder:
             file.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def _to_be_locked(path: Path) -> IO[bytes]:
+    """Return a file, open for writing if it can be: NFS gives no other an exclusive lock."""
+    try:
+        return path.open("r+b")
+    except OSError:
+        return path.open("rb")
+
+
 def _depth(content: Any) -> int:
     """Return how many levels JSON has; this loop has no limit of its own."""
     levels, found = [content], 0
@@ -293,25 +303,6 @@ def _depth(content: Any) -> int:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return found
-
-
-def check_free(path: Path) -> None:
-    """Raise UserError unless a run can be made at `path`: nothing there, or an empty folder."""
-    path = at_home(path)
-    if path.is_dir():
-        if not all(is_left_over(entry) for entry in path.iterdir()):
-            what = "a run" if (path / "config.yaml").exists() else "files"
-            raise UserError(f"{path} already holds {what}; give another --out, or move it elsewhere first")
-    elif path.exists():
-        raise UserError(f"{path} is a file; give a new folder with --out")
-
-
-def next_free(parent: Path, name: str) -> Path:
-    """Return the first of `parent`/`name`-1, -2, … that does not exist."""
-    n = 1
-    while (parent / f"{name}-{n}").exists():
-        n += 1
-    return parent / f"{name}-{n}"
 
 
 def versions() -> dict[str, str]:

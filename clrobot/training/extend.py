@@ -21,11 +21,12 @@ from clrobot.experiment.machine import Machine
 from clrobot.experiment.method import make_method
 from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
-from clrobot.files import MANIFEST, atomic
+from clrobot.files import MANIFEST
 from clrobot.imports import command
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import check_checkpoint, checkpoint_files, load_agent, rebind_checkpoints
-from clrobot.runs.folder import RunFolder, check_free
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.free import check_free, new_run
 from clrobot.runs.lock import LOCK
 from clrobot.runs.method_files import copies
 from clrobot.runs.metrics_file import rebuild_metrics
@@ -97,7 +98,7 @@ def extend(
     scores = _with_new_slot(run, extended, here.threads)
     for stage in run.stages():
         check_checkpoint(run, stage)
-    with atomic(out) as folder:
+    with new_run(out) as folder:
         shutil.copytree(run.path, folder, ignore=partial(_left_out, run), copy_function=copies())
         (folder / "config.yaml").write_text(dump_config(extended), encoding="utf-8")
         (folder / "scores.jsonl").write_text("".join(score.to_line() for score in scores), encoding="utf-8")

@@ -27,7 +27,8 @@ from clrobot.results.run_metrics import run_metrics
 from clrobot.results.scores import Score
 from clrobot.results.stage_record import Parameters
 from clrobot.runs.checkpoint import save_checkpoint
-from clrobot.runs.folder import RunFolder, check_free
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.free import check_free
 from clrobot.runs.lock import check_held
 from clrobot.runs.metrics_file import write_metrics
 from clrobot.runs.references import default_store, find_references, noted_physics

@@ -31,7 +31,8 @@ from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.files import TEXT_LIMIT, atomic, check_manifest, check_record, read_plain, write_manifest, write_record
 from clrobot.runs.checkpoint import load_agent
-from clrobot.runs.folder import RunFolder, check_free
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.free import check_free
 from clrobot.runs.snapshot import Snapshot
 
 Cli = Callable[..., Any]

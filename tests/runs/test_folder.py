@@ -9,6 +9,7 @@ import math
 import os
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,14 @@ from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import clrobot
+import clrobot.runs.folder
 from clrobot.errors import UserError
-from clrobot.experiment.config import make_config
+from clrobot.experiment.config import RunConfig, make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.files import atomic
-from clrobot.runs.folder import RunFolder, check_free, next_free, stage_name
+from clrobot.runs.folder import RunFolder, stage_name
+from clrobot.runs.free import check_free, next_free
 
 
 def names(folder: Path) -> list[str]:
@@ -84,6 +87,37 @@ def test_atomic_replaces_a_folder(tmp_path: Path):
     assert names(folder) == ["new"]
 
 
+def test_atomic_may_leave_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def put(name: str, *, folder: bool) -> None:
+        with atomic(tmp_path / name, replace=False) as new:
+            if folder:
+                new.mkdir()
+                (new / "mine").write_text("new")
+            else:
+                new.write_text("new")
+
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "theirs").write_text("old")
+    (tmp_path / "empty").mkdir()
+    for name, folder in (("file", False), ("file", True), ("full", True), ("full", False)):
+        with pytest.raises(FileExistsError):
+            put(name, folder=folder)
+    put("empty", folder=True)
+    put("new", folder=False)
+    assert (tmp_path / "file").read_text() == (tmp_path / "full" / "theirs").read_text() == "old"
+    assert (tmp_path / "empty" / "mine").read_text() == (tmp_path / "new").read_text() == "new"
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    put("another", folder=False)
+    with pytest.raises(FileExistsError):
+        put("another", folder=False)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["another", "empty", "file", "full", "new"]
+
+
 def test_write_json_refuses_what_is_no_json_and_keeps_the_old(tmp_path: Path):
     run = RunFolder(tmp_path)
     run.write_json("a.json", {"x": 1})
@@ -140,6 +174,23 @@ def test_create_refuses_a_place_that_cannot_be_one(tmp_path: Path):
 
 
 # Stages ----------------------------------------------------------------------------------------------------
+
+
+def test_of_two_that_make_a_run_at_once_the_second_is_refused_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Both found the folder free; what computes here takes a moment to be told."""
+    told = clrobot.runs.folder._environment
+
+    def slow(config: RunConfig) -> dict[str, Any]:
+        monkeypatch.setattr(clrobot.runs.folder, "_environment", told)
+        RunFolder.create(tmp_path / "run", make_config(seed=1))
+        return told(config)
+
+    monkeypatch.setattr(clrobot.runs.folder, "_environment", slow)
+    with pytest.raises(UserError, match="run already holds a run; give another --out"):
+        RunFolder.create(tmp_path / "run", make_config(seed=2))
+    assert RunFolder.open(tmp_path / "run").config.seed == 1
 
 
 def test_stages_are_the_folders_with_a_stage_s_name_in_order(tmp_path: Path):

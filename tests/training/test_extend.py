@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from support.outcomes import WholeRuns, outcome
 from support.trainings import settings
 
+import clrobot.training.extend
 from clrobot.comparison.comparison import compare
 from clrobot.errors import UserError
 from clrobot.evaluation.evaluator import Evaluator
@@ -87,6 +88,22 @@ def test_what_cannot_be_done_is_one_sentence(words, sentence: str, tiny_copy: Pa
     assert sentence in done.err
     assert done.err.count("\n") == 1
     assert not tiny_copy.with_name(f"{tiny_copy.name}-reach").exists()
+
+
+def test_a_run_that_came_meanwhile_stays(tiny_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage is measured on the new task before anything is written, which takes a while."""
+    measure = clrobot.training.extend._with_new_slot
+
+    def another_is_quicker(*given: Any) -> Any:
+        found = measure(*given)
+        (tmp_path / "longer").mkdir()
+        (tmp_path / "longer" / "config.yaml").write_text("theirs")
+        return found
+
+    monkeypatch.setattr(clrobot.training.extend, "_with_new_slot", another_is_quicker)
+    with pytest.raises(UserError, match="longer already holds a run"):
+        extend(tiny_copy, "push", 256, tmp_path / "longer")
+    assert (tmp_path / "longer" / "config.yaml").read_text() == "theirs"
 
 
 def test_an_unfinished_run_is_refused(tiny_copy: Path, tmp_path: Path) -> None:
