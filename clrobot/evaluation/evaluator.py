@@ -188,6 +188,7 @@ class Evaluator:
                     found.success_any[ended] = info["final_info"]["is_success"][ended]
                     found.success_final[ended] = info["final_info"]["success_final"][ended]
                     running &= ~done
+        found.lengths[~found.success_any] = env.horizon  # to fail soon is not to be soon done
         env.let_go()
         return found
 

@@ -46,7 +46,7 @@ class Score(Record):
         success_any: share of the episodes that succeeded at any step; None where nothing in the task's world tells.
         success_final: share of the episodes that were a success at their final step; None as above.
         return_mean: mean sum of rewards; None where it is not finite.
-        length_mean: control steps until the first success, the whole episode's where there is none.
+        length_mean: control steps until the first success, a whole episode's where there is none.
         success_by_head: `success_any` through the head of each slot trained so far, in their order; measured of the
             slot that is trained next, after each stage. The newest head's is `success_any` itself.
         stochastic_success_any: the same four with sampled actions, measured after each stage for the slots trained
@@ -200,6 +200,8 @@ def _curve(scores: Sequence[Score], reading: Reading) -> Curve:
 
 
 def _of(score: Score, quantity: Quantity) -> float:
+    if quantity == "steps" and score.success_any is None:
+        return math.nan  # nobody knows when it is done
     value = {
         "any": score.success_any,
         "final": score.success_final,

@@ -144,6 +144,7 @@ def test_a_simulation_that_diverges_ends_its_own_episode_alone(
     for a, b in zip(found, whole, strict=True):
         assert a[[0, 2]].tolist() == b[[0, 2]].tolist()
     assert not found.success_any[1]
+    assert found.lengths[1] == HORIZON, "it fails soon, and is not soon done"
     assert found.returns[1] < whole.returns[1]
 
 

@@ -46,6 +46,8 @@ def test_a_line_says_null_and_is_read_back() -> None:
 def test_the_column_is_undefined_and_the_stages_are_over() -> None:
     R = success_matrix(SCORES, 2)
     np.testing.assert_array_equal(R, [[math.nan, 0.0], [math.nan, 0.25], [math.nan, 1.0]])
+    steps = success_matrix(SCORES, 2, "steps")
+    np.testing.assert_array_equal(steps, [[math.nan, 9.0]] * 3, "nobody knows when it is done")
     assert stage_ends(SCORES, 2) == [10, 20]
     assert finished_stages(SCORES, 2, [10, 20]) == 2
     assert [finished_stages(SCORES[:n], 2, [10, 20]) for n in (2, 3, 4, 5, 6)] == [0, 0, 1, 1, 1]
