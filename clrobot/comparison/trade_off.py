@@ -98,7 +98,11 @@ def _like(config: RunConfig) -> RunConfig:
 
 
 def _point(group: Group, value: float) -> Point:
-    matrices = [np.array(metrics.success_matrix, float) for metrics in group.metrics]
+    # Of unfinished runs the stages that are over: what comes after them is nan.
+    done = [metrics.stages_done for metrics in group.metrics]
+    matrices = [
+        np.array(metrics.success_matrix, float)[: k + 1, :k] for metrics, k in zip(group.metrics, done, strict=True)
+    ]
     parts = {name: estimate([part(R) for R in matrices], bounds=(0.0, 1.0)) for name, part in PARTS.items()}
     return Point(value, parts)
 

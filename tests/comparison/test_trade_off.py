@@ -108,6 +108,15 @@ def test_widths_that_are_not_one_number_are_no_point(tmp_path: Path) -> None:
     assert [point.value for point in one.points] == [8, 16, 32]
 
 
+def test_of_runs_that_go_on_the_stages_that_are_over_are_shown(tmp_path: Path) -> None:
+    rows = [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.5, 0.75, 0.0]]
+    for strength in STRENGTHS:
+        made_up_run(tmp_path / str(strength), rows, ewc={"strength": strength})
+    (one,) = found(tmp_path)
+    values = {name: part.value for name, part in one.points[0].parts.items()}
+    assert values == {"average success": 0.625, "newly learned": 0.75, "retained": 0.5}
+
+
 def test_of_one_task_nothing_is_retained(tmp_path: Path) -> None:
     one_stage = {"name": "one", "stages": [{"task": "reach", "steps": 64}]}
     for strength in STRENGTHS:
