@@ -243,10 +243,16 @@ def tuning_table(trials: Sequence[Trial]) -> str:
     """
     if not trials:
         raise UserError("table 'tuning': no try is published; expected a file that clrobot publish --tuning wrote")
-    tries: dict[tuple[str, str, str, str], list[Trial]] = {}
+    tries: dict[tuple[str, ...], list[Trial]] = {}
+    places: dict[str, set[tuple[int, int]]] = {}
+    for trial in trials:
+        places.setdefault(trial.curriculum, set()).add((trial.evaluation_seed, trial.physics))
     for trial in trials:
         value = DASH if trial.tried is None else f"{trial.tried:g}"
-        which = (trial.curriculum, _tried_method(trial), trial.setting or DASH, value)
+        # A line's means are over the same start states, in the same physics.
+        several = len(places[trial.curriculum]) > 1
+        where = f", start states of {trial.evaluation_seed:,}, physics {trial.physics}" if several else ""
+        which = (trial.curriculum + where, _tried_method(trial), trial.setting or DASH, value)
         tries.setdefault(which, []).append(trial)
     titles = {name: run_metric(name).title for name in _LEARNED} | {"mean_area": "mean area"}
     head = ["curriculum", "method", "setting", "value", "seeds", *titles.values()]

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 from support.published import published, trial
 
-from clrobot.comparison.readme import blocks, published_comparison
+from clrobot.comparison.readme import blocks, published_comparison, tuning_table
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config, start_of
 from clrobot.published.references import FILE, Reference
@@ -336,3 +336,15 @@ def test_published_runs_have_their_own_settings(rows: list[Result]) -> None:
     assert len(runs) == 7
     with pytest.raises(UserError, match="unknown method"):
         _ = runs_of(published(method="nothing"))[0].config
+
+
+def test_a_line_of_tries_is_over_the_same_start_states() -> None:
+    """One seed measured on two sets of them is not two seeds."""
+    apart = [trial(curriculum="first3", evaluation_seed=seed) for seed in (1_000_000, 2_000_000)]
+    lines = tuning_table([*apart, trial(), trial(seed=101)]).splitlines()[2:]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == [
+        "first3, start states of 1,000,000, physics 1",
+        "first3, start states of 2,000,000, physics 1",
+        "val5",
+    ]
+    assert [line.split(" | ")[4] for line in lines] == ["1", "1", "2"]
