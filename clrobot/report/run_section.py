@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from clrobot.experiment.dotted import flatten
+from clrobot.experiment.method import make_method
 from clrobot.experiment.warm_start import WarmStartSettings
 from clrobot.report.contents import Contents
 from clrobot.report.figures.curves import curves_figure
@@ -105,6 +106,11 @@ class RunSection:
     def metrics(self) -> RunMetrics:
         """The run's."""
         return self.run.metrics
+
+    @property
+    def in_sequence(self) -> bool:
+        """Whether each stage trains its own task alone."""
+        return make_method(self.run.config).in_sequence(len(self.metrics.slot_names))
 
     @property
     def films(self) -> int:

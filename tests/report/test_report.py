@@ -197,6 +197,17 @@ def test_an_unfinished_run(tmp_path: pathlib.Path, stages_done: int) -> None:
     assert "None" not in page.text
 
 
+@pytest.mark.parametrize(("method", "together"), [("multitask", True), ("ewc", False)])
+def test_what_is_trained_in_every_stage_is_not_said_to_be_untrained(
+    method: str, together: bool, tmp_path: pathlib.Path
+) -> None:
+    rows = [[0.0, 0.0, 0.0], [0.5, 0.25, 0.25], [0.75, 0.5, 0.5], [1.0, 1.0, 1.0]]
+    page = write_report(made_up_run(tmp_path / "run", rows, method=method).path)
+    text = page.read_text(encoding="utf-8")
+    assert ("what stands above it was never trained" in text) != together
+    assert ("Every stage trains every task." in text) == together
+
+
 def test_a_finished_run_does_not_say_unfinished(tmp_path: pathlib.Path) -> None:
     assert "Unfinished" not in Page(write_report(page_run(tmp_path / "run"))).text
 
