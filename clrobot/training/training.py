@@ -193,7 +193,8 @@ class Training:
 
     def _learn(self, plan: StagePlan, snapshot: Snapshot | None) -> None:
         num_envs = self.learner.algorithm.settings.num_envs
-        env = training_env(self.config, num_envs, plan.trained, plan.stage)
+        with self.ledger.timed("train"):
+            env = training_env(self.config, num_envs, plan.trained, plan.stage)
         callback = StageCallback(self._context, self.learner, plan, env, self._measuring, self._saver)
         train_stage(self.config, self.learner, self.method, plan, env, callback, snapshot)
         self.ledger.divergences += env.divergences
