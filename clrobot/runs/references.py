@@ -178,6 +178,13 @@ def reference_remarks(config: RunConfig, metrics: RunMetrics, torch: str, physic
     if rows:
         seeds = len({row.seed for row in rows})
         found.append(f"Forward transfer is measured against the references that come with clrobot ({seeds} seeds).")
+        starts = {row.evaluation_seed for row in rows} - {config.evaluation.seed}
+        if starts:
+            seeds_there = ", ".join(f"{seed:,}" for seed in sorted(starts))
+            found.append(
+                f"Their start states are others than the run's (evaluation seed {seeds_there}, and "
+                f"{config.evaluation.seed:,}), which is in no interval."
+            )
         if others := published.other_torch(torch, rows):
             found.append(f"Those references were made with torch {others}, and the run with {torch}.")
     for why, names in without.items():
