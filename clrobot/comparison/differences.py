@@ -5,14 +5,15 @@ Runs of one seed have the same start states, so that what is luck in both falls 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clrobot.comparison.groups import Group
-from clrobot.comparison.numbers import task_value
+from clrobot.comparison.numbers import Numbers, task_value
 from clrobot.comparison.runs import NOT_COMPARED
 from clrobot.results.catalogue import RUN_METRICS, task_metric
+from clrobot.results.metrics import LEARNED
 from clrobot.results.statistics import Estimate, paired_estimate
 
 # What every method is set against: no protection at all, and the plainest protection that there is.
@@ -71,31 +72,41 @@ def _baseline_of(group: Group, baselines: Sequence[Group]) -> Group | None:
     return None
 
 
-# Means over the tasks that define them, and what of each task they are means of: where two runs define it for other
-# tasks, the difference of their means is one of tasks too.
+class _Over(NamedTuple):
+    """Which of a run's tasks a mean is over: those of which a number is there, and is so."""
+
+    number: str
+    is_so: Callable[[float], bool] = lambda value: True
+    first: bool = True  # whether the first task is one of them
+    last: bool = True
+
+    def tasks(self, run: Numbers) -> set[str]:
+        """Return them by name."""
+        slots = list(run.slot_names[: run.stages_done])[(0 if self.first else 1) : (None if self.last else -1)]
+        values = {slot: task_value(run, slot, self.number) for slot in slots}
+        return {slot for slot, value in values.items() if value is not None and self.is_so(value)}
+
+
+# Means over the tasks that define them: where two runs define one for other tasks, the difference of their means is
+# one of tasks too. By numbers that are published as well.
 _OVER_TASKS: Final = {
-    "retention": "retention",
-    "relative_return": "relative_return",
-    "forgetting_return": "relative_return",
-    "forward_transfer": "forward_transfer",
-    "forward_transfer_from_2": "forward_transfer",
-    "plasticity": "plasticity",
+    "retention": _Over("learned", lambda learned: learned >= LEARNED, last=False),
+    "relative_return": _Over("relative_return", last=False),
+    "forgetting_return": _Over("relative_return", last=False),
+    "forward_transfer": _Over("forward_transfer"),
+    "forward_transfer_from_2": _Over("forward_transfer", first=False),
+    "plasticity": _Over("auc_reference", lambda area: area > 0),
 }
 
 
 def _of_same_tasks(group: Group, other: Group, metric: str) -> dict[int, float | None]:
     """Return a metric of each of a row's runs, by its seed; None where the other row's run is of other tasks."""
     values = group.by_seed(metric)
-    if (of_task := _OVER_TASKS.get(metric)) is None:
+    if (over := _OVER_TASKS.get(metric)) is None:
         return values
-
-    def defined(row: Group) -> dict[int, list[bool]]:
-        runs = zip(row.seeds, row.numbers, strict=True)
-        return {
-            seed: [task_value(run, slot, of_task) is not None for slot in group.final_success] for seed, run in runs
-        }
-
-    ours, theirs = defined(group), defined(other)
+    ours, theirs = (
+        {seed: over.tasks(run) for seed, run in zip(row.seeds, row.numbers, strict=True)} for row in (group, other)
+    )
     return {seed: value if ours[seed] == theirs.get(seed, ours[seed]) else None for seed, value in values.items()}
 
 

@@ -92,6 +92,27 @@ def test_a_mean_over_other_tasks_is_no_difference(tmp_path: Path) -> None:
     assert as_text(compare(runs), "json")
 
 
+def test_a_mean_that_the_last_task_has_no_part_in_is_none_of_it(tmp_path: Path) -> None:
+    """Nothing comes after it that could hurt it: whether it was learned says nothing of retention."""
+    never = [(0, 0, 0), (1, 0, 0), (0.5, 1, 0), (0.5, 0.5, 0)]
+    runs = [
+        made_up_run(tmp_path / f"{method}-{seed}", rows, method=method, seed=seed)
+        for method, rows in (("finetune", never), ("ewc", [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)]))
+        for seed in range(4)
+    ]
+    (difference,) = compare(runs).differences
+    assert (difference.estimates["retention"].value, difference.estimates["retention"].n) == (0.5, 4)
+
+
+def test_published_means_over_other_tasks_are_no_difference_either() -> None:
+    """On reuse8 ewc and fine-tuning learned other tasks with every seed."""
+    runs = [run for run in read_results() if run.first.curriculum == "reuse8"]
+    shown = published_comparison(runs).differences
+    (pair,) = [d for d in shown if d.group.method == "ewc" and d.baseline.method == "finetune"]
+    assert pair.estimates["average_success"].n == 5
+    assert (pair.estimates["retention"].value, pair.estimates["retention"].n) == (None, 0)
+
+
 TASKS = ("reach", "push", "stack")
 
 
