@@ -124,6 +124,18 @@ def _lock(descriptor: int, how: int = 0) -> bool:
     return True
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let no other process that asks so write into a folder meanwhile, where the disk has locks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def usual_mode(folder: Path) -> int:
     """Return the permissions that a new file gets here; the umask can be read in no other way beside threads."""
     probe = folder / ".probe"

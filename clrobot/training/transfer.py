@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,12 +16,13 @@ from clrobot import __version__
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_algorithm, make_config
 from clrobot.experiment.curricula import CURRICULA
-from clrobot.files import atomic, read_plain
+from clrobot.files import alone, atomic, read_plain
 from clrobot.imports import import_given, import_words
 from clrobot.published.references import reference_areas
 from clrobot.results.metrics import auc
 from clrobot.results.numbers import number
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.lock import hold
 from clrobot.runs.score_book import read_scores
 from clrobot.runs.transfer_file import TransferRow, parse_transfer, transfer_text
 from clrobot.studies.driver import run_all
@@ -118,6 +119,33 @@ class TransferStudy:
                 )
         return rows
 
+    def missing(self) -> list[tuple[str, str]]:
+        """Return the pairs that the matrix does not have with this seed."""
+        have = {(row.source, row.target, row.seed) for row in self.rows()}
+        return [(i, j) for i in self.tasks for j in self.tasks if i != j and (i, j, self.seed) not in have]
+
+    def add(self, row: TransferRow) -> None:
+        """Put a row into the matrix, which other processes may add theirs to: of other seeds."""
+        with alone(self.out):
+            rows = sorted([*self.rows(), row], key=lambda row: (row.source, row.target, row.seed))
+            with atomic(self.file) as file:
+                file.write_text(transfer_text(rows), encoding="utf-8")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no other process train this seed's pairs meanwhile: each is trained in a folder that is cleared first.
+
+        Raises:
+            Busy: another does.
+        """
+        place = self.out / "runs" / f"seed-{self.seed}.lock"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = hold(place.open("ab"), place.with_suffix(".json"), f"{self.out} with --seed {self.seed}")
+        try:
+            yield
+        finally:
+            lock.release()
+
 
 def budget(task: str) -> int:
     """Return the most control steps that one of our curricula gives a task in its usual world."""
@@ -133,27 +161,25 @@ def measure_transfer(study: TransferStudy, jobs: int, tell: Callable[[str], None
     was stopped: a task alone at its newest snapshot, a pair without a row from its beginning.
 
     Raises:
-        UserError: the steps make no learning curve, the folder holds something else, or a training failed.
+        UserError: the steps make no learning curve, the folder holds something else, a training failed, or another
+            process trains the same seed's pairs.
         TrainingStopped: the trainings of first tasks were asked to stop.
     """
     study.check()
-    rows = study.rows()
-    have = {(row.source, row.target, row.seed) for row in rows}
-    pairs = [(i, j) for i in study.tasks for j in study.tasks if i != j and (i, j, study.seed) not in have]
-    if not pairs:
-        return rows
-    firsts = [study.alone(i, study.before(i)) for i in dict.fromkeys(i for i, _ in pairs)]
-    targets = dict.fromkeys(j for _, j in pairs)
-    seconds = [study.alone(j, study.steps) for j in targets if not study.reference_areas(j)]
-    alone = run_all(list({plan.folder: plan for plan in (*firsts, *seconds)}.values()), jobs, tell)
-    if alone.failures:
-        raise UserError(f"{len(alone.failures)} trainings failed; {alone.failures[0]}")
-    for row in _trained(study, pairs, jobs):
-        rows = sorted([*rows, row], key=lambda r: (r.source, r.target, r.seed))
-        with atomic(study.file) as file:
-            file.write_text(transfer_text(rows), encoding="utf-8")
-        tell(f"{row.source} → {row.target}  {number(row.ft, signed=True)}")
-    return rows
+    if not study.missing():
+        return study.rows()
+    with study.held():
+        pairs = study.missing()
+        firsts = [study.alone(i, study.before(i)) for i in dict.fromkeys(i for i, _ in pairs)]
+        targets = dict.fromkeys(j for _, j in pairs)
+        seconds = [study.alone(j, study.steps) for j in targets if not study.reference_areas(j)]
+        trained = run_all(list({plan.folder: plan for plan in (*firsts, *seconds)}.values()), jobs, tell)
+        if trained.failures:
+            raise UserError(f"{len(trained.failures)} trainings failed; {trained.failures[0]}")
+        for row in _trained(study, pairs, jobs):
+            study.add(row)
+            tell(f"{row.source} → {row.target}  {number(row.ft, signed=True)}")
+    return study.rows()
 
 
 def _trained(study: TransferStudy, pairs: Sequence[tuple[str, str]], jobs: int) -> Iterator[TransferRow]:
@@ -180,18 +206,18 @@ def _train_pair(study: TransferStudy, source: str, target: str) -> TransferRow:
     run = extend(study.alone(source, study.before(source)).folder, target, study.steps, folder, changes=changes)
     _train_until_solved(run.path)
     curve = _curve(run, slot=1)
-    alone = study.reference_areas(target)
-    if not alone:
+    areas = study.reference_areas(target)
+    if not areas:
         own = RunFolder.open(study.alone(target, study.steps).folder)
-        alone = [_area(_curve(own, slot=0), study.steps)]
-    area, area_alone = _area(curve, study.steps), fmean(alone)
+        areas = [_area(_curve(own, slot=0), study.steps)]
+    area, area_alone = _area(curve, study.steps), fmean(areas)
     row = TransferRow(
         source=source,
         target=target,
         ft=None if area_alone == 1 else (area - area_alone) / (1 - area_alone),
         area=area,
         area_alone=area_alone,
-        trained_alone=len(alone),
+        trained_alone=len(areas),
         final=curve[-1][1],
         steps=curve[-1][0],
         steps_before=study.before(source),

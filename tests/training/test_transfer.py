@@ -16,7 +16,7 @@ from support.trainings import TINY
 
 import clrobot.training.transfer
 from clrobot.envs.tasks import TASKS_BY_ID
-from clrobot.errors import UserError
+from clrobot.errors import Busy, UserError
 from clrobot.published.references import learner_settings
 from clrobot.published.rows import settings_text
 from clrobot.report.transfer_page import matrix_of, write_transfer
@@ -107,6 +107,30 @@ def test_every_pair_is_trained_once_and_written_at_once(
     assert len(told) == 2
     with pytest.raises(UserError, match="give the same steps once more"):
         tiny(tmp_path, steps=256).rows()
+
+
+@pytest.mark.usefixtures("quick_training", "trained")
+def test_two_seeds_may_be_trained_at_once_and_one_seed_by_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_pair, others = clrobot.training.transfer._train_pair, row("reach", "push", 0.5, seed=1)
+    others = others.model_copy(update={"budget": 192, "steps_before": 64})
+
+    def beside(study: TransferStudy, source: str, target: str) -> TransferRow:
+        if not study.file.exists():
+            study.add(others)  # by another process
+        with pytest.raises(Busy, match=r"another process is training into .* with --seed 0"):
+            measure_transfer(study, 1, lambda _: None)
+        return train_pair(study, source, target)
+
+    monkeypatch.setattr(clrobot.training.transfer, "_train_pair", beside)
+    rows = measure_transfer(tiny(tmp_path), 1, lambda _: None)
+    assert [(r.source, r.target, r.seed) for r in rows] == [
+        ("push", "reach", 0),
+        ("reach", "push", 0),
+        ("reach", "push", 1),
+    ]
+    assert rows[2] == others
 
 
 @pytest.mark.usefixtures("quick_training")
