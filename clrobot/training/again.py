@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import tempfile
@@ -104,11 +105,28 @@ def _compare(run: RunFolder, anew: RunFolder, stage: int) -> Again:
 
 
 def _differ(theirs: Path, ours: Path) -> bool:
-    """Return whether two files differ; what is no plain file, or not as long as ours, is not even read."""
+    """Return whether two files differ; what is no plain file, or not as long as ours, is not even read.
+
+    A checkpoint names the checksum of the run's settings as they are written: an older clrobot knew fewer of them.
+    """
     try:
-        found = theirs.lstat()
-        if not (stat.S_ISREG(found.st_mode) and found.st_size == ours.stat().st_size):
-            return True
+        found, length = theirs.lstat(), ours.stat().st_size
     except FileNotFoundError:
         return True
+    if not stat.S_ISREG(found.st_mode):
+        return True
+    if theirs.name == "checkpoint.json" and found.st_size <= TEXT_LIMIT:
+        return _without_config(theirs) != _without_config(ours)
+    if found.st_size != length:
+        return True
     return checksum(theirs) != checksum(ours)
+
+
+def _without_config(path: Path) -> object:
+    """Return what a checkpoint.json says, but for the checksum of the settings; its bytes if it is none."""
+    content = read_own(path, TEXT_LIMIT)
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return content
+    return {name: value for name, value in said.items() if name != "config"} if isinstance(said, dict) else content
