@@ -6,9 +6,12 @@ A file's first line names its columns; that is its format. Rows are sorted, so t
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -16,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from clrobot.errors import UserError, cut, explain, shown
 from clrobot.experiment.dotted import flatten
-from clrobot.files import alone, at_home, atomic, read_plain
+from clrobot.files import at_home, atomic, read_plain
 
 FOLDER: Final = Path(__file__).resolve().parent
 _MOST_BYTES: Final = 64 * 2**20
@@ -132,6 +135,18 @@ def add_rows(
         whole = {row.order: row for row in [*kept, *rows]}
         with atomic(path) as file:
             file.write_text(rows_text(whole.values(), kind), encoding="utf-8")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let no other process that asks so write into a folder meanwhile, where the disk has locks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 # Settings as one cell --------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from clrobot.experiment.choices import algorithm_class
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.memory import hidden_weights
 from clrobot.experiment.method import make_method
-from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
+from clrobot.files import atomic, read_plain
+from clrobot.manifests import check_manifest, checksum, write_manifest
 from clrobot.results.fields import MAX_COUNT
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.lock import check_held

@@ -20,16 +20,8 @@ from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
 from clrobot.errors import Busy, UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
-from clrobot.files import (
-    MANIFEST,
-    TEXT_LIMIT,
-    at_home,
-    atomic,
-    check_record,
-    find_stray,
-    read_own,
-    write_record,
-)
+from clrobot.files import TEXT_LIMIT, at_home, atomic, find_stray, read_own
+from clrobot.manifests import MANIFEST, check_record, write_record
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.shown import damage_as_html, run_as_html
 from clrobot.runs.foreign import missing, sources

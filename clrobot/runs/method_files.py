@@ -22,7 +22,8 @@ import torch as th
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from clrobot.files import MANIFEST, read_plain, usual_mode
+from clrobot.files import read_plain, usual_mode
+from clrobot.manifests import MANIFEST
 
 STATE: Final = "method.safetensors"
 ROWS: Final = "method-rows-[0-9][0-9][0-9].safetensors"

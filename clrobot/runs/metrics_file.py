@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from clrobot.errors import UserError, cut, explain
 from clrobot.experiment.method import make_method
-from clrobot.files import MANIFEST
+from clrobot.manifests import MANIFEST
 from clrobot.results.run_metrics import Costs, RunMetrics, run_metrics
 from clrobot.results.scores import stage_ends
 from clrobot.runs.folder import RunFolder

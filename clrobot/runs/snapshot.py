@@ -33,7 +33,8 @@ from clrobot.agents.tensors import check_like, check_numbers
 from clrobot.agents.vec_env import EnvState
 from clrobot.errors import UserError, cut, explain
 from clrobot.experiment.config import RunConfig
-from clrobot.files import atomic, check_manifest, checksum, read_plain, write_manifest
+from clrobot.files import atomic, read_plain
+from clrobot.manifests import check_manifest, checksum, write_manifest
 from clrobot.runs.progress import Progress
 from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
 from clrobot.runs.sizes import ROOM, snapshot_sizes

@@ -14,7 +14,8 @@ from clrobot.errors import UserError
 from clrobot.experiment.machine import Machine
 from clrobot.experiment.method import make_method
 from clrobot.experiment.torch_threads import torch_threads_put_back
-from clrobot.files import MANIFEST, TEXT_LIMIT, checksum, read_own, write_manifest
+from clrobot.files import TEXT_LIMIT, read_own
+from clrobot.manifests import MANIFEST, checksum, write_manifest
 from clrobot.results.run_metrics import Costs, run_metrics
 from clrobot.runs.checkpoint import check_checkpoint, checkpoint_files
 from clrobot.runs.folder import RunFolder

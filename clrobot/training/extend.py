@@ -21,8 +21,8 @@ from clrobot.experiment.machine import Machine
 from clrobot.experiment.method import make_method
 from clrobot.experiment.prepare import prepare
 from clrobot.experiment.torch_threads import torch_threads_put_back
-from clrobot.files import MANIFEST
 from clrobot.imports import command
+from clrobot.manifests import MANIFEST
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import check_checkpoint, checkpoint_files, load_agent, rebind_checkpoints
 from clrobot.runs.folder import RunFolder

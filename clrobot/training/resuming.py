@@ -14,8 +14,8 @@ from clrobot.errors import UserError, cut
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.machine import Machine
 from clrobot.experiment.torch_threads import torch_threads_put_back
-from clrobot.files import MANIFEST
 from clrobot.imports import command
+from clrobot.manifests import MANIFEST
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import CheckpointInfo, load_agent, load_method_state

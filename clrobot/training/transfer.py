@@ -16,9 +16,10 @@ from clrobot import __version__
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_algorithm, make_config
 from clrobot.experiment.curricula import CURRICULA
-from clrobot.files import alone, atomic, read_plain
+from clrobot.files import atomic, read_plain
 from clrobot.imports import import_given, import_words
 from clrobot.published.references import reference_areas
+from clrobot.published.rows import alone
 from clrobot.results.metrics import auc
 from clrobot.results.numbers import number
 from clrobot.runs.folder import RunFolder

@@ -18,7 +18,7 @@ from support.models import forge_manifest
 
 import clrobot.files
 from clrobot.errors import UserError
-from clrobot.files import checksum
+from clrobot.manifests import checksum
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 

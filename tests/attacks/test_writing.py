@@ -29,7 +29,8 @@ from support.trainings import TINY
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config
-from clrobot.files import TEXT_LIMIT, atomic, check_manifest, check_record, read_plain, write_manifest, write_record
+from clrobot.files import TEXT_LIMIT, atomic, read_plain
+from clrobot.manifests import check_manifest, check_record, write_manifest, write_record
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.free import check_free

@@ -17,7 +17,8 @@ from support.trainings import TINY
 import clrobot.runs.checkpoint
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
-from clrobot.files import MANIFEST, atomic, write_manifest
+from clrobot.files import atomic
+from clrobot.manifests import MANIFEST, write_manifest
 from clrobot.runs import method_files
 from clrobot.runs.checkpoint import load_agent, load_method_state
 from clrobot.runs.method_files import STATE, State, load_state, row_files, save_state

@@ -18,7 +18,7 @@ from support.trainings import quickly
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.curriculum import Curriculum, Stage
-from clrobot.files import check_record
+from clrobot.manifests import check_record
 from clrobot.results.run_metrics import Costs
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.metrics_file import rebuild_metrics, write_metrics

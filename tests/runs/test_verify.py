@@ -20,7 +20,7 @@ import torch as th
 from clrobot.errors import UserError
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.machine import Machine
-from clrobot.files import MANIFEST
+from clrobot.manifests import MANIFEST
 from clrobot.runs import fingerprint as module
 from clrobot.runs.checkpoint import rebind_checkpoints
 from clrobot.runs.fingerprint import Probe, fingerprint, is_close

@@ -15,7 +15,7 @@ import torch as th
 import yaml
 from safetensors.torch import load_file, save_file
 
-from clrobot.files import MANIFEST, checksum
+from clrobot.manifests import MANIFEST, checksum
 from clrobot.runs.snapshot import _run_sums
 from support.models import forge_manifest
 

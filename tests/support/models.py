@@ -23,7 +23,7 @@ from clrobot.agents.policies.ppo import PPOSlotPolicy
 from clrobot.agents.policies.sac import SACSlotPolicy
 from clrobot.agents.vec_env import SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
-from clrobot.files import MANIFEST, write_manifest, write_record
+from clrobot.manifests import MANIFEST, write_manifest, write_record
 from clrobot.runs.folder import RECORDED
 
 th.set_num_threads(1)  # as a training does; with more, tiny networks wait for each other's threads
