@@ -40,7 +40,8 @@ def references(
         task: for --out: the tasks.
         curriculum: for --out: curricula, for every world in them.
         seed: for --out: the seeds.
-        steps: for --out: control steps of each; by default twice the longest budget in a curriculum of clrobot's.
+        steps: for --out: control steps of each; by default twice the longest budget in a curriculum of clrobot's, and
+            as many as the transfer matrix takes.
         config: for --out: the algorithm's and the network's settings, as in train.
         out: make curves, into this file.
         threads: of the physics; 0: all cores that the process may use. By default as in the runs, or all.

@@ -17,6 +17,7 @@ from clrobot.results.fields import MAX_COUNT, MAX_NUMBER
 Transfer: TypeAlias = Mapping[tuple[str, str], float]  # FT(i → j) by the ids of i and j
 
 PUBLISHED: Final = "published/transfer.csv"  # within the package
+BUDGET: Final = 50_000  # control steps over which it takes areas
 
 
 def _nothing(text: Any) -> Any:

@@ -28,6 +28,7 @@ from clrobot.published.rows import add_rows, read_rows, settings_text
 from clrobot.results.numbers import duration, grouped, number
 from clrobot.results.scores import learning_curve
 from clrobot.runs.score_book import read_scores
+from clrobot.runs.transfer_file import BUDGET
 from clrobot.training.training import train
 
 # Of a world that no curriculum of ours has: what the longest that is learned in them takes, nearly.
@@ -45,14 +46,14 @@ def worlds_of(curricula: Iterable[Curriculum]) -> list[Stage]:
 
 
 def budget_of(stage: Stage) -> int:
-    """Return twice the longest budget that a curriculum of ours gives a world."""
+    """Return twice the longest budget that a curriculum of ours gives a world, and what the transfer matrix takes."""
     known = [
         other.steps
         for curriculum in CURRICULA.ours.values()
         for other in curriculum.stages
         if (other.task, world_text(other)) == (stage.task, world_text(stage))
     ]
-    return 2 * max(known, default=_BUDGET_OF_OTHERS)
+    return max(BUDGET, 2 * max(known, default=_BUDGET_OF_OTHERS))
 
 
 def reference_config(base: RunConfig, stage: Stage, seed: int, steps: int) -> RunConfig:

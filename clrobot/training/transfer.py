@@ -25,7 +25,7 @@ from clrobot.results.numbers import number
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.lock import hold
 from clrobot.runs.score_book import read_scores
-from clrobot.runs.transfer_file import TransferRow, parse_transfer, transfer_text
+from clrobot.runs.transfer_file import BUDGET, TransferRow, parse_transfer, transfer_text
 from clrobot.studies.driver import run_all
 from clrobot.studies.plan import Plan
 from clrobot.training.extend import extend
@@ -56,7 +56,7 @@ class TransferStudy:
     out: Path
     tasks: tuple[str, ...]
     seed: int = 0
-    steps: int = 50_000
+    steps: int = BUDGET
     first_steps: int | None = None
     threads: int = 0
     settings: tuple[tuple[str, Any], ...] = ()

@@ -44,6 +44,7 @@ def test_a_budget_is_twice_the_longest_that_a_curriculum_of_ours_has() -> None:
     assert budget_of(Stage(task="hammer", steps=1)) == 640_000
     assert budget_of(Stage(task="reach", steps=1)) == 80_000
     assert budget_of(Stage(task="drawer-open", steps=1, overrides={"action.delay": 3})) == 240_000
+    assert budget_of(Stage(task="drawer-close", steps=1)) == 50_000, "what the transfer matrix takes"
 
 
 def test_a_curriculum_s_worlds_are_made_once_each_and_others_are_left_out() -> None:

@@ -14,16 +14,18 @@ from support.importing import imported
 from support.references import reference
 from support.trainings import TINY
 
+import clrobot
 import clrobot.training.transfer
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.errors import Busy, UserError
-from clrobot.published.references import learner_settings
-from clrobot.published.rows import settings_text
+from clrobot.published.references import FILE, WHAT, Reference, learner_settings, reference_areas
+from clrobot.published.rows import read_rows, settings_text
 from clrobot.report.transfer_page import matrix_of, write_transfer
 from clrobot.results.metrics import auc
 from clrobot.results.numbers import DASH
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.transfer_file import (
+    PUBLISHED,
     TransferRow,
     mean_transfer,
     parse_transfer,
@@ -234,6 +236,21 @@ def test_the_published_matrix_is_whole() -> None:
     found = published_transfer()
     assert found.keys() == {(i, j) for i in TASKS_BY_ID.ours for j in TASKS_BY_ID.ours if i != j}
     assert all(gain <= 1 for gain in found.values())
+
+
+def test_the_published_matrix_is_set_against_the_shipped_references(tmp_path: Path) -> None:
+    rows = parse_transfer((Path(clrobot.__file__).parent / PUBLISHED).read_text(encoding="utf-8"), PUBLISHED)
+    study = TransferStudy(tmp_path, tuple(TASKS_BY_ID.ours))
+    shipped = read_rows(FILE, Reference, WHAT)
+    stages = {task: study.alone(task, study.steps).config for task in study.tasks}
+    alone = {
+        task: reference_areas(config, config.curriculum.stages[0], study.steps, shipped)
+        for task, config in stages.items()
+    }
+    for row in rows:
+        mean = float(np.mean(alone[row.target]))
+        assert (row.area_alone, row.trained_alone) == (pytest.approx(mean, abs=1e-5), 10)
+        assert row.ft == pytest.approx((row.area - mean) / (1 - mean), abs=2e-4)
 
 
 # Shown -----------------------------------------------------------------------------------------------------
