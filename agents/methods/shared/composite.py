@@ -30,6 +30,8 @@ class Composite(Method):
     def __init__(self, parts: Sequence[Method]) -> None:
         super().__init__(Method.Settings())
         self.parts = tuple(parts)
+        # What looks at the optimizer's step comes before what writes weights itself, such as ReDo.
+        self._after_update = sorted(self.parts, key=lambda part: not part.measures_updates)
 
     @override
     def uses(self, verb: str) -> bool:
@@ -87,8 +89,7 @@ class Composite(Method):
 
     @override
     def after_update(self, learner: Learner, role: Role) -> None:
-        # What looks at the optimizer's step comes before what writes weights itself, such as ReDo.
-        for part in sorted(self.parts, key=lambda part: not part.measures_updates):
+        for part in self._after_update:
             if part.uses("after_update"):
                 part.after_update(learner, role)
 
