@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clrobot.errors import TrainingStopped
 from clrobot.imports import command
+from clrobot.runs.folder import RunFolder
 from clrobot.runs.snapshot import snapshots, step_of
 from clrobot.training.observer import Observer
 
@@ -18,7 +19,7 @@ class Stopped(TrainingStopped):
     """
 
     def __init__(self, run: Path, stage: int, step: int, start: int) -> None:
-        saved = max([start, *map(step_of, snapshots(run / "resume"))])
+        saved = max([start, *map(step_of, snapshots(RunFolder(run).resume))])
         lost = f" (saved up to {saved:,})" if saved < step else ""
         super().__init__(f"stopped in stage {stage} at step {step:,}{lost}; go on with: {command('resume', run)}")
 
