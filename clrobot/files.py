@@ -22,13 +22,8 @@ _LEFT_OVER = 3600.0  # seconds after which what nobody holds was left by a proce
 # What a disk says that cannot do what is asked of it, though all is written: flush a folder, or lock one.
 _NOT_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.ENOLCK}
 
-_NO_LINKS = {
-    errno.EPERM,
-    errno.ENOTSUP,
-    errno.ENOSYS,
-    errno.EMLINK,
-    errno.EXDEV,
-}  # likewise of a second name of a file
+# And what one says that gives no file a second name.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 def at_home(path: Path) -> Path:

@@ -18,7 +18,6 @@ from clrobot.envs.worlds.wrapper import WorldWrapper
 DISCOUNT: Final = 0.99
 LIMIT: Final = 10.0  # of scaled rewards, which are clipped to it
 _LEAST: Final = 1e-8  # of the variance
-Rescale = Callable[[Array], Array]
 
 
 class FixedRewards(WorldWrapper):
@@ -78,7 +77,7 @@ class RunningRewards(WorldWrapper):
         return obs, learned, terminated, truncated, infos | {"unscaled_rewards": rewards}
 
     @property
-    def rescale(self) -> Rescale | None:
+    def rescale(self) -> Callable[[Array], Array] | None:
         """What brings rewards as they were paid to the scale of now; None where they are already divided."""
         return self._divided if self._as_paid else None
 
