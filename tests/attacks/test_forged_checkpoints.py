@@ -16,7 +16,7 @@ import pytest
 from support.forging import Forgery, Tensors, doubles, fields, filled, lacking, misshapen, tensors, without_one
 from support.models import forge_manifest
 
-import clrobot.files
+import clrobot.manifests
 from clrobot.errors import UserError
 from clrobot.manifests import checksum
 from clrobot.runs.checkpoint import load_agent
@@ -104,7 +104,12 @@ def test_twenty_gigabytes_of_nothing_are_not_hashed(
     forge_manifest(tiny_copy / "stage_03")
     os.truncate(tiny_copy / "stage_03" / name, 20 * 2**30)
     hashed: list[int] = []
-    monkeypatch.setattr(clrobot.files, "checksum", lambda path: hashed.append(path.stat().st_size) or checksum(path))
+
+    def noted(path: Path) -> str:
+        hashed.append(path.stat().st_size)
+        return checksum(path)
+
+    monkeypatch.setattr(clrobot.manifests, "checksum", noted)
     done = cli("evaluate", tiny_copy, "--stage", "3", "--episodes", "1")
     assert (done.code, done.err.count("\n")) == (2, 1), done
     assert f"{name} is damaged (it has 21,474,836,480 bytes" in done.err

@@ -178,6 +178,7 @@ def test_a_thousand_runs_on_a_cluster_need_few_threads_and_files_at_a_time(
 ) -> None:
     monkeypatch.setattr("clrobot.studies.executors.executor.MOST", 3)
     lock, now, most, beating = threading.Lock(), 0, 0, 0
+    full = threading.Event()  # without it a busy machine ends the first before it starts the third
 
     class Waits(Scripted):
         def run(self, job: Job, stopped: Callable[[], bool]) -> int | None:
@@ -186,7 +187,10 @@ def test_a_thousand_runs_on_a_cluster_need_few_threads_and_files_at_a_time(
                 now += 1
                 most = max(most, now)
                 beating += any(thread.name == "heartbeat" for thread in threading.enumerate())
-            time.sleep(0.01)
+            if most >= 3:
+                full.set()
+            full.wait(10)
+            time.sleep(0.01)  # for a fourth, which there must not be
             with lock:
                 now -= 1
             raise OSError(errno.EIO, "as a short end")
