@@ -30,7 +30,7 @@ from clrobot.experiment.curriculum import Stage
 from clrobot.experiment.torch_threads import torch_threads_put_back
 from clrobot.files import atomic
 from clrobot.results.numbers import grouped, number, percent
-from clrobot.runs.folder import versions
+from clrobot.runs.environment import versions
 from clrobot.source import source_commit
 from clrobot.terminal import LiteralConsole
 

@@ -39,6 +39,8 @@ def verify(run: RunPath, again: bool = False, stage: int | None = None, format: 
     if any(found.features):
         then, now = (", ".join(words) or "nothing else" for words in found.features)
         rows.append({"what": "processor", "found": f"{then} → {now}"})
+    if found.environments > 1:
+        rows.append({"what": "environments", "found": f"{found.environments}, of which the furthest is compared"})
     if not again:
         rows += [{"what": task, "found": "not in the fingerprint; --again tells"} for task in found.unseen]
     result = None
@@ -61,6 +63,7 @@ def verify(run: RunPath, again: bool = False, stage: int | None = None, format: 
                 "moved": {name: {"then": then, "now": now} for name, (then, now) in found.moved.items()},
                 "processor": {"then_alone": found.features[0], "now_alone": found.features[1]},
                 "unseen": found.unseen,
+                "environments": found.environments,
                 "again": None if result is None else result._asdict() | {"same": result.same},
             }
         )

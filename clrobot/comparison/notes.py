@@ -8,6 +8,7 @@ from typing import Any
 
 from clrobot.comparison.runs import NOT_COMPARED, ComparedRun
 from clrobot.experiment.curriculum import Stage
+from clrobot.published.provenance import makings, version_of
 
 
 def differences(runs: Sequence[ComparedRun]) -> list[str]:
@@ -31,7 +32,11 @@ def differences(runs: Sequence[ComparedRun]) -> list[str]:
     for package in sorted({name for run in runs for name in run.environment["versions"]}):
         checks.append((f"Other versions of {package}", _version_of(package)))
     notes = [note for what, value in checks if (note := _difference(what, runs, value)) is not None]
-    machines = {tuple(str(run.environment.get(key)) for key in ("platform", "machine", "cpu_count")) for run in runs}
+    machines = {
+        tuple(str(made.get(key)) for key in ("platform", "machine", "cpu_count"))
+        for run in runs
+        for made in makings(run.environment)
+    }
     notes += [] if kinds is None else [kinds]
     if len(machines) > 1:
         notes.append(f"The runs were made on {len(machines)} kinds of machine: their seconds are not comparable.")
@@ -62,7 +67,7 @@ def _algorithm_settings(config: Mapping[str, Any]) -> str:
 
 
 def _version_of(package: str) -> Callable[[ComparedRun], Any]:
-    return lambda run: run.environment["versions"].get(package, "not noted")
+    return lambda run: version_of(run.environment, package) or "not noted"
 
 
 def _references(run: ComparedRun) -> str:

@@ -10,7 +10,7 @@ from clrobot.comparison.labels import labelled
 from clrobot.comparison.runs import ComparedRun
 from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
 from clrobot.errors import UserError, cut
-from clrobot.published.provenance import physics_of
+from clrobot.published.provenance import physics_of, version_of
 from clrobot.published.results import PublishedRun, identity
 from clrobot.results.statistics import Statistic
 
@@ -108,4 +108,4 @@ def published_notes(runs: Sequence[ComparedRun], published: Sequence[PublishedRu
 
 
 def _version(package: str) -> Callable[[ComparedRun], Any]:
-    return lambda run: run.environment["versions"].get(package, "not noted")
+    return lambda run: version_of(run.environment, package) or "not noted"

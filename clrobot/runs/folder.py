@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shlex
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import ValidationError
 
 from clrobot.envs.simulation.physics_version import PHYSICS_VERSION
+from clrobot.envs.worlds.kinds import is_native
 from clrobot.errors import Busy, UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import TEXT_LIMIT, at_home, atomic, find_stray, read_own
 from clrobot.manifests import MANIFEST, check_record, write_record
+from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.shown import damage_as_html, run_as_html
-from clrobot.runs.foreign import missing, sources
+from clrobot.runs.environment import environment_here, foreign_sources, gone_on_with
+from clrobot.runs.foreign import missing
 from clrobot.runs.free import already_holds, check_free
 from clrobot.runs.lock import LOCK, Held, hold
 from clrobot.runs.nearby import why_no_run
-from clrobot.source import source_commit
 
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
 _FILES = ("environment.json", LOCK, "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
 _MOST_LEVELS = 20  # of environment.json; it has four
-_PACKAGES = ("clrobot", "mujoco", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 _MOST_BYTES = 64 * 2**20  # of metrics.json; a run of 100 stages has 1 MB
 
@@ -65,7 +65,7 @@ class RunFolder:
         """
         path = at_home(path)
         check_free(path)
-        environment = _environment(config)  # which takes a moment; the two files come at once
+        environment = environment_here(config)  # which takes a moment; the two files come at once
         try:
             path.mkdir(parents=True, exist_ok=True)
             run = cls(path)
@@ -204,7 +204,7 @@ class RunFolder:
         return run_as_html(told, config.curriculum.slots, metrics)
 
     def read_environment(self) -> dict[str, Any]:
-        """Return the content of `environment.json`: what the run was made with.
+        """Return the content of `environment.json`: what the run was made with (`clrobot.runs.environment`).
 
         Raises:
             UserError: it is missing or damaged.
@@ -247,14 +247,17 @@ class RunFolder:
         self.unlock()
         return False
 
-    def clear_beginning(self) -> None:
-        """Remove what a training writes before its first stage is over, and nothing else: the run starts anew."""
+    def clear_beginning(self, config: RunConfig) -> None:
+        """Remove what a training writes before its first stage is over, and nothing else: the run starts anew, here.
+
+        Args:
+            config: its settings as they are on this machine.
+        """
         for name in ("resume", "tensorboard", stage_name(0), stage_name(1)):  # the first one's checkpoint comes early
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("scores.jsonl", "metrics.json", MANIFEST):
             (self.path / name).unlink(missing_ok=True)
-        if not (self.path / "environment.json").exists():  # it was killed before it wrote that
-            self.write_json("environment.json", _environment(self.config))
+        self.write_json("environment.json", environment_here(config))
 
     def record(self) -> None:
         """Note the checksums of the run's own files, which `read_metrics` and the report compare."""
@@ -266,8 +269,39 @@ class RunFolder:
         Raises:
             UserError: the file is damaged.
         """
-        if noted := _foreign(config):
+        if noted := foreign_sources(config):
             self.write_json("environment.json", self.read_environment() | noted)
+
+    def check_physics(self) -> None:
+        """Refuse to go on with a run whose tasks are others here: one agent would learn in two worlds of one name.
+
+        Raises:
+            UserError: it was trained in another version of clrobot's physics.
+        """
+        if not any(is_native(stage.task) for stage in self.config.curriculum.stages):
+            return
+        try:
+            noted = self.read_environment()
+        except UserError:  # a training that was killed at once has none yet
+            return
+        if (then := physics_of(noted)) != PHYSICS_VERSION:
+            commit = noted.get("commit") or "unknown"
+            raise UserError(
+                f"{self.path} was trained in version {then} of clrobot's physics, and this clrobot has version "
+                f"{PHYSICS_VERSION}; go on with the clrobot that trained it (commit {shown(commit)}), or train anew"
+            )
+
+    def note_going_on(self, config: RunConfig, step: int) -> None:
+        """Note in `environment.json` with what the run goes on, where it is not as before; a damaged file stays.
+
+        Args:
+            config: its settings as they are on this machine.
+            step: the control step at which it goes on.
+        """
+        with suppress(UserError):
+            content = gone_on_with(self.read_environment(), environment_here(config), step)
+            if content is not None:
+                self.write_json("environment.json", content)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file in one step."""
@@ -295,37 +329,3 @@ def _depth(content: Any) -> int:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return found
-
-
-def versions() -> dict[str, str]:
-    """Return those of Python and of what computes."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
-
-
-def _environment(config: RunConfig) -> dict[str, Any]:
-    from clrobot.runs.fingerprint import fingerprint  # which needs torch
-
-    return {
-        "versions": versions(),
-        "commit": source_commit(),
-        "physics": PHYSICS_VERSION,
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "cpu_count": os.cpu_count(),
-        "torch_threads": config.torch_threads,
-        "device": config.device,
-        "fingerprint": fingerprint(config.torch_threads).model_dump(mode="json"),
-    } | _foreign(config)
-
-
-def _foreign(config: RunConfig) -> dict[str, Any]:
-    found = sources(config)
-    return {"sources": found} if found else {}
-
-
-@cache
-def _version(package: str) -> str:  # a process that makes many runs reads each package's metadata once
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

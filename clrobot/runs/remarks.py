@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clrobot.experiment.config import RunConfig
-from clrobot.published.provenance import physics_of
+from clrobot.published.provenance import physics_of, version_of
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.runs.ceiling import ceiling_remarks
 from clrobot.runs.recall import recall_remarks
@@ -21,10 +21,9 @@ def transfer_remarks(config: RunConfig, metrics: RunMetrics, environment: Mappin
         metrics: the run's.
         environment: what the run was made with.
     """
-    versions = environment.get("versions")
-    torch = versions.get("torch", "not noted") if isinstance(versions, dict) else "not noted"
+    torch = version_of(environment, "torch") or "not noted"
     return [
-        *reference_remarks(config, metrics, str(torch), physics_of(environment)),
+        *reference_remarks(config, metrics, torch, physics_of(environment)),
         *recall_remarks(config.curriculum, metrics),
         *ceiling_remarks(config.curriculum, metrics.forward_transfer_from_2),
     ]

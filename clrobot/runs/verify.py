@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
 from clrobot.envs.tasks import TASKS_BY_ID
 from clrobot.errors import UserError, cut, explain, shown
+from clrobot.published.provenance import makings
+from clrobot.runs.environment import versions
 from clrobot.runs.fingerprint import FORMAT, Fingerprint, Probe, fingerprint, is_close
-from clrobot.runs.folder import RunFolder, versions
+from clrobot.runs.folder import RunFolder
 
 Agreement = Literal["the same bits", "other rounding", "another world"]
 
@@ -29,6 +31,7 @@ class Verdict:
         moved: versions that differ, by package: then and now.
         features: of the processor, that differ: those of then alone, and those of now alone.
         unseen: the run's tasks that are not clrobot's own, others' worlds and a user's: neither probe tells of them.
+        environments: in how many the run was trained. All else is of the one that is furthest from this.
     """
 
     physics: Agreement
@@ -36,6 +39,7 @@ class Verdict:
     moved: dict[str, tuple[str, str]]
     features: tuple[tuple[str, ...], tuple[str, ...]]
     unseen: tuple[str, ...]
+    environments: int = 1
 
     @property
     def agreement(self) -> Agreement:
@@ -44,13 +48,20 @@ class Verdict:
 
 
 def verify(run: RunFolder) -> Verdict:
-    """Compare the world that a run was made in with this one.
+    """Compare the world that a run was made in with this one; of several, the one that is furthest from it.
 
     Raises:
         UserError: the run has no fingerprint, or its `environment.json` is damaged.
     """
+    made = makings(run.read_environment())
+    verdicts = [_verdict(run, noted) for noted in made]
+    furthest = max(verdicts, key=lambda found: (EXIT_CODES[found.agreement], len(found.moved)))
+    return replace(furthest, environments=len(made))
+
+
+def _verdict(run: RunFolder, noted: Mapping[str, Any]) -> Verdict:
+    """Compare one environment in which a run was trained with this one."""
     path = run.path / "environment.json"
-    noted = run.read_environment()
     if "fingerprint" not in noted:
         raise UserError(f"{path} has no fingerprint: an older clrobot made this run; compare its versions by hand")
     try:

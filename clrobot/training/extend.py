@@ -79,6 +79,7 @@ def extend(
             f"{run.path} was trained with --plasticity.no-reset-optimizer, whose moments no checkpoint keeps; "
             "extend a run that starts every stage with fresh ones"
         )
+    run.check_physics()
     method, done = make_method(config), len(config.curriculum.stages)
     if any(method.trained_slots(k, done) != method.trained_slots(k, done + 1) for k in range(done)):
         raise UserError(f"{run.path} trained all its tasks at once; train again with {task} among them")

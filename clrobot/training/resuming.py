@@ -58,6 +58,7 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
     if run.finished:
         page = "" if (run.path / "report.html").exists() else f" but its page: {command('report', run.path)}"
         raise UserError(f"{path} is finished; there is nothing to resume{page}")
+    run.check_physics()
     run.lock()
     try:
         config = run.config.on(machine or Machine())
@@ -84,7 +85,7 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
         else:
             # Stopped before its first stage was over: from the start, which gives the same bits.
             observer.warn(f"{path} holds no whole snapshot: it starts anew")
-            run.clear_beginning()
+            run.clear_beginning(config)
             training.measure_untrained()
     return training
 
@@ -182,6 +183,7 @@ def _go_on_at(training: Training, snapshot: Snapshot) -> None:
         per_stage=progress.per_stage,
     )
     _rewrite_scores(training, lines[: progress.scores])
+    training.folder.note_going_on(training.config, progress.step)
     training.go_on_within(snapshot, _stage_ends_before(snapshot, lines))
     training.begin_logging(purge_step=progress.step + 1)
 
@@ -274,6 +276,7 @@ def _go_on_after(training: Training, end: _EndOfStage) -> None:
         per_stage=metrics.per_stage,
     )
     _rewrite_scores(training, end.scores)
+    training.folder.note_going_on(training.config, end.info.step)
     training.stage_ends = list(metrics.stage_ends)
     training.begin_logging(purge_step=end.info.step + 1)
 

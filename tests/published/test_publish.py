@@ -240,7 +240,7 @@ def test_a_file_of_something_else_is_refused(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_commit_is_asked_for_and_looked_at(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clrobot.runs.folder.source_commit", lambda: "")
+    monkeypatch.setattr("clrobot.runs.environment.source_commit", lambda: "")
     made = run(tmp_path)
     assert "does not say which commit of clrobot trained it; give it with --commit" in refusal(cli, made)
     assert "--commit 'main'; expected 7 to 40 digits" in refusal(cli, made, "--commit", "main")

@@ -180,14 +180,14 @@ def test_of_two_that_make_a_run_at_once_the_second_is_refused_and_changes_nothin
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Both found the folder free; what computes here takes a moment to be told."""
-    told = clrobot.runs.folder._environment
+    told = clrobot.runs.folder.environment_here
 
     def slow(config: RunConfig) -> dict[str, Any]:
-        monkeypatch.setattr(clrobot.runs.folder, "_environment", told)
+        monkeypatch.setattr(clrobot.runs.folder, "environment_here", told)
         RunFolder.create(tmp_path / "run", make_config(seed=1))
         return told(config)
 
-    monkeypatch.setattr(clrobot.runs.folder, "_environment", slow)
+    monkeypatch.setattr(clrobot.runs.folder, "environment_here", slow)
     with pytest.raises(UserError, match="run already holds a run; give another --out"):
         RunFolder.create(tmp_path / "run", make_config(seed=2))
     assert RunFolder.open(tmp_path / "run").config.seed == 1
