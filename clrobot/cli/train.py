@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from clrobot.cli.common import RunPath, at_least, open_console
+from clrobot.errors import UserError, shown
 from clrobot.experiment.machine import Machine
 from clrobot.imports import command
 from clrobot.results.numbers import grouped, number
@@ -44,6 +45,7 @@ def extend(
     steps: int,
     out: Path | None = None,
     overrides: dict[str, float] | None = None,
+    world: str | None = None,
     machine: _Here = _AS_THE_RUN_HAS_IT,
 ) -> None:
     """Take a finished run further, with a task that nobody planned for.
@@ -56,6 +58,7 @@ def extend(
         steps: control steps.
         out: the new run's folder; by default RUN-TASK beside it.
         overrides: what differs in the task's world: names and numbers, such as object.friction 0.3.
+        world: what else a curriculum's YAML says of a stage: "{horizon: 200, success: {key: done}}".
         machine: what is given anew here.
     """
     from clrobot.envs.worlds.kinds import kind_of
@@ -63,15 +66,28 @@ def extend(
     from clrobot.runs.folder import RunFolder
 
     at_least(steps, "--steps")
+    said = _stage_text(world)
     kind_of(task).check(task)  # refused before it names a folder
     folder = RunFolder.open(run)
     run = run if run.name not in ("", "..") else run.resolve()  # of `.` there is no folder beside it by name
     target = out or run.with_name(f"{run.resolve().name}-{short_name(task)}")
     from clrobot.training.extend import extend as extend_run
 
-    extended = extend_run(folder, task, steps, target, overrides, machine)
+    extended = extend_run(folder, task, steps, target, overrides, machine, world=said)
     console = open_console()
     summarise(resume_run(extended.path, console, machine), console)
+
+
+def _stage_text(world: str | None) -> dict[str, Any]:
+    """Return what `--world` says of a stage."""
+    if world is None:
+        return {}
+    from clrobot.experiment.yaml_file import parse_yaml
+
+    said = parse_yaml(world, "--world")[1]
+    if not isinstance(said, dict) or not all(isinstance(name, str) for name in said):
+        raise UserError(f"--world {shown(world)}; expected what a curriculum says of a stage, such as 'horizon: 200'")
+    return said
 
 
 def train_in_help() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clrobot.errors import UserError, explain
+from clrobot.errors import UserError, explain, shown
 from clrobot.errors import warn as to_standard_error
 from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import RunConfig, make_config
@@ -49,6 +49,7 @@ def extend(
     overrides: Mapping[str, float] | None = None,
     machine: Machine | None = None,
     changes: Mapping[str, Any] | None = None,
+    world: Mapping[str, Any] | None = None,
 ) -> RunFolder:
     """Copy a finished run to `out` with one more stage planned; `resume` then trains that stage.
 
@@ -65,6 +66,7 @@ def extend(
         machine: what is given anew here.
         changes: settings with which the new stage is trained, as `make_config` takes them, such as `warm_start`. The
             copy's configuration then says of the stages before what they were not trained with: for experiments.
+        world: what else a curriculum's YAML says of such a stage, such as `{"horizon": 200}`.
 
     Raises:
         UserError: the run is not finished or its optimizer goes on from stage to stage, the task is unknown, or
@@ -86,7 +88,7 @@ def extend(
     check_free(out)
     if changes:
         config = make_config(**config.model_dump() | dict(changes))
-    extended = prepare(_with_stage(config, task, steps, overrides or {}))
+    extended = prepare(_with_stage(config, task, steps, _world(world or {}, overrides or {})))
     old, new = layout(config.curriculum), layout(extended.curriculum)
     if (old.size, old.actions) != (new.size, new.actions):
         raise UserError(
@@ -131,14 +133,26 @@ def _left_out(run: RunFolder, path: str, names: list[str]) -> set[str]:
     return left
 
 
-def _with_stage(config: RunConfig, task: str, steps: int, overrides: Mapping[str, float]) -> RunConfig:
+def _with_stage(config: RunConfig, task: str, steps: int, world: Mapping[str, Any]) -> RunConfig:
     old = config.curriculum
     try:
-        stage = Stage(task=task, steps=steps, overrides=dict(overrides))
+        stage = Stage.model_validate({**world, "task": task, "steps": steps})
         curriculum = old.with_stages((*old.stages, stage))
     except ValidationError as error:
         raise UserError(explain(error)) from error
     return config.model_copy(update={"curriculum": curriculum})
+
+
+def _world(said: Mapping[str, Any], overrides: Mapping[str, float]) -> dict[str, Any]:
+    """Return what a stage says beside its task and its steps.
+
+    Raises:
+        UserError: it is said twice, or is measured and not said.
+    """
+    taken = {"task", "steps", "measured", *(["overrides"] if overrides else [])}
+    if twice := sorted(map(str, taken & set(said))):
+        raise UserError(f"the world {shown(dict(said))} has {twice[0]}, which has its own place; leave it out there")
+    return {"overrides": dict(overrides), **said}
 
 
 def _with_new_slot(run: RunFolder, extended: RunConfig, threads: int) -> list[Score]:

@@ -14,10 +14,14 @@ import pytest
 import yaml
 from support import point
 from support.distributions import TASK, install
+from support.foreign import settings, shortly
+from support.outcomes import outcome
 
 from clrobot.envs.worlds import examine, kinds
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
+from clrobot.experiment.config import make_config
 from clrobot.runs.folder import RunFolder
+from clrobot.training.training import train
 
 Cli = Callable[..., Any]
 POINT = "gymnasium:Point-v0"
@@ -131,6 +135,38 @@ def test_extending_with_another_world_is_refused_where_it_does_not_fit(tiny_copy
     done = cli("extend", tiny_copy, "--task", POINT, "--steps", "64", "--out", "more")
     assert done.code == 2
     assert "say pad: true" in done.err
+
+
+def test_a_run_is_extended_with_a_world_as_a_curriculum_says_it(cli: Cli, tmp_path: Path) -> None:
+    first, later = {"task": POINT, "steps": 64}, {"task": POINT, "steps": 64, "horizon": 7}
+    later |= {"success": {"return_above": -3.0}, "reward_scale": 0.5}
+    with shortly():
+        alone, planned = ({"name": "mine", "stages": stages} for stages in ([first], [first, later]))
+        train(make_config(**settings("ewc", curriculum=alone)), tmp_path / "run")
+        train(make_config(**settings("ewc", curriculum=planned)), tmp_path / "planned")
+        said = "horizon: 7\nsuccess: {return_above: -3}\nreward_scale: 0.5"
+        done = cli("extend", "run", "--task", POINT, "--steps", "64", "--world", said, "--out", "more")
+    assert done.code == 0, done
+    assert outcome(tmp_path / "more") == outcome(tmp_path / "planned")
+
+
+@pytest.mark.parametrize(
+    ("said", "clause"),
+    [
+        ("horizon 7", "--world 'horizon 7'; expected what a curriculum says of a stage, such as 'horizon: 200'"),
+        ("{horizon: 7", "--world, line 1: expected ',' or '}'"),
+        ("horizn: 7", "horizn"),
+        ("horizon: 0", "horizon"),
+        ("steps: 7", "has steps, which has its own place; leave it out there"),
+        ("measured: {}", "has measured, which has its own place"),
+        ("", "--world ''; expected what"),
+        ("1: 2", "--world '1: 2'; expected what"),
+    ],
+)
+def test_what_no_curriculum_says_is_one_sentence(said: str, clause: str, tiny_copy: Path, cli: Cli) -> None:
+    done = cli("extend", tiny_copy, "--task", "reach", "--steps", "64", "--world", said, "--out", "more")
+    assert (done.code, done.err.count("\n")) == (2, 1), done
+    assert clause in done.err
 
 
 def test_the_throughput_is_measured_beside_gymnasiums_own(cli: Cli, tmp_path: Path) -> None:
