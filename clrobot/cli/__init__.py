@@ -81,7 +81,7 @@ def main(words: Sequence[str] | None = None) -> None:
             from clrobot.cli.settings import train_verb
             from clrobot.experiment.words import COMMAND_LINE
 
-            verbs["train"], registry = train_verb(words), COMMAND_LINE
+            (verbs["train"], words), registry = train_verb(words), COMMAND_LINE
         parse(verbs, _DESCRIPTION, words, registry)()
 
 

@@ -42,17 +42,23 @@ def _settings_from_words(info: StructTypeInfo) -> StructConstructorSpec | None:
     return StructConstructorSpec(make_config if issubclass(info.type, RunConfig) else assemble, fields)
 
 
-def train_verb(words: Sequence[str]) -> Callable[..., None]:
-    """Return the verb `train`, whose flags are the settings and whose defaults come from `--config`."""
+def train_verb(words: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
+    """Return the verb `train`, whose flags are the settings and whose defaults come from `--config`, and its words.
+
+    A curriculum's defaults stand below the file's settings and the flags, and the file's `steps` are those of each
+    stage: `--curriculum` is read with the file, and not among the words any more.
+    """
+    words = list(words)
     file = _value_of("--config", words)
     word = _value_of("--curriculum", words)
     curriculum = None if word is None else load_curriculum(word)
-    if curriculum is not None and not curriculum.defaults:  # it changes no other setting
-        curriculum = None
     if file is not None:
         default = read_config(Path(file), curriculum)
+        words = words if word is None else _without("--curriculum", words)
+    elif curriculum is not None and curriculum.defaults:
+        default = make_config(curriculum=curriculum)
     else:
-        default = full_config_class()() if curriculum is None else make_config(curriculum=curriculum)
+        default = full_config_class()()
 
     def train(settings: Any = default, out: Path | None = None, config: Path | None = None) -> None:
         """Train one agent through a curriculum, into a new run folder.
@@ -70,13 +76,25 @@ def train_verb(words: Sequence[str]) -> Callable[..., None]:
         summarise(run, console)
 
     train.__annotations__["settings"] = Annotated[full_config_class(), tyro.conf.arg(name="")]
-    return train
+    return train, words
 
 
 def _value_of(flag: str, words: Sequence[str]) -> str | None:
+    """Return what the words give a flag, the last time that they name it, as with every other flag."""
+    found = None
     for word, following in zip(words, [*words[1:], None], strict=True):
         if word.startswith(f"{flag}="):
-            return word.removeprefix(f"{flag}=")
-        if word == flag:
-            return following
-    return None
+            found = word.removeprefix(f"{flag}=")
+        elif word == flag:
+            found = following
+    return found
+
+
+def _without(flag: str, words: Sequence[str]) -> list[str]:
+    """Return the words without a flag and its values."""
+    left, before = [], None
+    for word in words:
+        if word != flag and not word.startswith(f"{flag}=") and before != flag:
+            left.append(word)
+        before = word
+    return left
