@@ -96,6 +96,7 @@ def _read(content: str, what: str, kind: _Loader) -> tuple[Any, Any]:
     loader = kind(content)  # once, for both: it is what opening a run takes longest for
     try:
         root = loader.get_single_node()
+        _check_keys(root, what)
         return root, None if root is None else loader.construct_document(root)
     finally:
         loader.dispose()
@@ -140,6 +141,28 @@ def _check_size(content: str, what: str, kind: _Loader) -> None:
             open_nodes[-1] = around, size
         if size > _NODES:
             refuse(event, f"more than {_NODES:,} values; a curriculum or configuration has fewer")
+
+
+def _check_keys(root: yaml.Node | None, what: str) -> None:
+    """Refuse a key that stands twice, of which PyYAML would take the last; YAML 1.2 allows none."""
+    nodes, seen = [root], set()
+    while nodes:
+        node = nodes.pop()
+        if not isinstance(node, yaml.CollectionNode) or id(node) in seen:  # an alias is the node that it stands for
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+            continue
+        keys: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            nodes += [key, value]
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in keys:
+                line = key.start_mark.line + 1
+                raise UserError(f"{what}, line {line}: {shown(key.value)} stands there twice; give it once")
+            keys.add((key.tag, key.value))
 
 
 def _parse(content: str, name: str) -> Curriculum:

@@ -224,6 +224,26 @@ def test_a_file_whose_aliases_multiply_gets_a_short_sentence(tmp_path: Path):
     assert len(refusal(file)) < 500
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("name: a\nstages:\n- {task: reach, steps: 64}\n- {task: push, steps: 64, steps: 6}\n", 4, "steps"),
+        ("name: a\nstages: [{task: reach, steps: 64}]\nname: b\n", 3, "name"),
+        ("name: a\nstages: [{task: reach, steps: 64}]\n? [x, {y: 1, y: 2}]\n: 1\n", 3, "y"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(text: str, line: int, key: str, tmp_path: Path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    assert f"line {line}: '{key}' stands there twice; give it once" in refusal(file)
+
+
+def test_what_an_alias_repeats_stands_once(tmp_path: Path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: a\nstages:\n- &one {task: reach, steps: 64}\n- *one\n- *one\n")
+    assert len(load_curriculum(file).stages) == 3
+
+
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path):
     file = tmp_path / "mine.yaml"
     file.write_bytes(b"name: caf\xe9\n")
