@@ -263,6 +263,8 @@ class Curriculum(_Frozen):
     order: Literal["written", "seed", "drawn"] = "written"
     """Whether the stages come as they are written, or in an order drawn from the run's seed; drawn: they do, and it
     has been."""
+    drawn_by: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """The seed that drew the order, where it has been."""
     defaults: Defaults = {}
     """Settings of the algorithms that these tasks ask for: `{ppo: {gamma: 0.99}}`; flags and files override them."""
 
@@ -318,7 +320,7 @@ class Curriculum(_Frozen):
         """
         if self.order != "drawn":
             return self
-        return self.with_stages(tuple(sorted(self.stages, key=Stage.model_dump_json)), order="seed")
+        return self.with_stages(tuple(sorted(self.stages, key=Stage.model_dump_json)), order="seed", drawn_by=None)
 
     def with_stages(self, stages: tuple[Stage, ...], **changes: Any) -> Curriculum:
         """Return the same curriculum with other stages."""

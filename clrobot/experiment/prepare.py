@@ -47,7 +47,17 @@ def _check_numbers(stages: tuple[Stage, ...]) -> None:
 
 
 def settle(config: RunConfig) -> RunConfig:
-    """Return settings with what follows from them alone: the stages' order, and when snapshots are taken."""
+    """Return settings with what follows from them alone: the stages' order, and when snapshots are taken.
+
+    Raises:
+        UserError: their order was drawn by another seed, as in another run's `config.yaml`: it would pass for this
+            seed's.
+    """
+    if config.curriculum.drawn_by not in (None, config.seed):
+        raise UserError(
+            f"the order of these stages was drawn by seed {config.curriculum.drawn_by}, and this run has seed "
+            f"{config.seed}; give that seed, or the curriculum with `order: seed` in place of `order: drawn`"
+        )
     changes: dict[str, object] = {}
     if config.curriculum.order == "seed":
         changes["curriculum"] = _in_drawn_order(config.curriculum, config.seed)
@@ -73,7 +83,7 @@ def without_measurements(settings: dict[str, Any]) -> dict[str, Any]:
 def _in_drawn_order(curriculum: Curriculum, seed: int) -> Curriculum:
     """Return the stages in an order that the seed alone determines."""
     order = np.random.default_rng([seed, len(curriculum.stages)]).permutation(len(curriculum.stages))
-    return curriculum.with_stages(tuple(curriculum.stages[i] for i in order), order="drawn")
+    return curriculum.with_stages(tuple(curriculum.stages[i] for i in order), order="drawn", drawn_by=seed)
 
 
 def _measured(stage: Stage, found: dict[tuple[Any, ...], Measured]) -> Stage:
