@@ -8,6 +8,7 @@ import reprlib
 import sys
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ class Busy(UserError):
 
 
 def warn(message: str) -> None:
-    """Write a warning to the standard error."""
-    print(f"clrobot: warning: {cut(message, 480)}", file=sys.stderr)
+    """Write a warning to the standard error; where that is a full disk, the work goes on."""
+    with suppress(OSError):
+        print(f"clrobot: warning: {cut(message, 480)}", file=sys.stderr)
 
 
 class RenderError(RuntimeError):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from clrobot.errors import UserError
+from clrobot.errors import UserError, cut
 
 _PREFIX, _SUFFIX = ".clrobot-", ".tmp"
 _LEFT_OVER = 3600.0  # seconds after which what nobody holds was left by a process that was killed
@@ -27,8 +27,15 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV
 
 
 def at_home(path: Path) -> Path:
-    """Return a path of the user's with a leading `~` as the home folder: a shell leaves it in `--out=~/runs`."""
-    return path.expanduser() if path.parts[:1] == ("~",) else path
+    """Return a path of the user's with a leading `~` as the home folder: a shell leaves it in `--out=~/runs`.
+
+    Raises:
+        UserError: whoever runs this has no home folder, as in a container.
+    """
+    try:
+        return path.expanduser() if path.parts[:1] == ("~",) else path
+    except RuntimeError:
+        raise UserError(f"{cut(str(path))}: there is no home folder here; give the whole path, or set HOME") from None
 
 
 @contextmanager

@@ -66,9 +66,9 @@ MODULE is a module's name, or a file's path such as ./my_task.py.
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command `clrobot` with these words (None: the process's own)."""
-    words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
     print_on_any_terminal()
     with errors_as_sentences(), _torch_threads_put_back():
+        words = [_at_home(word) for word in (sys.argv[1:] if words is None else words)]
         if words == [VERSION_FLAG]:
             print(f"clrobot {__version__}")
             return

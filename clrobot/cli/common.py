@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn, cast
 
 import tyro
 
@@ -82,32 +82,36 @@ def errors_as_sentences() -> Iterator[None]:
     except (UserError, RenderError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("clrobot: stopped", file=sys.stderr)
-        sys.exit(130)
+        _end("stopped", 130)
     except BrokenPipeError:  # as in `clrobot tasks | head -1`: nobody reads on, which is no mistake
-        _print_no_more()
+        _print_no_more(sys.stdout)
         sys.exit(0)
     except OSError as error:
         if error.filename is None:
-            _print_no_more()
+            _print_no_more(sys.stdout)
             _fail(f"what it prints cannot be written ({error.strerror}); give it another place")
         _fail(f"{error.filename}: {error.strerror}; give a path that can be used")
     except TrainingStopped as error:
-        print(f"clrobot: {cut(str(error), 480)}", file=sys.stderr)
-        sys.exit(130)
+        _end(str(error), 130)
 
 
 def print_on_any_terminal() -> None:
-    """Replace what the terminal's encoding cannot show: no character may end a command."""
-    for stream in (sys.stdout, sys.stderr):
+    """Replace what the terminal's encoding cannot show: no character may end a command.
+
+    What a service was started without (`>&-`, `2>&-`) is nowhere: Python has None for it, which nothing can print to.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  as long as the process
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
-def _print_no_more() -> None:
+def _print_no_more(stream: IO[str]) -> None:
     """Let what is still to be printed go nowhere: Python would try once more at its end."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def check_environment() -> None:
@@ -115,6 +119,8 @@ def check_environment() -> None:
 
     numpy and matplotlib take SOURCE_DATE_EPOCH for the seconds since 1970 of every date that they write.
     """
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", os.environ.get("COLUMNS", "80")):
+        del os.environ["COLUMNS"]  # some tools set 0, at which rich draws nothing of a table
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch and not (re.fullmatch(r"[0-9]{1,12}", epoch) and int(epoch) < _YEAR_10000):
         raise UserError(
@@ -122,9 +128,17 @@ def check_environment() -> None:
         )
 
 
-def _fail(sentence: str) -> None:
-    print(f"clrobot: {cut(sentence, 480)}", file=sys.stderr)
-    sys.exit(2)
+def _fail(sentence: str) -> NoReturn:
+    _end(sentence, 2)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    """Tell why the process ends, if the error output can be written, and end it with this exit code."""
+    try:
+        print(f"clrobot: {cut(sentence, 480)}", file=sys.stderr, flush=True)
+    except OSError:
+        _print_no_more(sys.stderr)
+    sys.exit(code)
 
 
 def open_console() -> LiteralConsole:

@@ -174,9 +174,7 @@ def test_the_order_follows_from_the_seed_and_is_then_written() -> None:
     assert settled.curriculum.order == "drawn"
     assert settle(settled) == settled
     # It would pass for seed 4's, whose order is another, and take its place among published runs.
-    with pytest.raises(
-        UserError, match="drawn by seed 3, and this run has seed 4; give that seed"
-    ):
+    with pytest.raises(UserError, match="drawn by seed 3, and this run has seed 4; give that seed"):
         settle(settled.model_copy(update={"seed": 4}))
     assert settled.curriculum.planned == settle(config(shuffled, seed=4)).curriculum.planned
 
