@@ -54,7 +54,7 @@ plugin:  ## a user's own distribution beside the wheel that smoke has built
 	bash .ci/plugin dist/*.whl
 
 same-results:  ## that no bit differs from another commit's: make same-results OLD=REVISION
-	rm -rf .same-results && git worktree add -q --detach .same-results $(OLD)
+	rm -rf .same-results && git worktree add -q --force --detach .same-results $(OLD)
 	cp .ci/same_results.py .same-results/.ci/
 	cd .same-results && ../$(PYTHON) .ci/same_results.py record ../before.json
 	$(PYTHON) .ci/same_results.py record after.json
