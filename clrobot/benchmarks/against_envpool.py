@@ -67,7 +67,7 @@ def supported(version: str, python: Path) -> str:
     return version
 
 
-def envpool_speed(python: Path, num_envs: int, seconds: float) -> dict[str, Any]:
+def envpool_speed(python: Path, num_envs: int, seconds: float, threads: int = 0) -> dict[str, Any]:
     """Return control steps and simulated seconds a second of EnvPool's tasks and of ours like them, and their ratios.
 
     Both have the same number of simulations and threads and take random actions, in turns of `_BLOCK` calls, through
@@ -75,12 +75,12 @@ def envpool_speed(python: Path, num_envs: int, seconds: float) -> dict[str, Any]
     """
     with envpool_simulations(python) as neighbour:
         version = supported(str(neighbour.ask()["envpool"]), python)
-        pairs = [_compare(neighbour, pair, num_envs, seconds) for pair in PAIRS]
+        pairs = [_compare(neighbour, pair, num_envs, seconds, threads) for pair in PAIRS]
     return {"versions": {"envpool": version}, "num_envs": num_envs, "control_step": CONTROL_STEP, "pairs": pairs}
 
 
-def _compare(neighbour: Neighbour, pair: Pair, num_envs: int, seconds: float) -> dict[str, Any]:
-    env = make_vector_env(pair.ours, num_envs)
+def _compare(neighbour: Neighbour, pair: Pair, num_envs: int, seconds: float, threads: int) -> dict[str, Any]:
+    env = make_vector_env(pair.ours, num_envs, threads=threads)
     rng = np.random.default_rng(0)
     drawn = rng.uniform(-1.0, 1.0, (HORIZON, num_envs, ACTION_SIZE)).astype(np.float32)
     actions = itertools.cycle(drawn)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clrobot.cli.common import MOST_SEED, MOST_THREADS, at_least, check_file, open_console
-from clrobot.errors import UserError
+from clrobot.cli.common import MOST_THREADS, at_least, check_file, check_seeds, open_console
+from clrobot.errors import UserError, shown
 from clrobot.files import atomic
 from clrobot.results.numbers import grouped, json_text, number
 
@@ -16,7 +16,7 @@ _MOST_ROUNDS = 100_000
 def bench(
     num_envs: int = 256,
     seconds: float = 2.0,
-    ppo_task: str = "pick-place",
+    ppo_task: str | None = None,
     metaworld: Path | None = None,
     envpool: Path | None = None,
     envpool_learning: Path | None = None,
@@ -47,7 +47,7 @@ def bench(
     Args:
         num_envs: simulations stepped together.
         seconds: how long each measurement lasts, about.
-        ppo_task: the task that PPO is measured on.
+        ppo_task: the task that PPO is measured on; by default pick-place.
         metaworld: a Python with Meta-World and Stable-Baselines3, to measure Meta-World's simulations beside ours,
             each in a process of its own.
         envpool: a Python with EnvPool 1.2 or later, to measure its native simulations (Meta-World's and Playground's)
@@ -66,7 +66,16 @@ def bench(
     at_least(threads, "--threads", 0, MOST_THREADS)
     check_file(json, "--json")
     check_file(envpool_learning, "--envpool-learning")
+    if not 0 < seconds <= 3600:
+        raise UserError(f"--seconds {seconds}; expected a positive number, at most 3600")
+    if json is not None and not json.parent.is_dir():
+        raise UserError(f"--json {json}: there is no folder {json.parent}; make it first")
     if world is not None:
+        if threads or any(given is not None for given in (ppo_task, metaworld, envpool, envpool_learning)):
+            raise UserError(
+                f"--world {shown(world)} is measured alone, on all cores; leave out --threads, --ppo-task, "
+                "--metaworld, --envpool and --envpool-learning"
+            )
         found = world_speed(world, num_envs, seconds)
         if json is not None:
             with atomic(json) as file:
@@ -78,7 +87,7 @@ def bench(
     run_bench(
         num_envs,
         seconds,
-        ppo_task,
+        ppo_task or "pick-place",
         metaworld,
         json,
         open_console(),
@@ -153,10 +162,7 @@ def learning(
     at_least(every, "--every", most=MAX_STEPS)
     if threads is not None:
         at_least(threads, "--threads", 0, MOST_THREADS)
-    for own in seed:
-        at_least(own, "--seed", 0, MOST_SEED)
-    if len(set(seed)) < len(seed):
-        raise UserError(f"--seed {' '.join(map(str, seed))} names one twice; name each once")
+    check_seeds(seed)
     check_file(out)
     for name in task:
         _ = TASKS_BY_ID[name]  # refused before anything is trained

@@ -156,6 +156,16 @@ def at_least(value: int, flag: str, least: int = 1, most: int | None = None) -> 
         raise UserError(f"{flag} {shown(value)}; expected {most:,} at most")
 
 
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise UserError where --seed gives none, one twice, or one that no run can have."""
+    if not seeds:
+        raise UserError("--seed gives no seed; give one or more, or leave it out")
+    for seed in seeds:
+        at_least(seed, "--seed", 0, MOST_SEED)
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seed {cut(' '.join(map(str, seeds)), 60)} names one twice; name each once")
+
+
 def check_file(path: Path | None, flag: str = "--out") -> None:
     """Raise UserError where a file is to be written and its path names a folder, as `--out ''` names this one."""
     if path is not None and (not path.name or at_home(path).is_dir()):

@@ -64,13 +64,16 @@ def evaluate(
     at_least(threads, "--threads", 0, MOST_THREADS)
     if seed is not None:
         at_least(seed, "--seed", 0, MOST_SEED)
+    if task_id == "none" and stochastic:
+        raise UserError("--stochastic samples actions where the task is told; leave it out, or --task-id none")
     folder, agent = open_run(run, stage)
     from clrobot.evaluation.evaluator import Evaluator, finite_mean
 
     slots = range(len(agent.slots)) if task is None else [agent.slot_index(task)]
     seed = folder.config.evaluation.seed if seed is None else seed
     evaluator = Evaluator(folder.config.curriculum, seed, threads)
-    title = f"{run.name}, after stage {agent.stage}"
+    name = run.resolve().name  # of `.` there is none as it is written
+    title = f"{name}, after stage {agent.stage}"
     if task_id == "none":
         if not folder.config.task_inference.enabled:
             raise UserError(
@@ -87,7 +90,7 @@ def evaluate(
             found = {"mean": evaluator.episodes(agent.policy, slot, episodes)}
         rows += [
             {
-                "run": run.name,
+                "run": name,
                 "stage": agent.stage,
                 "task": agent.slots[slot],
                 "trained": slot < agent.stage,
@@ -130,7 +133,7 @@ def _without_label(
         outcome, inferred = evaluator.task_agnostic(agent.policy, slot, episodes)
         rows.append(
             {
-                "run": run.name,
+                "run": run.resolve().name,
                 "stage": agent.stage,
                 "task": agent.slots[slot],
                 "episodes": episodes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from clrobot.cli.common import MOST_SEED, Column, Format, at_least, check_file, open_console, show_rows
@@ -137,4 +138,6 @@ def _known(value: int | None) -> str:
 
 
 def _first_line(text: str | None) -> str:
-    return next(iter(text.strip().splitlines()), "") if text is not None else _NO_DOCSTRING
+    if text is None:
+        return _NO_DOCSTRING if sys.flags.optimize >= 2 else ""
+    return next(iter(text.strip().splitlines()), "")

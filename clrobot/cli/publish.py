@@ -44,6 +44,8 @@ def publish(
     check_file(out)
     if commit and not _COMMIT.fullmatch(commit):
         raise UserError(f"--commit {shown(commit)}; expected 7 to 40 digits of a commit's hash, such as 48527b3")
+    if tuning and loaded:
+        raise UserError("--loaded marks seconds, and --tuning has none; leave one out")
     folders, out = expand_runs(runs), at_home(out)
     if tuning:
         count = publish_tuning(folders, out, commit=commit, replace=replace)

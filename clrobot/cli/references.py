@@ -6,8 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clrobot.cli.common import MOST_SEED, MOST_THREADS, RunPaths, at_least, check_file, expand_runs, open_console
-from clrobot.errors import Busy, UserError
+from clrobot.cli.common import (
+    MOST_THREADS,
+    RunPaths,
+    at_least,
+    check_file,
+    check_seeds,
+    expand_runs,
+    open_console,
+)
+from clrobot.errors import Busy, UserError, shown
 from clrobot.results.numbers import number
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ def references(
     store: Path | None = None,
     task: tuple[str, ...] = (),
     curriculum: tuple[str, ...] = (),
-    seed: tuple[int, ...] = tuple(range(10)),
+    seed: tuple[int, ...] | None = None,
     steps: int | None = None,
     config: Path | None = None,
     out: Path | None = None,
@@ -38,8 +46,8 @@ def references(
         runs: run folders; a folder that holds runs stands for those in it.
         store: where references are kept; by default the folder references beside each run.
         task: for --out: the tasks.
-        curriculum: for --out: curricula, for every world in them.
-        seed: for --out: the seeds.
+        curriculum: for --out: curricula, for every world of clrobot's own tasks in them.
+        seed: for --out: the seeds; by default 0 to 9.
         steps: for --out: control steps of each; by default twice the longest budget in a curriculum of clrobot's, and
             as many as the transfer matrix takes.
         config: for --out: the algorithm's and the network's settings, as in train.
@@ -48,8 +56,8 @@ def references(
     """
     if threads is not None:
         at_least(threads, "--threads", 0, MOST_THREADS)
-    if out is None and (task or curriculum or steps is not None or config is not None):
-        raise UserError("--task, --curriculum, --steps and --config are for curves; say where they go: --out FILE")
+    if out is None and (task or curriculum or any(given is not None for given in (seed, steps, config))):
+        raise UserError("--task, --curriculum, --seed, --steps and --config are for curves; give --out FILE for them")
     if out is None:
         _of_runs(runs, store, threads)
         return
@@ -58,9 +66,9 @@ def references(
     check_file(out)
     if not task and not curriculum:
         raise UserError("no task; give --task, --curriculum or both")
-    for own in seed:
-        at_least(own, "--seed", 0, MOST_SEED)
-    _curves(out, task, curriculum, seed, steps, config, threads)
+    seeds = tuple(range(10)) if seed is None else seed
+    check_seeds(seeds)
+    _curves(out, task, curriculum, seeds, steps, config, threads)
 
 
 def _curves(
@@ -87,14 +95,13 @@ def _curves(
     alone = tuple(Stage(task=name, steps=1) for name in tasks)
     given = [Curriculum(name="tasks", stages=alone)] if alone else []
     worlds = worlds_of([*given, *map(load_curriculum, curricula)])
+    if not worlds:
+        names = " ".join(curricula)
+        raise UserError(f"--curriculum {shown(names)} has none of clrobot's own tasks, which alone have such curves")
     base = make_config() if config is None else read_config(config)
     if threads is not None:
         base = base.model_copy(update={"threads": threads})
-    configs = [
-        reference_config(base, world, seed, steps or budget_of(world))
-        for seed in dict.fromkeys(seeds)
-        for world in worlds
-    ]
+    configs = [reference_config(base, world, seed, steps or budget_of(world)) for seed in seeds for world in worlds]
     console = open_console()
     train_references(out, configs, lambda line: console.print(line, soft_wrap=True))
     console.print(str(out), soft_wrap=True)

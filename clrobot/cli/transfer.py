@@ -29,7 +29,7 @@ def transfer(
 
     Args:
         out: the folder of transfer.csv, transfer.svg and transfer.html.
-        tasks: two or more; by default all.
+        tasks: two or more; by default all of clrobot's.
         seed: of every training; the matrix keeps the rows of several.
         steps: control steps of the second task.
         first_steps: control steps of the first task; by default the most that one of clrobot's curricula gives it.

@@ -51,6 +51,24 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "learning: 10^30 steps": (["learning", "--steps", str(10**30)], "expected 1,000,000,000,000 at most"),
     "learning: every 10^30": (["learning", "--every", str(10**30)], "expected 1,000,000,000,000 at most"),
     "learning: a seed below zero": (["learning", "--seed", "-1"], "--seed -1; expected 0 or more"),
+    "bench: nowhere": (["bench", "--json", "none/a.json"], "--json none/a.json: there is no folder none"),
+    "bench: a world without end": (["bench", "--world", "gymnasium:Reacher-v5", "--seconds", "inf"], "--seconds inf"),
+    "bench: a world and a task": (["bench", "--world", "a:b", "--ppo-task", "push"], "is measured alone, on all"),
+    "bench: a world and threads": (["bench", "--world", "a:b", "--threads", "1"], "is measured alone, on all"),
+    "study: another's settings": (["study", "a.yaml", "--slurm.cpus", "2"], "--slurm.… is for --on slurm"),
+    "study: settings of both": (
+        ["study", "a.yaml", "--on", "slurm", "--ray.cpus", "2"], "--ray.… is for --on ray, and this is --on slurm"),
+    "references: seeds of no curve": (["references", "RUN", "--seed", "3"], "--seed, --steps and --config are for"),
+    "references: no seed": (["references", "--out", "a.csv", "--task", "reach", "--seed"], "--seed gives no seed"),
+    "references: a seed twice": (
+        ["references", "--out", "a.csv", "--task", "reach", "--seed", "1", "1"], "--seed 1 1 names one twice"),
+    "references: others' worlds": (
+        ["references", "--out", "a.csv", "--curriculum", "pusher2"], "'pusher2' has none of clrobot's own tasks"),
+    "learning: no seed": (["learning", "--task", "reach", "--seed"], "--seed gives no seed; give one or more"),
+    "evaluate: sampled and untold": (
+        ["evaluate", "RUN", "--task-id", "none", "--stochastic"], "--stochastic samples actions where"),
+    "publish: seconds of tries": (
+        ["publish", "RUN", "--out", "a.csv", "--tuning", "--loaded"], "--loaded marks seconds, and"),
     "learning: a folder": (["learning", "--task", "reach", "--out", "there"], "--out there is a folder"),
 }  # fmt: skip
 

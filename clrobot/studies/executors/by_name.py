@@ -41,10 +41,16 @@ def make_executor(name: str, **settings: object) -> Executor:
         settings: those of executors that have any, by their names.
 
     Raises:
-        UserError: there is none of that name, or the package that it needs is not installed.
+        UserError: there is none of that name, the package that it needs is not installed, or the settings are of
+            another, which would be ignored.
     """
     if name not in EXECUTORS:
         raise UserError(f"--on {shown(name)}{nearest(name, EXECUTORS)}")
+    for other, given in settings.items():
+        if other != name and given != type(given)():
+            raise UserError(
+                f"--{other}.… is for --on {other}, and this is --on {name}; give --on {other}, or leave it out"
+            )
     kind = EXECUTORS[name]
     if kind.package is not None and find_spec(kind.package) is None:
         raise UserError(
