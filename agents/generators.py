@@ -20,9 +20,11 @@ def generator_states(device: th.device) -> dict[str, th.Tensor]:
 def set_generator_states(states: Mapping[str, th.Tensor], device: th.device) -> None:
     """Set what `generator_states` returned; other names in `states` are passed over.
 
+    A card's generator stays as the stage has seeded it where the states are of networks on the processor.
+
     Raises:
-        KeyError, RuntimeError: one is missing, or is of another kind.
+        KeyError, RuntimeError: the processor's is missing, or one is of another kind.
     """
     th.set_rng_state(states["torch"])
-    if device.type == "cuda":
+    if device.type == "cuda" and _CARD in states:
         th.cuda.set_rng_state(states[_CARD], device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -12,9 +13,29 @@ from clrobot.errors import UserError
 from clrobot.files import TEXT_LIMIT, atomic, read_plain
 
 MANIFEST = "manifest.json"
+# What is wrong with a file and not with this moment; None and the last two as `read_plain` has it of what it refuses.
+_DAMAGE = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    None,
+    errno.EINVAL,
+    errno.EFBIG,
+}
 _PART = 2**20  # bytes read at a time
 _MOST_FILES = 100  # that a manifest lists
 _MOST_RECORDED = 2**28  # bytes of a file that still grows: as many as its reader takes at most
+
+
+def is_damage(error: OSError) -> bool:
+    """Return whether a file that cannot be read will not be there later either.
+
+    What a disk, a network or this process's limits say for a while is no damage: what is taken for damaged is passed
+    over, and what is passed over may be lost.
+    """
+    return error.errno in _DAMAGE
 
 
 def write_manifest(folder: Path) -> None:
@@ -36,7 +57,7 @@ def check_manifest(folder: Path, sizes: Mapping[str, int], unread: str = "") -> 
         unread: a pattern of names whose files' content is not looked at.
 
     Raises:
-        UserError: a file may not be read here, which is no damage.
+        UserError: a file cannot be read here, or now, which is no damage.
     """
     manifest = folder / MANIFEST
     try:
@@ -53,9 +74,9 @@ def check_manifest(folder: Path, sizes: Mapping[str, int], unread: str = "") -> 
         for name, expected in sums.items():
             if (problem := _check_file(folder, name, expected, sizes.get(name, most), unread)) is not None:
                 return problem
-    except PermissionError as error:
-        raise _unreadable(error) from error
     except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, OSError) and not is_damage(error):
+            raise _unreadable(error) from error
         return f"{manifest} is missing or damaged ({error})"
     return None
 
@@ -73,8 +94,12 @@ def _check_file(folder: Path, name: str, expected: object, most: int, unread: st
     return None
 
 
-def _unreadable(error: PermissionError) -> UserError:
-    return UserError(f"{error.filename}: permission denied; ask its owner to let you read it (chmod a+r)")
+def _unreadable(error: OSError) -> UserError:
+    if isinstance(error, PermissionError):
+        return UserError(f"{error.filename}: permission denied; ask its owner to let you read it (chmod a+r)")
+    return UserError(
+        f"{error.filename}: {error.strerror}, which may pass; try again later, or move it elsewhere where it stays so"
+    )
 
 
 def checksum(path: Path) -> str:
@@ -97,11 +122,27 @@ def check_record(folder: Path) -> str | None:
     """Return what is wrong with the files of `write_record`, or None (also for a folder that has no record).
 
     Raises:
-        UserError: a file may not be read here, which is no damage.
+        UserError: a file cannot be read here, or now, which is no damage.
     """
-    manifest = folder / MANIFEST
-    if not manifest.exists():
+    if _record_problem(folder) is None:
         return None
+    return _record_problem(folder)  # a stage's end writes file and record one after the other: by now it has
+
+
+def grown_since(folder: Path) -> str | None:
+    """Return which of the files of `write_record` has more in it than was recorded, or None.
+
+    Call it of a folder whose record is right (`check_record`), and whose files grow no more.
+    """
+    try:
+        recorded = json.loads(read_plain(folder / MANIFEST))
+        return next((n for n, told in recorded.items() if (folder / n).stat().st_size > int(told["bytes"])), None)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _record_problem(folder: Path) -> str | None:
+    manifest = folder / MANIFEST
     try:
         recorded = json.loads(read_plain(manifest))
         if len(recorded) > _MOST_FILES:
@@ -113,9 +154,11 @@ def check_record(folder: Path) -> str | None:
             found = _checksum_of_start(path, int(expected["bytes"]))
             if found is None or found != expected["sha256"]:
                 return f"{path} is damaged (its checksum differs)"
-    except PermissionError as error:
-        raise _unreadable(error) from error
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        if isinstance(error, OSError) and not is_damage(error):
+            raise _unreadable(error) from error
         return f"{manifest} is damaged ({type(error).__name__})"
     return None
 

@@ -21,7 +21,7 @@ from clrobot.errors import Busy, UserError, cut, explain, shown
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.config_file import dump_config, read_run_config
 from clrobot.files import TEXT_LIMIT, at_home, atomic, find_stray, read_own
-from clrobot.manifests import MANIFEST, check_record, write_record
+from clrobot.manifests import MANIFEST, check_record, grown_since, write_record
 from clrobot.published.provenance import physics_of
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.shown import damage_as_html, run_as_html
@@ -189,9 +189,12 @@ class RunFolder:
         if not path.exists():
             raise UserError(f"{path} is missing; it is written after the first stage")
         try:
-            return RunMetrics.model_validate_json(read_own(path, _MOST_BYTES))
+            metrics = RunMetrics.model_validate_json(read_own(path, _MOST_BYTES))
         except ValidationError as error:
             raise UserError(f"{path} is damaged: {explain(error)}; train again, or restore the file") from None
+        if metrics.stages_done == metrics.stages and (name := grown_since(self.path)) is not None:
+            raise UserError(f"{self.path / name} has more than its finished training wrote; restore the file")
+        return metrics
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows; of a run that cannot be read, why."""
@@ -248,12 +251,12 @@ class RunFolder:
         return False
 
     def clear_beginning(self, config: RunConfig) -> None:
-        """Remove what a training writes before its first stage is over, and nothing else: the run starts anew, here.
+        """Remove what a training writes before its first stage is over, but for snapshots: the run starts anew, here.
 
         Args:
             config: its settings as they are on this machine.
         """
-        for name in ("resume", "tensorboard", stage_name(0), stage_name(1)):  # the first one's checkpoint comes early
+        for name in ("tensorboard", stage_name(0), stage_name(1)):  # the first one's checkpoint comes early
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("scores.jsonl", "metrics.json", MANIFEST):
             (self.path / name).unlink(missing_ok=True)

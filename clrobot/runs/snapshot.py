@@ -34,13 +34,14 @@ from clrobot.agents.vec_env import EnvState
 from clrobot.errors import UserError, cut, explain
 from clrobot.experiment.config import RunConfig
 from clrobot.files import atomic, read_plain
-from clrobot.manifests import check_manifest, checksum, write_manifest
+from clrobot.manifests import check_manifest, checksum, is_damage, write_manifest
 from clrobot.runs.progress import Progress
 from clrobot.runs.score_book import MOST_BYTES as SCORES_BYTES
 from clrobot.runs.sizes import ROOM, snapshot_sizes
 
 _SNAPSHOT = re.compile(r"step_\d{12,13}")  # steps go up to 10^12
 _KEPT = 2
+_ASIDE = "passed-over"  # within the folder of the snapshots
 _MOST_BYTES = ROOM  # of one of a snapshot's JSON files: as large as the generators of a million simulations
 
 
@@ -148,6 +149,22 @@ def snapshots(parent: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
+def set_aside(parent: Path) -> Path | None:
+    """Move all snapshots to where nothing reads or removes them before the run is finished; return where, if any.
+
+    With another version of a library, or on another machine, one may be whole that is passed over here.
+    """
+    found = snapshots(parent)
+    if not found:
+        return None
+    aside = parent / _ASIDE
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for folder in found:
+        folder.rename(aside / folder.name)
+    return aside
+
+
 def _named(parent: Path, step: int) -> Path:
     return parent / f"step_{step:012d}"
 
@@ -166,6 +183,7 @@ class Snapshot:
         Raises:
             Damaged: a file is missing, damaged or not what it should be.
             OtherRun: the run's settings or scores are not those of the training.
+            UserError: a file cannot be read now, or there is no memory for it.
         """
         if (problem := check_manifest(folder, snapshot_sizes(config))) is not None:
             raise Damaged(problem)
@@ -182,6 +200,8 @@ class Snapshot:
             name = "generators.json" if error.title == _Generators.__name__ else "progress.json"
             raise Damaged(f"{folder / name} is damaged ({explain(error)})") from error
         except (OSError, ValueError, SafetensorError, RecursionError, MemoryError) as error:
+            if _is_passing(error):
+                raise _not_now(folder, error) from error
             raise Damaged(f"{folder} is damaged ({_told(error)})") from error
         _check_run(folder.parent.parent, sums, self.progress.scores)
         self.folder = folder
@@ -194,12 +214,15 @@ class Snapshot:
 
         Raises:
             Damaged: something failed.
+            UserError: what failed is this machine at this moment: no memory, or a disk that does not answer.
         """
         try:
             yield
         except UserError:
             raise
         except Exception as error:
+            if _is_passing(error):
+                raise _not_now(self.folder, error) from error
             raise Damaged(f"{self.folder} is damaged ({_told(error)})") from error
 
     def simulation(self) -> EnvState:
@@ -284,6 +307,17 @@ def _check_moments(prefix: str, state: dict[str, th.Tensor], parameter: th.Tenso
         check_numbers(f"{prefix}{moment}", tensor, () if moment == "step" else parameter.shape)
     if not all(tensor.dtype == th.float32 for tensor in state.values()):
         raise ValueError(f"{prefix}exp_avg is {state['exp_avg'].dtype}")
+
+
+def _is_passing(error: Exception) -> bool:
+    """Return whether it is this machine that fails now, and not the snapshot."""
+    return isinstance(error, MemoryError | th.OutOfMemoryError) or (
+        isinstance(error, OSError) and not is_damage(error)
+    )
+
+
+def _not_now(folder: Path, error: Exception) -> UserError:
+    return UserError(f"{folder} cannot be put back now ({_told(error)}); nothing is changed: try again later")
 
 
 def _told(error: Exception) -> str:

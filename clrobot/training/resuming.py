@@ -21,7 +21,7 @@ from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import CheckpointInfo, load_agent, load_method_state
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
-from clrobot.runs.snapshot import Damaged, OtherRun, Snapshot, snapshots
+from clrobot.runs.snapshot import Damaged, OtherRun, Snapshot, set_aside, snapshots
 from clrobot.training.observer import Observer, Silent
 from clrobot.training.plan import plan_stage
 from clrobot.training.stage import begin_stage
@@ -80,11 +80,16 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
             _go_on_at(training, snapshot)
         elif isinstance(end, _EndOfStage):
             _go_on_after(training, end)
-            if snapshots(run.resume):
-                observer.warn(f"{path} holds no whole snapshot: it goes on from the end of stage {end.stage}")
+            if (aside := set_aside(run.resume)) is not None:
+                observer.warn(
+                    f"{path} holds no whole snapshot: it goes on from the end of stage {end.stage}, and keeps those "
+                    f"in {aside} until it is finished"
+                )
         else:
             # Stopped before its first stage was over: from the start, which gives the same bits.
-            observer.warn(f"{path} holds no whole snapshot: it starts anew")
+            aside = set_aside(run.resume)
+            kept = "" if aside is None else f", and keeps those in {aside} until it is finished"
+            observer.warn(f"{path} holds no whole snapshot: it starts anew{kept}")
             run.clear_beginning(config)
             training.measure_untrained()
     return training

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch as th
 from support.models import forge_manifest
 from support.outcomes import StopAt, Warned, WholeRuns, outcome, stopped
 from support.trainings import settings
 
+import clrobot.manifests
 import clrobot.training.training
+from clrobot.agents.generators import generator_states, set_generator_states
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.report.page import write_report
 from clrobot.runs.folder import RunFolder
-from clrobot.runs.snapshot import snapshots
+from clrobot.runs.snapshot import Snapshot, snapshots
 from clrobot.training.resuming import open_training, resume
 from clrobot.training.stopping import Stopped
 from clrobot.training.training import Training
@@ -25,6 +31,13 @@ pytestmark = pytest.mark.usefixtures("quick_training")
 
 def files(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
+def fails(failure: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    return fail
 
 
 def damage_metrics(run: Path) -> None:
@@ -79,6 +92,83 @@ def test_a_run_stopped_before_its_first_stage_was_over_starts_anew_and_keeps_wha
     assert "starts anew" in observer.warnings[0]
     assert (run / "notes.txt").read_text() == "mine"
     assert outcome(run) == whole_runs["finetune"].outcome
+
+
+@pytest.mark.parametrize("boundary", [2, 9], ids=["in the first stage", "in the second"])
+def test_snapshots_that_cannot_be_put_back_are_kept_until_the_run_is_finished(
+    boundary: int, whole_runs: WholeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be whole: of another machine, or of another version of a library."""
+    run = stopped(tmp_path / "run", "ewc", boundary=boundary)
+    before = {path.name: files(path) for path in snapshots(run / "resume")}
+    assert before
+    with monkeypatch.context() as patched:
+        patched.setattr(Snapshot, "restore_generators", fails(RuntimeError("of other states")))
+        observer = Warned()
+        training = open_training(run, observer)
+    assert observer.warnings[-1].endswith(f"and keeps those in {run}/resume/passed-over until it is finished")
+    kept = run / "resume" / "passed-over"
+    assert {path.name: files(path) for path in kept.iterdir()} == before
+    training.run()
+    assert not (run / "resume").exists()
+    assert outcome(run) == whole_runs["ewc"].outcome
+
+
+DISK = OSError(errno.EIO, "Input/output error", "x")
+PASSING: dict[str, tuple[str, Exception]] = {
+    "no memory for a tensor": ("clrobot.runs.snapshot.Snapshot.restore_model", MemoryError()),
+    "no room on the card": ("clrobot.runs.snapshot.Snapshot.restore_model", th.OutOfMemoryError("no room")),
+    "no memory for a file": ("clrobot.runs.snapshot.load_file", MemoryError()),
+    "a disk that does not answer": ("clrobot.runs.snapshot.load_file", DISK),
+    "nor for checksums": ("clrobot.manifests.checksum", DISK),
+}
+
+
+@pytest.mark.parametrize("boundary", [2, 9], ids=["in the first stage", "in the second"])
+@pytest.mark.parametrize("what", PASSING)
+def test_a_machine_that_fails_for_a_moment_changes_nothing(
+    what: str, boundary: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stopped(tmp_path / "run", "ewc", boundary=boundary)
+    before = files(run)
+    where, failure = PASSING[what]
+    monkeypatch.setattr(where, fails(failure))
+    with pytest.raises(UserError, match="try again later"):
+        resume(run)
+    assert files(run) == before
+
+
+def test_a_run_of_the_processor_goes_on_on_a_card_with_the_card_s_own_generator() -> None:
+    states = generator_states(th.device("cpu"))
+    th.manual_seed(5)
+    set_generator_states(states, th.device("cuda"))  # no card is asked for anything
+    assert th.equal(th.get_rng_state(), states["torch"])
+
+
+def test_scores_that_were_added_to_a_finished_run_are_no_results(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    run = RunFolder.open(Path(shutil.copytree(whole_runs["finetune"].run.path, tmp_path / "run")))
+    last = run.scores_file.read_text().splitlines()[-1]
+    with run.scores_file.open("a") as file:
+        file.write(last + "\n")
+    with pytest.raises(UserError, match=r"scores.jsonl has more than its finished training wrote; restore the file"):
+        run.read_metrics()
+
+
+def test_metrics_that_are_being_written_are_not_damaged(
+    whole_runs: WholeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage's end takes the record away, writes the metrics, and then their record."""
+    run = RunFolder.open(Path(shutil.copytree(whole_runs["finetune"].run.path, tmp_path / "run")))
+    checked, writes = clrobot.manifests._checksum_of_start, [run.path / "manifest.json"]
+
+    def meanwhile(path: Path, size: int) -> str | None:
+        if writes:
+            writes.pop().unlink()
+            (run.path / "metrics.json").write_text((run.path / "metrics.json").read_text() + " ")
+        return checked(path, size)
+
+    monkeypatch.setattr(clrobot.manifests, "_checksum_of_start", meanwhile)
+    assert run.read_metrics().stages_done == 3
 
 
 def test_a_page_does_not_make_an_unfinished_run_finished(whole_runs: WholeRuns, tmp_path: Path) -> None:
