@@ -138,7 +138,7 @@ class EnvPoolKind(Kind):
             load_triton()
             options |= {"render_mode": "rgb_array", "render_width": draw, "render_height": draw}
         try:
-            return Pool(spec.task.partition(":")[2], num_envs, options, _fps(known))
+            return Pool(spec.task.partition(":")[2], num_envs, options, _fps(known, spec.kwargs))
         except UserError:
             raise
         except Exception as error:
@@ -283,12 +283,13 @@ def _checked(spec: WorldSpec, config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(spec.kwargs)
 
 
-def _fps(known: _Known) -> float:
+def _fps(known: _Known, kwargs: Mapping[str, Any]) -> float:
     """Return the control steps in a second of a task's own time, where it is known."""
-    if "ctrl_dt" in known.config:
-        return float(1.0 / known.config["ctrl_dt"])
+    config = {**known.config, **kwargs}
+    if "ctrl_dt" in config:
+        return float(1.0 / config["ctrl_dt"])
     step = _TIMESTEP.get(known.family)
-    return FPS if step is None else 1.0 / (step * known.config["frame_skip"])
+    return FPS if step is None else 1.0 / (step * config["frame_skip"])
 
 
 def _offer(task: str) -> Offer:

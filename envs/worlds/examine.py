@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from clrobot.envs.worlds.foreign import WorldFailed, failing
+from clrobot.envs.worlds.foreign import WorldFailed, failing, is_truth
 from clrobot.envs.worlds.spec import HUGE, MOST, Measured, WorldSpec
 from clrobot.errors import UserError, cut, shown
 
@@ -66,6 +66,7 @@ def examine(spec: WorldSpec, make: Make, steps: int | None = None) -> Measured:
     """
     env, again = make(), make()
     try:
+        _check_alike(spec.task, env, again)
         _check_repeats(spec.task, env, again)
         rows, told = _random_steps(spec.task, env, STEPS if steps is None else steps)
     finally:
@@ -73,6 +74,10 @@ def examine(spec: WorldSpec, make: Make, steps: int | None = None) -> Measured:
         again.close()
     assert env.action_space.shape is not None
     key = told_key(spec, told, SUCCESS_KEYS)
+    if key is not None and (problem := told[key]) is not None:
+        raise UserError(
+            f"{spec.task} tells {shown(key)} in its info as {problem}; expected true, false or a number: wrap it"
+        )
     return measured(spec.task, rows, int(np.prod(env.action_space.shape)), key)
 
 
@@ -89,8 +94,10 @@ def told_key(spec: WorldSpec, told: Collection[str], known: Sequence[str]) -> st
     """
     key = spec.success_key
     if key is not None and key not in told:
-        others = ", ".join(sorted(told)) or "nothing"
-        raise UserError(f"{spec.task} never tells {shown(key)} in its info; it tells {others}: choose one of these")
+        others = f"it tells {', '.join(sorted(told))}: choose one of these, or" if told else "it tells nothing:"
+        raise UserError(
+            f"{spec.task} never tells {shown(key)} in its info; {others} let it tell that at every step"
+        )
     if key is None and spec.success_above is None:
         return next((name for name in known if name in told), None)
     return key
@@ -125,8 +132,21 @@ def _random_actions(env: gym.Env[Any, Any], seed: int) -> Callable[[], NDArray[A
     """Return what draws actions evenly between the bounds."""
     box, rng = env.action_space, np.random.default_rng(seed)
     assert isinstance(box, gym.spaces.Box)
+    if np.issubdtype(box.dtype, np.integer):
+        return lambda: rng.integers(box.low, box.high, box.shape, box.dtype, endpoint=True)
     low, high = box.low.astype(np.float64), box.high.astype(np.float64)
     return lambda: (low + (high - low) * rng.random(box.shape)).astype(box.dtype)
+
+
+def _check_alike(task: str, env: gym.Env[Any, Any], other: gym.Env[Any, Any]) -> None:
+    """Raise UserError unless two copies of an environment take and show the same."""
+    for what in ("action_space", "observation_space"):
+        one, another = getattr(env, what), getattr(other, what)
+        if one != another:
+            raise UserError(
+                f"{task} has one {what} in one copy and another in the next ({cut(shown(one), 60)}, "
+                f"{cut(shown(another), 60)}); let it depend on its kwargs alone"
+            )
 
 
 def _check_repeats(task: str, env: gym.Env[Any, Any], other: gym.Env[Any, Any]) -> None:
@@ -151,16 +171,21 @@ def _episode(task: str, env: gym.Env[Any, Any]) -> list[NDArray[Any]]:
         seen += [obs, np.array([reward])]
         if over:
             seen.append(_reset(task, env))
-    return seen
+    # In a training all but the first episode begin without a seed.
+    return [*seen, _reset(task, env), _step(task, env, draw())[0]]
 
 
-def _random_steps(task: str, env: gym.Env[Any, Any], steps: int) -> tuple[NDArray[np.float64], set[str]]:
-    """Return the observations (steps, d) of random steps, and every key that an info had."""
-    draw, told = _random_actions(env, 0), set[str]()
+def _random_steps(task: str, env: gym.Env[Any, Any], steps: int) -> tuple[NDArray[np.float64], dict[str, str | None]]:
+    """Return the observations (steps, d) of random steps, and every key that an info had.
+
+    With each key comes the first value of its that is neither a truth nor a number, as a sentence shows it, or None.
+    """
+    draw, told = _random_actions(env, 0), dict[str, str | None]()
     rows = [_reset(task, env, 0)]
     while len(rows) < steps:
         obs, _, over, info = _step(task, env, draw())
-        told |= {str(key) for key in info}
+        for key, value in info.items():
+            told[str(key)] = told.get(str(key)) or (None if is_truth(value) else shown(value))
         rows.append(obs)
         if over:
             rows.append(_reset(task, env))

@@ -92,7 +92,8 @@ class ForeignWorld(World):
         self._check_sizes(spec.measured)
         assert isinstance(box, gym.spaces.Box)
         self._actions = box
-        self._middle, self._half = (box.high + box.low) / 2.0, (box.high - box.low) / 2.0
+        self._low, self._high = box.low.astype(np.float64), box.high.astype(np.float64)  # a small type would overflow
+        self._middle, self._half = (self._high + self._low) / 2.0, (self._high - self._low) / 2.0
         # Written out for every environment: numpy is slow where it repeats a short row.
         self._offsets = np.tile(np.asarray(spec.measured.offset), (self.num_envs, 1))
         self._scales = np.tile(np.asarray(spec.measured.scale), (self.num_envs, 1))
@@ -154,7 +155,8 @@ class ForeignWorld(World):
         self._returns += rewards
         early = (self._elapsed >= self.horizon) & ~ended  # of staggered ones
         done = ended | early
-        now = self._success(told, ended)
+        with failing(self.task, "step"):
+            now = self._success(told, ended)
         self._solved |= now
         seen = self._scaled(last)
         infos: dict[str, Any] = {}
@@ -177,8 +179,10 @@ class ForeignWorld(World):
     def _own_actions(self, actions: NDArray[Any]) -> NDArray[Any]:
         """Return actions (N, A) in [-1, 1] as the environments take them."""
         a = np.clip(np.asarray(actions, np.float64), -1.0, 1.0).reshape(self.num_envs, *self._middle.shape)
-        own: NDArray[Any] = (self._middle + self._half * a).astype(self._actions.dtype)
-        return own
+        own: NDArray[Any] = np.clip(self._middle + self._half * a, self._low, self._high)
+        if np.issubdtype(self._actions.dtype, np.integer):
+            own = own.round()
+        return own.astype(self._actions.dtype)
 
     def _scaled(self, obs: ArrayLike) -> NDArray[np.float32]:
         """Return observations (N, d) as the agent is shown them."""
@@ -293,14 +297,32 @@ def _samples(length: int, pixels: int) -> NDArray[np.intp]:
 
 
 def _truths(told: Mapping[str, Any], key: str, n: int, above: float | None = None) -> Mask:
-    """Return whether the values (N,) under a key of batched infos are true, or greater; false where there is none."""
+    """Return whether the values (N,) under a key of batched infos are true, or greater; false where there is none.
+
+    Raises:
+        ValueError: one is neither a truth nor a number.
+    """
     found = np.zeros(n, np.bool_)
     if key not in told:
         return found
     values, there = np.asarray(told[key]), np.asarray(told.get(f"_{key}", np.ones(n, np.bool_)))
-    if values.shape == (n,) and values.dtype != np.object_:
-        truths: Mask = (values.astype(np.bool_) if above is None else values > above) & there
+    if values.shape == (n,) and values.dtype.kind in "biuf":
+        known = np.isfinite(values) & there
+        truths: Mask = known & (values.astype(np.bool_) if above is None else values > above)
         return truths
     for i in np.flatnonzero(there):
-        found[i] = bool(np.any(told[key][i] if above is None else np.asarray(told[key][i]) > above))
+        found[i] = _truth(told[key][i], key, above)
     return found
+
+
+def is_truth(value: Any) -> bool:
+    """Return whether a value of an info is true, false, a number or None, which says that nobody knows yet."""
+    array = np.asarray(value)
+    return value is None or (array.size == 1 and array.dtype.kind in "biuf")
+
+
+def _truth(value: Any, key: str, above: float | None) -> bool:
+    if not is_truth(value):
+        raise ValueError(f"{key} is {shown(value)} in its info, and was true, false or a number")
+    number = np.nan if value is None else float(np.asarray(value).reshape(()))
+    return bool(np.isfinite(number)) and (number != 0.0 if above is None else number > above)

@@ -159,7 +159,22 @@ def made(spec: WorldSpec, render_mode: str | None = None) -> gym.Env[Any, Any]:
         raise UserError(f"{spec.task} cannot be learned here: {problem}; choose another environment, or wrap it")
     # It copies as well: an environment that shows one array, filled anew at each step, would change its last
     # observation when it begins again.
-    return gym.wrappers.FlattenObservation(env)
+    return gym.wrappers.FlattenObservation(_OwnInfos(env))
+
+
+class _OwnInfos(gym.Wrapper[Any, Any, Any, Any]):
+    """Gives an info of its own at each step.
+
+    An environment may keep one dictionary and empty it in a reset, and a process of its own resets before it sends
+    what the last step told.
+    """
+
+    @override
+    def step(self, action: Any) -> Any:
+        answer = self.env.step(action)
+        if isinstance(answer, tuple) and len(answer) == 5 and isinstance(answer[4], dict):
+            return *answer[:4], dict(answer[4])
+        return answer  # `examine` says what is wrong with it
 
 
 def _close(env: gym.Env[Any, Any]) -> None:

@@ -21,6 +21,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.simulation import SavedState
 from clrobot.envs.worlds.envpool_import import imported
 from clrobot.envs.worlds.foreign import ForeignWorld
@@ -75,6 +76,11 @@ class PoolWorld(ForeignWorld):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         self.env.once = options is not None and bool(options.get("once"))
         return super().reset(seed=seed, options=options)
+
+    @override
+    def _success(self, told: Mapping[str, Any], ended: Mask) -> Mask:
+        """As of every world; what an exploded simulation tells is none."""
+        return super()._success(told, ended) & ~self.env.diverged
 
     @override
     def phases(self) -> NDArray[np.int64]:
@@ -134,6 +140,7 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         spec: Any = self._envpool.make_spec(name, **self._options)
         self._space = spec.gymnasium_observation_space
         self.num_envs, self.divergences = num_envs, 0
+        self.diverged = np.zeros(num_envs, np.bool_)  # in the newest step
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": fps}
         self.single_observation_space = gym.spaces.Box(
             -np.inf, np.inf, (gym.spaces.flatdim(self._space),), np.float64
@@ -174,7 +181,7 @@ class Pool(gym.vector.VectorEnv[NDArray[Any], NDArray[Any], Any]):
         Where a number is not finite, or a reward huge, the episode is terminated, with zeros in its place.
         """
         self._obs, rewards, terminated, truncated, told = self._stepped(actions)
-        diverged = ~(np.isfinite(self._obs).all(axis=1) & (np.abs(rewards) <= _FINITE_REWARD))
+        diverged = self.diverged = ~(np.isfinite(self._obs).all(axis=1) & (np.abs(rewards) <= _FINITE_REWARD))
         if diverged.any():
             self.divergences += int(diverged.sum())
             self._obs = np.where(diverged[:, None], 0.0, self._obs)

@@ -18,7 +18,7 @@ from support.trainings import settings
 from clrobot.envs.experts.episodes import expert_in, run_expert
 from clrobot.envs.simulation.disturbance import IDLE
 from clrobot.envs.simulation.observation import COLUMNS, OBS_SIZE
-from clrobot.envs.simulation.overrides import OVERRIDES, checked
+from clrobot.envs.simulation.overrides import OVERRIDES, alter, checked
 from clrobot.envs.simulation.simulation import HORIZON, Simulation
 from clrobot.envs.simulation.task import Task
 from clrobot.envs.tasks import TASKS, TASKS_BY_ID
@@ -215,6 +215,31 @@ def test_each_object_weighs_what_is_said(task: type[Task]) -> None:
     assert free
     for joint in free:
         assert model.body(model.joint(joint).bodyid[0]).subtreemass[0] == pytest.approx(0.7, rel=1e-9)
+
+
+def two_parts() -> mujoco.MjSpec:
+    """A user's object: by density, with a lid that turns on a joint of its own and a mark on it."""
+    spec = mujoco.MjSpec()
+    body = spec.worldbody.add_body(name="box", pos=(0.3, 0.1, 0.02))
+    body.add_freejoint()
+    body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=(0.02, 0.02, 0.02))
+    body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=(0.01, 0, 0), mass=0.2, pos=(0.0, 0.03, 0.0))
+    lid = body.add_body(name="lid", pos=(0.1, 0.0, 0.02))
+    lid.add_joint(type=mujoco.mjtJoint.mjJNT_HINGE, axis=(0, 1, 0), pos=(0.05, 0.0, 0.0))
+    lid.add_geom(type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=(0.01, 0, 0), fromto=(0, 0, 0, 0.04, 0, 0))
+    lid.add_site(name="mark", pos=(0.0, 0.0, 0.01))
+    return spec
+
+
+def test_an_object_of_any_make_keeps_its_mass_and_its_shape() -> None:
+    plain, scaled = two_parts(), two_parts()
+    alter(scaled, TASKS_BY_ID["pick-place"](), {"object.size": 1.5})
+    before, after = plain.compile(), scaled.compile()
+    np.testing.assert_allclose(after.body_mass, before.body_mass, rtol=1e-6)
+    for lengths in ("geom_size", "geom_pos", "site_pos", "jnt_pos"):
+        np.testing.assert_allclose(getattr(after, lengths), 1.5 * getattr(before, lengths), rtol=1e-9)
+    np.testing.assert_allclose(after.body("lid").pos, 1.5 * before.body("lid").pos)
+    np.testing.assert_allclose(after.body("box").pos, (0.3, 0.1, 0.03))
 
 
 @pytest.mark.parametrize(("task", "factor"), SIZES, ids=str)

@@ -94,6 +94,55 @@ def test_what_is_wrong_is_one_sentence(fault: str) -> None:
     assert "\n" not in sentence
 
 
+def test_an_episode_that_begins_without_a_seed_goes_by_the_one_before() -> None:
+    """The commonest mistake: all but a training's first episode begin so, and these 30 steps are one episode."""
+
+    class Drawn(point.Point):
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            super().reset(seed=seed)
+            self.place = np.random.default_rng(seed).uniform(-1.0, 1.0, self.size)
+            return self._seen(), {}
+
+    gym.register("Drawn-v0", entry_point=Drawn, max_episode_steps=50)
+    with pytest.raises(UserError, match="ignores its seed"):
+        KIND.examine(WorldSpec("gymnasium:Drawn-v0"))
+
+
+def test_copies_of_other_spaces_are_refused() -> None:
+    class Grows(point.Point):
+        made = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            Grows.made += 1
+            self.action_space = gym.spaces.Box(-1.0, 2.0 + Grows.made, (2,), np.float32)
+
+    gym.register("Grows-v0", entry_point=Grows, max_episode_steps=5)
+    with pytest.raises(UserError, match="has one action_space in one copy and another in the next"):
+        KIND.examine(WorldSpec("gymnasium:Grows-v0"))
+
+
+@pytest.mark.parametrize(
+    ("value", "usable"),
+    [
+        (True, True), (np.bool_(False), True), (0.5, True), (np.float32(1), True), (np.array([True]), True),
+        (None, True), (float("nan"), True), ("no", False), ([True, False], False), (np.zeros(2), False), ({}, False),
+    ],
+)  # fmt: skip
+def test_success_is_told_by_a_truth_or_a_number(value: Any, usable: bool) -> None:
+    class Tells(point.Point):
+        def step(self, action: Any) -> Any:
+            return *super().step(action)[:4], {"won": value}
+
+    gym.register("Tells-v0", entry_point=Tells, max_episode_steps=5)
+    asked = WorldSpec("gymnasium:Tells-v0", success_key="won")
+    if usable:
+        assert KIND.examine(asked).success == "won"
+    else:
+        with pytest.raises(UserError, match=r"tells 'won' in its info as .*; expected true, false or a number: wrap"):
+            KIND.examine(asked)
+
+
 def test_an_unknown_argument_is_named() -> None:
     with pytest.raises(UserError, match=r"cannot be made \(.*unexpected keyword argument 'colour'"):
         KIND.examine(spec(colour="red"))
@@ -102,6 +151,10 @@ def test_an_unknown_argument_is_named() -> None:
 def test_a_key_that_is_never_told_is_refused() -> None:
     with pytest.raises(UserError, match=r"never tells 'won' in its info; it tells is_success: choose one"):
         KIND.examine(WorldSpec("gymnasium:Point-v0", success_key="won"))
+    with pytest.raises(
+        UserError, match=r"never tells 'won' in its info; it tells nothing: let it tell that at every"
+    ):
+        KIND.examine(WorldSpec("gymnasium:Point-v0", success_key="won", kwargs={"tells": None}))
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,103 @@ def test_an_episode_s_last_observation_is_not_the_next_one_s_first(processes: bo
     assert infos["final_obs"][:, 0].tolist() == [3.0, 3.0]
 
 
+class OneInfo(OneArray):
+    """Keeps one info, and empties it in a reset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info: dict[str, Any] = {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.info["is_success"] = False
+        return super().reset(seed=seed)[0], self.info
+
+    def step(self, action: Any) -> Any:
+        obs, *_ = super().step(action)
+        self.info["is_success"] = bool(obs[0] == 3)
+        return obs, 0.0, bool(obs[0] == 3), False, self.info
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_what_an_episode_s_last_step_told_is_not_the_next_one_s(processes: bool) -> None:
+    gym.register("OneInfo-v0", entry_point=OneInfo, max_episode_steps=9)
+    measured = Measured((0.0, 0.0), (1.0, 1.0), 1, "is_success")
+    world = KIND.make(WorldSpec("gymnasium:OneInfo-v0", measured=measured), 2, processes=processes)
+    world.reset(seed=0)
+    for _ in range(3):
+        *_, infos = world.step(np.zeros((2, 1), np.float32))
+    world.close()
+    assert infos["final_info"]["is_success"].tolist() == [True, True]
+
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize(
+    ("box", "given", "taken"),
+    [
+        (gym.spaces.Box(-100, 100, (1,), np.int8), (-1, -0.5, 0, 1), (-100, -50, 0, 100)),
+        (gym.spaces.Box(0, 3, (1,), np.int64), (-1, -0.4, 0.3, 0.9, 1, 5), (0, 1, 2, 3, 3, 3)),
+        (gym.spaces.Box(-LARGEST, LARGEST, (1,), np.float32), (-1, 0, 1), (-LARGEST, 0, LARGEST)),
+        (gym.spaces.Box(-0.1, 0.3, (1,), np.float32), (-1, 1), (np.float32(-0.1), np.float32(0.3))),
+    ],
+)
+def test_actions_are_spread_over_whatever_numbers_an_environment_takes(
+    box: gym.spaces.Box, given: tuple[float, ...], taken: tuple[float, ...]
+) -> None:
+    got = []
+
+    class Takes(OneArray):
+        action_space = box
+
+        def step(self, action: Any) -> Any:
+            assert box.contains(action)
+            got.append(action[0])
+            return super().step(action)
+
+    gym.register("Takes-v0", entry_point=Takes, max_episode_steps=99)
+    world = KIND.make(WorldSpec("gymnasium:Takes-v0", measured=Measured((0.0, 0.0), (1.0, 1.0), 1, None)), 1)
+    world.reset(seed=0)
+    for value in given:
+        world.step(np.full((1, 1), value, np.float32))
+    assert got == list(taken)
+    assert got[0].dtype == box.dtype
+
+
+@pytest.mark.parametrize(
+    ("value", "above", "solved"),
+    [
+        (np.nan, None, False), (np.nan, 0.5, False), (None, None, False), (None, 0.5, False), (np.inf, 0.5, False),
+        (0.7, 0.5, True), (0.3, 0.5, False), (1, None, True), (0, None, False), (np.array([1.0]), 0.5, True),
+    ],
+)  # fmt: skip
+def test_only_a_truth_or_a_finite_number_tells_success(value: Any, above: float | None, solved: bool) -> None:
+    class Tells(OneArray):
+        def step(self, action: Any) -> Any:
+            return *super().step(action)[:4], {"won": value}
+
+    gym.register("Tells-v0", entry_point=Tells, max_episode_steps=99)
+    measured = Measured((0.0, 0.0), (1.0, 1.0), 1, None)
+    world = KIND.make(WorldSpec("gymnasium:Tells-v0", measured=measured, success_key="won", key_above=above), 1)
+    world.reset(seed=0)
+    world.step(np.zeros((1, 1), np.float32))
+    assert world.solved_now.tolist() == [solved]
+
+
+def test_a_key_that_becomes_something_else_is_one_sentence() -> None:
+    class Tells(OneArray):
+        def step(self, action: Any) -> Any:
+            return *super().step(action)[:4], {"won": "failure" if self.shown[0] > 1 else 0.0}
+
+    gym.register("Tells-v0", entry_point=Tells, max_episode_steps=99)
+    measured = Measured((0.0, 0.0), (1.0, 1.0), 1, "won")
+    world = KIND.make(WorldSpec("gymnasium:Tells-v0", measured=measured), 1)
+    world.reset(seed=0)
+    world.step(np.zeros((1, 1), np.float32))
+    with pytest.raises(WorldFailed, match=r"fails in step \(ValueError: won is 'failure' in its info, and was true"):
+        world.step(np.zeros((1, 1), np.float32))
+
+
 def test_staggered_episodes_end_early_once_and_then_run_whole() -> None:
     world = KIND.make(SPEC, 6, stagger=True)
     obs, info = world.reset(seed=0)
