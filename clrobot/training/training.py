@@ -195,9 +195,16 @@ class Training:
         num_envs = self.learner.algorithm.settings.num_envs
         with self.ledger.timed("train"):
             env = training_env(self.config, num_envs, plan.trained, plan.stage)
-        callback = StageCallback(self._context, self.learner, plan, env, self._measuring, self._saver)
-        train_stage(self.config, self.learner, self.method, plan, env, callback, snapshot)
-        self.ledger.divergences += env.divergences
+        try:
+            callback = StageCallback(self._context, self.learner, plan, env, self._measuring, self._saver)
+            train_stage(self.config, self.learner, self.method, plan, env, callback, snapshot)
+            self.ledger.divergences += env.divergences
+        except BaseException:
+            # In a notebook whatever was raised, and with it this frame, may live on: worker processes, a pool of
+            # gigabytes.
+            with suppress(Exception):
+                env.close()
+            raise
         env.close()
 
     def _write_metrics(self) -> None:
