@@ -102,7 +102,7 @@ def run_bench(
         def tell(line: str) -> None:
             console.print(line, soft_wrap=True)
 
-        result["envpool"]["learning"] = measure_learning(envpool, envpool_learning, tell)
+        result["envpool"]["learning"] = measure_learning(envpool, envpool_learning, tell, threads)
         show_learning(result["envpool"]["learning"], console)
     if path is not None:
         try:

@@ -17,10 +17,18 @@ from rich.table import Table
 from typing_extensions import override
 
 from clrobot.benchmarks.against_envpool import FLAG, supported
-from clrobot.benchmarks.learning import LEARNED, Learning, check_rows, kept, learn, medians
+from clrobot.benchmarks.learning import (
+    LEARNED,
+    Learning,
+    check_rows,
+    kept,
+    learn,
+    learning_digits,
+    medians,
+)
 from clrobot.benchmarks.neighbour import Neighbour
 from clrobot.envs.cores import usable_cores
-from clrobot.experiment.config import make_config
+from clrobot.experiment.config import RunConfig, make_config
 from clrobot.results.numbers import DASH, grouped, number, seconds_alone
 from clrobot.terminal import LiteralConsole
 
@@ -52,6 +60,10 @@ class Side(ABC):
     def train(self, task: str, seed: int, steps: int, label: str, settings: Settings) -> Learning:
         """Train on `task`, an id of clrobot's, until it is learned or for `steps` control steps."""
 
+    def digits(self, settings: Settings) -> str:
+        """Return what tells these settings, and all that they leave as it is, from others among rows of a file."""
+        return ""
+
 
 class Ours(Side):
     """clrobot's simulations and PPO, whose defaults come from such a search over all sixteen tasks."""
@@ -64,9 +76,19 @@ class Ours(Side):
         {"n_epochs": 5},
     )
 
+    def __init__(self, threads: int = 0) -> None:
+        self._threads = threads
+
     @override
     def train(self, task: str, seed: int, steps: int, label: str, settings: Settings) -> Learning:
-        return learn(make_config(ppo=dict(settings)), task, seed, steps, EVERY, label)
+        return learn(self._config(settings), task, seed, steps, EVERY, label)
+
+    @override
+    def digits(self, settings: Settings) -> str:
+        return learning_digits(self._config(settings), EVERY)
+
+    def _config(self, settings: Settings) -> RunConfig:
+        return make_config(ppo=dict(settings), threads=self._threads)
 
 
 class Theirs(Side):
@@ -99,8 +121,9 @@ class Theirs(Side):
         {**_BASE, "learning_rate": 2e-3, "gamma": 0.95, "normalize": True, "log_std_init": 0.0},
     )
 
-    def __init__(self, python: Path) -> None:
+    def __init__(self, python: Path, threads: int = 0) -> None:
         self._python, self._episodes = python, make_config().evaluation.episodes
+        self._threads = threads or usable_cores()
 
     def versions(self) -> dict[str, str]:
         """Return what is installed in the other interpreter.
@@ -121,7 +144,7 @@ class Theirs(Side):
             every=EVERY,
             episodes=self._episodes,
             horizon=HORIZON,
-            threads=usable_cores(),
+            threads=self._threads,
             learned=LEARNED,
             settings=dict(settings),
         )
@@ -144,17 +167,18 @@ def check_learning(python: Path, path: Path) -> None:
     check_rows(path)  # makes the file, so it comes last
 
 
-def measure_learning(python: Path, path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure_learning(python: Path, path: Path, tell: Callable[[str], None], threads: int = 0) -> dict[str, Any]:
     """Return control steps and seconds to LEARNED of both sides on each of TASKS, medians over SEEDS.
 
     Args:
         python: the other interpreter.
         path: a file to which each training is appended as a line of JSON; those that it has are not trained again.
         tell: called with a sentence after each training.
+        threads: of the physics of both; 0: all cores.
     """
-    theirs = Theirs(python)
+    theirs = Theirs(python, threads)
     result: dict[str, Any] = {"versions": theirs.versions(), "seeds": list(SEEDS), "envpool_horizon": HORIZON}
-    return result | compare((Ours(), theirs), path, tell)
+    return result | compare((Ours(threads), theirs), path, tell)
 
 
 def compare(sides: Sequence[Side], path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -162,7 +186,8 @@ def compare(sides: Sequence[Side], path: Path, tell: Callable[[str], None]) -> d
 
     def training(side: Side, settings: Settings, task: str, seed: int, steps: int) -> Learning:
         label = f"{side.name} {', '.join(f'{key} {value}' for key, value in settings.items()) or 'as it is'}"
-        row = kept(path, task, seed, label, steps, partial(side.train, task, seed, steps, label, settings))
+        train = partial(side.train, task, seed, steps, label, settings)
+        row = kept(path, task, seed, label, steps, train, side.digits(settings))
         found = f"success {number(row.success)} after {row.steps:,} steps, {row.seconds:.0f} s"
         tell(f"{side.name}, {task}, seed {seed}: {found}")
         return row

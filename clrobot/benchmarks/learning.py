@@ -140,10 +140,10 @@ def learn(config: RunConfig, task: str, seed: int, steps: int, every: int, label
         seconds += time.perf_counter() - began
         found = evaluator.episodes(model.policy, 0, config.evaluation.episodes)
         curve.append((int(model.num_timesteps), float(found.success_any.mean())))
-    return Learning.of(task, seed, label, curve, seconds, _digits(config, every))
+    return Learning.of(task, seed, label, curve, seconds, learning_digits(config, every))
 
 
-def _digits(config: RunConfig, every: int) -> str:
+def learning_digits(config: RunConfig, every: int) -> str:
     """Return twelve digits of all that a training's curve goes by, but for its task, seed and length."""
     used = settings_in_use(config)
     told = {name: used[name] for name in (config.algo, "algo", "network", "evaluation")} | {"every": every}
@@ -184,7 +184,7 @@ def learn_all(
     for task in tasks:
         for seed in seeds:
             train = partial(learn, config, task, seed, steps, every, label)
-            row = kept(path, task, seed, label, steps, train, _digits(config, every))
+            row = kept(path, task, seed, label, steps, train, learning_digits(config, every))
             rows.append(row)
             tell(f"{task}, seed {seed}: success {number(row.success)} after {row.steps:,} steps, {row.seconds:.0f} s")
     return rows
@@ -220,7 +220,7 @@ def kept(
         if row.settings != settings:
             raise UserError(
                 f"{path} has {task}, seed {seed} with other settings{f' as {label}' if label else ''}; give another "
-                "--label or --out"
+                "--label, or another file"
             )
         if row.learned is not None or row.steps >= steps:
             return row.within(steps)

@@ -103,6 +103,8 @@ def test_our_side_trains_as_learning_does(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(envpool_learning, "EVERY", 64)
     row = Ours().train("reach", 3, 128, "ours", quick)
     assert (row.task, row.seed, row.label, row.steps) == ("reach", 3, "ours", 128)
+    assert row.settings == Ours().digits(quick)  # so that it is found again in the file
+    assert Ours(2).digits(quick) == Ours().digits(quick) != Ours().digits({})
     for settings in Ours.candidates:
         envpool_learning.make_config(ppo=dict(settings))  # each is possible
 
@@ -118,7 +120,7 @@ def test_bench_writes_all_of_it_into_its_json(
     trained: list[str] = []
     monkeypatch.setattr(bench, "TASKS_BY_ID", {"reach": Reach})
     monkeypatch.setattr(bench, "_ROUNDS", 1)
-    monkeypatch.setattr(envpool_learning, "Ours", lambda: _MadeUp("clrobot", trained))
+    monkeypatch.setattr(envpool_learning, "Ours", lambda threads: _MadeUp("clrobot", trained))
     monkeypatch.setattr(Theirs, "candidates", _MadeUp.candidates)
     monkeypatch.setattr(Theirs, "train", _MadeUp("envpool", trained).train)
     out, path, rows = io.StringIO(), tmp_path / "bench.json", tmp_path / "rows.jsonl"
