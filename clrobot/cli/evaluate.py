@@ -88,18 +88,19 @@ def evaluate(
             found = dict(zip(("mean", "sampled"), evaluator.both(agent.policy, slot, episodes), strict=True))
         else:
             found = {"mean": evaluator.episodes(agent.policy, slot, episodes)}
+        told = {actions: evaluator.rate(slot, outcome.success_any) for actions, outcome in found.items()}
         rows += [
             {
                 "run": name,
                 "stage": agent.stage,
                 "task": agent.slots[slot],
-                "trained": slot < agent.stage,
+                "trained": slot < agent.known,
                 "actions": actions,
                 "episodes": episodes,
-                "success_any": evaluator.rate(slot, outcome.success_any),
+                "success_any": told[actions],
                 "success_final": evaluator.rate(slot, outcome.success_final),
                 "return_mean": finite_mean(outcome.returns),
-                "length_mean": float(outcome.lengths.mean()),
+                "length_mean": None if told[actions] is None else float(outcome.lengths.mean()),
             }
             for actions, outcome in found.items()
         ]
@@ -109,7 +110,7 @@ def evaluate(
         Column("return_mean", "mean return", partial(number, decimals=1), numbers=True),
         Column("length_mean", "steps", partial(number, decimals=1), numbers=True),
     )
-    marks = {name: "" if slot < agent.stage else "  (not trained yet)" for slot, name in enumerate(agent.slots)}
+    marks = {name: "" if slot < agent.known else "  (not trained yet)" for slot, name in enumerate(agent.slots)}
     names = [Column("task", "task", lambda task: task + marks[task])]
     if stochastic:
         names.append(Column("actions", "actions"))
@@ -209,7 +210,7 @@ def record(
     from clrobot.runs.folder import stage_name
 
     config = folder.config
-    slots = range(max(1, agent.stage)) if task is None else [agent.slot_index(task)]
+    slots = range(max(1, agent.known)) if task is None else [agent.slot_index(task)]
     films = _film_paths(out or Path("videos") / run.resolve().name / stage_name(agent.stage), agent, slots)
     evaluator = Evaluator(config.curriculum, config.evaluation.seed, threads)
     default_backend()  # refused before anything is made
@@ -275,7 +276,7 @@ def _record_grid(
     evaluator = Evaluator(config.curriculum, config.evaluation.seed, threads)
 
     def cell(agent: Agent, slot: int) -> Cell:
-        if slot >= agent.stage:
+        if slot >= agent.known:
             return Cell(agent, slot, None)
         found = evaluator.episodes(agent.policy, slot, config.evaluation.episodes)
         rate = evaluator.rate(slot, found.success_any)

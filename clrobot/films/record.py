@@ -72,11 +72,14 @@ def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0, size: int
     obs, _ = world.reset(seed=agent.seed)
     looks, solved = [[look] for look in world.look()], [[now] for now in world.solved]
     running = np.ones(episodes, bool)
-    # The last step would come back as the next episode's start: its picture is left out.
-    for step in range(1, min(world.horizon, MOST * stride(world))):
+    for step in range(1, min(world.horizon + 1, MOST * stride(world))):
         actions, _ = agent.policy.predict(append_slot(obs, slot), deterministic=True)
-        obs, _, terminated, truncated, _ = world.step(check_actions(actions))
-        running &= ~(terminated | truncated)
+        obs, _, terminated, truncated, infos = world.step(check_actions(actions))
+        # An episode's last step comes back as the next one's start: its picture is left out, and what it told is not.
+        ended = running & (terminated | truncated)
+        for e in np.flatnonzero(ended):
+            solved[e][-1] = bool(infos["final_info"]["is_success"][e])
+        running &= ~ended
         if not running.any():
             break
         if step % stride(world) == 0:
@@ -165,6 +168,8 @@ def record_grid(
         for cell in cells
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
+    paces = {rollout.world.fps / stride(rollout.world) for rollout in rollouts}
+    rate = paces.pop() if len(paces) == 1 and path.suffix == ".mp4" else RATE  # in a GIF no other plays exactly
 
     def frames() -> Iterator[Frame]:
         with ExitStack() as stack:
@@ -172,7 +177,11 @@ def record_grid(
             painters = {key: stack.enter_context(world.painter(size, size)) for key, world in worlds.items()}
             for e in range(episodes):
                 tiles = [
-                    _tiles(cell, rollout.episodes[e], painters[cell.stage.world])
+                    _at_rate(
+                        _tiles(cell, rollout.episodes[e], painters[cell.stage.world]),
+                        rollout.world.fps / stride(rollout.world),
+                        rate,
+                    )
                     for cell, rollout in zip(cells, rollouts, strict=True)
                 ]
                 columns = len(rows[0])
@@ -183,7 +192,7 @@ def record_grid(
 
     write = write_gif if path.suffix == ".gif" else write_video
     try:
-        write(path, frames(), fps=RATE)
+        write(path, frames(), fps=rate)
     finally:
         for rollout in rollouts:
             rollout.world.close()
@@ -203,6 +212,15 @@ def _tiles(cell: Cell, episode: Episode, painter: Painter) -> Iterator[Frame]:
     text = _text(cell)
     for picture, solved in zip(painter.frames(episode.looks), episode.solved, strict=True):
         yield tile(picture, replace(text, solved=bool(solved)))
+
+
+def _at_rate(pictures: Iterator[Frame], own: float, rate: float) -> Iterator[Frame]:
+    """Yield pictures of `own` a second as `rate` a second: each as often as it is the newest."""
+    shown = 0
+    for n, picture in enumerate(pictures, start=1):
+        while shown / rate < n / own - 1e-9:
+            yield picture
+            shown += 1
 
 
 def _text(cell: Cell) -> Tile:

@@ -6,7 +6,7 @@ function play(index) {
   at = index;
   const {title, when, score} = links[at].dataset, address = links[at].getAttribute("href");
   find("player-title").textContent = title;
-  find("player-when").textContent = `${when} · success ${score}`;
+  find("player-when").textContent = `${when} · ${score}`;
   find("earlier").disabled = at === 0;
   find("later").disabled = at === links.length - 1;
   video.src = address.startsWith("#") ? find(address.slice(1)).src : address;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from support.trainings import EPISODE
 from clrobot.envs.worlds import examine
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config
+from clrobot.experiment.curriculum import Stage
 from clrobot.films import record
+from clrobot.runs.checkpoint import load_agent
+from clrobot.runs.folder import RunFolder
 
 Cli = Callable[..., Any]
 POINT = "gymnasium:Point-v0"
@@ -65,8 +70,41 @@ def test_a_film_and_a_grid_of_both_kinds_of_world(words: Any, cli: Cli, tmp_path
     assert seen[-1][240, 10].min() > 200
     assert seen[-1][20].max() < 40
     assert cli("record", "run", "--grid", "--out", "grid.mp4").code == 0
-    longest = max(point.HORIZON, -(-EPISODE // 2))  # of the native task every other step is a picture
+    # Both play in their own time, at 12.5 pictures a second: of the native task every other step, of the other
+    # each of its twelve, which are ten a second.
+    longest = max(15, -(-EPISODE // 2))
     assert len(pictures(tmp_path / "grid.mp4")) == longest + 10, "and the hold at the end"
+
+
+@pytest.mark.parametrize(
+    ("own", "shown"), [(12.5, [0, 1, 2, 3, 4]), (10.0, [0, 0, 1, 2, 3, 4, 4]), (25.0, [0, 2, 4])]
+)
+def test_pictures_of_another_pace_keep_their_time(own: float, shown: list[int]) -> None:
+    frames: list[Any] = list(record._at_rate(iter(range(5)), own, 12.5))  # type: ignore[arg-type]
+    assert frames == shown
+
+
+def test_a_film_of_other_pictures_a_second_plays_in_its_own_time(words: Any, cli: Cli, tmp_path: Path) -> None:
+    assert cli(*words()).code == 0
+    assert cli("record", "run", "--grid", "--task", "Point-v0", "--out", "one.mp4").code == 0
+    with av.open(str(tmp_path / "one.mp4")) as film:
+        assert film.streams.video[0].average_rate == 10
+
+
+def test_a_success_that_is_told_at_an_episode_s_end_is_on_its_last_picture(
+    words: Any, monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path
+) -> None:
+    assert cli(*words(), "--video.no-enabled").code == 0
+    agent = load_agent(RunFolder.open(tmp_path / "run"))
+    stage = agent.curriculum.stages[0]
+    for above, solved in ((-1e6, True), (1e6, False)):
+        judged = Stage(**dict(stage) | {"success": {"return_above": above}})
+        asked = replace(agent, curriculum=agent.curriculum.with_stages((judged, agent.curriculum.stages[1])))
+        rollout = record.roll_out(asked, 0, 2, size=32)
+        rollout.world.close()
+        assert [episode.solved.tolist() for episode in rollout.episodes] == [
+            [False] * (len(episode.solved) - 1) + [solved] for episode in rollout.episodes
+        ]
 
 
 def test_a_film_of_an_endless_episode_is_cut(
@@ -112,6 +150,10 @@ def test_where_nothing_tells_success_every_verb_shows_the_return(words: Any, cli
     (row,) = [line for line in table.out.splitlines() if "Point-v0" in line]
     assert row.count("–") >= 2
     assert "−" in row
+    found = json.loads(cli("evaluate", "run", "--format", "json").out)
+    assert found[0]["length_mean"] is None
+    assert 'data-score="return −' in page
+    assert "success –" not in page
     for verb in (
         ["record", "run"],
         ["record", "run", "--grid", "--out", "grid.gif"],
