@@ -15,6 +15,7 @@ from clrobot.evaluation.evaluator import Episodes, Evaluator
 from clrobot.evaluation.observations import append_slot
 from clrobot.experiment.config import RunConfig
 from clrobot.experiment.curriculum import Curriculum
+from clrobot.experiment.method import make_method
 from clrobot.notebook import html_table
 from clrobot.results.numbers import grouped
 
@@ -28,17 +29,21 @@ class Agent:
         curriculum: of the run; each of its stages has a slot, trained or not.
         stage: the stage after which the weights were saved; 0 is untrained.
         seed: of the start states that the run is measured from.
+        known: how many of the slots it was trained on: the first ones.
     """
 
     policy: SlotPolicy
     curriculum: Curriculum
     stage: int
     seed: int
+    known: int
 
     @classmethod
     def of(cls, config: RunConfig, policy: SlotPolicy, stage: int) -> Agent:
         """Return the agent of a run with these settings."""
-        return cls(policy, config.curriculum, stage, config.evaluation.seed)
+        slots = len(config.curriculum.stages)
+        known = make_method(config).heads(stage - 1, slots) if stage else 0
+        return cls(policy, config.curriculum, stage, config.evaluation.seed, known)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -98,7 +103,7 @@ class Agent:
         """Return what a notebook shows: which tasks it was trained on."""
         parameters = sum(p.numel() for p in self.policy.parameters())
         told = f"agent after stage {self.stage} of {self.curriculum.name}, {grouped(parameters)} parameters"
-        rows = [(name, "yes" if n < self.stage else "no") for n, name in enumerate(self.slots)]
+        rows = [(name, "yes" if n < self.known else "no") for n, name in enumerate(self.slots)]
         return html_table(told, ("task", "trained"), rows)
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import Any
 
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig
+from clrobot.experiment.method import make_method
 from clrobot.files import read_own
 from clrobot.results.run_metrics import RunMetrics
 from clrobot.results.scores import Score
@@ -40,6 +41,11 @@ class Contents:
     def name(self) -> str:
         """The folder's."""
         return self.path.resolve().name
+
+    @property
+    def in_sequence(self) -> bool:
+        """Whether each stage trained its own task alone."""
+        return make_method(self.config).in_sequence(len(self.metrics.slot_names))
 
 
 def read_run(path: Path) -> Contents:

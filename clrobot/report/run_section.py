@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from clrobot.experiment.dotted import flatten
-from clrobot.experiment.method import make_method
 from clrobot.experiment.warm_start import WarmStartSettings
 from clrobot.report.contents import Contents
-from clrobot.report.figures.curves import curves_figure
+from clrobot.report.figures.of_run import run_figures
 from clrobot.report.films import Films
 from clrobot.report.html import Download, Drawn, csv_link, data_link, drawn
 from clrobot.results.catalogue import TASK_METRICS, Metric
@@ -31,6 +29,7 @@ class Cell(NamedTuple):
         value: None where it is not measured yet, or nothing in the task's world tells success.
         video: the film's address, or None where none was recorded.
         return_mean: of a task of which nothing tells success: it is shown in its place.
+        in_sequence: whether each stage trains its own task alone.
     """
 
     stage: int
@@ -38,16 +37,17 @@ class Cell(NamedTuple):
     value: float | None
     video: str | None
     return_mean: float | None
+    in_sequence: bool
 
     @property
     def own(self) -> bool:
-        """Whether the stage is the one that trained the slot."""
-        return self.stage == own_stage(self.slot)
+        """Whether the stage is the one that trained the slot, and no other."""
+        return self.in_sequence and self.stage == own_stage(self.slot)
 
     @property
     def ahead(self) -> bool:
         """Whether the slot was still to be trained."""
-        return self.stage < own_stage(self.slot)
+        return self.stage < (own_stage(self.slot) if self.in_sequence else 1)
 
 
 class Skill(NamedTuple):
@@ -110,7 +110,7 @@ class RunSection:
     @property
     def in_sequence(self) -> bool:
         """Whether each stage trains its own task alone."""
-        return make_method(self.run.config).in_sequence(len(self.metrics.slot_names))
+        return self.run.in_sequence
 
     @property
     def films(self) -> int:
@@ -137,7 +137,6 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
     names = metrics.slot_names
     addresses = [films.of_stage(run.path, stage) for stage in range(len(names) + 1)]
     prefix = f"run-{n}-" if n else ""
-    silent = {(score.stage, score.slot): score.return_mean for score in run.scores if score.success_any is None}
     return RunSection(
         id=prefix,
         name=name,
@@ -152,36 +151,35 @@ def run_section(run: Contents, films: Films, name: str, n: int = 0) -> RunSectio
             for column in TASK_METRICS
             if not column.optional or any(getattr(task, column.name) is not None for task in metrics.per_task)
         ],
-        matrix=_cells(addresses, names, metrics.success_matrix, silent),
-        matrix_final=_cells(addresses, names, metrics.success_matrix_final, silent),
+        matrix=_cells(run, addresses, metrics.success_matrix),
+        matrix_final=_cells(run, addresses, metrics.success_matrix_final),
         drops=[row[:-1] for row in metrics.isolated_forgetting[1:]],
         skills=skills(metrics),
         growing=growing(run.config.warm_start),
-        curves=draw_curves(run.scores, names, metrics.stage_ends, prefix),
+        curves=draw_curves(run, prefix),
         curves_summary=_curves_summary(metrics),
         remarks=transfer_remarks(run.config, run.metrics, run.environment),
         downloads=_downloads(run),
     )
 
 
-def _cells(
-    addresses: list[dict[str, str]],
-    names: list[str],
-    matrix: Matrix,
-    silent: Mapping[tuple[int, int], float | None],
-) -> list[list[Cell]]:
+def _cells(run: Contents, addresses: list[dict[str, str]], matrix: Matrix) -> list[list[Cell]]:
+    silent = {(score.stage, score.slot): score.return_mean for score in run.scores if score.success_any is None}
+    in_sequence = run.in_sequence
+
+    def cell(stage: int, slot: int, name: str, value: float | None) -> Cell:
+        film, told = addresses[stage].get(f"{name}.mp4"), silent.get((stage, slot))
+        return Cell(stage, slot, value, film, told, in_sequence)
+
+    names = run.metrics.slot_names
     return [
-        [
-            Cell(stage, slot, row[slot], addresses[stage].get(f"{name}.mp4"), silent.get((stage, slot)))
-            for slot, name in enumerate(names)
-        ]
-        for stage, row in enumerate(matrix)
+        [cell(stage, slot, name, row[slot]) for slot, name in enumerate(names)] for stage, row in enumerate(matrix)
     ]
 
 
-def draw_curves(scores: list[Score], names: list[str], stage_ends: Sequence[int], salt: str) -> Drawn:
+def draw_curves(run: Contents, salt: str) -> Drawn:
     """Return a run's learning curves; `salt` keeps the figure's ids apart from other figures'."""
-    return drawn(lambda width: curves_figure(scores, names, stage_ends, width=width), salt)
+    return drawn(run_figures(run)["learning_curves"], salt)
 
 
 def growing(start: WarmStartSettings) -> str:
@@ -216,7 +214,8 @@ def _curves_summary(metrics: RunMetrics) -> str:
         for task in metrics.per_task
         if task.final is not None
     ]
-    return "Success of every task over the run. " + ("; ".join(tasks) or "No stage has finished") + "."
+    none = "Nothing tells the success of any" if metrics.stages_done else "No stage has finished"
+    return "Success of every task over the run. " + ("; ".join(tasks) or none) + "."
 
 
 def _downloads(run: Contents) -> list[Download]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from clrobot.results.metrics import (
     Array,
-    average_success,
     backward_transfer,
     best_zero_shot_gains,
     forgetting,
@@ -39,7 +38,8 @@ class Measured(NamedTuple):
     """Numbers of K tasks; nan where one is undefined.
 
     Attributes:
-        per_task: by the names of `TaskMetrics`, each of shape (K,).
+        per_task: by the names of `TaskMetrics`, each of shape (K,); what is measured at the end alone is of every
+            task that was trained by then, and may be of more.
         means: by the names of `RunMetrics`.
     """
 
@@ -55,7 +55,12 @@ class Measured(NamedTuple):
 
 
 def measure(
-    scores: Sequence[Score], slots: int, ends: Sequence[int], reference: Array, trials: Mapping[int, int]
+    scores: Sequence[Score],
+    slots: int,
+    ends: Sequence[int],
+    reference: Array,
+    trials: Mapping[int, int],
+    trained: int | None = None,
 ) -> Measured:
     """Return what the scores say of the K tasks whose stages are finished.
 
@@ -66,14 +71,17 @@ def measure(
         reference: area under the learning curve of each of these tasks learned from scratch, (K,); nan where there
             is none.
         trials: of the slots that had a choice, from 0, the control steps that it took.
+        trained: how many slots were trained by then, the first ones; None: K, one in each stage.
     """
     done = len(ends)
+    trained = done if trained is None else trained
 
-    def matrix(quantity: Quantity) -> Array:  # (K + 1, K)
-        return success_matrix(scores, slots, quantity)[: done + 1, :done]
+    def matrix(quantity: Quantity, columns: int = done) -> Array:  # (K + 1, columns)
+        return success_matrix(scores, slots, quantity)[: done + 1, :columns]
 
     R, R_final, G, L = matrix("any"), matrix("final"), matrix("return"), matrix("steps")
-    sampled = success_matrix(scores, slots, "stochastic")[done, :done]
+    ended, ended_final = matrix("any", trained), matrix("final", trained)
+    sampled, steps = matrix("stochastic", trained)[-1], matrix("steps", trained)[-1]
     areas = np.array([stage_auc(scores, slot, ends, trials.get(slot, 0)) for slot in range(done)])
     forgot, kept, left = forgetting(R), retention(R), relative_return(G)
     transfer, learnable = forward_transfer(areas, reference), plasticity(areas, reference)
@@ -81,15 +89,15 @@ def measure(
     slower = steps_forgotten(L)
     per_task = {
         "learned": learned_after_own_stage(R),
-        "final": R[-1],
+        "final": ended[-1],
         "learned_final_step": learned_after_own_stage(R_final),
-        "final_final_step": R_final[-1],
+        "final_final_step": ended_final[-1],
         "final_stochastic": sampled,
         "forgetting": forgot.per_task,
         "retention": kept.per_task,
         "zero_shot_transfer": zero_shot_gains(R),
         "zero_shot_transfer_best": best,
-        "steps_to_success": L[-1],
+        "steps_to_success": steps,
         "forgetting_steps": slower,
         "relative_return": left,
         "forgetting_return": 1 - left,
@@ -99,8 +107,8 @@ def measure(
         "plasticity": learnable,
     }
     means = {
-        "average_success": average_success(R),
-        "average_success_final_step": average_success(R_final),
+        "average_success": mean_or_nan(ended[-1]),
+        "average_success_final_step": mean_or_nan(ended_final[-1]),
         "average_success_stochastic": mean_or_nan(sampled),
         "forgetting": forgot.mean,
         "forgetting_all_tasks": forgot.mean_all,
@@ -109,7 +117,7 @@ def measure(
         "unlearned_share": kept.unlearned_share,
         "zero_shot_transfer": zero_shot_transfer(R),
         "zero_shot_transfer_best": mean_or_nan(best[1:]),
-        "steps_to_success": mean_or_nan(L[-1]),
+        "steps_to_success": mean_or_nan(steps),
         # Over j < N, as forgetting: the tasks that a later stage could hurt.
         "forgetting_steps": mean_or_nan(slower[:-1]),
         "relative_return": mean_of_defined(left[:-1]),

@@ -264,7 +264,7 @@ def run_metrics(
         reference: area under the learning curve of each slot's task learned from scratch on the same budget,
             shape (N,), nan where there is none; without it forward transfer is undefined.
         shipped: which of these areas are of the references that come with clrobot, N of them; none: no one is.
-        in_sequence: whether each stage trained its own slot alone.
+        in_sequence: whether each stage trained its own slot alone; else each trained all of them.
 
     Raises:
         ValueError: the scores are of another curriculum, or the reference has another shape.
@@ -277,13 +277,14 @@ def run_metrics(
         raise ValueError(f"reference must have shape ({slots},), got {references.shape}")
     grown = {entry.slot: entry for entry in costs.grown if entry.slot < done}
     trials = {slot: entry.trial_steps for slot, entry in grown.items()}
-    measured = measure(scores, slots, ends[:done], references[:done], trials)
+    trained = done if in_sequence or not done else slots
+    measured = measure(scores, slots, ends[:done], references[:done], trials, trained)
     if not in_sequence:
         measured = measured.at_the_end()
     tried = sum(trials.values())
 
     def numbers(j: int) -> dict[str, Any]:
-        return {key: _defined(values[j]) if j < done else None for key, values in measured.per_task.items()}
+        return {key: _defined(values[j]) if j < len(values) else None for key, values in measured.per_task.items()}
 
     drops = isolated_forgetting(any_step) if in_sequence else np.full((slots, slots), np.nan)
     return RunMetrics(

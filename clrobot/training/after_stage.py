@@ -113,7 +113,7 @@ def film(context: RunContext, learner: Learner, plan: StagePlan, row: list[Score
     """Record every task seen so far that can be drawn; a failure is a warning and never stops the training."""
     config = context.config
     agent = Agent.of(config, learner.policy, plan.stage)
-    for slot in filter(drawable, range(plan.stage)):
+    for slot in filter(drawable, range(agent.known)):
         name = config.curriculum.slots[slot]
         context.stop.pause(f"recording {name}", plan.stage, learner.step, plan.start)
         path = context.folder.videos / stage_name(plan.stage) / f"{name}.mp4"

@@ -53,7 +53,7 @@ def make_agent(network_class: type[SlotNetwork], slots: int = 2) -> Agent:
         for name, p in network.named_parameters():
             if "heads" in name or p.shape[0] == 4:
                 p.mul_(100.0)
-    return Agent(learner.policy, QUICK, slots, 0)
+    return Agent(learner.policy, QUICK, slots, 0, slots)
 
 
 def observations(n: int) -> NDArray[np.float32]:
@@ -90,7 +90,7 @@ def test_a_sac_agent_s_squashed_actions_are_exported_as_onnx_alone(tmp_path: Pat
     with th.no_grad():
         for head in policy.actor_net.heads:
             head.weight *= 100.0
-    agent = Agent(policy, QUICK, 2, 0)
+    agent = Agent(policy, QUICK, 2, 0, 2)
     difference = export_onnx(agent, tmp_path / "policy.onnx")
     assert difference is not None
     assert difference <= 1e-5

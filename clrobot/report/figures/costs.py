@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -13,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from clrobot.report.figures.bars import bar_panels, write_values
 from clrobot.report.figures.defaults import library_defaults
-from clrobot.report.figures.style import INK, PALE, PALETTE, STROKES, WIDE, line_legend, quiet_axes
+from clrobot.report.figures.style import INK, PALE, PALETTE, WIDE, line_legend, line_style, quiet_axes
 from clrobot.results.numbers import duration, grouped, size
 
 # What time is spent on: the name in `metrics.json` and the name that is shown.
@@ -112,7 +111,8 @@ def stage_costs_figure(methods: Sequence[StageCosts], width: float = WIDE) -> Fi
     }
     grid = quiet_axes(figure, 1, len(panels))
     for axes, (title, rows) in zip(grid, panels.items(), strict=True):
-        for row, colour, stroke in zip(rows, itertools.cycle(PALETTE), itertools.cycle(STROKES), strict=False):
+        for n, row in enumerate(rows):
+            colour, stroke = line_style(n)
             axes.plot(range(1, len(row) + 1), row, "o", ls=stroke, color=colour, lw=1.6, ms=3.5)
         axes.set_title(title, color=INK, size=9)
         axes.set_xlabel("tasks", color=INK)

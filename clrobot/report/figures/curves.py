@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clrobot.report.figures.defaults import library_defaults
-from clrobot.report.figures.style import INK, PALETTE, STROKES, WIDE, line_legend, quiet_axes, shorten_all
+from clrobot.report.figures.style import INK, PALETTE, WIDE, line_legend, line_style, quiet_axes, shorten_all
 from clrobot.results.fields import own_stage
 from clrobot.results.metrics import Array
 from clrobot.results.scores import Reading, Score, success_curve
@@ -24,6 +24,7 @@ def curves_figure(
     stage_ends: Sequence[int],
     reading: Reading = "any",
     width: float = WIDE,
+    own_stages: bool = True,
 ) -> Figure:
     """Return the success of every task over the whole run: one row per task, its own stage shaded.
 
@@ -33,10 +34,11 @@ def curves_figure(
         stage_ends: the step at which each finished stage ended, in order.
         reading: which reading of success.
         width: of the figure, in inches.
+        own_stages: whether each task has a stage of its own.
     """
     curves = [success_curve(scores, slot, reading) for slot in range(len(slot_names))]
     last = max([1, *stage_ends, *(score.step for score in scores)])
-    figure, rows, divisor = _curve_rows(slot_names, stage_ends, last, width)
+    figure, rows, divisor = _curve_rows(slot_names, stage_ends, last, width, own_stages=own_stages)
     for axes, curve, colour in zip(rows, curves, itertools.cycle(PALETTE), strict=False):
         if curve.steps.size:
             steps, ends = curve.steps / divisor, np.isin(curve.steps, [0, *stage_ends])
@@ -81,8 +83,8 @@ def mean_curves_figure(
         [1, *stage_ends, *(int(band.steps[-1]) for bands in methods.values() for band in bands if len(band[0]))]
     )
     figure, rows, divisor = _curve_rows(slot_names, stage_ends, last, width, colour="#8a8a8a", height=1.05)
-    styles = zip(methods.values(), itertools.cycle(zip(PALETTE, STROKES, strict=True)), strict=False)
-    for bands, (colour, stroke) in styles:
+    for n, bands in enumerate(methods.values()):
+        colour, stroke = line_style(n)
         for axes, band in zip(rows, bands, strict=True):
             steps = band.steps / divisor
             axes.fill_between(steps, band.low, band.high, color=colour, alpha=0.18, lw=0, zorder=2)
@@ -98,6 +100,7 @@ def _curve_rows(
     width: float,
     colour: str | None = None,
     height: float = 0.85,
+    own_stages: bool = True,
 ) -> tuple[Figure, list[Axes], int]:
     """Return empty axes for the success of each slot over the steps of a run, and what the steps are divided by.
 
@@ -111,7 +114,7 @@ def _curve_rows(
     unit, divisor = _steps_unit(last)
     names = shorten_all(slot_names, 28 if width >= WIDE else 14)
     for slot, (axes, name) in enumerate(zip(rows, names, strict=True)):
-        if (stage := own_stage(slot)) < len(bounds):
+        if own_stages and (stage := own_stage(slot)) < len(bounds):
             own = bounds[stage - 1] / divisor, bounds[stage] / divisor
             axes.axvspan(*own, color=colour or PALETTE[slot % len(PALETTE)], alpha=0.14, lw=0)
         for end in stage_ends:

@@ -47,7 +47,7 @@ def transfer_by_task_figure(
             if found.low is not None and found.high is not None:
                 axes.plot([found.low, found.high], [y, y], color=colour, lw=1.3, alpha=0.6, zorder=2)
         values = [value for _, _, value in known]
-        marks += axes.plot(values, [y for y, _, _ in known], _MARKS[n % len(_MARKS)], **style)
+        marks += axes.plot(values, [y for y, _, _ in known], _MARKS[(n + n // len(PALETTE)) % len(_MARKS)], **style)
         lows += values
     dotted: dict[str, Any] = {"color": INK, "lw": 1.2, "zorder": 2, "ls": (0, (1.5, 1.2))}
     best = [

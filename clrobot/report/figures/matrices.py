@@ -19,19 +19,20 @@ from clrobot.results.numbers import DASH, number
 
 
 @library_defaults()
-def matrix_figure(R: ArrayLike, slot_names: Sequence[str]) -> Figure:
+def matrix_figure(R: ArrayLike, slot_names: Sequence[str], own_stages: bool = True) -> Figure:
     """Return a heat map of a score matrix, the number in every cell and each task's own stage outlined.
 
     Args:
         R: success rates, shape (N+1, N), row 0 before any training; nan is shown as "–".
         slot_names: one for each of the N slots.
+        own_stages: whether each has a stage of its own.
     """
     R = np.asarray(R, float)
     slots = len(slot_names)
     if R.shape != (slots + 1, slots):
         raise ValueError(f"{slots} slots have a matrix of shape ({slots + 1}, {slots}), got {R.shape}")
     figure = _heat_figure(R, ["before training", *_stage_labels(slot_names)], slot_names, HEAT, (0, 1), "after stage")
-    for slot in range(slots):
+    for slot in range(slots) if own_stages else ():
         own = Rectangle((slot, own_stage(slot)), 1, 1, fill=False, edgecolor=INK, linewidth=1.5, zorder=2)
         figure.axes[0].add_patch(own)
     return figure

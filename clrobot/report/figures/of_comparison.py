@@ -213,12 +213,13 @@ def transfers_by_task(comparison: Comparison) -> list[TransferByTask]:
     """Return the forward transfer to each task, for each curriculum of which some is measured."""
     found = []
     for (name, slots, _), groups in _by_curriculum(comparison).items():
-        rows = {group.label: [group.tasks["forward_transfer"][slot] for slot in slots[1:]] for group in groups}
+        ordered = all(group.in_one_order for group in groups)
+        later = slots[1:] if ordered else slots
+        rows = {group.label: [group.tasks["forward_transfer"][slot] for slot in later] for group in groups}
         rows = {label: estimates for label, estimates in rows.items() if any(e.n for e in estimates)}
         if rows:
-            ordered = all(group.in_one_order for group in groups)
             ceiling = (best_transfers(groups[0].config.curriculum, published_transfer()) if ordered else None) or []
-            found.append(TransferByTask(name, slots[1:], rows, ceiling))
+            found.append(TransferByTask(name, later, rows, ceiling))
     return found
 
 

@@ -15,12 +15,14 @@ from clrobot.report.figures.style import Draw
 
 def run_figures(run: Contents) -> dict[str, Draw]:
     """Return every figure of one run, by the name of its file."""
-    metrics, names = run.metrics, run.metrics.slot_names
+    metrics, names, own_stages = run.metrics, run.metrics.slot_names, run.in_sequence
     any_step, final_step = (np.array(R, float) for R in (metrics.success_matrix, metrics.success_matrix_final))
     figures: dict[str, Draw] = {
-        "success_matrix": lambda width: matrix_figure(any_step, names),
-        "success_matrix_final_step": lambda width: matrix_figure(final_step, names),
-        "learning_curves": lambda width: curves_figure(run.scores, names, metrics.stage_ends, width=width),
+        "success_matrix": lambda width: matrix_figure(any_step, names, own_stages),
+        "success_matrix_final_step": lambda width: matrix_figure(final_step, names, own_stages),
+        "learning_curves": lambda width: curves_figure(
+            run.scores, names, metrics.stage_ends, width=width, own_stages=own_stages
+        ),
         "cost": lambda width: cost_figure([run_cost(run)], width),
     }
     if metrics.per_stage:

@@ -42,6 +42,12 @@ STROKES: Final[tuple[Any, ...]] = (
     (0, (3, 3)),
 )
 
+
+def line_style(n: int) -> tuple[str, Any]:
+    """Return colour and stroke of line n (from 0) of several: each pair comes once in 36."""
+    return PALETTE[n % len(PALETTE)], STROKES[(n + n // len(PALETTE)) % len(STROKES)]
+
+
 # Success 0 to 1: one hue, ordered by lightness.
 HEAT: Final = LinearSegmentedColormap.from_list("success", ["#e6eff6", "#7fb2d6", "#0b5c94"])
 
@@ -75,9 +81,14 @@ def to_svg(fig: Figure, salt: str = "") -> str:
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     # matplotlib's own ids of groups would be those of every figure of the page.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
-    for colour, variable in _VARIABLES.items():
-        text = re.sub(rf"(<[^<>]*(?:fill|stroke): ){colour}", rf"\1var({variable}, {colour})", text)
-    return text
+    return re.sub(r"<[^<>]*>", lambda tag: _PAINTED.sub(_as_variable, tag[0]), text)
+
+
+_PAINTED: Final = re.compile(rf"(fill|stroke): ({'|'.join(_VARIABLES)})")
+
+
+def _as_variable(found: re.Match[str]) -> str:
+    return f"{found[1]}: var({_VARIABLES[found[2]]}, {found[2]})"
 
 
 def save(fig: Figure, path: Path) -> None:

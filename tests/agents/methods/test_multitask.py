@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,11 @@ from clrobot.agents.algorithms.rollout_buffer import ShuffledRolloutBuffer
 from clrobot.agents.vec_env import JointVecEnv
 from clrobot.experiment.config import make_config
 from clrobot.experiment.method import make_method
+from clrobot.report.page import write_report
+from clrobot.results.run_metrics import Costs, run_metrics
+from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.references import missing_references
+from clrobot.runs.score_book import read_scores
 from clrobot.training.training import train
 from clrobot.training.training_env import shares, training_env
 
@@ -113,6 +119,32 @@ def test_of_multitask_only_what_it_can_do_at_the_end_is_defined(whole_runs: Whol
     ):
         assert metrics.value(name) is None, name
     assert all(task.final is not None and task.learned is None for task in metrics.per_task)
+
+
+def test_what_it_has_trained_it_has_trained_from_the_first_stage_on(whole_runs: WholeRuns) -> None:
+    run = whole_runs["multitask"].run
+    scores, metrics = read_scores(run.scores_file), run.read_metrics()
+    costs = replace(Costs.of(metrics), per_stage=metrics.per_stage[:1])
+    early = run_metrics(
+        [score for score in scores if score.stage <= 1],
+        metrics.slot_names, metrics.stage_ends[:1], costs, in_sequence=False,
+    )  # fmt: skip
+    assert (early.stages_done, early.stages) == (1, 3)
+    finals = [task.final for task in early.per_task]
+    assert finals == list(metrics.success_matrix[1])
+    assert early.average_success == np.mean(finals)
+    assert early.steps_to_success == np.mean([task.steps_to_success for task in early.per_task])
+    assert [load_agent(run, stage).known for stage in (0, 1, 2)] == [0, 3, 3]
+    assert "<td>no</td>" not in load_agent(run, 1)._repr_html_()
+
+
+def test_no_page_gives_a_task_a_stage_of_its_own(whole_runs: WholeRuns, tmp_path: Path) -> None:
+    for method, own in (("multitask", False), ("finetune", True)):
+        copy = Path(shutil.copytree(whole_runs[method].run.path, tmp_path / method))
+        page = write_report(copy).read_text()
+        assert ("Its own stage is shaded" in page) == own
+        assert ('class="own' in page) == own
+        assert page.count(" ahead") == 2 * (6 if own else 3)  # before any training no task was trained
 
 
 def test_what_trains_all_at_once_needs_no_references(whole_runs: WholeRuns, tmp_path: Path) -> None:
