@@ -71,6 +71,12 @@ class Comparison:
         found = {tuple(group.final_success) for group in self.groups}
         return found.pop() if len(found) == 1 else None
 
+    @property
+    def later_slots(self) -> tuple[str, ...] | None:
+        """The names of those slots to which something could be transferred: of rows in one order not the first."""
+        ordered = all(group.in_one_order for group in self.groups)
+        return self.slots if self.slots is None or not ordered else self.slots[1:]
+
     def leads_in_task(self, group: Group, slot: str, metric: str = "final") -> bool:
         """Return whether no other row is better than `group` in a metric of a slot at the end, and one is worse.
 

@@ -135,7 +135,7 @@ def task_sections(comparison: Comparison) -> list[Section]:
                     for group in comparison.groups
                 ),
             )
-            for slot in comparison.slots[name == "forward_transfer" :]  # to the first nothing can be transferred
+            for slot in (comparison.later_slots if name == "forward_transfer" else comparison.slots) or ()
         )
         found.append(Section(title, _rows(comparison), columns))
         for baseline, differences in by_baseline(comparison).items() if name == "final" else ():

@@ -93,8 +93,8 @@ def trade_offs(comparison: Comparison) -> list[TradeOff]:
 
 
 def _like(config: RunConfig) -> RunConfig:
-    """Return the default settings of a run with the same algorithm and method."""
-    return make_config(algo=config.algo, method=config.method)
+    """Return the default settings of a run with the same curriculum, algorithm and method."""
+    return make_config(curriculum=config.curriculum, algo=config.algo, method=config.method)
 
 
 def _point(group: Group, value: float) -> Point:

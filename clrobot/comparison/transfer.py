@@ -51,6 +51,10 @@ def transfer_estimates(
         return np.array([[task_value(run, slot, name) for slot in slots] for run in runs], float)
 
     areas, references = of_tasks("auc"), of_tasks("auc_reference")
+    ordered = in_one_order(runs)
+    if not ordered:  # to the task that a run began with nothing could be transferred
+        for s, run in enumerate(runs):
+            areas[s, slots.index(run.slot_names[0])] = np.nan
     shipped = shipped_areas(config, ends, physics)
     columns = [
         _samples(references[:, n], [run.reference(run.slot_names.index(slot)) for run in runs], shipped[:, n : n + 1])
@@ -69,7 +73,7 @@ def transfer_estimates(
         )
 
     return TransferEstimates(
-        {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)} if in_one_order(runs) else {},
+        {"forward_transfer": from_slot(0), "forward_transfer_from_2": from_slot(1)} if ordered else {},
         [from_slot(n, n + 1) for n in range(len(slots))],
     )
 

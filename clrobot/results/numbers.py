@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -15,11 +16,11 @@ def number(value: float | None, *, signed: bool = False, decimals: int = 2) -> s
     """Return a number with a true minus sign and no negative zero.
 
     Args:
-        value: the number; None is a dash.
+        value: the number; None is a dash, and so is nan.
         signed: whether a positive one has a plus sign, as a change has.
         decimals: how many.
     """
-    if value is None:
+    if value is None or math.isnan(value):
         return DASH
     rounded = round(value, decimals) + 0.0
     return f"{rounded:{'+' if signed and rounded else ''}.{decimals}f}".replace("-", "−")

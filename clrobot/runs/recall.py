@@ -33,8 +33,9 @@ def recall_remarks(curriculum: Curriculum, metrics: RunMetrics) -> list[str]:
         found = [task.forward_transfer for task, again in done if again == of_repeated]
         return number(mean_of_defined(np.array(found, float)), signed=True)
 
+    new = any(not again and task.forward_transfer is not None for task, again in done)
     return [
         f"{', '.join(names)} {'comes' if len(names) == 1 else 'come'} again: forward transfer to "
-        f"{'it' if len(names) == 1 else 'them'} is recall, {mean(True)} in the mean; to tasks that are new, from the "
-        f"second on, it is {mean(False)}."
+        f"{'it' if len(names) == 1 else 'them'} is recall, {mean(True)} in the mean"
+        + (f"; to tasks that are new, from the second on, it is {mean(False)}." if new else ".")
     ]

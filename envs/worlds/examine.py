@@ -95,9 +95,7 @@ def told_key(spec: WorldSpec, told: Collection[str], known: Sequence[str]) -> st
     key = spec.success_key
     if key is not None and key not in told:
         others = f"it tells {', '.join(sorted(told))}: choose one of these, or" if told else "it tells nothing:"
-        raise UserError(
-            f"{spec.task} never tells {shown(key)} in its info; {others} let it tell that at every step"
-        )
+        raise UserError(f"{spec.task} never tells {shown(key)} in its info; {others} let it tell that at every step")
     if key is None and spec.success_above is None:
         return next((name for name in known if name in told), None)
     return key

@@ -70,7 +70,9 @@ def test_rows_of_other_settings_are_refused(tmp_path) -> None:
     learn_all(make_config(**TINY), ("reach",), (0,), 128, 128, "", path, print)
     other = make_config(**TINY | {"network": {"widths": [4]}})
     for config, every in ((other, 128), (make_config(**TINY), 64)):
-        with pytest.raises(UserError, match="has reach, seed 0 with other settings; give another --label, or another"):
+        with pytest.raises(
+            UserError, match="has reach, seed 0 with other settings; give another --label, or another"
+        ):
             learn_all(config, ("reach",), (0,), 128, every, "", path, print)
     assert len(learn_all(other, ("reach",), (0,), 128, 128, "wide", path, print)) == 1
     assert len(path.read_text(encoding="utf-8").splitlines()) == 2

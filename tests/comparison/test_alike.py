@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from support.made_up_runs import made_up_run
 
 from clrobot.comparison.comparison import compare
+from clrobot.comparison.numbers import task_value
 from clrobot.comparison.publish import publish
 from clrobot.comparison.readme import published_comparison
 from clrobot.comparison.tables import as_text
@@ -141,6 +143,17 @@ def test_seeds_that_drew_their_order_are_one_row_and_tasks_go_by_their_names(tmp
         assert not group.in_one_order
         per_seed = [run.value("forward_transfer_from_2") for run in group.numbers]
         assert group.estimates["forward_transfer_from_2"].value == sum(v for v in per_seed if v is not None) / 4
+    # To a task with which a seed began nothing could be transferred; to each other one it counts.
+    for slot in TASKS:
+        later = [
+            value
+            for run in found.groups[0].numbers
+            if run.slot_names[0] != slot and (value := task_value(run, slot, "forward_transfer")) is not None
+        ]
+        estimate = found.groups[0].tasks["forward_transfer"][slot]
+        assert estimate.n == len(later)
+        assert estimate.value == pytest.approx(sum(later) / len(later))
+    assert found.later_slots == found.slots
     (difference,) = found.differences
     assert {slot: estimate.value for slot, estimate in difference.final_success.items()} == {
         task: ewc[task] - finetune[task] for task in TASKS

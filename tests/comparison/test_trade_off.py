@@ -50,6 +50,14 @@ def test_a_sweep_over_one_number_is_one_line(tmp_path: Path) -> None:
     assert one.points[0].parts["retained"].value == pytest.approx(0.625)
 
 
+def test_its_default_is_that_of_the_curriculum(tmp_path: Path) -> None:
+    asked = TURNED | {"defaults": {"ppo": {"gamma": 0.5}}}
+    for gamma in (0.4, 0.5, 0.6):
+        made_up_run(tmp_path / str(gamma), R, method="ewc", curriculum=asked, ppo={"gamma": gamma})
+    (one,) = found(tmp_path)
+    assert (one.setting, one.default) == ("ppo.gamma", 0.5)
+
+
 # Two sweeps over the same strengths that differ in something else too: in what, and what the second line is called.
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "curriculum": ({"curriculum": TURNED}, "turned, 192 steps"),

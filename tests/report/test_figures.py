@@ -16,7 +16,7 @@ from clrobot.report.figures.costs import Cost, cost_figure
 from clrobot.report.figures.curves import Band, curves_figure, mean_curves_figure
 from clrobot.report.figures.dots import transfer_by_task_figure
 from clrobot.report.figures.matrices import forgetting_figure, matrix_figure
-from clrobot.report.figures.style import NARROW, WIDE, save, shorten_all, to_svg
+from clrobot.report.figures.style import NARROW, WIDE, line_style, save, shorten_all, to_svg
 from clrobot.results.scores import Score
 from clrobot.results.statistics import Estimate
 
@@ -184,6 +184,18 @@ def test_a_page_s_colours_are_its_own() -> None:
     assert "stroke: var(--series-1, #0072b2)" in svg
     assert "fill: #4d4d4d" in texts(svg)
     assert "<!--" not in svg
+    for painted in re.findall(r"<[^<>]*>", svg):  # a dot has both: its edge and its middle
+        assert not re.search(r"(fill|stroke): (#0072b2|#d55e00|#4d4d4d)", painted), painted
+
+
+def test_no_two_of_many_lines_are_alike() -> None:
+    assert len({line_style(n) for n in range(36)}) == 36
+    band = Band(*(np.array([0.0, 1.0]) for _ in range(4)))
+    figure = mean_curves_figure({f"method {n}": [band] for n in range(16)}, ["reach"], [1])
+    assert len({(line.get_color(), line._unscaled_dash_pattern) for line in figure.axes[0].lines[-16:]}) == 16  # type: ignore[attr-defined]
+    estimates = [Estimate(0.5, None, None, 1, 0)]
+    dots = transfer_by_task_figure({f"method {n}": estimates for n in range(16)}, ["reach"], ()).axes[0].lines
+    assert len({(dot.get_markerfacecolor(), dot.get_marker()) for dot in dots if dot.get_marker() != "None"}) == 16
 
 
 def test_ids_are_shared_by_no_two_figures_of_a_page() -> None:

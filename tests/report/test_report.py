@@ -238,6 +238,7 @@ def test_scores_of_another_run_are_refused(tmp_path: pathlib.Path) -> None:
     run = page_run(tmp_path / "run")
     with (run / "scores.jsonl").open("a") as file:
         file.write(score(3, 400, 2, 0.5).to_line())
+    forge_manifest(run)
     with pytest.raises(UserError, match=r"scores\.jsonl.*not of the 2 stages"):
         write_report(run)
 

@@ -40,6 +40,13 @@ def test_recall_is_told_apart_from_transfer(tmp_path: Path) -> None:
     assert said in write_report(run.path).read_text()
 
 
+def test_of_no_new_task_nothing_is_said(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", "push", "push")
+    (said,) = recall_remarks(run.config.curriculum, run.read_metrics())
+    assert said.startswith("push-2 comes again: forward transfer to it is recall, +")
+    assert said.endswith(" in the mean.")
+
+
 def test_where_none_comes_again_nothing_is_said(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", "push", "reach")
     assert recall_remarks(run.config.curriculum, run.read_metrics()) == []
