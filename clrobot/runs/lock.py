@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import signal
 import socket
 import tempfile
@@ -19,18 +18,18 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, NamedTuple
+from typing import IO, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from clrobot.errors import Busy, UserError, cut, warn
 from clrobot.files import read_plain
+from clrobot.runs.holder import Holder, is_there, this_process
 
 BEAT = 30.0  # seconds between two signs of life
 STALE = 300.0  # seconds without one, after which a holder is taken for dead
 LOCK = "lock.json"
 
-_YEAR_10000 = 253_402_300_799  # in seconds since 1970
 _LIMIT = 4096  # bytes of a lock's file; it has 250
 _TAKING = ".clrobot-taking.tmp"  # only its maker takes a dead one's lock away
 _TAKEN_FOR = 60.0  # seconds, after which that maker died meanwhile
@@ -40,30 +39,6 @@ _SAID: set[Path] = set()
 
 # What this process holds by its file alone, by that file.
 _BY_FILE: dict[Path, Held] = {}
-
-_Word = Annotated[str, Field(max_length=255)]
-
-
-class Holder(BaseModel):
-    """Who holds a lock, as its file says.
-
-    Attributes:
-        host: the machine's name.
-        boot: of that machine, with the process's name space: where it is the same, its process ids can be asked for.
-        pid: of the process.
-        began: when the process began, in the kernel's own count: another process may have its id later.
-        since: when it took the lock, in seconds since 1970.
-        mark: no two locks have the same.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    host: _Word
-    boot: _Word
-    pid: Annotated[int, Field(ge=1, lt=2**31)]
-    began: _Word
-    since: Annotated[float, Field(ge=0, le=_YEAR_10000)]
-    mark: _Word
 
 
 class _Found(NamedTuple):
@@ -75,7 +50,7 @@ class _Found(NamedTuple):
     @property
     def lives(self) -> bool:
         """Whether the holder is at work: on this machine its process says so, elsewhere its heartbeat."""
-        if self.holder is not None and (there := _is_there(self.holder)) is not None:
+        if self.holder is not None and (there := is_there(self.holder)) is not None:
             return there
         return abs(self.silent) < STALE  # nobody who lives touches it in the future
 
@@ -158,7 +133,7 @@ def hold(file: IO[bytes], note: Path, what: str, *, beats: bool = True) -> Held:
     Raises:
         Busy: another process has it, or did a moment ago on a machine that cannot be asked.
     """
-    mine = _this_process()
+    mine = this_process()
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -172,6 +147,26 @@ def hold(file: IO[bytes], note: Path, what: str, *, beats: bool = True) -> Held:
             raise
         return Held(file, note, mine, noted=noted, alone=True)
     return Held(file, note, mine, noted=_note_down(note, mine, what), beats=beats)
+
+
+def is_held(file: IO[bytes], note: Path) -> bool:
+    """Return whether another process has a lock; nothing is written, and the file is closed.
+
+    Args:
+        file: open, as `hold` takes it.
+        note: the file that says who.
+    """
+    if _key(note) in _BY_FILE:
+        file.close()
+        return True
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return (found := look(note)) is not None and found.lives
+        return False
 
 
 def check_held(folder: Path) -> None:
@@ -267,7 +262,7 @@ def _take_away(note: Path, dead: _Found, what: str) -> None:
             note.unlink(missing_ok=True)
     finally:
         guard.unlink(missing_ok=True)
-    if dead.holder is None or _is_there(dead.holder) is None:  # a guess, however good
+    if dead.holder is None or is_there(dead.holder) is None:  # a guess, however good
         warn(f"{what} was held by {dead}; it is taken for dead, and its lock taken over")
 
 
@@ -303,40 +298,3 @@ def _now(folder: Path) -> float:
             return os.fstat(probe.fileno()).st_mtime
     except OSError:
         return time.time()
-
-
-def _this_process() -> Holder:
-    pid = os.getpid()
-    return Holder(
-        host=socket.gethostname()[:255],
-        boot=_boot(),
-        pid=pid,
-        began=_began(pid) or "",
-        since=time.time(),
-        mark=secrets.token_hex(8),
-    )
-
-
-def _boot() -> str:
-    """Return what only processes that see each other share, or nothing where that cannot be known."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _began(pid: int) -> str | None:
-    """Return when a process began, in the kernel's ticks; None if there is none, or it only waits to be buried."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _is_there(holder: Holder) -> bool | None:
-    """Return whether a lock's holder runs, or None where this process cannot see it."""
-    if not holder.boot or (holder.host, holder.boot) != (socket.gethostname(), _boot()):
-        return None
-    return _began(holder.pid) == holder.began

@@ -21,7 +21,8 @@ import pytest
 
 import clrobot.runs.lock
 from clrobot.errors import Busy, UserError
-from clrobot.runs.lock import BEAT, LOCK, STALE, Held, check_held, hold, look
+from clrobot.runs.folder import RunFolder
+from clrobot.runs.lock import BEAT, LOCK, STALE, Held, check_held, hold, is_held, look
 
 
 @pytest.fixture
@@ -127,6 +128,26 @@ def test_the_disk_s_lock_decides_and_another_machine_s_heartbeat_is_said(
     note(run, STALE + 1, **ELSEWHERE)
     take(run).release()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_whether_it_is_held_is_asked_without_writing_anything(
+    locks: bool, run: Path, request: pytest.FixtureRequest
+) -> None:
+    """Where each machine has locks of its own, a file is all that others see of a living training."""
+    note(run, 10, **ELSEWHERE)
+    if not locks:
+        request.getfixturevalue("no_locks")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.iterdir()}
+    assert is_held((run / "config.yaml").open("rb"), run / LOCK) != locks
+    assert RunFolder(run).is_busy() != locks
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.iterdir()} == before
+    (run / LOCK).unlink()
+    assert not RunFolder(run).is_busy()
+    held = take(run)
+    assert RunFolder(run).is_busy()
+    held.release()
+    assert not RunFolder(run).is_busy()
 
 
 def test_a_folder_that_may_not_be_written_can_still_be_locked(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
