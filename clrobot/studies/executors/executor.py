@@ -33,6 +33,7 @@ class Job:
         log: the file to which its output goes, which is empty when it starts.
         environment: variables that it needs beside those that every process gets there.
         again: the words that go on in the folder once it holds a run; None: the same.
+        place: the current folder, which words may go by; where a worker does not have it, its own.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Job:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     again: tuple[str, ...] | None = None
+    place: Path | None = None
 
     def words(self) -> tuple[str, ...]:
         """Return the words for what the folder holds now: a cluster starts a job again as it was submitted."""

@@ -10,6 +10,8 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError
@@ -70,12 +72,14 @@ class RayExecutor(Executor):
     @override
     def run(self, job: Job, stopped: Callable[[], bool]) -> int | None:
         """Start the process in a task, and wait for its end."""
-        task, cancelled = self._work.remote(job), False
-        while not ray.wait([task], timeout=_WAIT)[0]:
-            if stopped() and not cancelled:
-                ray.cancel(task)  # as Ctrl-C in the worker, which tells the training; it then ends by itself
-                cancelled = True
+        here = Path.cwd()  # a worker's current folder is the one in which its node was started
+        job = replace(job, folder=here / job.folder, log=here / job.log, place=here)
         try:
+            task, cancelled = self._work.remote(job), False
+            while not ray.wait([task], timeout=_WAIT)[0]:
+                if stopped() and not cancelled:
+                    ray.cancel(task)  # as Ctrl-C in the worker, which tells the training; it then ends by itself
+                    cancelled = True
             code: int = ray.get(task)
         except (TaskCancelledError, KeyboardInterrupt):
             return STOPPED

@@ -68,6 +68,7 @@ def work(job: Job, stopped: Callable[[], bool] = lambda: False) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=job.place if job.place is not None and job.place.is_dir() else None,
                 env={**safe_environment(), "PYTHONIOENCODING": "utf-8:backslashreplace", **job.environment},
             )
         told = False

@@ -83,3 +83,22 @@ def test_nothing_that_lies_in_the_current_folder_is_executed(tmp_path: Path) -> 
     )
     assert not (tmp_path / "ran").exists()
     assert done.returncode == 0, done.stderr
+
+
+def test_paths_are_those_of_the_study_s_current_folder(ray_cluster: Any, tmp_path: Path) -> None:
+    """A node's workers work where it was started."""
+    ray_cluster.add_node(num_cpus=1)
+    code = (
+        "import sys; from pathlib import Path; from clrobot.studies.executors.by_name import make_executor;"
+        "from clrobot.studies.executors.executor import Job;"
+        "from clrobot.studies.executors.settings import RaySettings;"
+        "words = (sys.executable, '-P', '-c', 'print(open(\"mine.yaml\").read())');"
+        "job = Job(Path('runs/run'), words, Path('runs/log'), {});"
+        "sys.exit(make_executor('ray', ray=RaySettings(address=sys.argv[1])).run(job, lambda: False))"
+    )
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "mine.yaml").write_text("what the study's folder holds")
+    command = [sys.executable, "-P", "-c", code, ray_cluster.address]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "log").read_text().strip() == "what the study's folder holds"
