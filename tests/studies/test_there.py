@@ -151,6 +151,8 @@ def test_what_is_not_installed_is_said_in_a_sentence(name: str, monkeypatch: pyt
 def test_what_is_no_pair_is_refused(word: str) -> None:
     with pytest.raises(UserError, match=r"--slurm\.extra .*; expected KEY=VALUE, such as account=robots"):
         SlurmSettings(extra=(word,))
+    with pytest.raises(UserError, match=r"--slurm\.extra 'clusters=far': the study asks the cluster"):
+        SlurmSettings(extra=("gres=gpu:1", "clusters=far"))
     assert SlurmSettings(extra=("gres=gpu:1", "mail-user=a@b.c")).extra == ("gres=gpu:1", "mail-user=a@b.c")
 
 

@@ -11,6 +11,16 @@ _MOST_CPUS = 1_024
 _MOST_MINUTES = 527_040  # a year
 
 
+# What a study could not wait for, or gives itself.
+_NOT_HERE = {
+    "array": "each run is one job",
+    "clusters": "the study asks the cluster that it is started on",
+    "dependency": "of the jobs of one run one is started at a time",
+    "job-name": "jobs have the names of their runs",
+    "wait": "the study waits",
+}
+
+
 @dataclass(frozen=True)
 class SlurmSettings:
     """Slurm's jobs.
@@ -35,6 +45,8 @@ class SlurmSettings:
         for word in self.extra:
             if not re.fullmatch(r"[a-z][a-z_-]{0,60}=[^\x00-\x1f]{1,1000}", word):
                 raise UserError(f"--slurm.extra {shown(word)}; expected KEY=VALUE, such as account=robots")
+            if (key := word.partition("=")[0].replace("_", "-")) in _NOT_HERE:
+                raise UserError(f"--slurm.extra {shown(word)}: {_NOT_HERE[key]}; leave it out")
 
 
 @dataclass(frozen=True)

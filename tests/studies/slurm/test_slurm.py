@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from clrobot.studies.executors.settings import SlurmSettings
 from clrobot.studies.executors.there import STOPPED
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
+MODULE = "clrobot.studies.executors.slurm"  # which needs submitit
 LOW = ("--on", "slurm", "--slurm.partition", "low")
 
 
@@ -111,6 +113,73 @@ def test_a_job_that_slurm_requeues_goes_on(slurm: Cluster, tmp_path: Path) -> No
     there = job(tmp_path, code)
     assert executor(partition="low").run(there, requeue_it) == 0
     assert told == [""]
+
+
+def test_what_a_user_s_shell_says_of_slurm_hides_and_renames_no_job(
+    slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SQUEUE_STATES", "R")  # for people: what waits is not shown
+    monkeypatch.setenv("SBATCH_JOB_NAME", "mine")  # which sbatch puts above a script's own
+    monkeypatch.setenv("SBATCH_PARTITION", "nowhere")
+    there = job(tmp_path, "import os; print(os.environ['SLURM_JOB_NAME'], os.environ['SLURM_JOB_PARTITION'])")
+    assert executor(partition="low", extra=("begin=now+12",)).run(there, lambda: False) == 0
+    name, partition = there.log.read_text().split()
+    assert name.startswith("clrobot-")
+    assert partition == "low"
+    assert os.environ["SBATCH_JOB_NAME"] == "mine"
+
+
+def test_a_result_that_a_disk_shows_late_is_the_job_s(
+    slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS remembers for a minute that there was no such file, unless the folder has changed."""
+    module = import_module(MODULE)
+    found = module._is_there
+    monkeypatch.setattr(module, "_is_there", lambda path, *, afresh: afresh and found(path, afresh=True))
+    there = job(tmp_path, "import sys; sys.exit(3)")
+    assert executor(partition="low").run(there, lambda: False) == 3
+    assert "Slurm ended" not in there.log.read_text()
+
+
+def test_a_result_that_never_comes_of_a_job_that_ended_well_is_no_failure(
+    slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module(MODULE)
+    monkeypatch.setattr(module, "_is_there", lambda path, *, afresh: False)
+    monkeypatch.setattr(module, "_LATE", 3.0)
+    there = job(tmp_path, "print('well')")
+    assert executor(partition="low").run(there, lambda: False) == STOPPED
+    assert "COMPLETED" in there.log.read_text()
+
+
+def test_a_cancel_that_slurm_does_not_hear_is_said_again_and_a_third_request_waits_no_more(
+    slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module(MODULE)
+    began, ask = tmp_path / "began", module._ask
+    unheard = ["once"]
+
+    def busy(*words: str) -> str | None:
+        return None if words[0] == "scancel" and unheard and unheard.pop() else ask(*words)
+
+    monkeypatch.setattr(module, "_ask", busy)
+    code = f"import time, pathlib; pathlib.Path({str(began)!r}).touch(); time.sleep(300)"
+    assert executor(partition="low").run(job(tmp_path, code), began.exists) == STOPPED
+    assert unheard == []
+    began.unlink()
+    monkeypatch.setattr(module, "_ask", lambda *words: None if words[0] == "scancel" else ask(*words))
+    left = executor(partition="low")
+
+    def three_times() -> bool:
+        if began.exists():
+            left.stop(3)
+        return began.exists()
+
+    there = job(tmp_path, code)
+    assert left.run(there, three_times) == STOPPED
+    assert "the study waits no more for job" in there.log.read_text()
+    for number in slurm.states():
+        slurm.ask("scancel", number)
 
 
 def test_what_a_job_s_process_ends_with_is_what_it_returns(slurm: Cluster, tmp_path: Path) -> None:
