@@ -23,6 +23,7 @@ from clrobot.files import at_home, atomic, read_plain
 
 FOLDER: Final = Path(__file__).resolve().parent
 _MOST_BYTES: Final = 64 * 2**20
+_ADDING: Final = ".clrobot-adding.lock"  # beside a file that somebody adds rows to
 _DIGITS: Final = 6  # significant ones of what is measured; counts have all of theirs
 
 
@@ -111,7 +112,13 @@ def cell(value: Any) -> str:
 
 
 def add_rows(
-    path: Path, rows: Iterable[R], kind: type[R], what: str, *, drop: Callable[[R], bool] = lambda _: False
+    path: Path,
+    rows: Iterable[R],
+    kind: type[R],
+    what: str,
+    *,
+    drop: Callable[[R], bool] = lambda _: False,
+    stays: Callable[[R, R], bool] = lambda _, __: False,
 ) -> None:
     """Put rows into a file beside those that it has; one with the place of an older one replaces it.
 
@@ -123,6 +130,7 @@ def add_rows(
         kind: of its rows.
         what: it is, as a sentence names it.
         drop: whether a row that the file has goes, though no new one has its place.
+        stays: whether a row that the file has stays in the place of a new one.
 
     Raises:
         UserError: the file holds something else.
@@ -131,22 +139,40 @@ def add_rows(
     path.parent.mkdir(parents=True, exist_ok=True)
     with alone(path.parent):
         there = read_rows(path, kind, what) if path.exists() else []
+        if len({row.order for row in there}) < len(there):
+            raise UserError(f"{what} {cut(str(path))} has a row twice; delete one, and publish that run again")
         kept = (row for row in there if not drop(row))
-        whole = {row.order: row for row in [*kept, *rows]}
+        whole = {row.order: row for row in kept}
+        whole |= {row.order: row for row in rows if row.order not in whole or not stays(whole[row.order], row)}
         with atomic(path) as file:
             file.write_text(rows_text(whole.values(), kind), encoding="utf-8")
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Let no other process that asks so write into a folder meanwhile, where the disk has locks."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Let no other process that asks so write into a folder meanwhile, where the disk has locks.
+
+    The lock is a file's, which is gone afterwards: of a folder NFS locks nothing for other machines.
+    """
+    file = _own_lock(folder / _ADDING)
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.unlink(folder / _ADDING)
+        os.close(file)
+
+
+def _own_lock(path: Path) -> int:
+    """Return an open file at `path` that this process has locked."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        os.close(file)  # while this one waited the other took it away
 
 
 # Settings as one cell --------------------------------------------------------------------------------------

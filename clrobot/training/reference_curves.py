@@ -165,7 +165,8 @@ def train_references(path: Path, configs: Sequence[RunConfig], tell: Callable[[s
     for config in missing(path, configs):
         began = time.perf_counter()
         row = train_reference(config)
-        add_rows(path, [row], Reference, WHAT)
+        # Another process may have trained a longer one meanwhile.
+        add_rows(path, [row], Reference, WHAT, stays=lambda there, new: there.steps > new.steps)
         named = row.task + (f" ({row.world})" if row.world else "")
         took = duration(time.perf_counter() - began)
         area = number(row.area(row.steps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,46 @@ def test_a_longer_one_replaces_a_shorter_one(cli: Cli, words: list[str]) -> None
     assert row.steps == 384
 
 
+def test_a_shorter_one_replaces_no_longer_one_that_came_meanwhile(
+    cli: Cli, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = making.train_reference
+
+    def another_is_quicker(config: RunConfig) -> Reference:
+        row = train(config)
+        longer = row.model_copy(update={"steps": 10 * row.steps})
+        add_rows(Path("out/references.csv"), [longer], Reference, WHAT)
+        return row
+
+    monkeypatch.setattr(making, "train_reference", another_is_quicker)
+    assert cli(*words, "--task", "reach", "--seed", "0", "--steps", "256").code == 0
+    (row,) = read_rows(Path("out/references.csv"), Reference, WHAT)
+    assert row.steps == 2560
+
+
+def test_rows_that_stand_twice_are_not_made_one_in_silence(tmp_path: Path) -> None:
+    rows = read_rows(FILE, Reference, WHAT)[:2]
+    file = tmp_path / "a.csv"
+    file.write_text(rows_text([*rows, rows[0]], Reference))
+    with pytest.raises(UserError, match="has a row twice; delete one"):
+        add_rows(file, rows, Reference, WHAT)
+    assert file.read_text() == rows_text([*rows, rows[0]], Reference)
+
+
+def test_processes_that_add_rows_lose_none_and_leave_no_lock(tmp_path: Path) -> None:
+    """As on NFS, where a folder's lock is each machine's own: each of these has a file of its own to lock."""
+    rows = read_rows(FILE, Reference, WHAT)[:40]
+
+    def add(part: int) -> None:
+        for row in rows[part::4]:
+            add_rows(tmp_path / "a.csv", [row], Reference, WHAT)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert (tmp_path / "a.csv").read_text() == rows_text(rows, Reference)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -140,7 +181,7 @@ def test_wrong_words_are_one_sentence(cli: Cli, words: list[str], wrong: tuple[s
 
 
 def test_curves_need_a_file(cli: Cli) -> None:
-    assert "say where they go: --out FILE" in cli("references", "--task", "reach").err
+    assert "are for curves; give --out FILE for them" in cli("references", "--task", "reach").err
 
 
 def test_a_file_of_something_else_is_refused_and_left_as_it_is(cli: Cli, words: list[str]) -> None:
