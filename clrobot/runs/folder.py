@@ -28,7 +28,7 @@ from clrobot.results.shown import damage_as_html, run_as_html
 from clrobot.runs.environment import environment_here, foreign_sources, gone_on_with
 from clrobot.runs.foreign import missing
 from clrobot.runs.free import already_holds, check_free
-from clrobot.runs.lock import LOCK, Held, hold
+from clrobot.runs.lock import LOCK, Held, hold, is_held
 from clrobot.runs.nearby import why_no_run
 
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
@@ -241,14 +241,11 @@ class RunFolder:
 
     def is_busy(self) -> bool:
         """Return whether another process trains into this folder now; there may be no run in it yet."""
-        if not self.config_file.exists():
-            return False
         try:
-            self.lock()
-        except Busy:
-            return True
-        self.unlock()
-        return False
+            file = _to_be_locked(self.config_file)
+        except OSError:  # there is no run yet
+            return False
+        return is_held(file, self.path / LOCK)
 
     def clear_beginning(self, config: RunConfig) -> None:
         """Remove what a training writes before its first stage is over, but for snapshots: the run starts anew, here.
@@ -261,6 +258,14 @@ class RunFolder:
         for name in ("scores.jsonl", "metrics.json", MANIFEST):
             (self.path / name).unlink(missing_ok=True)
         self.write_json("environment.json", environment_here(config))
+
+    def clear_end(self) -> None:
+        """Remove the snapshots of a finished run: a process that was killed in its last moment has left them."""
+        if self.resume.exists():
+            with suppress(Busy):
+                self.lock()
+                shutil.rmtree(self.resume, ignore_errors=True)
+                self.unlock()
 
     def record(self) -> None:
         """Note the checksums of the run's own files, which `read_metrics` and the report compare."""

@@ -200,6 +200,8 @@ class _Driver:
             elif code in _TAKEN_AWAY:
                 taken += 1
                 time.sleep(_PAUSE)
+            elif self._is_trained_elsewhere(planned):
+                continue
             else:
                 failures += 1
             if taken > TAKEN:
@@ -208,6 +210,17 @@ class _Driver:
             if failures > AGAIN:
                 return self._failed(planned, f"{log_of(planned)} ends with: {error}")
             self._note(planned, "running", "again   ", f", which ended with: {error}")
+
+    def _is_trained_elsewhere(self, planned: Plan) -> bool:
+        """Return whether another process had the run, once it has let go of it.
+
+        A study that was killed may have left one that had not begun when this one looked.
+        """
+        had = False
+        while RunFolder(planned.folder).is_busy() and not self._requests.stopped():
+            had = True
+            time.sleep(_PAUSE)
+        return had
 
     def _failed(self, planned: Plan, error: str) -> Failure:
         self._note(planned, "failed", "FAILED  ")

@@ -45,7 +45,10 @@ def finished_run(planned: Plan) -> RunFolder | None:
             f"{planned.folder} holds a run with other settings ({differences}); give another --out, or move it "
             "elsewhere"
         )
-    return RunFolder(planned.folder) if run.finished else None  # without its settings: there may be a thousand
+    if not run.finished:
+        return None
+    run.clear_end()
+    return RunFolder(planned.folder)  # without its settings: there may be a thousand
 
 
 def progress(folder: Path) -> tuple[int, int]:

@@ -56,6 +56,7 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
     """
     run = RunFolder.open(path)
     if run.finished:
+        run.clear_end()
         page = "" if (run.path / "report.html").exists() else f" but its page: {command('report', run.path)}"
         raise UserError(f"{path} is finished; there is nothing to resume{page}")
     run.check_physics()

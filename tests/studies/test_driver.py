@@ -173,6 +173,38 @@ def test_a_run_for_which_this_machine_can_open_no_file_fails_alone(tmp_path: Pat
     assert [line.split()[0] for line in told] == ["started", "FAILED", "started", "again", "finished"]
 
 
+def test_what_another_process_trains_is_waited_for_and_not_failed(tmp_path: Path) -> None:
+    """A study that was killed has left one which had not begun when this one looked."""
+    told: list[RunFolder] = []
+
+    def is_refused(job: Job) -> int:
+        run = RunFolder.create(job.folder, read_config(job.folder.with_name(job.folder.name + ".yaml")))
+        run.lock()
+        told.append(run)
+        threading.Timer(0.2, run.unlock).start()
+        return fails(job)
+
+    def is_refused_again(job: Job) -> int:
+        told[0].lock()
+        threading.Timer(0.2, told[0].unlock).start()
+        return fails(job)
+
+    refused = [is_refused] + [is_refused_again] * (AGAIN + 2)
+    told_of, executor, outcome = work(tmp_path, *refused, finishes)  # type: ignore[arg-type]
+    assert told_of == ["started", "finished"]
+    assert len(executor.jobs) == AGAIN + 4
+    assert outcome.failures == []
+
+
+def test_what_a_finished_run_has_left_of_its_snapshots_goes(tmp_path: Path) -> None:
+    """Killed in its last moment, with SAC gigabytes."""
+    work(tmp_path, begins, finishes)
+    (tmp_path / "run-0" / "resume" / "step_000000000064").mkdir(parents=True)
+    told, executor, _ = work(tmp_path)
+    assert (told, executor.jobs) == ([], [])
+    assert not (tmp_path / "run-0" / "resume").exists()
+
+
 def test_a_thousand_runs_on_a_cluster_need_few_threads_and_files_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
