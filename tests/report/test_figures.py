@@ -15,7 +15,7 @@ from clrobot.report.figures.bars import Bar, bar_panels, comparison_figure
 from clrobot.report.figures.costs import Cost, cost_figure
 from clrobot.report.figures.curves import Band, curves_figure, mean_curves_figure
 from clrobot.report.figures.dots import transfer_by_task_figure
-from clrobot.report.figures.matrices import forgetting_figure, matrix_figure
+from clrobot.report.figures.matrices import final_figure, forgetting_figure, matrix_figure
 from clrobot.report.figures.style import NARROW, WIDE, line_style, save, shorten_all, to_svg
 from clrobot.results.scores import Score
 from clrobot.results.statistics import Estimate
@@ -49,6 +49,13 @@ def test_matrix_has_a_number_in_every_cell() -> None:
         "before training",
     } <= set(shown)
     assert shown.count("–") == 2
+
+
+def test_long_names_leave_room_for_a_single_row() -> None:
+    names = [f"MetaWorld-HandlePressSide-v{n}" for n in range(10)]
+    R = np.full((11, 10), 0.5)
+    for figure in (matrix_figure(R, names), final_figure(np.full((1, 10), 0.5), ["ewc"], names)):
+        assert texts(to_svg(figure)).count("0.50") >= 10  # whatever does not fit is a warning, and an error here
 
 
 def test_matrix_of_another_shape_is_refused() -> None:

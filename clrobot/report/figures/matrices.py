@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.colors import Colormap
@@ -16,6 +17,8 @@ from clrobot.report.figures.style import CHANGE, HEAT, INK, quiet_axes, shorten_
 from clrobot.results.fields import own_stage
 from clrobot.results.metrics import Array
 from clrobot.results.numbers import DASH, number
+
+_TURNED: Final = 40  # degrees, of a name that is wider than its column
 
 
 @library_defaults()
@@ -109,7 +112,10 @@ def _heat_figure(
 ) -> Figure:
     """Return a heat map with the number in every cell, columns named above; of `empty` cells nan shows nothing."""
     cell = 1.0 if len(columns) <= 6 else 0.7  # inches
-    figure = Figure(figsize=(2.2 + cell * len(columns), 1.0 + 0.4 * len(rows)), layout="constrained")
+    names = shorten_all(columns)
+    longest = max(map(len, names)) * 0.075  # inches: as wide as a letter is at 9 points
+    above = max(0.0, longest * math.sin(math.radians(_TURNED)) - 0.8) if longest > cell else 0.0
+    figure = Figure(figsize=(2.2 + cell * len(columns), 1.0 + above + 0.4 * len(rows)), layout="constrained")
     axes = quiet_axes(figure, 1, 1)[0]
     # One polygon per cell, a hair apart: no raster image, no grid lines.
     style: dict[str, Any] = {"vmin": limits[0], "vmax": limits[1], "edgecolor": "white", "linewidth": 1.2}
@@ -121,11 +127,9 @@ def _heat_figure(
         text = ("" if empty(row, column) else DASH) if missing else number(value, signed=signed)
         axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour, size=9)
     axes.set_yticks(np.arange(len(rows)) + 0.5, shorten_all(rows), parse_math=False)
-    names = shorten_all(columns)
     axes.set_xticks(np.arange(len(columns)) + 0.5, names, parse_math=False)
-    # At 9 points a letter is about 0.075 inches wide.
-    if max(map(len, names)) * 0.075 > cell:
-        axes.tick_params(axis="x", rotation=40)
+    if longest > cell:
+        axes.tick_params(axis="x", rotation=_TURNED)
         for label in axes.get_xticklabels():
             label.set(ha="left", rotation_mode="anchor")
     axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
