@@ -174,7 +174,7 @@ def runs_of(rows: Iterable[Result]) -> list[PublishedRun]:
         by_run.setdefault(row.run, []).append(row)
     found = []
     for own in by_run.values():
-        check_run(own)
+        check_run(own, _stages_of(own[0]))
         slots = {row.stage - 1: row.task for row in own if row.stage is not None}
         found.append(
             PublishedRun(
@@ -240,6 +240,14 @@ def config_of(row: Result) -> RunConfig:
     curriculum = {"name": row.curriculum} | _curriculum_of(row.stages) if row.stages else row.curriculum
     which = {"curriculum": curriculum, "method": row.method, "algo": row.algo, "seed": row.seed}
     return make_config(**which, **_nested(settings_of(row.settings) | {_EVALUATION_SEED: row.evaluation_seed}))
+
+
+def _stages_of(row: Result) -> int | None:
+    """Return how many stages a published run's curriculum has; None of one that clrobot had, and has no more."""
+    if row.stages:
+        return len(_curriculum_of(row.stages)["stages"])
+    ours = CURRICULA.ours.get(row.curriculum)
+    return None if ours is None else len(ours.stages)
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from clrobot.results.catalogue import RUN_METRICS_BY_NAME, TASK_METRICS_BY_NAME
 _ROUNDING: Final = 1e-5  # a value has six digits
 
 
-def check_run(rows: Sequence[Any]) -> None:
+def check_run(rows: Sequence[Any], expected: int | None = None) -> None:
     """Refuse a run of which a number stands twice, a stage is missing, rows disagree, or a number cannot be.
 
     Args:
         rows: all of one run, as `clrobot.published.results.Result`.
+        expected: how many stages its curriculum has; None: nobody knows today.
 
     Raises:
         UserError: they make no sense together.
@@ -38,6 +39,12 @@ def check_run(rows: Sequence[Any]) -> None:
     stages = sorted({row.stage for row in rows if row.stage is not None})
     if stages != [*range(1, len(stages) + 1)]:
         raise UserError(_refusal(first, f"has stages {', '.join(map(str, stages))}, expected each from 1 on"))
+    if expected is not None and len(stages) != expected:
+        raise UserError(_refusal(first, f"has {len(stages)} stages, and its curriculum {expected}"))
+    of_stages = [{row.metric for row in rows if row.stage == stage} for stage in stages]
+    for stage, metrics in zip(stages, of_stages, strict=True):
+        if lacking := sorted(set.union(*of_stages) - metrics):
+            raise UserError(_refusal(first, f"has no {cut(lacking[0], 40)} of stage {stage}"))
 
 
 def _refusal(row: Any, what: str) -> str:

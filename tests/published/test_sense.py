@@ -35,6 +35,14 @@ def without_a_stage(rows: Rows) -> Rows:
     return [row for row in rows if row.stage != 2]
 
 
+def without_the_last_stage(rows: Rows) -> Rows:
+    return [row for row in rows if row.stage != 3]
+
+
+def without_a_number(rows: Rows) -> Rows:
+    return [row for row in rows if (row.stage, row.metric) != (2, "final")]
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -43,6 +51,8 @@ def without_a_stage(rows: Rows) -> Rows:
         (of_two_torches, "is of two trainings"),
         (beyond, "has average_success 5, expected 0 to 1"),
         (without_a_stage, "has stages 1, 3, expected each from 1 on"),
+        (without_the_last_stage, "has 2 stages, and its curriculum 3"),
+        (without_a_number, "has no final of stage 2"),
     ],
 )
 def test_rows_that_make_no_sense_together_are_refused(spoil: Callable[[Rows], Rows], why: str) -> None:

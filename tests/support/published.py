@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clrobot.experiment.config import make_config
+from clrobot.experiment.curricula import CURRICULA
 from clrobot.published.results import Result, fingerprint
 from clrobot.published.tuning import Trial
 
@@ -44,7 +45,8 @@ def published(seed: int = 10, method: str = "ewc", **given: Any) -> list[Result]
     which = usual | MADE | columns
     values = {"average_success": 0.9, "forgetting": 0.1, "memory_bytes": 1234.0} | metrics
     found = [Result(**which, stage=None, task="", metric=name, value=value) for name, value in values.items()]
-    for n, task in enumerate(TASKS, start=1):
+    ours = CURRICULA.ours.get(str(which["curriculum"]))
+    for n, task in enumerate(TASKS if ours is None or which["stages"] else ours.slots, start=1):
         for name, value in (("final", 0.9), ("stage_end", 50_000.0 * n), ("auc", 0.5), ("auc_reference", None)):
             found.append(Result(**which, stage=n, task=task, metric=name, value=value))
     return found
