@@ -110,6 +110,7 @@ def method_page(method: type[Method]) -> str:
             numbers=(0, 1, 2),
         ),
         "## Published result",
+        "Success is at any step, in brackets the 95 % interval; [how it is measured](../benchmarks.md).",
         published.result(name),
         "## Settings",
         _settings(method),

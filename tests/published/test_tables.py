@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,13 @@ from support.published import published, trial
 from clrobot.comparison.readme import blocks, published_comparison, tuning_table
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config, start_of
-from clrobot.published.references import FILE, Reference
+from clrobot.experiment.curricula import CURRICULA
+from clrobot.published.references import FILE, Reference, curve_of
 from clrobot.published.results import WHAT, Result, fingerprint, read_results, runs_of
 from clrobot.published.rows import add_rows, read_rows
 from clrobot.published.tuning import FILE as TUNING_FILE
 from clrobot.published.tuning import Trial
-from clrobot.results.statistics import estimate
+from clrobot.results.statistics import Estimate, estimate
 
 Cli = Callable[..., Any]
 README = Path(__file__).resolve().parent.parent.parent / "README.md"
@@ -120,7 +122,42 @@ def test_what_the_readme_says_of_ten_skills_is_so(ships: Callable[..., None]) ->
     assert f"a forward transfer of {a}, and of {b} where they begin anew: by seed {more} more." in page
 
 
+def told_from_zero(found: Estimate) -> bool:
+    assert found.low is not None
+    assert found.high is not None
+    return not found.low <= 0 <= found.high
+
+
+def test_what_the_readme_says_of_transfer_elsewhere_is_so(ships: Callable[..., None]) -> None:
+    ships(*read_rows(FILE, Reference, "references"))
+    of = {name: [run for run in read_results() if run.first.curriculum == name] for name in ("cr10", "cr4")}
+    cr10 = {group.label: group for group in published_comparison(of["cr10"]).groups}
+    for method in ("ewc", "replay"):
+        assert len(cr10[method].seeds) == 3
+        assert not told_from_zero(cr10[method].estimates["forward_transfer_from_2"])
+    cr4 = {g.label: g.estimates["forward_transfer_from_2"] for g in published_comparison(of["cr4"]).groups}
+    below = [label for label, estimate in cr4.items() if estimate.n > 1 and told_from_zero(estimate)]
+    assert below == ["l2"]
+    assert cr4["l2"].value < 0
+
+
+def test_first3_is_of_the_tried_sequences_the_one_on_which_fine_tuning_forgets_most() -> None:
+    forgot: dict[str, list[float]] = {}
+    for trial in read_rows(TUNING_FILE, Trial, "tries"):
+        if trial.method == "finetune" and trial.curriculum.startswith("f") and trial.forgetting is not None:
+            forgot.setdefault(trial.curriculum, []).append(trial.forgetting)
+    assert len(forgot) == 6, "six such sequences"
+    assert max(forgot, key=lambda name: sum(forgot[name]) / len(forgot[name])) == "first3"
+
+
 def test_what_the_readme_says_of_budgets_too_short_for_scratch_is_so() -> None:
+    short = 0
+    for stage in CURRICULA["reuse8"].stages:
+        rows = [row for row in read_rows(FILE, Reference, "r") if (row.task, row.world) == (stage.task, "")]
+        curves = [zip(*curve_of(row.curve), strict=True) for row in rows]
+        firsts = [next((step for step, success in curve if success >= 0.9), math.inf) for curve in curves]
+        short += np.median(firsts) > stage.steps
+    assert short == 6, "six of eight budgets end before the references' median is at .9"
     runs = [run for run in read_results() if run.first.curriculum == "reuse8"]
     groups = {group.label: group for group in published_comparison(runs).groups}
     assert {group.seeds for group in groups.values()} == {tuple(range(10, 15))}, "five seeds"
@@ -132,8 +169,10 @@ def test_what_the_readme_says_of_budgets_too_short_for_scratch_is_so() -> None:
     page = " ".join(README.read_text(encoding="utf-8").split())
     assert (
         f"scratch ends with an average success of {scratch}, fine-tuning with {finetune}, "
-        f"frozen copies with {copies}, replay with {replay}."
+        f"frozen copies with {copies}, replay with {replay}. These two are not told apart."
     ) in page
+    by_seed = [groups[name].by_seed("average_success") for name in ("replay", "frozen-copies")]
+    assert not told_from_zero(estimate([by_seed[0][seed] - by_seed[1][seed] for seed in range(10, 15)]))
 
 
 def test_tables_are_drawn_and_then_found_to_be_as_the_data_has_them(cli: Cli, data: Path) -> None:
