@@ -76,7 +76,7 @@ def check_manifest(folder: Path, sizes: Mapping[str, int], unread: str = "") -> 
                 return problem
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, OSError) and not is_damage(error):
-            raise _unreadable(error) from error
+            raise _unreadable(error, folder) from error
         return f"{manifest} is missing or damaged ({error})"
     return None
 
@@ -94,11 +94,12 @@ def _check_file(folder: Path, name: str, expected: object, most: int, unread: st
     return None
 
 
-def _unreadable(error: OSError) -> UserError:
+def _unreadable(error: OSError, folder: Path) -> UserError:
+    where = error.filename or folder  # of what is being read nothing is named
     if isinstance(error, PermissionError):
-        return UserError(f"{error.filename}: permission denied; ask its owner to let you read it (chmod a+r)")
+        return UserError(f"{where}: permission denied; ask its owner to let you read it (chmod a+r)")
     return UserError(
-        f"{error.filename}: {error.strerror}, which may pass; try again later, or move it elsewhere where it stays so"
+        f"{where}: {error.strerror}, which may pass; try again later, or move it elsewhere where it stays so"
     )
 
 
@@ -158,7 +159,7 @@ def _record_problem(folder: Path) -> str | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, OSError) and not is_damage(error):
-            raise _unreadable(error) from error
+            raise _unreadable(error, folder) from error
         return f"{manifest} is damaged ({type(error).__name__})"
     return None
 

@@ -157,12 +157,17 @@ def set_aside(parent: Path) -> Path | None:
     found = snapshots(parent)
     if not found:
         return None
-    aside = parent / _ASIDE
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     for folder in found:
-        folder.rename(aside / folder.name)
-    return aside
+        pass_over(folder)
+    return parent / _ASIDE
+
+
+def pass_over(folder: Path) -> None:
+    """Move one snapshot there."""
+    aside = folder.parent / _ASIDE
+    aside.mkdir(exist_ok=True)
+    names = (aside / f"{folder.name}{end}" for end in ("", *(f"-{n}" for n in range(2, 1_000))))
+    folder.rename(next(name for name in names if not name.exists()))
 
 
 def _named(parent: Path, step: int) -> Path:
@@ -311,9 +316,10 @@ def _check_moments(prefix: str, state: dict[str, th.Tensor], parameter: th.Tenso
 
 def _is_passing(error: Exception) -> bool:
     """Return whether it is this machine that fails now, and not the snapshot."""
-    return isinstance(error, MemoryError | th.OutOfMemoryError) or (
-        isinstance(error, OSError) and not is_damage(error)
-    )
+    if isinstance(error, OSError):
+        return not is_damage(error)
+    # On the processor torch has a plain RuntimeError for it.
+    return isinstance(error, MemoryError | th.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _not_now(folder: Path, error: Exception) -> UserError:

@@ -21,7 +21,7 @@ from clrobot.results.scores import Score
 from clrobot.runs.checkpoint import CheckpointInfo, load_agent, load_method_state
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.score_book import read_scores
-from clrobot.runs.snapshot import Damaged, OtherRun, Snapshot, set_aside, snapshots
+from clrobot.runs.snapshot import Damaged, OtherRun, Snapshot, pass_over, set_aside, snapshots, step_of
 from clrobot.training.observer import Observer, Silent
 from clrobot.training.plan import plan_stage
 from clrobot.training.stage import begin_stage
@@ -78,6 +78,9 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
         raise
     with training.writing():
         if snapshot is not None:
+            for folder in snapshots(run.resume):
+                if step_of(folder) > snapshot.progress.step:  # passed over, and pruned at the next one
+                    pass_over(folder)
             _go_on_at(training, snapshot)
         elif isinstance(end, _EndOfStage):
             _go_on_after(training, end)

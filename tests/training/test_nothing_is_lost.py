@@ -21,7 +21,7 @@ from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.report.page import write_report
 from clrobot.runs.folder import RunFolder
-from clrobot.runs.snapshot import Snapshot, snapshots
+from clrobot.runs.snapshot import Snapshot, set_aside, snapshots
 from clrobot.training.resuming import open_training, resume
 from clrobot.training.stopping import Stopped
 from clrobot.training.training import Training
@@ -109,14 +109,20 @@ def test_snapshots_that_cannot_be_put_back_are_kept_until_the_run_is_finished(
     assert observer.warnings[-1].endswith(f"and keeps those in {run}/resume/passed-over until it is finished")
     kept = run / "resume" / "passed-over"
     assert {path.name: files(path) for path in kept.iterdir()} == before
+    for folder in kept.iterdir():  # passed over once more, such as on a third machine
+        shutil.copytree(folder, run / "resume" / folder.name)
+    assert set_aside(run / "resume") == kept
+    assert {path.name: files(path) for path in kept.iterdir() if path.name in before} == before
+    assert len(list(kept.iterdir())) == 2 * len(before)
     training.run()
     assert not (run / "resume").exists()
     assert outcome(run) == whole_runs["ewc"].outcome
 
 
-DISK = OSError(errno.EIO, "Input/output error", "x")
+DISK = OSError(errno.EIO, "Input/output error")  # in the middle of a file it names none
+NO_MEMORY = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 PASSING: dict[str, tuple[str, Exception]] = {
-    "no memory for a tensor": ("clrobot.runs.snapshot.Snapshot.restore_model", MemoryError()),
+    "no memory for a tensor": ("clrobot.runs.snapshot.Snapshot.restore_model", NO_MEMORY),
     "no room on the card": ("clrobot.runs.snapshot.Snapshot.restore_model", th.OutOfMemoryError("no room")),
     "no memory for a file": ("clrobot.runs.snapshot.load_file", MemoryError()),
     "a disk that does not answer": ("clrobot.runs.snapshot.load_file", DISK),
@@ -133,8 +139,9 @@ def test_a_machine_that_fails_for_a_moment_changes_nothing(
     before = files(run)
     where, failure = PASSING[what]
     monkeypatch.setattr(where, fails(failure))
-    with pytest.raises(UserError, match="try again later"):
+    with pytest.raises(UserError, match="try again later") as refused:
         resume(run)
+    assert str(run / "resume") in str(refused.value)
     assert files(run) == before
 
 
