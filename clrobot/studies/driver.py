@@ -27,6 +27,8 @@ from clrobot.studies.turns import finished_run, log_of, progress, turn
 AGAIN: Final = 2  # so often a run is tried again that fails without having come any further
 TAKEN: Final = 100  # and so often one that is taken away, which may well happen before it could begin
 _AWAKE = 0.5  # seconds between two looks for signals
+_REFUSED = "another process is training"  # as a training says that finds its run taken
+_MOST_WAITS = 10  # for who took it: each lasts until that one lets go, or its heartbeat has been silent for minutes
 _PAUSE = 1.0  # seconds until what was taken away is started again
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -180,7 +182,7 @@ class _Driver:
     def _until_it_ends(self, planned: Plan, log: IO[bytes]) -> RunFolder | Failure | None:
         """Start processes until the run is finished, has failed for good, or the study is stopped."""
         self._note(planned, "running", "started ")
-        failures, taken, best = 0, 0, progress(planned.folder)
+        failures, taken, waited, best = 0, 0, 0, progress(planned.folder)
         while True:
             log.truncate(0)
             code = self._executor.run(self._job(planned), self._requests.stopped)
@@ -200,7 +202,8 @@ class _Driver:
             elif code in _TAKEN_AWAY:
                 taken += 1
                 time.sleep(_PAUSE)
-            elif self._is_trained_elsewhere(planned):
+            elif _REFUSED in error and waited < _MOST_WAITS and self._is_trained_elsewhere(planned):
+                waited += 1
                 continue
             else:
                 failures += 1

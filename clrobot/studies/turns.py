@@ -126,4 +126,6 @@ def _material(config: RunConfig) -> dict[str, Any]:
     """
     found = without_measurements(settings_in_use(config))
     kept = {name: value for name, value in found.items() if name not in CHANGES_NO_SCORE}
+    # The seed tells that too, and an older run does not.
+    kept["curriculum"] = {name: value for name, value in kept["curriculum"].items() if name != "drawn_by"}
     return kept if config.curriculum.saves_state else kept | {"checkpoint": {"steps": config.checkpoint.steps}}

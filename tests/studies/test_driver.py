@@ -19,6 +19,7 @@ from support.trainings import TINY
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config, read_config
+from clrobot.experiment.prepare import settle
 from clrobot.runs.folder import RunFolder
 from clrobot.studies import driver
 from clrobot.studies.driver import AGAIN, TAKEN, Board, run_all
@@ -177,23 +178,54 @@ def test_what_another_process_trains_is_waited_for_and_not_failed(tmp_path: Path
     """A study that was killed has left one which had not begun when this one looked."""
     told: list[RunFolder] = []
 
+    def busy(job: Job) -> int:
+        job.log.write_text(f"clrobot: another process is training into {job.folder}: process 7 on this machine\n")
+        return 2
+
     def is_refused(job: Job) -> int:
         run = RunFolder.create(job.folder, read_config(job.folder.with_name(job.folder.name + ".yaml")))
         run.lock()
         told.append(run)
         threading.Timer(0.2, run.unlock).start()
-        return fails(job)
+        return busy(job)
 
     def is_refused_again(job: Job) -> int:
         told[0].lock()
         threading.Timer(0.2, told[0].unlock).start()
-        return fails(job)
+        return busy(job)
 
     refused = [is_refused] + [is_refused_again] * (AGAIN + 2)
     told_of, executor, outcome = work(tmp_path, *refused, finishes)  # type: ignore[arg-type]
     assert told_of == ["started", "finished"]
     assert len(executor.jobs) == AGAIN + 4
     assert outcome.failures == []
+
+
+def test_what_fails_while_a_dead_one_s_heartbeat_is_fresh_has_failed(tmp_path: Path, monkeypatch: Any) -> None:
+    """Where the disk has no locks, on the machine that submits."""
+    monkeypatch.setattr(RunFolder, "is_busy", lambda run: run.path.exists() and pytest.fail("nobody is asked"))
+    monkeypatch.setattr("clrobot.studies.turns.RunFolder.is_busy", lambda run: False)
+    told, executor, outcome = work(tmp_path, begins, *[fails] * (AGAIN + 1))
+    assert told[-1] == "FAILED"
+    assert len(executor.jobs) == AGAIN + 2
+    assert len(outcome.failures) == 1
+
+
+def test_an_older_run_in_a_drawn_order_is_found_finished(tmp_path: Path) -> None:
+    """It does not tell who drew it; its seed does."""
+    shuffled = {
+        "name": "s",
+        "order": "seed",
+        "stages": [{"task": t, "steps": 64} for t in ("reach", "push", "stack")],
+    }
+    config = make_config(**SETTINGS | {"curriculum": shuffled}, seed=3)
+    there = settle(config).curriculum.model_dump(mode="json")
+    del there["drawn_by"]
+    rows = [[0.0] * 3] * 4
+    made_up_run(tmp_path / "run-3", rows, **SETTINGS | {"curriculum": there}, seed=3)
+    for stage in range(4):
+        (tmp_path / "run-3" / f"stage_{stage:02d}").mkdir()
+    assert finished_run(Plan(tmp_path / "run-3", config)) is not None
 
 
 def test_what_a_finished_run_has_left_of_its_snapshots_goes(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ _ALIVE = (
 )
 _LATE = 90.0  # seconds after a job's end in which its result may still come: NFS shows others a file that late
 # What a user's shell may hold that sbatch puts above the words of a script: all that submitit and this study give.
-_OURS = ("ARRAY_INX", "JOB_NAME", "NO_REQUEUE", "REQUEUE", "SIGNAL", "TIMELIMIT", "WAIT")
+_OURS = ("ARRAY_INX", "CLUSTERS", "JOB_NAME", "NO_REQUEUE", "REQUEUE", "SIGNAL", "TIMELIMIT", "WAIT")
 
 
 def make(settings: object = None) -> Executor:
@@ -97,13 +97,14 @@ class SlurmExecutor(Executor):
         except BaseException:
             _cancel(submitted)  # nobody would wait for it any more
             raise
-        if code in (0, STOPPED, None):  # of what failed it stays, to be looked into
+        if code in (0, STOPPED, None) and self._requests < _LEFT_AT:  # of what failed, or was left, it stays
             shutil.rmtree(submitted.paths.folder, ignore_errors=True)
         return code
 
     def _await(self, submitted: SlurmJob[Any], job: Job, stopped: Callable[[], bool]) -> int | None:
         """Wait for a job's end; return how it ended, or None where it was taken away."""
-        code, unseen, seen, cancelled, gone = None, 0, self._looked, -float("inf"), float("inf")
+        code, unseen, seen = None, 0, self._looked
+        cancelled, asked, gone = -float("inf"), -float("inf"), float("inf")
         while True:
             if _is_there(submitted.paths.result_pickle, afresh=unseen > 0):
                 code = _result(submitted, job)
@@ -125,7 +126,9 @@ class SlurmExecutor(Executor):
                 continue
             if code is not None:
                 return code
-            state = _state(submitted.job_id)
+            if time.monotonic() - asked < LOOK:
+                continue
+            state, asked = _state(submitted.job_id), time.monotonic()
             if state in _ALIVE:
                 unseen = 0
                 continue
