@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clrobot.envs.cores import usable_cores
 from clrobot.envs.worlds.envpool_import import imported
+from clrobot.envs.worlds.foreign import spread_over
 from clrobot.envs.worlds.kinds import is_native, kind_of
 from clrobot.envs.worlds.pool import OPEN_GOALS
 from clrobot.envs.worlds.spec import WorldSpec
@@ -85,15 +86,16 @@ class _EnvPool:
             **open_goals,
         )
         self.box: Any = self._env.action_space
-        self._taken: list[NDArray[Any]] = []
+        self._taken = self._called = 0
 
     def step(self, actions: NDArray[Any]) -> None:
         """Step all, or begin the next episode of those that have ended."""
-        self._taken.append(self._env.step(actions)[4]["elapsed_step"])
+        self._taken += int(np.count_nonzero(self._env.step(actions)[4]["elapsed_step"]))
+        self._called += 1
 
     def steps(self) -> float:
         """Return the control steps of one round, in the mean."""
-        return float(np.count_nonzero(self._taken)) * self.calls / len(self._taken)
+        return self._taken * self.calls / self._called
 
     def reset(self, seed: int) -> None:
         """Begin all episodes; the seed is that of the pool."""
@@ -132,8 +134,7 @@ def world_speed(task: str, num_envs: int, seconds: float) -> WorldSpeed:
     own = _OWN[kind.prefix](spec, num_envs)
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1.0, 1.0, (own.calls, *ours.action_space.shape)).astype(np.float32)
-    low, high = own.box.low, own.box.high
-    own_actions = (low + (high - low) * (actions.reshape(own.calls, num_envs, *low.shape) + 1) / 2).astype(low.dtype)
+    own_actions = spread_over(own.box, actions.reshape(own.calls, num_envs, *own.box.shape))
     rounds: list[tuple[list[float], list[float]]] = []
     started = time.perf_counter()
     while len(rounds) < _ROUNDS or time.perf_counter() - started < seconds:

@@ -82,10 +82,17 @@ def _number(value: Any) -> Any:
         return value
 
 
+def _no_truth(value: Any) -> Any:
+    """Refuse true and false, which YAML also reads from `yes` and `on`."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value}; expected a number")
+    return value
+
+
 Steps = Annotated[int, BeforeValidator(whole_number), Field(gt=0, le=MAX_STEPS)]
 Horizon = Annotated[int, BeforeValidator(whole_number), Field(gt=0, le=MAX_HORIZON)]
-Finite = Annotated[float, Field(ge=-worlds.HUGE, le=worlds.HUGE)]
-Scale = Annotated[float, Field(gt=0, le=worlds.HUGE)]
+Finite = Annotated[float, BeforeValidator(_no_truth), Field(ge=-worlds.HUGE, le=worlds.HUGE)]
+Scale = Annotated[float, BeforeValidator(_no_truth), Field(gt=0, le=worlds.HUGE)]
 Spread = Annotated[float, Field(ge=1 / worlds.HUGE, le=worlds.HUGE)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]  # of an environment's `info`
 
@@ -263,7 +270,7 @@ class Curriculum(_Frozen):
     order: Literal["written", "seed", "drawn"] = "written"
     """Whether the stages come as they are written, or in an order drawn from the run's seed; drawn: they do, and it
     has been."""
-    drawn_by: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    drawn_by: Annotated[int, BeforeValidator(whole_number), Field(ge=0, lt=2**31)] | None = None
     """The seed that drew the order, where it has been."""
     defaults: Defaults = {}
     """Settings of the algorithms that these tasks ask for: `{ppo: {gamma: 0.99}}`; flags and files override them."""

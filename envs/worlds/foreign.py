@@ -92,8 +92,6 @@ class ForeignWorld(World):
         self._check_sizes(spec.measured)
         assert isinstance(box, gym.spaces.Box)
         self._actions = box
-        self._low, self._high = box.low.astype(np.float64), box.high.astype(np.float64)  # a small type would overflow
-        self._middle, self._half = (self._high + self._low) / 2.0, (self._high - self._low) / 2.0
         # Written out for every environment: numpy is slow where it repeats a short row.
         self._offsets = np.tile(np.asarray(spec.measured.offset), (self.num_envs, 1))
         self._scales = np.tile(np.asarray(spec.measured.scale), (self.num_envs, 1))
@@ -178,11 +176,7 @@ class ForeignWorld(World):
 
     def _own_actions(self, actions: NDArray[Any]) -> NDArray[Any]:
         """Return actions (N, A) in [-1, 1] as the environments take them."""
-        a = np.clip(np.asarray(actions, np.float64), -1.0, 1.0).reshape(self.num_envs, *self._middle.shape)
-        own: NDArray[Any] = np.clip(self._middle + self._half * a, self._low, self._high)
-        if np.issubdtype(self._actions.dtype, np.integer):
-            own = own.round()
-        return own.astype(self._actions.dtype)
+        return spread_over(self._actions, np.asarray(actions).reshape(self.num_envs, *self._actions.shape))
 
     def _scaled(self, obs: ArrayLike) -> NDArray[np.float32]:
         """Return observations (N, d) as the agent is shown them."""
@@ -257,8 +251,16 @@ class ForeignWorld(World):
 
     @override
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the environments."""
-        self.env.close()
+        """Close the environments; `terminate=True` waits for none that is in a step."""
+        self.env.close(**kwargs)
+
+
+def spread_over(box: gym.spaces.Box, actions: ArrayLike) -> NDArray[Any]:
+    """Return actions in [-1, 1], (…, *shape of the box), as numbers of the box; whole ones are rounded."""
+    low, high = box.low.astype(np.float64), box.high.astype(np.float64)  # in a small type the sums would overflow
+    middle, half = (high + low) / 2.0, (high - low) / 2.0
+    own: NDArray[Any] = np.clip(middle + half * np.clip(np.asarray(actions, np.float64), -1.0, 1.0), low, high)
+    return (own.round() if np.issubdtype(box.dtype, np.integer) else own).astype(box.dtype)
 
 
 class Shown:
@@ -317,7 +319,10 @@ def _truths(told: Mapping[str, Any], key: str, n: int, above: float | None = Non
 
 def is_truth(value: Any) -> bool:
     """Return whether a value of an info is true, false, a number or None, which says that nobody knows yet."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except Exception:  # a list of lists of other lengths, a tensor of a card
+        return False
     return value is None or (array.size == 1 and array.dtype.kind in "biuf")
 
 

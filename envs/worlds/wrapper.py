@@ -75,5 +75,5 @@ class WorldWrapper(World):
 
     @override
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the world."""
-        self.world.close()
+        """Close the world; `terminate=True` waits for no process that is in a step."""
+        self.world.close(**kwargs)

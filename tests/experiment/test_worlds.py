@@ -116,6 +116,7 @@ def test_a_bad_key_of_a_stage_is_one_sentence(case: str) -> None:
     [
         ({"heads": "two"}, "heads 'two'; expected one of per-stage, one"),
         ({"order": "sed"}, "order 'sed'; did you mean seed?"),
+        ({"drawn_by": True}, "drawn_by`: true; expected a whole number"),
         ({"pad": "perhaps"}, "`curriculum.pad` is 'perhaps'"),
         ({"defaults": {"dqn": {}}}, "`curriculum.defaults.dqn"),
         ({"defaults": {"ppo": {"gama": 0.9}}}, "`ppo.gama` is not a known key"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def test_copies_of_other_spaces_are_refused() -> None:
     ("value", "usable"),
     [
         (True, True), (np.bool_(False), True), (0.5, True), (np.float32(1), True), (np.array([True]), True),
-        (None, True), (float("nan"), True), ("no", False), ([True, False], False), (np.zeros(2), False), ({}, False),
+        (None, True), (float("nan"), True), ("no", False), ([True, False], False), ([[1], [1, 2]], False),
+        (np.zeros(2), False), ({}, False),
     ],
 )  # fmt: skip
 def test_success_is_told_by_a_truth_or_a_number(value: Any, usable: bool) -> None:
@@ -136,6 +138,8 @@ def test_success_is_told_by_a_truth_or_a_number(value: Any, usable: bool) -> Non
 
     gym.register("Tells-v0", entry_point=Tells, max_episode_steps=5)
     asked = WorldSpec("gymnasium:Tells-v0", success_key="won")
+    # What tells no success may be anything.
+    assert KIND.examine(replace(asked, success_key=None)).success is None
     if usable:
         assert KIND.examine(asked).success == "won"
     else:
