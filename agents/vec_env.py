@@ -169,6 +169,10 @@ class SlotVecEnv(VecEnv):
         """Close the wrapped environment."""
         self.env.close()
 
+    def abandon(self) -> None:
+        """Close it without waiting for processes that are in a step."""
+        self.env.close(terminate=True)
+
     @override
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return the wrapped environment's attribute, once for each index."""
@@ -283,6 +287,11 @@ class JointVecEnv(VecEnv):
         """Close every part."""
         for part in self.parts:
             part.close()
+
+    def abandon(self) -> None:
+        """Close every part without waiting for processes that are in a step."""
+        for part in self.parts:
+            part.abandon()
 
     @override
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:

@@ -243,6 +243,7 @@ def run_metrics(
     *,
     shipped: Sequence[bool] = (),
     in_sequence: bool = True,
+    trained: int | None = None,
 ) -> RunMetrics:
     """Measure a run by its scores.
 
@@ -264,7 +265,8 @@ def run_metrics(
         reference: area under the learning curve of each slot's task learned from scratch on the same budget,
             shape (N,), nan where there is none; without it forward transfer is undefined.
         shipped: which of these areas are of the references that come with clrobot, N of them; none: no one is.
-        in_sequence: whether each stage trained its own slot alone; else each trained all of them.
+        in_sequence: whether each stage trained its own slot alone.
+        trained: how many slots were trained by then, the first ones; None: as many as stages are done.
 
     Raises:
         ValueError: the scores are of another curriculum, or the reference has another shape.
@@ -277,8 +279,7 @@ def run_metrics(
         raise ValueError(f"reference must have shape ({slots},), got {references.shape}")
     grown = {entry.slot: entry for entry in costs.grown if entry.slot < done}
     trials = {slot: entry.trial_steps for slot, entry in grown.items()}
-    trained = done if in_sequence or not done else slots
-    measured = measure(scores, slots, ends[:done], references[:done], trials, trained)
+    measured = measure(scores, slots, ends[:done], references[:done], trials, trained if done else 0)
     if not in_sequence:
         measured = measured.at_the_end()
     tried = sum(trials.values())

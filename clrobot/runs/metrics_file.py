@@ -51,10 +51,14 @@ def measured_anew(run: RunFolder, reference: ArrayLike | None = None, shipped: S
     costs = Costs.of(run.read_metrics())
     scores = read_scores(run.scores_file)
     slots = run.config.curriculum.slots
-    in_sequence = make_method(run.config).in_sequence(len(slots))
+    method = make_method(run.config)
+    in_sequence = method.in_sequence(len(slots))
     try:
         ends = stage_ends(scores, len(slots))
-        return run_metrics(scores, slots, ends, costs, reference, shipped=shipped, in_sequence=in_sequence)
+        trained = method.heads(len(ends) - 1, len(slots)) if ends else 0
+        return run_metrics(
+            scores, slots, ends, costs, reference, shipped=shipped, in_sequence=in_sequence, trained=trained
+        )
     except ValueError as error:
         reason = explain(error) if isinstance(error, ValidationError) else cut(str(error), 200)
         raise UserError(

@@ -88,8 +88,10 @@ def _copy_until(run: RunFolder, stage: int, to: Path) -> None:
     copy.scores_file.write_text("".join(score.to_line() for score in scores), encoding="utf-8")
     costs = replace(Costs.of(metrics), per_stage=metrics.per_stage[:stage])
     slots = run.config.curriculum.slots
-    in_sequence = make_method(run.config).in_sequence(len(slots))
-    write_metrics(copy, run_metrics(scores, slots, metrics.stage_ends[:stage], costs, in_sequence=in_sequence))
+    method = make_method(run.config)
+    in_sequence, trained = method.in_sequence(len(slots)), method.heads(stage - 1, len(slots))
+    ends = metrics.stage_ends[:stage]
+    write_metrics(copy, run_metrics(scores, slots, ends, costs, in_sequence=in_sequence, trained=trained))
 
 
 def _compare(run: RunFolder, anew: RunFolder, stage: int) -> Again:

@@ -203,7 +203,7 @@ class Training:
             # In a notebook whatever was raised, and with it this frame, may live on: worker processes, a pool of
             # gigabytes.
             with suppress(Exception):
-                env.close()
+                env.abandon()
             raise
         env.close()
 
@@ -214,8 +214,16 @@ class Training:
         areas, shipped = find_references(self.config, default_store(self.folder), self.stage_ends, physics)
         slots = self.config.curriculum.slots
         in_sequence = self.method.in_sequence(len(slots))
+        trained = self.method.heads(len(self.stage_ends) - 1, len(slots))
         metrics = run_metrics(
-            self.book.scores, slots, self.stage_ends, costs, areas, shipped=shipped, in_sequence=in_sequence
+            self.book.scores,
+            slots,
+            self.stage_ends,
+            costs,
+            areas,
+            shipped=shipped,
+            in_sequence=in_sequence,
+            trained=trained,
         )
         write_metrics(self.folder, metrics)
         self._tracking.metrics(metrics, self.learner.step)

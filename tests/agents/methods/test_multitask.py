@@ -127,7 +127,7 @@ def test_what_it_has_trained_it_has_trained_from_the_first_stage_on(whole_runs: 
     costs = replace(Costs.of(metrics), per_stage=metrics.per_stage[:1])
     early = run_metrics(
         [score for score in scores if score.stage <= 1],
-        metrics.slot_names, metrics.stage_ends[:1], costs, in_sequence=False,
+        metrics.slot_names, metrics.stage_ends[:1], costs, in_sequence=False, trained=3,
     )  # fmt: skip
     assert (early.stages_done, early.stages) == (1, 3)
     finals = [task.final for task in early.per_task]
