@@ -178,14 +178,15 @@ def measure_learning(python: Path, path: Path, tell: Callable[[str], None], thre
     """
     theirs = Theirs(python, threads)
     result: dict[str, Any] = {"versions": theirs.versions(), "seeds": list(SEEDS), "envpool_horizon": HORIZON}
-    return result | compare((Ours(threads), theirs), path, tell)
+    return result | compare((Ours(threads), theirs), path, tell, threads)
 
 
-def compare(sides: Sequence[Side], path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+def compare(sides: Sequence[Side], path: Path, tell: Callable[[str], None], threads: int = 0) -> dict[str, Any]:
     """Search each side's settings, then train on TASKS with SEEDS, the sides in turns."""
 
     def training(side: Side, settings: Settings, task: str, seed: int, steps: int) -> Learning:
         label = f"{side.name} {', '.join(f'{key} {value}' for key, value in settings.items()) or 'as it is'}"
+        label += f", {threads} threads" if threads else ""
         train = partial(side.train, task, seed, steps, label, settings)
         row = kept(path, task, seed, label, steps, train, side.digits(settings))
         found = f"success {number(row.success)} after {row.steps:,} steps, {row.seconds:.0f} s"

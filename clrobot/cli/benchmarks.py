@@ -73,7 +73,7 @@ def bench(
     if world is not None:
         if threads or any(given is not None for given in (ppo_task, metaworld, envpool, envpool_learning)):
             raise UserError(
-                f"--world {shown(world)} is measured alone, on all cores; leave out --threads, --ppo-task, "
+                f"--world {shown(world)} is measured alone, as it is trained; leave out --threads, --ppo-task, "
                 "--metaworld, --envpool and --envpool-learning"
             )
         found = world_speed(world, num_envs, seconds)

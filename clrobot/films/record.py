@@ -69,7 +69,7 @@ def roll_out(agent: Agent, slot: int, episodes: int, threads: int = 0, size: int
     stage, common = agent.curriculum.stages[slot], layout(agent.curriculum)
     world = stage_env(stage, episodes, layout=common, threads=threads, draw=size)
     check_sizes(agent.policy, world)
-    obs, _ = world.reset(seed=agent.seed)
+    obs, _ = world.reset(seed=agent.seed, options={"once": True})  # of an ended one no next episode is played
     looks, solved = [[look] for look in world.look()], [[now] for now in world.solved]
     running = np.ones(episodes, bool)
     for step in range(1, min(world.horizon + 1, MOST * stride(world))):

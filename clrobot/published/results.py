@@ -243,11 +243,11 @@ def config_of(row: Result) -> RunConfig:
 
 
 def _stages_of(row: Result) -> int | None:
-    """Return how many stages a published run's curriculum has; None of one that clrobot had, and has no more."""
+    """Return how many stages a published run's curriculum has; None of one that clrobot has changed since."""
     if row.stages:
         return len(_curriculum_of(row.stages)["stages"])
     ours = CURRICULA.ours.get(row.curriculum)
-    return None if ours is None else len(ours.stages)
+    return len(ours.stages) if ours is not None and fingerprint(config_of(row)) == row.fingerprint else None
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:

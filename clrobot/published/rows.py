@@ -140,7 +140,7 @@ def add_rows(
     with alone(path.parent):
         there = read_rows(path, kind, what) if path.exists() else []
         if len({row.order for row in there}) < len(there):
-            raise UserError(f"{what} {cut(str(path))} has a row twice; delete one, and publish that run again")
+            raise UserError(f"{what} {cut(str(path))} has a row twice; delete one, and write the other again")
         kept = (row for row in there if not drop(row))
         whole = {row.order: row for row in kept}
         whole |= {row.order: row for row in rows if row.order not in whole or not stays(whole[row.order], row)}
@@ -166,7 +166,10 @@ def alone(folder: Path) -> Iterator[None]:
 def _own_lock(path: Path) -> int:
     """Return an open file at `path` that this process has locked."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:  # another user's, who adds rows now
+            file = os.open(path, os.O_RDONLY)
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):

@@ -34,7 +34,7 @@ from clrobot.runs.nearby import why_no_run
 _STAGE = re.compile(r"stage_([0-9]{2}|[1-9][0-9]{2,3})")  # as `stage_name` writes it
 _FILES = ("environment.json", LOCK, "metrics.json", "report.html", "scores.jsonl")
 _FOLDERS = ("resume", "tensorboard", "videos")
-_MOST_LEVELS = 20  # of environment.json; it has four
+_MOST_LEVELS = 20  # of environment.json; it has six
 
 _MOST_BYTES = 64 * 2**20  # of metrics.json; a run of 100 stages has 1 MB
 

@@ -152,6 +152,8 @@ def hold(file: IO[bytes], note: Path, what: str, *, beats: bool = True) -> Held:
 def is_held(file: IO[bytes], note: Path) -> bool:
     """Return whether another process has a lock; nothing is written, and the file is closed.
 
+    Where the disk has locks it is taken for a moment: who asks for it just then is told that another has it.
+
     Args:
         file: open, as `hold` takes it.
         note: the file that says who.

@@ -53,8 +53,8 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "learning: a seed below zero": (["learning", "--seed", "-1"], "--seed -1; expected 0 or more"),
     "bench: nowhere": (["bench", "--json", "none/a.json"], "--json none/a.json: there is no folder none"),
     "bench: a world without end": (["bench", "--world", "gymnasium:Reacher-v5", "--seconds", "inf"], "--seconds inf"),
-    "bench: a world and a task": (["bench", "--world", "a:b", "--ppo-task", "push"], "is measured alone, on all"),
-    "bench: a world and threads": (["bench", "--world", "a:b", "--threads", "1"], "is measured alone, on all"),
+    "bench: a world and a task": (["bench", "--world", "a:b", "--ppo-task", "push"], "is measured alone, as it"),
+    "bench: a world and threads": (["bench", "--world", "a:b", "--threads", "1"], "is measured alone, as it"),
     "study: another's settings": (["study", "a.yaml", "--slurm.cpus", "2"], "--slurm.… is for --on slurm"),
     "study: settings of both": (
         ["study", "a.yaml", "--on", "slurm", "--ray.cpus", "2"], "--ray.… is for --on ray, and this is --on slurm"),

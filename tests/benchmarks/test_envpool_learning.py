@@ -88,6 +88,8 @@ def test_settings_are_searched_first_and_the_sides_then_take_turns(tmp_path: Pat
     before = list(trained)
     assert compare(sides, path, lambda line: None) == result
     assert trained == before  # the file had them
+    compare(sides, path, lambda line: None, threads=1)
+    assert len(trained) == 2 * len(before)  # their seconds are others
 
 
 def test_the_best_settings_are_the_quickest_that_learned() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,9 +150,16 @@ def test_rows_that_stand_twice_are_not_made_one_in_silence(tmp_path: Path) -> No
     assert file.read_text() == rows_text([*rows, rows[0]], Reference)
 
 
-def test_processes_that_add_rows_lose_none_and_leave_no_lock(tmp_path: Path) -> None:
-    """As on NFS, where a folder's lock is each machine's own: each of these has a file of its own to lock."""
+def test_processes_that_add_rows_lose_none_and_leave_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock is a file, which NFS locks for every machine, and a folder for one alone."""
     rows = read_rows(FILE, Reference, WHAT)[:40]
+    lock = fcntl.flock
+
+    def of_files_alone(file: int, how: int) -> None:
+        if not stat.S_ISDIR(os.fstat(file).st_mode):
+            lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", of_files_alone)
 
     def add(part: int) -> None:
         for row in rows[part::4]:

@@ -117,7 +117,8 @@ def test_what_the_readme_says_of_its_speeds_is_so() -> None:
     assert f"Two cores, {beside.num_envs} simulations of each" in text
     assert (
         f"a control step is {1000 * beside.control_step:g} ms here, {steps['MetaWorld']} in Meta-World and "
-        f"{steps['PandaPickCube-v1']} in Panda: a physics step {1000 * TIME_STEP:g} ms here, and 2.5 ms in Meta-World:"
+        f"{steps['PandaPickCube-v1']} in Panda: a physics step {1000 * TIME_STEP:g} ms here, and 2.5 ms in "
+        "Meta-World:"
     ) in text
     assert beside.learning is not None
     assert {side.seeds for sides in beside.learning.tasks.values() for side in (sides.clrobot, sides.envpool)} == {3}

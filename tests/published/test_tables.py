@@ -143,9 +143,9 @@ def test_what_the_readme_says_of_transfer_elsewhere_is_so(ships: Callable[..., N
 
 def test_first3_is_of_the_tried_sequences_the_one_on_which_fine_tuning_forgets_most() -> None:
     forgot: dict[str, list[float]] = {}
-    for trial in read_rows(TUNING_FILE, Trial, "tries"):
-        if trial.method == "finetune" and trial.curriculum.startswith("f") and trial.forgetting is not None:
-            forgot.setdefault(trial.curriculum, []).append(trial.forgetting)
+    for tried in read_rows(TUNING_FILE, Trial, "tries"):
+        if tried.method == "finetune" and tried.curriculum.startswith("f") and tried.forgetting is not None:
+            forgot.setdefault(tried.curriculum, []).append(tried.forgetting)
     assert len(forgot) == 6, "six such sequences"
     assert max(forgot, key=lambda name: sum(forgot[name]) / len(forgot[name])) == "first3"
 
