@@ -125,7 +125,7 @@ class SACAlgorithm(Algorithm):
 
         assert isinstance(model, SlotSAC)
         start = th.full((len(trained),), self.settings.ent_coef, device=model.device)
-        model.log_temperatures = start.log().requires_grad_(True)
+        model.log_temperatures, model.first_trained = start.log().requires_grad_(True), trained[0]
         super().begin_slot(model, trained, env, steps, keep_moments=keep_moments)
         assert model.replay_buffer is not None
         model.replay_buffer.rescale = getattr(env, "rescale", None)  # type: ignore[attr-defined]

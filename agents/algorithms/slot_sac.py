@@ -28,6 +28,7 @@ class SlotSAC(SAC):
 
     log_temperatures: th.Tensor | None
     explores_by_itself = False
+    first_trained = 0  # the first of the slots that the stage trains
 
     @override
     def _sample_action(
@@ -44,8 +45,9 @@ class SlotSAC(SAC):
         earlier = buffer.log_temperatures
         if len(own) == 1 and earlier is None:
             return own
-        every = own if earlier is None else th.cat([earlier, own])
-        return every.index_select(0, buffer.slots)[:, None].as_subclass(_OfRows)
+        # Those of earlier slots come before the stage's own; without them the first is of the first that is trained.
+        every, first = (own, self.first_trained) if earlier is None else (th.cat([earlier, own]), 0)
+        return every.index_select(0, buffer.slots - first)[:, None].as_subclass(_OfRows)
 
     @log_ent_coef.setter
     def log_ent_coef(self, value: th.Tensor | None) -> None:

@@ -155,6 +155,7 @@ def _load(run: RunFolder, stage: int) -> Agent:
             gym.spaces.Box(-1.0, 1.0, (info.action_size,), np.float32),
             lambda _: 0.0,
             slots=info.slots,
+            log_std_init=getattr(config, config.algo).log_std_init,  # with SAC no weight of the policy holds it
             **network_arguments(config),
         )
         if not config.task_inference.enabled:

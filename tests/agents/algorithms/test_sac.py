@@ -35,9 +35,12 @@ from clrobot.agents.vec_env import JointVecEnv, SlotVecEnv
 from clrobot.envs.worlds.make import make_vector_env
 from clrobot.envs.worlds.reward_scale import RunningRewards
 from clrobot.errors import UserError
+from clrobot.evaluation.evaluator import Evaluator
 from clrobot.experiment.config import make_config
 from clrobot.experiment.prepare import prepare
+from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
+from clrobot.runs.score_book import read_scores
 from clrobot.runs.snapshot import Snapshot, snapshots
 from clrobot.training.observer import Silent
 from clrobot.training.resuming import resume
@@ -115,6 +118,29 @@ def spied(model) -> list[tuple[th.Tensor, th.Tensor]]:
 
     model.__class__ = Spy
     return seen
+
+
+def test_each_slot_of_a_stage_that_trains_later_ones_has_its_own_temperature() -> None:
+    model = tiny_sac()
+    model.replay_buffer.slots = th.tensor([1, 2, 2, 1])
+    model.log_temperatures, model.first_trained = th.tensor([-1.0, -2.0]), 1
+    assert model.log_ent_coef.flatten().tolist() == [-1.0, -2.0, -2.0, -1.0]
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_a_loaded_agent_samples_as_the_one_that_was_trained(tmp_path: Path) -> None:
+    """What a head gives as log standard deviations is added to a setting, which no weight holds."""
+    small = {"num_envs": 4, "train_freq": 8, "gradient_steps": 2, "batch_size": 16, "learning_starts": 32}
+    run = train(make_config(**settings("finetune") | {"algo": "sac", "sac": small}), tmp_path / "run")
+    last = read_scores(run.scores_file)[-1]
+    assert last.stochastic_return_mean is not None
+    config = run.config
+    evaluator = Evaluator(config.curriculum, config.evaluation.seed, 1)
+    again = evaluator.score(
+        load_agent(run).policy, last.slot, config.evaluation.episodes,
+        stage=last.stage, step=last.step, stochastic=True,
+    )  # fmt: skip
+    assert again.stochastic_return_mean == last.stochastic_return_mean
 
 
 def test_transitions_of_an_earlier_task_are_learned_at_its_own_temperature() -> None:
