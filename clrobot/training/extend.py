@@ -159,6 +159,7 @@ def _with_new_slot(run: RunFolder, extended: RunConfig, threads: int) -> list[Sc
     """Return the run's scores with the new slot's after each stage's."""
     slots = len(extended.curriculum.stages)
     evaluator = Evaluator(extended.curriculum, extended.evaluation.seed, threads)
+    heads = make_method(extended).heads
     scores = read_scores(run.scores_file)
     result = []
     for i, score in enumerate(scores):
@@ -166,7 +167,7 @@ def _with_new_slot(run: RunFolder, extended: RunConfig, threads: int) -> list[Sc
         last_of_row = score.slot == slots - 2 and (i + 1 == len(scores) or scores[i + 1].stage != score.stage)
         if last_of_row:
             agent = load_agent(run, score.stage)
-            is_next = score.stage > 0 and agent.policy.slots == slots - 1
+            is_next = score.stage > 0 and heads(score.stage - 1, slots) == slots - 1
             measured = evaluator.score_next if is_next else evaluator.score
             episodes = extended.evaluation.zero_shot_episodes
             result.append(measured(agent.policy, slots - 1, episodes, stage=score.stage, step=score.step))

@@ -51,6 +51,16 @@ def test_an_extended_run_ends_as_one_that_was_planned_so(method: str, whole_runs
     assert outcome(short.path) == before  # not touched
 
 
+def test_with_one_head_for_all_too(tmp_path: Path) -> None:
+    runs = []
+    for name, count in (("planned", 3), ("short", 2)):
+        asked = tiny("finetune", TASKS[:count])
+        asked["curriculum"] |= {"heads": "one"}
+        runs.append(train(make_config(**asked), tmp_path / name))
+    longer = resume(extend(runs[1], TASKS[2], 256, tmp_path / "longer").path)
+    assert outcome(longer.path) == outcome(runs[0].path)
+
+
 def test_sac_too(tmp_path: Path) -> None:
     planned = train(make_config(**tiny("finetune", TASKS[:2]) | SAC), tmp_path / "planned")
     short = train(make_config(**tiny("finetune", TASKS[:1]) | SAC), tmp_path / "short")
