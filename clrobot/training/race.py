@@ -126,7 +126,11 @@ class Race:
         method.before_task(learner, plan.slot)
         method.before_phase(learner, plan.slot, plan.phases[0].name)
         with gradient_hooks(learner, method, self._config.gradient.apart) as cost:
-            learner.model.learn(plan.begin.race, rewards, reset_num_timesteps=False)
+            try:
+                learner.model.learn(plan.begin.race, rewards, reset_num_timesteps=False)
+            except ValueError:  # as in a training: somewhere in its distributions, where weights are no numbers
+                if learner.is_finite():
+                    raise
         self._updates.append(cost.updates)
         rewards.locals, rewards.globals = {}, {}  # Stable-Baselines3's frames
-        return rewards.at_the_end()
+        return rewards.at_the_end() if learner.is_finite() else -np.inf

@@ -454,9 +454,13 @@ def test_a_run_that_is_taken_further_begins_as_one_that_was_planned_so(tmp_path:
     assert (planned.path / file).read_bytes() == (further.path / file).read_bytes()
 
 
-def test_the_updates_of_a_race_are_those_of_each_loser(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start may stop its epochs early (`ppo.target_kl`), so that no two races need have as many."""
-    races = iter([(3, 0.5), (5, 2.0), (7, 1.0)])  # updates, reward; the second wins
+@pytest.mark.parametrize("sound", [True, False])
+def test_the_updates_of_a_race_are_those_of_each_loser(sound: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start may stop its epochs early (`ppo.target_kl`), so that no two races need have as many.
+
+    One whose weights go to no numbers loses, and ends no training.
+    """
+    races = iter([(3, 0.5), (5, 2.0), (7, 1.0)])  # updates, reward; the second wins, if it is sound
     reward = 0.0
 
     @contextmanager
@@ -467,17 +471,24 @@ def test_the_updates_of_a_race_are_those_of_each_loser(monkeypatch: pytest.Monke
 
     def learn(_: int, rewards: Any, **__: Any) -> None:
         rewards.means = [reward] * 4
+        if not is_finite():
+            raise ValueError("Expected parameter loc to satisfy the constraint Real()")
+
+    def is_finite() -> bool:
+        return sound or reward != 2.0
 
     monkeypatch.setattr(clrobot.training.race, "gradient_hooks", hooks)
     monkeypatch.setattr(clrobot.training.race, "Beginning", Mock())
     parts: Any = SimpleNamespace(
         config=SimpleNamespace(gradient=SimpleNamespace(apart=())),
-        learner=SimpleNamespace(model=SimpleNamespace(learn=learn, logger=None, set_logger=lambda _: None)),
+        learner=SimpleNamespace(
+            model=SimpleNamespace(learn=learn, logger=None, set_logger=lambda _: None), is_finite=is_finite
+        ),
         plan=SimpleNamespace(slot=2, phases=[SimpleNamespace(name="all")], begin=SimpleNamespace(race=2, racers=3)),
     )
     race = Race(parts.config, parts.learner, Mock(), parts.plan, Mock())
-    assert race.winner([2, 0, 1], lambda _: None) == 0
-    assert race.losers_updates == 3 + 7
+    assert race.winner([2, 0, 1], lambda _: None) == (0 if sound else 1)
+    assert race.losers_updates == 3 + (7 if sound else 5)
 
 
 def test_a_race_goes_by_what_the_world_pays_and_not_by_a_running_scale() -> None:

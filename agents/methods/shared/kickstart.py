@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clrobot.agents.policies.policy import SlotPolicy
 
 _BATCH = 256  # states in each divergence
-_TEACHER, _SLOT, _GENERATOR = "teacher", "slot", "generator"  # kinds of what is kept
+_TEACHER, _SLOT, _BEGUN, _GENERATOR = "teacher", "slot", "begun", "generator"  # kinds of what is kept
 
 
 class Kickstart(Method):
@@ -27,7 +27,8 @@ class Kickstart(Method):
 
         λ(t) · E_s KL(π_old(·|s) ‖ π(·|s)),   λ(t) = λ max(0, 1 - t / (share · T)),
 
-    s drawn from the states that the algorithm learns from, t of the stage's T control steps. π_old is the slot as
+    s drawn from the states that the algorithm learns from, t of the stage's T control steps, counted from where it
+    begins to learn: a trial before that has taken some. π_old is the slot as
     which the new one begins, frozen at the stage's start; where the new one begins anew there is no teacher. It is
     kept beside the policy for the stage alone.
 
@@ -45,6 +46,7 @@ class Kickstart(Method):
         self._weight = weight
         self._share = share
         self._slot: int | None = None  # the teacher's
+        self._begun = 0.0  # the share of the stage that was over when it began to teach
         self._teacher: dict[str, th.Tensor] = {}  # by the policy's own names, what trains and was it at the start
 
     @cached_property
@@ -53,7 +55,7 @@ class Kickstart(Method):
 
     def weight(self, share_done: float) -> float:
         """Return λ when so much of the stage is over."""
-        return self._weight * max(0.0, 1.0 - share_done / self._share)
+        return self._weight * max(0.0, 1.0 - (share_done - self._begun) / self._share)
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
@@ -70,7 +72,7 @@ class Kickstart(Method):
                 check_numbers(name, tensor, trained[name].shape)
                 self._teacher[name] = tensor.to(learner.device)
         elif learner.grown_from is not None:
-            self._slot = learner.grown_from
+            self._slot, self._begun = learner.grown_from, learner.share_done
             self._teacher = {name: p.detach().clone() for name, p in trained.items()}
             self._generator.manual_seed(learner.seed + k)
 
@@ -95,9 +97,9 @@ class Kickstart(Method):
             rows = rollout.observations
         else:
             filled = buffer.buffer_size if buffer.full else buffer.pos
-            rows = th.as_tensor(buffer.observations[:filled], device=learner.device).flatten(0, -2)
+            rows = th.as_tensor(buffer.observations[:filled]).flatten(0, -2)  # on a card only those that are chosen
         chosen = th.randint(len(rows), (_BATCH,), generator=self._generator)
-        return rows[chosen.to(rows.device)]
+        return rows[chosen.to(rows.device)].to(learner.device)
 
     def _taught(self, policy: SlotPolicy, observations: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         from torch.func import functional_call
@@ -112,7 +114,7 @@ class Kickstart(Method):
     @override
     def after_task(self, learner: Learner, k: int, collect: Collect) -> None:
         """Let go of the teacher."""
-        self._slot, self._teacher = None, {}
+        self._slot, self._teacher, self._begun = None, {}, 0.0
 
     @override
     def state_dict(self) -> dict[str, th.Tensor]:
@@ -120,12 +122,14 @@ class Kickstart(Method):
         if self._slot is None:
             return {}
         weights = {f"{_TEACHER}.{name}": tensor for name, tensor in self._teacher.items()}
-        return weights | {_SLOT: th.tensor(self._slot), _GENERATOR: self._generator.get_state()}
+        begun = th.tensor(self._begun, dtype=th.float64)
+        return weights | {_SLOT: th.tensor(self._slot), _BEGUN: begun, _GENERATOR: self._generator.get_state()}
 
     @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore the teacher."""
         self._slot = int(state[_SLOT]) if state else None
+        self._begun = float(state[_BEGUN]) if _BEGUN in state else 0.0
         self._teacher = named(state, _TEACHER)
         if state:
             self._generator.set_state(state[_GENERATOR].cpu())
@@ -134,7 +138,7 @@ class Kickstart(Method):
     def memory_bound(self, learner: Learner, tasks: int) -> int:
         """Return the bytes of an actor with a head or column for each task, and of the generator."""
         actor = sum(p.numel() * p.element_size() for p in learner.policy.actor_net.parameters())
-        return tasks * actor + generator_bytes() + 8
+        return tasks * actor + generator_bytes() + 16
 
 
 def _trained_by_actor(policy: SlotPolicy) -> dict[str, th.Tensor]:

@@ -56,6 +56,18 @@ def test_the_weight_falls_linearly_to_zero() -> None:
     assert [kickstart.weight(share) for share in (0.0, 0.15, 0.3, 1.0)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
 
 
+def test_it_falls_from_where_the_teacher_begins_also_after_a_resume() -> None:
+    """A race may take more of the stage than the share in which it would teach."""
+    learner, kickstart = second_slot(), Kickstart(2.0, 0.3)
+    learner.algorithm.spend(learner.model, 2 * ITERATION)
+    assert learner.share_done == 0.5
+    kickstart.before_task(learner, 1)
+    again = Kickstart(2.0, 0.3)
+    again.load_state_dict(kickstart.state_dict())
+    for method in (kickstart, again):
+        assert [method.weight(share) for share in (0.5, 0.65, 0.8)] == pytest.approx([2.0, 1.0, 0.0])
+
+
 @pytest.mark.parametrize("network", [None, ProgressiveNetwork], ids=["heads", "columns"])
 def test_the_loss_is_the_divergence_from_what_the_teacher_was(network) -> None:
     learner, kickstart = second_slot(network), Kickstart(2.0, 0.5)
