@@ -102,6 +102,7 @@ def begin_stage(
     model.action_space.seed(seed_for(config.seed, "stage", plan.stage))
     learner.begin_slot(plan.heads, env, plan.steps, keep_moments=not config.plasticity.reset_optimizer)
     if snapshot is None:
+        method.before_start(learner, plan.slot)
         if with_head is not None:
             with_head()
         with counting or nullcontext():

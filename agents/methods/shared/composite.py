@@ -66,6 +66,11 @@ class Composite(Method):
         return self.parts[-1].phases(steps)
 
     @override
+    def before_start(self, learner: Learner, k: int) -> None:
+        for part in self.parts:
+            part.before_start(learner, k)
+
+    @override
     def before_task(self, learner: Learner, k: int) -> None:
         for part in self.parts:
             part.before_task(learner, k)

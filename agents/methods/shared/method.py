@@ -153,6 +153,12 @@ class Method:
         """Return the parts of a stage of `steps` control steps, in order; most methods have one."""
         return [Phase("train", steps)]
 
+    def before_start(self, learner: Learner, k: int) -> None:
+        """Change what task k begins with: its head exists, and may yet begin as another, by what that does now.
+
+        A run that is resumed within task k does not call it again.
+        """
+
     def before_task(self, learner: Learner, k: int) -> None:
         """Prepare for task k; its head exists already, and the optimizers are fresh.
 

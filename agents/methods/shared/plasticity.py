@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DORMANT = 0.025  # a unit whose activity is at most this share of its layer's mean is dormant
 _SEEN = "seen."  # begins the names of kept states
+_NOTED = "noted"
 KEPT_STATES = 256  # of each task, by which ReDo judges whether a unit is dormant there
 
 
@@ -95,6 +96,7 @@ class Plasticity(Method):
     def __init__(self, settings: PlasticitySettings) -> None:
         super().__init__(settings)
         self._initial: dict[str, th.Tensor] = {}
+        self._noted: int | None = None  # the task in which they were noted
         self._seen: dict[int, Inputs] = {}  # of each task so far, by its slot
         self._task = 0  # that is learned, from 0
 
@@ -118,19 +120,25 @@ class Plasticity(Method):
         return True
 
     @override
-    def before_task(self, learner: Learner, k: int) -> None:
-        """Shrink and perturb what is not new, and note the initial weights of what is."""
-        self._task = k
+    def before_start(self, learner: Learner, k: int) -> None:
+        """Shrink and perturb what is not new: a start that is chosen by what it does is then the one that learns."""
         if k > 0 and self._shrinks:
             for network in _networks(learner):
                 self._shrink_and_perturb(network)
             learner.policy.reset_targets()
+
+    @override
+    def before_task(self, learner: Learner, k: int) -> None:
+        """Note the initial weights of what is new."""
+        self._task = k
         if self.settings.l2_init > 0:
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
-            # A stage that goes on from a snapshot has drawn the same by now.
-            anew = {p for network in _networks(learner) for p in network.drawn_anew()}
+            # A stage that goes on from a snapshot has noted what it drew; here other weights may stand by now.
+            drawn = {p for network in _networks(learner) for p in network.drawn_anew()}
+            anew = drawn if self._noted != k else set()
             kept = {n: p for n, p in self._initial.items() if trainable.get(n) not in anew}
+            self._noted = k
             self._initial = {n: kept.get(n, p.detach().clone()) for n, p in trainable.items()}
             for name, initial in self._initial.items():
                 check_numbers(name, initial, trainable[name].shape)
@@ -149,11 +157,14 @@ class Plasticity(Method):
         if not list(network.shared_parameters()):
             return  # columns: what trains is new
         #   θ ← shrink · θ + perturb · θ_fresh
+        new = set(network.drawn_anew())  # such as the active column beside a knowledge base
         for layer in network.layers(network.newest)[:-1]:
+            if layer.weight in new:
+                continue
             fresh = _fresh(layer)
             with th.no_grad():
-                for p, new in zip(layer.parameters(), fresh.parameters(), strict=True):
-                    p.mul_(self.settings.shrink).add_(new.to(p.device), alpha=self.settings.perturb)
+                for p, drawn in zip(layer.parameters(), fresh.parameters(), strict=True):
+                    p.mul_(self.settings.shrink).add_(drawn.to(p.device), alpha=self.settings.perturb)
 
     @override
     def adjust_gradients(self, learner: Learner, role: Role) -> None:
@@ -223,12 +234,15 @@ class Plasticity(Method):
         seen = {
             f"{_SEEN}{k}.{field}": tensor for k, own in self._seen.items() for field, tensor in own._asdict().items()
         }
-        return self._initial | seen
+        noted = {} if self._noted is None else {_NOTED: th.tensor(self._noted)}
+        return self._initial | noted | seen
 
     @override
     def load_state_dict(self, state: dict[str, th.Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        self._initial = {name: tensor for name, tensor in state.items() if not name.startswith(_SEEN)}
+        weights = {name: tensor for name, tensor in state.items() if not name.startswith(_SEEN)}
+        noted = weights.pop(_NOTED, None)
+        self._initial, self._noted = weights, None if noted is None else int(noted)
         slots = sorted({int(name.split(".")[1]) for name in state if name.startswith(_SEEN)})
         self._seen = {k: Inputs(*(state[f"{_SEEN}{k}.{field}"] for field in Inputs._fields)) for k in slots}
 
@@ -238,6 +252,7 @@ class Plasticity(Method):
         bound = 0
         if self.settings.l2_init:
             bound += tasks * sum(p.numel() * p.element_size() for p in _hidden_parameters(learner).values())
+            bound += th.tensor(0).element_size()
         if self.settings.redo_every:
             row = learner.observation_size - 1 + learner.action_size
             bound += tasks * KEPT_STATES * row * th.finfo(th.float32).bits // 8

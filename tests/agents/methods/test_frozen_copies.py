@@ -111,7 +111,7 @@ def test_options_against_the_loss_of_plasticity_act_on_what_trains_alone() -> No
     train_stage(learner, method, 0)
     learner.policy.add_slot()
     before = copy.deepcopy(snapshot(learner.policy))
-    Plasticity(PlasticitySettings(shrink=0.5)).before_task(learner, 1)
+    Plasticity(PlasticitySettings(shrink=0.5)).before_start(learner, 1)
     after = snapshot(learner.policy)
     changed = {name for name in before if not th.equal(before[name], after[name])}
     assert "action_net.trunk.0.weight" in changed

@@ -51,11 +51,11 @@ def test_shrink_and_perturb_leaves_the_first_task_alone_and_then_shrinks_what_tr
     learner = tiny_learner()
     plasticity = option(shrink=0.5)
     before = learner.policy.actor_net.trunk[0].weight.detach().clone()
-    plasticity.before_task(learner, 0)
+    plasticity.before_start(learner, 0)
     assert th.equal(learner.policy.actor_net.trunk[0].weight, before)
     next_slot(learner, 1)
     heads = [head.weight.detach().clone() for head in learner.policy.actor_net.heads]
-    plasticity.before_task(learner, 1)
+    plasticity.before_start(learner, 1)
     th.testing.assert_close(learner.policy.actor_net.trunk[0].weight, 0.5 * before)
     assert all(th.equal(a, b.weight) for a, b in zip(heads, learner.policy.actor_net.heads, strict=True))
 
@@ -64,10 +64,21 @@ def test_perturbing_adds_fresh_weights_of_the_given_scale() -> None:
     learner = tiny_learner(widths=(64, 64))
     next_slot(learner, 1)
     before = learner.policy.actor_net.trunk[1].weight.detach().clone()
-    option(perturb=0.1).before_task(learner, 1)
+    option(perturb=0.1).before_start(learner, 1)
     added = (learner.policy.actor_net.trunk[1].weight - before).detach()
     # An orthogonal 64 x 64 matrix of gain √2 has the Frobenius norm √2 · √64.
     assert float(added.norm()) == pytest.approx(0.1 * 2**0.5 * 8, rel=1e-4)
+
+
+def test_a_column_that_was_just_drawn_is_not_shrunk() -> None:
+    learner = tiny_learner(partial(ProgressNetwork, reset_column=True))
+    next_slot(learner, 1)
+    network = learner.policy.actor_net
+    before = [p.detach().clone() for layer in network.layers(1)[:-1] for p in layer.parameters()]
+    assert before
+    option(shrink=0.5).before_start(learner, 1)
+    after = [p for layer in network.layers(1)[:-1] for p in layer.parameters()]
+    assert all(th.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_frozen_columns_are_never_touched() -> None:
@@ -75,6 +86,7 @@ def test_frozen_columns_are_never_touched() -> None:
     next_slot(learner, 1)
     frozen = [p.detach().clone() for p in learner.policy.actor_net.columns[0].parameters()]
     plasticity = option(shrink=0.5, perturb=0.1, l2_init=0.1, redo_every=1, redo_threshold=1.0)
+    plasticity.before_start(learner, 1)
     plasticity.before_task(learner, 1)
     with gradient_hooks(learner, plasticity):
         learner.model.learn(ITERATION, reset_num_timesteps=False)
@@ -127,7 +139,7 @@ def test_a_column_is_pulled_towards_its_own_initial_weights(network_class: type[
     plasticity.adjust_gradients(learner, Role.ACTOR | Role.CRITIC)
     for p, change in zip(hidden, moved, strict=True):
         th.testing.assert_close(p.grad, 0.3 * change)
-    kept = sum(p.numel() * p.element_size() for p in hidden)
+    kept = sum(p.numel() * p.element_size() for p in hidden) + 8  # and in which task they were noted
     assert plasticity.memory_bytes() == kept <= plasticity.memory_bound(learner, 2)
 
 
@@ -298,6 +310,17 @@ def test_every_option_goes_through_the_whole_loop_with_a_method_and_is_reported(
     assert {name.split("/")[0] for name in method} == {"plasticity", "ewc"}
     task_inference = 3 * 4 * (23 + 23 * 23)
     assert sum(t.numel() * t.element_size() for t in method.values()) + task_inference == metrics.memory_bytes
+
+
+@pytest.mark.usefixtures("quick_training")
+def test_a_column_that_is_drawn_for_each_task_is_pulled_to_the_same_place_after_a_resume(tmp_path: Path) -> None:
+    """In the third stage: a policy that is built anew has drawn other columns by then."""
+    pulled: dict[str, Any] = {"plasticity": {"l2_init": 1e-2}, "progress-compress": {"column": "reset"}}
+    whole = train(make_config(**settings("progress-compress") | pulled), tmp_path / "whole")
+    run = stopped(tmp_path / "run", "progress-compress", 14, **pulled)
+    assert RunFolder.open(run).stages() == [0, 1, 2]
+    resume(run)
+    assert outcome(run) == outcome(whole.path)
 
 
 @pytest.mark.usefixtures("quick_training")
