@@ -86,15 +86,23 @@ class PPOAlgorithm(Algorithm):
     @override
     def remarks(self) -> Sequence[str]:
         s, samples = self.settings, self.iteration
-        if samples % s.batch_size == 0:
-            return ()
+        found: list[str] = []
+        if s.final_learning_rate > s.learning_rate:
+            found.append(
+                f"the learning rate rises in each stage from --ppo.learning-rate {s.learning_rate:g} to "
+                f"--ppo.final-learning-rate {s.final_learning_rate:g}; give both where it is to stay"
+            )
         update = f"an update has --ppo.num-envs {s.num_envs} × --ppo.n-steps {s.n_steps} = {samples:,} samples"
         if samples < s.batch_size:
-            return (f"{update}: each pass is one minibatch of all of them, not of --ppo.batch-size {s.batch_size}",)
-        return (
-            f"{update}: the last minibatch has {samples % s.batch_size}, and moves the weights as much as one of "
-            f"--ppo.batch-size {s.batch_size}; give a batch size that divides {samples:,}",
-        )
+            found.append(
+                f"{update}: each pass is one minibatch of all of them, not of --ppo.batch-size {s.batch_size}"
+            )
+        elif samples % s.batch_size:
+            found.append(
+                f"{update}: the last minibatch has {samples % s.batch_size}, and moves the weights as much as one of "
+                f"--ppo.batch-size {s.batch_size}; give a batch size that divides {samples:,}"
+            )
+        return tuple(found)
 
     @override
     def make(self, env: VecEnv, network: Mapping[str, Any], seed: int, device: str) -> PPO:

@@ -99,7 +99,7 @@ class StageCallback(BaseCallback):
         kept = "" if newest is None else f"; the last good state is {newest}"
         return UserError(
             f"the loss is not a number in stage {self._plan.stage} at step {self._learner.step:,}{kept}; "
-            f"train again with a smaller --{self._learner.algorithm.name}.learning-rate"
+            f"train again with a smaller --{self._learner.algorithm.name}.learning-rate, and final one if it has one"
         )
 
     def _on_rollout_start(self) -> None:

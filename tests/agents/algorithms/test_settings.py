@@ -68,6 +68,14 @@ def test_two_samples_are_enough(shape: tuple[int, int], tmp_path: Path) -> None:
     assert run.read_metrics().gradient_steps.learning > 0
 
 
+def test_a_learning_rate_that_rises_is_said() -> None:
+    """Whoever gives one alone means that it stays."""
+    (remark,) = PPOAlgorithm(PPOSettings(learning_rate=3e-4)).remarks
+    assert remark.startswith("the learning rate rises in each stage from --ppo.learning-rate 0.0003 to --ppo.final-")
+    assert PPOAlgorithm(PPOSettings(learning_rate=3e-4, final_learning_rate=3e-4)).remarks == ()
+    assert PPOAlgorithm(PPOSettings(final_learning_rate=1e-4)).remarks == ()
+
+
 @pytest.mark.parametrize("starts", [0, 1, 31, 32, 33, 64])
 def test_the_first_update_is_where_stable_baselines_makes_it(starts: int) -> None:
     from support.models import tiny_env
