@@ -65,9 +65,12 @@ class MixedReplayBuffer(ReplayBuffer):
         rewards = self.rescale(batch.rewards.cpu().numpy(), batch.observations[:, -1].long().cpu().numpy())
         return batch._replace(rewards=self.to_torch(rewards.astype(np.float32)))
 
-    def own(self, batch_size: int) -> ReplayBufferSamples:
-        """Return a batch of this buffer's own experience alone."""
-        return super().sample(batch_size)
+    def evenly(self, count: int) -> ReplayBufferSamples:
+        """Return so many of this buffer's own transitions, from all over it; no generator is asked."""
+        filled = self.buffer_size if self.full else self.pos
+        places = np.linspace(0, filled * self.n_envs - 1, count).astype(np.int64)
+        rows, envs = np.divmod(places, self.n_envs)
+        return self.transitions(rows, envs)
 
     @override
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:

@@ -282,10 +282,10 @@ def _stepped(optimizer: Optimizer) -> set[nn.Parameter]:
 
 
 def _recent_inputs(learner: Learner) -> Inputs:
-    """Return what the networks have read lately: a sample of the replay buffer's own (SAC), or the rollout (PPO)."""
+    """Return what the networks have read lately: some of all the replay buffer holds (SAC), or the rollout (PPO)."""
     model: Any = learner.model
     if learner.replay_buffer is not None:
-        batch = learner.replay_buffer.own(model.batch_size)
+        batch = learner.replay_buffer.evenly(model.batch_size)
         return Inputs(batch.observations[:, :-1], batch.actions)
     rollout = model.rollout_buffer
     observations, actions = (

@@ -359,7 +359,9 @@ def test_a_batch_has_some_of_both(share: float, size: int, old: int) -> None:
     learner.model.learn(64, reset_num_timesteps=False)
     slots = learner.replay_buffer.sample(size).observations[:, -1]
     assert slots.tolist() == [0.0] * old + [1.0] * (size - old)
-    assert (learner.replay_buffer.own(size).observations[:, -1] == 1).all()
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert (learner.replay_buffer.evenly(size).observations[:, -1] == 1).all()
+    assert np.random.get_state()[1].tolist() == before, "whoever looks moves no minibatch"  # noqa: NPY002
 
 
 @pytest.mark.parametrize("off", [{"share": 0.0}, {"strength": 0.0}])
