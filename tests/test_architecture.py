@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,16 @@ WINGS = {
 MOST_LINES = 350  # in a module
 
 
-def sources(room: str) -> list[Path]:
+@cache
+def sources(room: str) -> tuple[Path, ...]:
     """The Python files of a room; the links clrobot/envs and clrobot/agents belong to their own rooms."""
     files = [path for path in (ROOT / room).rglob("*.py") if path.resolve().is_relative_to(ROOT / room)]
     assert files
-    return sorted(files)
+    return tuple(sorted(files))
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in it; `from a import b` may be a.b, so it counts as both."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -55,7 +58,7 @@ def imports(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: a relative import"
             assert node.module
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    return frozenset(names)
 
 
 def outside(path: Path, room: str) -> list[str]:
@@ -82,6 +85,7 @@ def ids(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module by its name; a package is its `__init__`."""
     found = {}
@@ -93,6 +97,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """Which modules each module imports, those for type checkers alone too."""
     there = modules()

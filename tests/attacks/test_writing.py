@@ -30,7 +30,7 @@ from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.files import TEXT_LIMIT, atomic, read_plain
-from clrobot.manifests import check_manifest, check_record, write_manifest, write_record
+from clrobot.manifests import check_record, write_manifest, write_record
 from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.folder import RunFolder
 from clrobot.runs.free import check_free
@@ -132,7 +132,9 @@ def test_what_a_killed_writer_left_disturbs_nothing_and_goes_in_time(tmp_path: P
         os.close(descriptor)
     assert sorted(names(tmp_path)) == sorted([new.name, used.name, "a.json", "manifest.json"])
     assert not old.exists()
-    assert check_manifest(tmp_path, {}) is not None or (tmp_path / "a.json").read_text() == "new"
+    assert (tmp_path / "a.json").read_text() == "new"
+    listed = json.loads((tmp_path / "manifest.json").read_text())
+    assert not {new.name, old.name, used.name} & listed.keys()
 
 
 # Links -----------------------------------------------------------------------------------------------------
@@ -371,11 +373,11 @@ def test_only_plain_files_up_to_a_size_are_read(tmp_path: Path) -> None:
         Path("/dev/zero"): "not a plain file",
         Path("/dev/stdin"): "not a plain file|No such device|larger",
     }.items():
-        began = time.monotonic()
+        began = time.process_time()
         if path != Path("/dev/stdin") or not os.path.isfile("/dev/stdin"):
             with pytest.raises(OSError, match=reason):
                 read_plain(path)
-        assert time.monotonic() - began < 5.0
+        assert time.process_time() - began < 5.0
 
 
 def test_a_record_that_claims_20_gb_fills_no_memory(tmp_path: Path) -> None:
@@ -392,8 +394,8 @@ def test_a_record_that_claims_20_gb_fills_no_memory(tmp_path: Path) -> None:
     assert "damaged" in str(check_record(tmp_path)), "no checksum is none that agrees"
     os.truncate(tmp_path / "scores.jsonl", 20 * 2**30)
     record.write_text(json.dumps({"scores.jsonl": {"bytes": 20 * 2**30, "sha256": None}}))
-    began = time.monotonic()
+    began = time.process_time()
     assert "damaged" in str(check_record(tmp_path)), "a sparse file of that size"
     record.write_text(json.dumps({f"{n}": {} for n in range(101)}))
     assert "lists 101 files" in str(check_record(tmp_path))
-    assert time.monotonic() - began < 5.0
+    assert time.process_time() - began < 5.0

@@ -481,7 +481,7 @@ def test_train_refuses_a_device_that_only_pretends(cli: Cli, tiny_flags: tuple[s
 
 def test_a_curriculum_cannot_choose_where_its_run_lies(cli: Cli, tiny_flags: tuple[str, ...], tmp_path: Path):
     (tmp_path / "evil.yaml").write_text("name: ../evil\nstages: [{task: reach, steps: 9}]\n")
-    cli("train", "--curriculum", "evil.yaml", *tiny_flags)
+    assert "'../evil' cannot name a folder" in refusal(cli, "train", "--curriculum", "evil.yaml", *tiny_flags)
     assert not (tmp_path / "evil-ewc-0").exists()
 
 
@@ -538,7 +538,7 @@ def test_evaluate_refuses_a_negative_seed(cli: Cli, tiny_run: Path):
 
 @pytest.mark.parametrize("out", ["afile", "afile/below", "/proc/none"])
 def test_record_refuses_a_folder_that_cannot_be_made(out: str, cli: Cli, tiny_run: Path, desk: Path):
-    refusal(cli, "record", tiny_run, "--task", "reach", "--episodes", "1", "--out", out)
+    assert f"--out {out}" in refusal(cli, "record", tiny_run, "--task", "reach", "--episodes", "1", "--out", out)
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "record", "report"])

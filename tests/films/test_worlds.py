@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import av
-import gymnasium
 import numpy as np
 import pytest
 from support import point
 from support.trainings import EPISODE
 
 from clrobot.envs.worlds import examine
+from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
+from clrobot.envs.worlds.spec import Measured, WorldSpec
 from clrobot.experiment.config import make_config
 from clrobot.experiment.config_file import dump_config
 from clrobot.experiment.curriculum import Stage
@@ -169,7 +171,13 @@ def test_where_nothing_tells_success_every_verb_shows_the_return(words: Any, cli
 
 def test_gymnasium_draws_its_own_arms() -> None:
     """What it needs for that, `imageio`, is a dependency; without OpenGL there is a reason and no picture."""
-    import imageio
-
-    assert imageio.__version__
-    assert "Reacher-v5" in gymnasium.registry
+    measured = Measured((0.0,) * 10, (1.0,) * 10, 2, None)
+    asked = WorldSpec("gymnasium:Reacher-v5", measured=measured)
+    reason = GymnasiumKind().why_not_drawn(asked)
+    if reason is not None:
+        assert re.search("OpenGL|EGL|GL|display|GLFW|render", reason), reason
+        return
+    world = GymnasiumKind().make(asked, 1, draw=64)
+    world.reset(seed=0)
+    assert world.look().std() > 0
+    world.close()

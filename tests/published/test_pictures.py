@@ -30,7 +30,9 @@ def data_file(path: Path, reference: float) -> Path:
 
 def test_the_readme_s_pictures_are_of_the_data(ships: Callable[..., None]) -> None:
     ships(*read_rows(FILE, Reference, "references"))
-    for picture in pictures(README, README.read_text(encoding="utf-8")):
+    found = pictures(README, README.read_text(encoding="utf-8"))
+    assert found
+    for picture in found:
         assert picture.is_drawn, f"the README's figure {picture.name} is of other data: clrobot tables draws it"
 
 

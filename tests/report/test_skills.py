@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from support.made_up_runs import made_up_run, page_run
+from support.made_up_runs import made_up_run
 from support.models import forge_manifest
 
 from clrobot.experiment.warm_start import WarmStartSettings
@@ -30,8 +30,11 @@ def with_growth(run: Path, growth: list[tuple[str | None, int | None]]) -> RunMe
     return RunMetrics.model_validate_json(path.read_text())
 
 
+THREE = [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (1.0, 1.0, 1.0)]
+
+
 def test_the_page_shows_the_tree_and_what_the_trials_cost(tmp_path: Path) -> None:
-    run = page_run(tmp_path / "run")
+    run = made_up_run(tmp_path / "run", THREE).path
     names = RunFolder.open(run).read_metrics().slot_names
     page = write_report(run).read_text()
     assert "grew from" not in page
@@ -70,17 +73,18 @@ def test_it_is_said_what_a_skill_has_of_the_one_it_grew_from(start: dict[str, An
 
 
 def test_the_tree_is_that_of_the_run(tmp_path: Path) -> None:
-    run = page_run(tmp_path / "run")
+    run = made_up_run(tmp_path / "run", THREE).path
     names = RunFolder.open(run).read_metrics().slot_names
     metrics = with_growth(run, [(None, None), *((None if k else names[0], 0) for k in range(len(names) - 1))])
     anew = [Skill(name, slot, 0, []) for slot, name in enumerate(names[2:], start=2)]
+    assert len(anew) == 1
     assert skills(metrics) == [Skill(names[0], 0, None, [Skill(names[1], 1, 0, [])]), *anew]
     assert [entry.source for entry in metrics.grown] == [0, *(None for _ in anew)]
 
 
 @pytest.mark.parametrize("source", ["no such task", "itself"])
 def test_what_grew_from_no_earlier_slot_is_refused(source: str, tmp_path: Path) -> None:
-    run = page_run(tmp_path / "run")
+    run = made_up_run(tmp_path / "run", THREE).path
     names = RunFolder.open(run).read_metrics().slot_names
     source = names[1] if source == "itself" else source
     with pytest.raises(ValidationError, match="which is no earlier slot"):

@@ -121,16 +121,14 @@ def test_what_comes_further_has_not_failed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [None, 130, -15])
-def test_what_is_taken_away_has_not_failed(code: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "_PAUSE", 0.0)
+def test_what_is_taken_away_has_not_failed(code: int | None, tmp_path: Path) -> None:
     told, _, outcome = work(tmp_path, begins, *[taken_away(code)] * 5, finishes)
     assert told == ["started", *["again"] * 6, "finished"]
     assert outcome.failures == []
 
 
-def test_what_is_taken_away_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_taken_away_without_end_is_given_up(tmp_path: Path) -> None:
     """A hundred times in a row: what came further in between begins to count anew."""
-    monkeypatch.setattr(driver, "_PAUSE", 0.0)
     away = [taken_away(None)] * TAKEN
     told, _, outcome = work(tmp_path, begins, *away, comes_to(64), *away, taken_away(143))
     assert told == ["started", *["again"] * (2 * TAKEN + 2), "FAILED"]
@@ -204,7 +202,6 @@ def test_what_another_process_trains_is_waited_for_and_not_failed(tmp_path: Path
 def test_what_fails_while_a_dead_one_s_heartbeat_is_fresh_has_failed(tmp_path: Path, monkeypatch: Any) -> None:
     """Where the disk has no locks, on the machine that submits."""
     monkeypatch.setattr(RunFolder, "is_busy", lambda run: run.path.exists() and pytest.fail("nobody is asked"))
-    monkeypatch.setattr("clrobot.studies.turns.RunFolder.is_busy", lambda run: False)
     told, executor, outcome = work(tmp_path, begins, *[fails] * (AGAIN + 1))
     assert told[-1] == "FAILED"
     assert len(executor.jobs) == AGAIN + 2

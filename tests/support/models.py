@@ -75,6 +75,7 @@ def train_stage(
     """Train slot k as the training loop does, through the seam."""
     steps = iterations * ITERATION
     learner.begin_slot((k,), tiny_env(task, k, seed=k), steps, keep_moments=keep_moments)
+    method.before_start(learner, k)
     method.before_task(learner, k)
     for phase in method.phases(steps):
         method.before_phase(learner, k, phase.name)

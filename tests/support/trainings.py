@@ -26,6 +26,13 @@ from clrobot.training.tensorboard import tensorboard_logger
 from clrobot.training.training import train
 from support.models import few
 
+# What the processes that a test starts and kills would each import, in longer than a tiny training takes. The first
+# list that a worker gives its fork server is the one that counts.
+PRELOADED = [
+    *("clrobot.training.training", "clrobot.training.extend", "clrobot.training.resuming", "clrobot.cli.train"),
+    *("stable_baselines3", "torch.utils.tensorboard"),
+]
+
 TINY: dict[str, Any] = {
     "curriculum": "quick",
     "steps": 256,

@@ -94,12 +94,20 @@ def test_a_memory_that_is_too_small_here_is_one_sentence_and_the_run_can_go_on_e
     assert outcome(run) == whole_runs["ewc"].outcome
 
 
-@pytest.mark.parametrize("machine", [Machine(device="nowhere"), Machine(tracker="wandb"), Machine(memory_limit_mb=0)])
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (Machine(device="nowhere"), "device 'nowhere' cannot be used"),
+        (Machine(tracker="wandb"), "wandb"),
+        (Machine(memory_limit_mb=0), "memory-limit-mb is 0"),
+    ],
+    ids=["device", "tracker", "memory"],
+)
 def test_an_extension_is_refused_before_anything_is_copied(
-    machine: Machine, whole_runs: WholeRuns, tmp_path: Path
+    machine: Machine, words: str, whole_runs: WholeRuns, tmp_path: Path
 ) -> None:
     run = RunFolder.open(Path(shutil.copytree(whole_runs["ewc"].run.path, tmp_path / "run")))
-    with pytest.raises(UserError, match=r"nowhere|wandb|memory-limit"):
+    with pytest.raises(UserError, match=words):
         extend(run, "push", 64, tmp_path / "more", machine=machine)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.outcomes import Warned, WholeRuns, outcome, stopped
-from support.trainings import resume_tiny, settings, train_tiny
+from support.trainings import PRELOADED, resume_tiny, settings, train_tiny
 
 from clrobot.errors import UserError
 from clrobot.experiment.config import make_config
@@ -66,8 +66,7 @@ def test_a_training_killed_before_it_wrote_its_environment_goes_on(tmp_path: Pat
 def test_a_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path, whole_runs: WholeRuns) -> None:
     """SIGKILL to a real process at KILLS random moments, spread over the methods; resumed until it is done."""
     context = multiprocessing.get_context("forkserver")
-    # What a training would import on its way takes longer than a tiny training.
-    context.set_forkserver_preload(["clrobot.training.training"])
+    context.set_forkserver_preload(PRELOADED)
     methods = ("finetune", "ewc", "progressive", "packnet", "replay")
     seconds = min(whole_runs[method].seconds for method in methods)
     rng = random.Random(0)

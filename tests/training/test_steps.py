@@ -67,7 +67,7 @@ class Spendthrift(Method):
 
 
 @pytest.fixture
-def spendthrift() -> str:
+def spendthrift(own_registries: None) -> str:
     register_method(Spendthrift)
     return Spendthrift.name
 

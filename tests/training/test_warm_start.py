@@ -333,9 +333,6 @@ SILENT = {
     "stages": [{"task": "gymnasium:Reacher-v5", "steps": 512}, {"task": "gymnasium:Pusher-v5", "steps": 512}],
 }
 
-REACHER = {"task": "gymnasium:Reacher-v5", "steps": 512, "success": {"return_above": -5.0}}
-LATE = {"name": "late", "stages": [REACHER, REACHER]}
-
 
 @pytest.mark.parametrize(
     ("changes", "match"),
@@ -354,10 +351,6 @@ LATE = {"name": "late", "stages": [REACHER, REACHER]}
         ({"warm_start": {"kickstart": 1.0}, "curriculum": ONE}, "a teacher, and alone has one task; leave it out"),
         ({"warm_start": {"choose": "oracle"}, "curriculum": "shift5"}, "usual worlds, and drawer-open has overrides"),
         ({"warm_start": {"choose": "success"}, "curriculum": SILENT}, "success in Pusher-v5; choose test or race"),
-        (
-            {"warm_start": {"choose": "success", "trial_steps": 40}, "curriculum": LATE},
-            "the return of Reacher-v5 is judged where an episode ends, which no trial of 40 steps sees",
-        ),
         ({"warm_start": {}, "gradient": {"clip": "apart"}, "algo": "sac"}, "are not clipped at all"),
         ({"warm_start": {}, "gradient": {"clip": "apart"}, "method": "packnet"}, "more to the gradient"),
         ({"warm_start": {}, "gradient": {"clip": "apart"}, "method": "a-gem"}, "more to the gradient"),
@@ -371,11 +364,6 @@ def test_what_does_not_go_together_is_one_sentence(
     with pytest.raises(UserError, match=match) as error:
         check_start(config, make_method(config))
     assert "\n" not in str(error.value)
-
-
-def test_a_trial_that_is_as_long_as_an_episode_sees_how_it_is_judged() -> None:
-    config = make_config(**chosen("success") | {"curriculum": LATE, "warm_start": {"choose": "success"}})
-    check_start(config, make_method(config))
 
 
 @pytest.mark.parametrize("method", ["finetune", "ewc", "si", "distillation", "mas+replay", "progressive"])

@@ -17,7 +17,7 @@ import pytest
 from support import point
 from support.foreign import MIXED, POINT, SAC, resume_mixed, settings, shortly, train_mixed
 from support.outcomes import Warned, outcome, start_states_stay, stopped_with
-from support.trainings import quickly
+from support.trainings import PRELOADED, quickly
 
 from clrobot.envs.worlds.gymnasium_kind import GymnasiumKind
 from clrobot.errors import UserError
@@ -166,7 +166,7 @@ def test_resume_cannot_change_when_snapshots_are_taken(tmp_path: Path) -> None:
 def test_a_training_killed_at_random_moments_ends_with_the_same_bits(wholes: dict[str, Any], tmp_path: Path) -> None:
     expected = whole(wholes, "ewc")
     context, rng = multiprocessing.get_context("forkserver"), random.Random(0)
-    context.set_forkserver_preload(["clrobot.training.training"])
+    context.set_forkserver_preload(PRELOADED)
     kills = 0
     for n in range(20):
         folder, target = tmp_path / f"run-{n}", train_mixed

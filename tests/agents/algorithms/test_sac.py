@@ -484,7 +484,9 @@ def test_targets_are_shrunk_with_what_they_follow() -> None:
     learner = Learner(TINY_SAC, tiny_sac())
     learner.model.learn(64)
     second_slot(learner.model)
-    Plasticity(PlasticitySettings(shrink=0.5)).before_task(learner, 1)
+    before = snapshot(learner.policy)
+    Plasticity(PlasticitySettings(shrink=0.5)).before_start(learner, 1)
+    assert not same_bits(before, snapshot(learner.policy))
     assert same_bits(learner.model.critic.state_dict(), learner.model.critic_target.state_dict())
 
 

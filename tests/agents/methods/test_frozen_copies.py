@@ -105,13 +105,32 @@ def test_a_copy_is_a_trunk_of_bytes() -> None:
     assert trunk + 4 * (65 * 4 + 4) == 23_840  # with its head and deviations: an actor
 
 
+@pytest.mark.parametrize("copied", [True, False], ids=["begun as another", "begun anew"])
+def test_the_trunk_that_a_slot_begins_with_is_the_one_that_shrinks(copied: bool) -> None:
+    method, learner = new(), tiny_learner(**new().networks())
+    train_stage(learner, method, 0)
+    learner.policy.add_slot()
+    shrinks = Plasticity(PlasticitySettings(shrink=0.5))
+    network = learner.policy.actor_net
+    with th.no_grad():
+        network.trunk[0].weight.mul_(3.0)  # as if something had come in between
+    before = network.copies[0][0].weight if copied else network.trunk[0].weight.clone()
+    shrinks.before_start(learner, 1)
+    if copied:
+        learner.policy.begin_as(0)
+    shrinks.before_task(learner, 1)
+    th.testing.assert_close(network.trunk[0].weight, 0.5 * before)
+
+
 def test_options_against_the_loss_of_plasticity_act_on_what_trains_alone() -> None:
     method = new()
     learner = tiny_learner(**method.networks())
     train_stage(learner, method, 0)
     learner.policy.add_slot()
     before = copy.deepcopy(snapshot(learner.policy))
-    Plasticity(PlasticitySettings(shrink=0.5)).before_start(learner, 1)
+    shrinks = Plasticity(PlasticitySettings(shrink=0.5))
+    shrinks.before_start(learner, 1)
+    shrinks.before_task(learner, 1)
     after = snapshot(learner.policy)
     changed = {name for name in before if not th.equal(before[name], after[name])}
     assert "action_net.trunk.0.weight" in changed

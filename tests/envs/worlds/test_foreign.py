@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -146,6 +148,36 @@ def test_what_an_episode_s_last_step_told_is_not_the_next_one_s(processes: bool)
         *_, infos = world.step(np.zeros((2, 1), np.float32))
     world.close()
     assert infos["final_info"]["is_success"].tolist() == [True, True]
+
+
+class Slow(OneArray):
+    """Takes a minute for a step that is asked for with 1."""
+
+    def step(self, action: Any) -> Any:
+        if action[0] > 0:
+            time.sleep(60)
+        return super().step(action)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_processes_that_are_left_are_not_waited_for_whatever_they_have_of_their_parent(busy: bool) -> None:
+    """As a training's: SIGTERM asks it to save, and to its workers it means nothing."""
+    gym.register("Slow-v0", entry_point=Slow, max_episode_steps=9)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        measured = Measured((0.0, 0.0), (1.0, 1.0), 1, None)
+        world = KIND.make(WorldSpec("gymnasium:Slow-v0", measured=measured), 2, processes=True)
+        world.reset(seed=0)
+        if busy:
+            world.env.step_async(np.ones((2, 1), np.float32))  # type: ignore[attr-defined]
+        processes = list(world.env.processes)  # type: ignore[attr-defined]
+        began = time.monotonic()
+        world.close(timeout=0.2)
+        assert time.monotonic() - began < 30
+        assert not any(process.is_alive() for process in processes)
+        assert [process.exitcode for process in processes] == [-signal.SIGKILL if busy else 0] * 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 LARGEST = float(np.finfo(np.float32).max)
