@@ -15,6 +15,7 @@ from typing_extensions import override
 MAX_SLOT = 1023
 
 
+_SOON = 2.0  # seconds in which a process may end its step
 Rescale = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
@@ -170,8 +171,8 @@ class SlotVecEnv(VecEnv):
         self.env.close()
 
     def abandon(self) -> None:
-        """Close it without waiting for processes that are in a step."""
-        self.env.close(terminate=True)
+        """Close it; a process that is in a step and does not end it soon is killed."""
+        self.env.close(timeout=_SOON)
 
     @override
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
@@ -289,7 +290,7 @@ class JointVecEnv(VecEnv):
             part.close()
 
     def abandon(self) -> None:
-        """Close every part without waiting for processes that are in a step."""
+        """Close every part; a process that is in a step and does not end it soon is killed."""
         for part in self.parts:
             part.abandon()
 

@@ -18,7 +18,6 @@ import numpy as np
 from clrobot.envs.deferred import mujoco
 from clrobot.envs.scene import arm
 from clrobot.envs.simulation.task import Task
-from clrobot.errors import UserError
 
 Overrides = Mapping[str, float]
 
@@ -93,6 +92,8 @@ def _why_not(task: type[Task], name: str) -> str | None:
     task().build(spec)
     if OVERRIDES[name].changes == "object" and not _objects(spec):
         return "it has no object that moves freely"
+    if name == "object.size" and any(geom.meshname for body in _objects(spec) for geom in body.find_all("geom")):
+        return "an object of its is a mesh, whose lengths are its file's"
     if OVERRIDES[name].changes == "joint" and not _mechanisms(spec):
         return "it has no mechanism"
     if name == "joint.friction" and not any(joint.frictionloss for joint in _mechanisms(spec)):
@@ -145,8 +146,6 @@ def _resize(body: mujoco.MjsBody, factor: float) -> None:
     """Scale a body about the point of the table under it, on which it so keeps standing."""
     body.pos[2] *= factor
     for geom in body.find_all("geom"):
-        if geom.meshname:
-            raise UserError("object.size: an object is a mesh, whose lengths are its file's; leave it out")
         geom.size, geom.pos, geom.fromto = geom.size * factor, geom.pos * factor, geom.fromto * factor
         geom.density /= factor**3  # which counts where the geom has no mass of its own
     for kind in ("site", "body", "joint"):

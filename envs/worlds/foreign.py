@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -251,8 +253,21 @@ class ForeignWorld(World):
 
     @override
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the environments; `terminate=True` waits for none that is in a step."""
-        self.env.close(**kwargs)
+        """Close the environments; with `timeout=s` processes that are in a step then are killed.
+
+        Gymnasium would ask them to end, which they take for a request to their parent: they have its handlers.
+        """
+        processes, timeout = getattr(self.env, "processes", ()), kwargs.get("timeout")
+        killer = threading.Timer(0.0 if timeout is None else timeout + 0.5, lambda: [p.kill() for p in processes])
+        if timeout is not None and processes:
+            killer.daemon = True
+            killer.start()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Gymnasium warns of a step that is under way
+                self.env.close(**kwargs)
+        finally:
+            killer.cancel()
 
 
 def spread_over(box: gym.spaces.Box, actions: ArrayLike) -> NDArray[Any]:

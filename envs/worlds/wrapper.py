@@ -75,5 +75,5 @@ class WorldWrapper(World):
 
     @override
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the world; `terminate=True` waits for no process that is in a step."""
+        """Close the world; with `timeout` as `ForeignWorld` does."""
         self.world.close(**kwargs)
