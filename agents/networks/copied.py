@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch as th
 from torch import nn
@@ -27,6 +27,8 @@ class CopiedNetwork(MultiHeadNetwork):
         super().__init__(inputs, widths, outputs, head_gain, layer_norm=layer_norm)
         self.copies = nn.ModuleList()
         """Of each slot but the newest, its layers and then their norms, if there are any."""
+
+    begins_with_trunk: ClassVar[bool] = True
 
     @override
     def add_slot(self) -> None:

@@ -54,6 +54,7 @@ class SlotNetwork(nn.Module, ABC):
     """
 
     one_head: ClassVar[bool] = False  # whether all slots act through the same head
+    begins_with_trunk: ClassVar[bool] = False  # whether a slot that begins as another takes that one's trunk as well
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

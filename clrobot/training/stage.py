@@ -90,7 +90,8 @@ def begin_stage(
         plan: what is to be trained.
         env: the stage's simulations, seeded.
         snapshot: one within this stage; None: from the start.
-        with_head: called at the start, once the slot's head is there and before the method prepares anything.
+        with_head: called at the start, once the slot's head is there and the method has changed what it begins with,
+            and before the method prepares anything.
         counting: a block in which the method prepares itself at the start.
 
     Raises:

@@ -55,7 +55,8 @@ class Kickstart(Method):
 
     def weight(self, share_done: float) -> float:
         """Return λ when so much of the stage is over."""
-        return self._weight * max(0.0, 1.0 - (share_done - self._begun) / self._share)
+        share = min(self._share, 1.0 - self._begun)
+        return self._weight * max(0.0, 1.0 - (share_done - self._begun) / share) if share > 0 else 0.0
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:

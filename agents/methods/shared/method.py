@@ -62,7 +62,7 @@ class Phase(NamedTuple):
 class Method:
     """A continual-learning method; this base protects nothing.
 
-    The training loop calls, for each stage k = 0, 1, …: `before_task`, then for each of the stage's `phases`
+    The training loop calls, for each stage k = 0, 1, …: `before_start`, `before_task`, then for each of its `phases`
     `before_phase` and `learn` inside `gradient_hooks` (which calls `auxiliary_loss`, `adjust_gradients` and
     `after_update` around every optimizer step, with what that optimizer steps: see `Role`), then `after_task`.
 
@@ -156,7 +156,7 @@ class Method:
     def before_start(self, learner: Learner, k: int) -> None:
         """Change what task k begins with: its head exists, and may yet begin as another, by what that does now.
 
-        A run that is resumed within task k does not call it again.
+        A run that is resumed within task k does not call it again. It takes no steps: none are counted here.
         """
 
     def before_task(self, learner: Learner, k: int) -> None:

@@ -124,13 +124,18 @@ class Plasticity(Method):
         """Shrink and perturb what is not new: a start that is chosen by what it does is then the one that learns."""
         if k > 0 and self._shrinks:
             for network in _networks(learner):
-                self._shrink_and_perturb(network)
+                if not network.begins_with_trunk:
+                    self._shrink_and_perturb(network)
             learner.policy.reset_targets()
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Note the initial weights of what is new."""
+        """Note the initial weights of what is new, once a trunk that began as another's has shrunk too."""
         self._task = k
+        if k > 0 and self._shrinks:
+            for network in _networks(learner):
+                if network.begins_with_trunk:
+                    self._shrink_and_perturb(network)
         if self.settings.l2_init > 0:
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}
