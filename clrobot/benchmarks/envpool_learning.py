@@ -186,7 +186,7 @@ def compare(sides: Sequence[Side], path: Path, tell: Callable[[str], None], thre
 
     def training(side: Side, settings: Settings, task: str, seed: int, steps: int) -> Learning:
         label = f"{side.name} {', '.join(f'{key} {value}' for key, value in settings.items()) or 'as it is'}"
-        label += f", {threads} threads" if threads else ""
+        label += f", threads {threads}" if threads else ""
         train = partial(side.train, task, seed, steps, label, settings)
         row = kept(path, task, seed, label, steps, train, side.digits(settings))
         found = f"success {number(row.success)} after {row.steps:,} steps, {row.seconds:.0f} s"

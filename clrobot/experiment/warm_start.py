@@ -45,7 +45,7 @@ class WarmStartSettings(FrozenSettings):
     kickstart: float = Field(0.0, ge=0, le=1e6)
     """λ: weight of the divergence from the chosen slot's policy at the stage's start; it falls to 0; 0 is off."""
     kickstart_share: float = Field(0.3, gt=0, le=1)
-    """Share of the stage after which λ is 0."""
+    """Share of the stage after which λ is 0, from where it begins to learn: a trial has taken some."""
 
     @property
     def is_on(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
+from clrobot.errors import UserError
 from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config, settings_in_use
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
@@ -243,11 +244,19 @@ def config_of(row: Result) -> RunConfig:
 
 
 def _stages_of(row: Result) -> int | None:
-    """Return how many stages a published run's curriculum has; None of one that clrobot has changed since."""
+    """Return how many stages a published run's curriculum has; None where nothing tells that today.
+
+    A curriculum of ours, or a default, may have changed since, and a method may be somebody else's.
+    """
     if row.stages:
         return len(_curriculum_of(row.stages)["stages"])
     ours = CURRICULA.ours.get(row.curriculum)
-    return len(ours.stages) if ours is not None and fingerprint(config_of(row)) == row.fingerprint else None
+    if ours is None:
+        return None
+    try:
+        return len(ours.stages) if fingerprint(config_of(row)) == row.fingerprint else None
+    except UserError:
+        return None
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import fcntl
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from clrobot.files import at_home, atomic, read_plain
 
 FOLDER: Final = Path(__file__).resolve().parent
 _MOST_BYTES: Final = 64 * 2**20
+_PAUSE: Final = 0.05  # seconds between two looks at another user's lock
 _ADDING: Final = ".clrobot-adding.lock"  # beside a file that somebody adds rows to
 _DIGITS: Final = 6  # significant ones of what is measured; counts have all of theirs
 
@@ -168,8 +170,11 @@ def _own_lock(path: Path) -> int:
     while True:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except PermissionError:  # another user's, who adds rows now
-            file = os.open(path, os.O_RDONLY)
+        except PermissionError:
+            if not path.exists():
+                raise
+            time.sleep(_PAUSE)  # another user's, who adds rows now
+            continue
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):

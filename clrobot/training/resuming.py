@@ -79,7 +79,7 @@ def open_training(path: Path, observer: Observer, machine: Machine | None = None
     with training.writing():
         if snapshot is not None:
             for folder in snapshots(run.resume):
-                if step_of(folder) > snapshot.progress.step:  # passed over, and pruned at the next one
+                if step_of(folder) > step_of(snapshot.folder):  # passed over, and pruned at the next one
                     pass_over(folder)
             _go_on_at(training, snapshot)
         elif isinstance(end, _EndOfStage):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from clrobot.agents.methods.shared.method import Method
-from clrobot.envs.worlds.kinds import kind_of
 from clrobot.errors import UserError
 from clrobot.experiment.config import RunConfig, start_of
-from clrobot.experiment.curriculum import Stage
 from clrobot.training.warm_start import check_oracle
 
 
@@ -32,12 +30,6 @@ def check_start(config: RunConfig, method: Method) -> None:
     silent = [stage.name for stage in stages[1:] if not stage.tells_success]
     if start.choose == "success" and silent:
         raise UserError(f"{chosen}: nothing tells success in {silent[0]}; choose test or race, which go by rewards")
-    late = [stage.name for stage in stages[1:] if _is_judged_at_the_end(stage, start.trial_steps)]
-    if start.choose == "success" and late:
-        raise UserError(
-            f"{chosen}: the return of {late[0]} is judged where an episode ends, which no trial of "
-            f"{start.trial_steps} steps sees; give it --warm-start.trial-steps as long, or choose test or race"
-        )
     if start.actor == start.critic == "fresh" and not start.kickstart:
         raise UserError(
             f"{chosen} with a fresh actor and a fresh critic changes nothing; copy one of them, or give "
@@ -54,12 +46,6 @@ def check_start(config: RunConfig, method: Method) -> None:
                 "overrides; choose test or race"
             )
         check_oracle([stage.task for stage in stages])
-
-
-def _is_judged_at_the_end(stage: Stage, steps: int) -> bool:
-    """Return whether success is told at an episode's end alone, later than after so many steps."""
-    judged = stage.success is not None and stage.success.return_above is not None
-    return judged and kind_of(stage.task).horizon(stage.spec) > steps
 
 
 def check_several_tasks(config: RunConfig) -> None:

@@ -12,7 +12,6 @@ from clrobot.comparison.markdown import table
 from clrobot.comparison.readme import tuning_table
 from clrobot.comparison.speed_tables import TABLES as SPEED_TABLES
 from clrobot.envs.tasks import TASKS
-from clrobot.envs.worlds.kinds import is_native
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
 from clrobot.published import speed, tuning
@@ -144,10 +143,9 @@ def _measured(name: str, runs: Sequence[PublishedRun], comparison: Comparison) -
 
 
 def _simulated(tasks: Iterable[str]) -> str:
-    """Return what simulates tasks that are not clrobot's own: no row names its version."""
-    kinds = sorted({task.partition(":")[0] for task in tasks if not is_native(task)})
-    named = " and ".join({"envpool": "EnvPool", "gymnasium": "Gymnasium"}.get(kind, kind) for kind in kinds)
-    return f"{named} simulates them, in the version that `constraints.txt` names." if named else ""
+    """Return what simulates tasks where no row names its version."""
+    theirs = any(task.startswith("envpool:") for task in tasks)
+    return "EnvPool simulates them; today's `constraints.txt` names its version." if theirs else ""
 
 
 def _overlap(seeds: Sequence[int], tried: set[int]) -> str:

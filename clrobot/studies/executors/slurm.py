@@ -59,7 +59,8 @@ _ALIVE = (
     *("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"),
 )
 _LATE = 90.0  # seconds after a job's end in which its result may still come: NFS shows others a file that late
-# What a user's shell may hold that sbatch puts above the words of a script: all that submitit and this study give.
+# What a user's shell may hold that sbatch puts above the words of a script: what this study gives, and another
+# cluster, of which squeue, scontrol and scancel would not be asked.
 _OURS = ("ARRAY_INX", "CLUSTERS", "JOB_NAME", "NO_REQUEUE", "REQUEUE", "SIGNAL", "TIMELIMIT", "WAIT")
 
 
