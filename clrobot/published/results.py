@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from clrobot.errors import UserError
+from clrobot.errors import UserError, cut, shown
 from clrobot.experiment.config import CHANGES_NO_SCORE, RunConfig, make_config, settings_in_use
 from clrobot.experiment.curricula import CURRICULA
 from clrobot.experiment.curriculum import Curriculum
@@ -240,7 +240,10 @@ def config_of(row: Result) -> RunConfig:
     """
     curriculum = {"name": row.curriculum} | _curriculum_of(row.stages) if row.stages else row.curriculum
     which = {"curriculum": curriculum, "method": row.method, "algo": row.algo, "seed": row.seed}
-    return make_config(**which, **_nested(settings_of(row.settings) | {_EVALUATION_SEED: row.evaluation_seed}))
+    try:
+        return make_config(**which, **_nested(settings_of(row.settings) | {_EVALUATION_SEED: row.evaluation_seed}))
+    except TypeError as error:  # a cell of settings that names what has a column, or a group as a number
+        raise UserError(f"settings {shown(row.settings)} of a published run: {cut(str(error), 100)}") from error
 
 
 def _stages_of(row: Result) -> int | None:

@@ -10,7 +10,6 @@ import fcntl
 import io
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +23,6 @@ from clrobot.files import at_home, atomic, read_plain
 
 FOLDER: Final = Path(__file__).resolve().parent
 _MOST_BYTES: Final = 64 * 2**20
-_PAUSE: Final = 0.05  # seconds between two looks at another user's lock
 _ADDING: Final = ".clrobot-adding.lock"  # beside a file that somebody adds rows to
 _DIGITS: Final = 6  # significant ones of what is measured; counts have all of theirs
 
@@ -171,10 +169,12 @@ def _own_lock(path: Path) -> int:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except PermissionError:
-            if not path.exists():
+            if not os.access(path.parent, os.W_OK):
                 raise
-            time.sleep(_PAUSE)  # another user's, who adds rows now
-            continue
+            try:
+                file = os.open(path, os.O_RDONLY)  # another user's, who adds rows now or was killed while doing so
+            except FileNotFoundError:
+                continue
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
