@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -15,7 +16,7 @@ from typing_extensions import override
 MAX_SLOT = 1023
 
 
-_SOON = 2.0  # seconds in which a process may end its step
+_SOON = 5.0  # seconds in which a process may end its step and close
 Rescale = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
@@ -171,7 +172,7 @@ class SlotVecEnv(VecEnv):
         self.env.close()
 
     def abandon(self) -> None:
-        """Close it; a process that is in a step and does not end it soon is killed."""
+        """Close it; a process that is not gone soon is killed."""
         self.env.close(timeout=_SOON)
 
     @override
@@ -290,9 +291,10 @@ class JointVecEnv(VecEnv):
             part.close()
 
     def abandon(self) -> None:
-        """Close every part; a process that is in a step and does not end it soon is killed."""
+        """Close every part; a process that is not gone soon is killed."""
         for part in self.parts:
-            part.abandon()
+            with suppress(Exception):  # such as a broken one's: the others are left all the same
+                part.abandon()
 
     @override
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:

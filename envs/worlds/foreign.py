@@ -253,7 +253,7 @@ class ForeignWorld(World):
 
     @override
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the environments; with `timeout=s` processes that are in a step then are killed.
+        """Close the environments; with `timeout=s` whatever process is not gone half a second after that is killed.
 
         Gymnasium would ask them to end, which they take for a request to their parent: they have its handlers.
         """
@@ -268,6 +268,8 @@ class ForeignWorld(World):
                 self.env.close(**kwargs)
         finally:
             killer.cancel()
+            for process in processes if timeout is not None else ():  # of which one was broken, and the rest wait
+                process.kill()
 
 
 def spread_over(box: gym.spaces.Box, actions: ArrayLike) -> NDArray[Any]:

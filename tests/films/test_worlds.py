@@ -175,7 +175,7 @@ def test_gymnasium_draws_its_own_arms() -> None:
     asked = WorldSpec("gymnasium:Reacher-v5", measured=measured)
     reason = GymnasiumKind().why_not_drawn(asked)
     if reason is not None:
-        assert re.search("OpenGL|EGL|GL|display|GLFW|render", reason), reason
+        assert re.search("OpenGL|EGL|GL|display|GLFW", reason), reason
         return
     world = GymnasiumKind().make(asked, 1, draw=64)
     world.reset(seed=0)
