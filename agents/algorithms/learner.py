@@ -54,12 +54,14 @@ class Learner:
     Attributes:
         grown_from: the earlier slot, from 0, as which the newest one has begun; None: anew, or not known, since the
             stage goes on from a snapshot.
+        copied: whether actor and critic are a copy of that slot's.
     """
 
     def __init__(self, algorithm: Algorithm, model: BaseAlgorithm) -> None:
         self.algorithm = algorithm
         self.model = model
         self.grown_from: int | None = None
+        self.copied = (False, False)
         self._slot_start, self._slot_steps = 0, 1
 
     @property
@@ -141,14 +143,14 @@ class Learner:
 
     def begin_slot(self, trained: Sequence[int], env: VecEnv, steps: int, *, keep_moments: bool = False) -> None:
         """Begin a stage that trains these slots for `steps` control steps in `env`; see `Algorithm.begin_slot`."""
-        self.grown_from = None
+        self.grown_from, self.copied = None, (False, False)
         self._slot_start, self._slot_steps = self.step, steps
         self.algorithm.begin_slot(self.model, trained, env, steps, keep_moments=keep_moments)
 
     def begin_as(self, source: int, *, actor: bool = True, critic: bool = True) -> None:
         """Let the newest slot begin as a copy of an earlier one, from 0; see `SlotPolicy.begin_as`."""
         self.algorithm.begin_as(self.model, source, actor=actor, critic=critic)
-        self.grown_from = source
+        self.grown_from, self.copied = source, (actor, critic)
 
     @property
     def share_done(self) -> float:

@@ -25,10 +25,10 @@ _TEACHER, _SLOT, _BEGUN, _GENERATOR = "teacher", "slot", "begun", "generator"  #
 class Kickstart(Method):
     """Kickstarting (Schmitt et al. 2018, equation 4), for a Composite with any method that has warm starts.
 
-        λ(t) · E_s KL(π_old(·|s) ‖ π(·|s)),   λ(t) = λ max(0, 1 - t / (share · T)),
+        λ(t) · E_s KL(π_old(·|s) ‖ π(·|s)),   λ(t) = λ max(0, 1 - t / min(share · T, T')),
 
     s drawn from the states that the algorithm learns from, t of the stage's T control steps, counted from where it
-    begins to learn: a trial before that has taken some. π_old is the slot as
+    begins to learn, and T' what is left then: a trial has taken some. π_old is the slot as
     which the new one begins, frozen at the stage's start; where the new one begins anew there is no teacher. It is
     kept beside the policy for the stage alone.
 

@@ -124,18 +124,20 @@ class Plasticity(Method):
         """Shrink and perturb what is not new: a start that is chosen by what it does is then the one that learns."""
         if k > 0 and self._shrinks:
             for network in _networks(learner):
-                if not network.begins_with_trunk:
-                    self._shrink_and_perturb(network)
+                self._shrink_and_perturb(network)
             learner.policy.reset_targets()
 
     @override
     def before_task(self, learner: Learner, k: int) -> None:
-        """Note the initial weights of what is new, once a trunk that began as another's has shrunk too."""
+        """Note the initial weights of what is new; a trunk that was copied since, tried as it was, shrinks now."""
         self._task = k
-        if k > 0 and self._shrinks:
-            for network in _networks(learner):
-                if network.begins_with_trunk:
-                    self._shrink_and_perturb(network)
+        actor, critic = learner.copied
+        both = zip(_networks(learner), (actor, *(critic for _ in learner.policy.critic_nets)), strict=True)
+        again = [network for network, copied in both if copied and network.begins_with_trunk]
+        if self._shrinks and again:
+            for network in again:
+                self._shrink_and_perturb(network)
+            learner.policy.reset_targets()
         if self.settings.l2_init > 0:
             # What has no part in this stage needs no anchor any more.
             trainable = {name: p for name, p in _hidden_parameters(learner).items() if p.requires_grad}

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch as th
 from support.models import box_policy, same_bits, snapshot, tiny_learner, train_stage
 from support.outcomes import WholeRuns
+from support.trainings import settings
 
 from clrobot.agents.methods.frozen_copies import FrozenCopies
 from clrobot.agents.methods.shared.kept import bytes_beside
 from clrobot.agents.methods.shared.plasticity import Plasticity, PlasticitySettings
 from clrobot.agents.networks.copied import CopiedNetwork
 from clrobot.experiment.build import leave_out_task_inference
+from clrobot.experiment.config import make_config
 from clrobot.results.scores import Score
+from clrobot.runs.checkpoint import load_agent
 from clrobot.runs.score_book import read_scores
+from clrobot.training.training import train
 
 
 def new() -> FrozenCopies:
@@ -90,6 +96,18 @@ def test_a_run_learns_as_fine_tuning_does_and_keeps_every_score_of_a_tasks_own_s
     assert same_bits({name: trained[name] for name in finetuned}, finetuned)
 
 
+@pytest.mark.usefixtures("quick_training")
+def test_so_it_does_where_its_trunk_shrinks_and_is_perturbed(tmp_path: Path) -> None:
+    """Fresh weights come for actor and critic in the same order."""
+    changes: dict[str, Any] = {"plasticity": {"shrink": 0.5, "perturb": 0.1}, "warm_start": {"choose": "none"}}
+    policies = []
+    for name in ("frozen-copies", "finetune"):
+        run = train(make_config(**settings(name) | changes), tmp_path / name)
+        policies.append(load_agent(run).policy)
+    trained, finetuned = map(snapshot, policies)
+    assert same_bits({name: trained[name] for name in finetuned}, finetuned)
+
+
 def _at_own_stage(score: Score) -> Score | None:
     return score if score.stage <= score.slot + 1 else None
 
@@ -117,7 +135,7 @@ def test_the_trunk_that_a_slot_begins_with_is_the_one_that_shrinks(copied: bool)
     before = network.copies[0][0].weight if copied else network.trunk[0].weight.clone()
     shrinks.before_start(learner, 1)
     if copied:
-        learner.policy.begin_as(0)
+        learner.begin_as(0)
     shrinks.before_task(learner, 1)
     th.testing.assert_close(network.trunk[0].weight, 0.5 * before)
 

@@ -66,6 +66,9 @@ def test_it_falls_from_where_the_teacher_begins_also_after_a_resume() -> None:
     again.load_state_dict(kickstart.state_dict())
     for method in (kickstart, again):
         assert [method.weight(share) for share in (0.5, 0.65, 0.8)] == pytest.approx([2.0, 1.0, 0.0])
+    late = Kickstart(2.0, 0.9)
+    late.load_state_dict(kickstart.state_dict())
+    assert [late.weight(share) for share in (0.5, 0.75, 1.0)] == pytest.approx([2.0, 1.0, 0.0])  # in what is left
 
 
 @pytest.mark.parametrize("network", [None, ProgressiveNetwork], ids=["heads", "columns"])
