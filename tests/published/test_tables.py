@@ -177,6 +177,22 @@ def test_what_the_readme_says_of_budgets_too_short_for_scratch_is_so() -> None:
     assert not told_from_zero(estimate([by_seed[0][seed] - by_seed[1][seed] for seed in range(10, 15)]))
 
 
+def test_what_the_readme_says_of_continual_world_is_so() -> None:
+    runs = [run for run in read_results() if run.first.curriculum == "cw10"]
+    groups = {group.label: group for group in published_comparison(runs).groups}
+    distilled = groups["distillation"]
+    assert len(distilled.seeds) == 3
+    assert abs(distilled.estimates["forgetting"].value) < 0.005, "forgets nothing"
+    assert round(distilled.estimates["seconds.total"].value / 60) == 81
+    end = {name: group.estimates["average_success"] for name, group in groups.items()}
+    assert {len(groups[name].seeds) for name in ("finetune", "frozen-copies", "scratch")} == {1}
+    one, copies, scratch = (f"{end[name].value:.2f}" for name in ("finetune", "frozen-copies", "scratch"))
+    e = end["distillation"]
+    page = " ".join(README.read_text(encoding="utf-8").split())
+    assert f"an average success of {e.value:.2f} [{e.low:.2f}, {e.high:.2f}] over three seeds" in page
+    assert f"fine-tuning ends with {one}, frozen copies with {copies} and scratch with {scratch}, one seed" in page
+
+
 def test_tables_are_drawn_and_then_found_to_be_as_the_data_has_them(cli: Cli, data: Path) -> None:
     Path("page.md").write_text(PAGE)
     words = ("tables", "page.md", "--results", data)
