@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from clrobot.envs.cores import usable_cores
 from clrobot.envs.worlds.envpool_import import imported
-from clrobot.envs.worlds.foreign import spread_over
 from clrobot.envs.worlds.kinds import is_native, kind_of
 from clrobot.envs.worlds.pool import OPEN_GOALS
 from clrobot.envs.worlds.spec import WorldSpec
+from clrobot.envs.worlds.spread import spread_over
 from clrobot.errors import UserError
 
 _STEPS = 200  # in a round: of EnvPool's tasks one episode, where theirs are not shorter
@@ -134,7 +134,7 @@ def world_speed(task: str, num_envs: int, seconds: float) -> WorldSpeed:
     own = _OWN[kind.prefix](spec, num_envs)
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1.0, 1.0, (own.calls, *ours.action_space.shape)).astype(np.float32)
-    own_actions = spread_over(own.box, actions.reshape(own.calls, num_envs, *own.box.shape))
+    own_actions = spread_over(own.box)(actions.reshape(own.calls, num_envs, *own.box.shape))
     rounds: list[tuple[list[float], list[float]]] = []
     started = time.perf_counter()
     while len(rounds) < _ROUNDS or time.perf_counter() - started < seconds:

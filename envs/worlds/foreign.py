@@ -19,6 +19,7 @@ from clrobot.envs.arrays import Array
 from clrobot.envs.simulation.features import Mask
 from clrobot.envs.simulation.simulation import SavedState
 from clrobot.envs.worlds.spec import Measured, WorldSpec
+from clrobot.envs.worlds.spread import spread_over
 from clrobot.envs.worlds.world import World
 from clrobot.errors import UserError, cut, shown
 
@@ -93,7 +94,7 @@ class ForeignWorld(World):
         size, box = len(spec.measured.offset), env.single_action_space
         self._check_sizes(spec.measured)
         assert isinstance(box, gym.spaces.Box)
-        self._actions = box
+        self._box, self._spread = box, spread_over(box)
         # Written out for every environment: numpy is slow where it repeats a short row.
         self._offsets = np.tile(np.asarray(spec.measured.offset), (self.num_envs, 1))
         self._scales = np.tile(np.asarray(spec.measured.scale), (self.num_envs, 1))
@@ -178,7 +179,7 @@ class ForeignWorld(World):
 
     def _own_actions(self, actions: NDArray[Any]) -> NDArray[Any]:
         """Return actions (N, A) in [-1, 1] as the environments take them."""
-        return spread_over(self._actions, np.asarray(actions).reshape(self.num_envs, *self._actions.shape))
+        return self._spread(np.asarray(actions).reshape(self.num_envs, *self._box.shape))
 
     def _scaled(self, obs: ArrayLike) -> NDArray[np.float32]:
         """Return observations (N, d) as the agent is shown them."""
@@ -270,14 +271,6 @@ class ForeignWorld(World):
             killer.cancel()
             for process in processes if timeout is not None else ():  # of which one was broken, and the rest wait
                 process.kill()
-
-
-def spread_over(box: gym.spaces.Box, actions: ArrayLike) -> NDArray[Any]:
-    """Return actions in [-1, 1], (…, *shape of the box), as numbers of the box; whole ones are rounded."""
-    low, high = box.low.astype(np.float64), box.high.astype(np.float64)  # in a small type the sums would overflow
-    middle, half = (high + low) / 2.0, (high - low) / 2.0
-    own: NDArray[Any] = np.clip(middle + half * np.clip(np.asarray(actions, np.float64), -1.0, 1.0), low, high)
-    return (own.round() if np.issubdtype(box.dtype, np.integer) else own).astype(box.dtype)
 
 
 class Shown:
